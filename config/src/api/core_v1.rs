@@ -1,0 +1,234 @@
+//! `core/v1`: Service, Endpoints, Pod, Node, Namespace, Secret, ConfigMap.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{IntOrString, meta::ObjectMeta, nullable};
+
+/// `Service`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Service {
+    pub(crate) metadata: ObjectMeta,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) spec: ServiceSpec,
+}
+
+/// `ServiceSpec`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct ServiceSpec {
+    #[serde(rename = "type")]
+    pub(crate) type_: Option<String>,
+    #[serde(rename = "clusterIP")]
+    pub(crate) cluster_ip: Option<String>,
+    #[serde(rename = "clusterIPs", deserialize_with = "nullable")]
+    pub(crate) cluster_ips: Vec<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) ip_families: Vec<String>,
+    pub(crate) ip_family_policy: Option<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) ports: Vec<ServicePort>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) selector: BTreeMap<String, String>,
+    pub(crate) session_affinity: Option<String>,
+    #[serde(rename = "externalIPs", deserialize_with = "nullable")]
+    pub(crate) external_ips: Vec<String>,
+    pub(crate) external_name: Option<String>,
+    pub(crate) external_traffic_policy: Option<String>,
+    pub(crate) internal_traffic_policy: Option<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) publish_not_ready_addresses: bool,
+}
+
+/// `ServicePort`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct ServicePort {
+    pub(crate) name: Option<String>,
+    pub(crate) protocol: Option<String>,
+    pub(crate) port: Option<i64>,
+    pub(crate) target_port: Option<IntOrString>,
+    pub(crate) node_port: Option<i64>,
+    pub(crate) app_protocol: Option<String>,
+}
+
+/// `Endpoints`, deprecated in Kubernetes 1.33 and still written by hand.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Endpoints {
+    pub(crate) metadata: ObjectMeta,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) subsets: Vec<EndpointSubset>,
+}
+
+/// `EndpointSubset`: addresses × ports.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct EndpointSubset {
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) addresses: Vec<EndpointAddress>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) not_ready_addresses: Vec<EndpointAddress>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) ports: Vec<EndpointPort>,
+}
+
+/// `EndpointAddress`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct EndpointAddress {
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) ip: String,
+    pub(crate) hostname: Option<String>,
+    pub(crate) node_name: Option<String>,
+    pub(crate) target_ref: Option<TargetRef>,
+}
+
+/// `ObjectReference` of an endpoint: which Pod it is.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct TargetRef {
+    pub(crate) kind: Option<String>,
+    pub(crate) name: Option<String>,
+}
+
+/// `EndpointPort`, of Endpoints and of EndpointSlices.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct EndpointPort {
+    pub(crate) name: Option<String>,
+    pub(crate) port: Option<i64>,
+    pub(crate) protocol: Option<String>,
+    pub(crate) app_protocol: Option<String>,
+}
+
+/// `Pod`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Pod {
+    pub(crate) metadata: ObjectMeta,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) spec: PodSpec,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) status: PodStatus,
+}
+
+/// `PodSpec`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct PodSpec {
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) containers: Vec<Container>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) init_containers: Vec<Container>,
+    pub(crate) node_name: Option<String>,
+    pub(crate) hostname: Option<String>,
+    pub(crate) subdomain: Option<String>,
+}
+
+/// `Container`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Container {
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) ports: Vec<ContainerPort>,
+    pub(crate) restart_policy: Option<String>,
+}
+
+/// `ContainerPort`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct ContainerPort {
+    pub(crate) name: Option<String>,
+    pub(crate) container_port: Option<i64>,
+    pub(crate) protocol: Option<String>,
+}
+
+/// `PodStatus`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct PodStatus {
+    pub(crate) phase: Option<String>,
+    #[serde(rename = "podIP")]
+    pub(crate) pod_ip: Option<String>,
+    #[serde(rename = "podIPs", deserialize_with = "nullable")]
+    pub(crate) pod_ips: Vec<PodIp>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) conditions: Vec<Condition>,
+}
+
+/// `PodIP`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default)]
+pub(crate) struct PodIp {
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) ip: String,
+}
+
+/// `PodCondition`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Condition {
+    #[serde(rename = "type", deserialize_with = "nullable")]
+    pub(crate) type_: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) status: String,
+}
+
+/// `Node`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Node {
+    pub(crate) metadata: ObjectMeta,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) spec: NodeSpec,
+}
+
+/// `NodeSpec`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct NodeSpec {
+    #[serde(rename = "podCIDR")]
+    pub(crate) pod_cidr: Option<String>,
+    #[serde(rename = "podCIDRs", deserialize_with = "nullable")]
+    pub(crate) pod_cidrs: Vec<String>,
+}
+
+/// `Namespace`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Namespace {
+    pub(crate) metadata: ObjectMeta,
+}
+
+/// `Secret`; its values never reach a log, a diagnostic or `Debug` output.
+#[derive(Clone, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Secret {
+    pub(crate) metadata: ObjectMeta,
+    #[serde(rename = "type")]
+    pub(crate) type_: Option<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) data: BTreeMap<String, String>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) string_data: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secret")
+            .field("metadata", &self.metadata)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `ConfigMap`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct ConfigMap {
+    pub(crate) metadata: ObjectMeta,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) data: BTreeMap<String, String>,
+}

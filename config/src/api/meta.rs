@@ -1,0 +1,38 @@
+//! `meta/v1`: what every object carries.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::nullable;
+
+/// `ObjectMeta`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct ObjectMeta {
+    /// Name, unique within kind and namespace.
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) name: String,
+    /// Namespace; empty or absent: `default`.
+    pub(crate) namespace: Option<String>,
+    /// Labels.
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) labels: BTreeMap<String, String>,
+    /// Annotations.
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) annotations: BTreeMap<String, String>,
+    /// RFC 3339; orders objects that claim the same thing.
+    pub(crate) creation_timestamp: Option<String>,
+    /// Set while the object is being deleted.
+    pub(crate) deletion_timestamp: Option<String>,
+}
+
+impl ObjectMeta {
+    /// The namespace, `default` where the manifest is silent.
+    pub(crate) fn namespace_or_default(&self) -> &str {
+        self.namespace
+            .as_deref()
+            .filter(|namespace| !namespace.is_empty())
+            .unwrap_or("default")
+    }
+}

@@ -1,0 +1,79 @@
+//! What is wrong, where, and what happens because of it.
+//!
+//! `check`, the log, `/readyz` and the admin API all show the same [`Diagnostic`]s. Secrets never
+//! stand in one: a message names fields, not values of Secrets.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::model::ObjectRef;
+
+pub use crate::location::{FieldPath, Position};
+
+/// How much a diagnostic weighs.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The object is refused: its last good version stays, at first load it is left out.
+    Error,
+    /// The object is used as it is written.
+    Warning,
+    /// Nothing is wrong; said so that nobody wonders, such as a kind that portico does not use.
+    Note,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        })
+    }
+}
+
+/// One finding: `web.yaml:14:17: error: Service default/web: spec.ports[0].nodePort: 80 is not …`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Diagnostic {
+    /// What happens to the object.
+    pub severity: Severity,
+    /// What is wrong, lower case, without a full stop.
+    pub message: String,
+    /// The way out, where there is one to name.
+    pub help: Option<String>,
+    /// The object it is about; none for a file that cannot be read or parsed.
+    pub object: Option<ObjectRef>,
+    /// The field, where one is to blame.
+    pub field: Option<FieldPath>,
+    /// The file, `-` for standard input; none for what no file says.
+    pub file: Option<Arc<PathBuf>>,
+    /// Line and column of the field or, without one, of the object.
+    pub position: Option<Position>,
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{}:", file.display())?;
+            if let Some(Position { line, column }) = self.position {
+                write!(f, "{line}:{column}:")?;
+            }
+            f.write_str(" ")?;
+        }
+        write!(f, "{}: ", self.severity)?;
+        if let Some(object) = &self.object {
+            write!(f, "{object}: ")?;
+        }
+        if let Some(field) = self.field.as_ref().filter(|field| !field.is_root()) {
+            write!(f, "{field}: ")?;
+        }
+        f.write_str(&self.message)?;
+        match &self.help {
+            Some(help) => write!(f, " ({help})"),
+            None => Ok(()),
+        }
+    }
+}

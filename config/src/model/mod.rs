@@ -1,0 +1,14 @@
+//! Words that every stage shares: names, protocols, hosts and the settings of a run.
+//!
+//! Invariants: no I/O, no clock, no manifest type. What a word *means* for traffic is said by the
+//! stage or plane that uses it.
+
+mod host;
+mod name;
+mod protocol;
+mod settings;
+
+pub use host::HostPattern;
+pub use name::{ObjectName, ObjectRef};
+pub use protocol::Protocol;
+pub use settings::{ClusterIps, HostFacts, Settings};

@@ -1,0 +1,94 @@
+//! What a run is told by flags and environment, as far as compiling needs it.
+//!
+//! Plain values: `src/cli.rs` reads them, `compile` and the planes use them. Worker counts, log
+//! formats and other matters of the process stay in the binary.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use ipnet::{IpNet, Ipv4Net};
+
+/// What is done with a Service's address (`--cluster-ips`).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ClusterIps {
+    /// A Service without an address, or with one that this host cannot bind, gets one inside the
+    /// service CIDR by a stable hash of its name.
+    #[default]
+    Map,
+    /// Never change an address: what cannot be bound is not listened on.
+    Keep,
+}
+
+/// The settings that reach the compiler and the planes.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `--service-cidr`, one per family; default 127.96.0.0/16.
+    pub service_cidrs: Vec<IpNet>,
+    /// `--cluster-ips`.
+    pub cluster_ips: ClusterIps,
+    /// `--node-address`: where NodePorts bind; default 127.0.0.1 and ::1.
+    pub node_addresses: Vec<IpAddr>,
+    /// `--node-name`: which Node object is this host; none: no locality.
+    pub node_name: Option<Arc<str>>,
+    /// `--http`: plain Ingress listeners; default 127.0.0.1:8080. Empty: off.
+    pub http: Vec<SocketAddr>,
+    /// `--https`: TLS Ingress listeners; default 127.0.0.1:8443. Empty: off.
+    pub https: Vec<SocketAddr>,
+    /// `--dns`: resolver listeners, UDP and TCP; default 127.0.0.1:1053. Empty: off.
+    pub dns: Vec<SocketAddr>,
+    /// `--admin`: metrics, probes and the API; default 127.0.0.1:9080. Empty: off. Never a backend.
+    pub admin: Vec<SocketAddr>,
+    /// Cluster zones without a trailing dot, the first is primary; default `cluster.local`.
+    pub cluster_domains: Vec<Arc<str>>,
+    /// Zones that repeat the cluster zone under another name; default `portico.test`.
+    pub alias_zones: Vec<Arc<str>>,
+    /// TTL of every local DNS record in seconds, `0..=3600`; default 5.
+    pub dns_ttl_seconds: u32,
+    /// IngressClass controllers that are ours; default `portico.dev/ingress`, `k8s.io/ingress-nginx`.
+    pub controllers: Vec<Arc<str>>,
+    /// Class names that are ours without an IngressClass object; default `portico`, `nginx`.
+    pub class_names: Vec<Arc<str>>,
+    /// Whether an Ingress without any class is served; default true.
+    pub serve_classless: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let local = |port| vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))];
+        Self {
+            service_cidrs: vec![IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 96, 0, 0), 16))],
+            cluster_ips: ClusterIps::Map,
+            node_addresses: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            node_name: None,
+            http: local(8080),
+            https: local(8443),
+            dns: local(1053),
+            admin: local(9080),
+            cluster_domains: vec!["cluster.local".into()],
+            alias_zones: vec!["portico.test".into()],
+            dns_ttl_seconds: 5,
+            controllers: vec!["portico.dev/ingress".into(), "k8s.io/ingress-nginx".into()],
+            class_names: vec!["portico".into(), "nginx".into()],
+            serve_classless: true,
+        }
+    }
+}
+
+/// What this host can do, found once at start and given to the pure compiler.
+#[derive(Clone, Debug, Default)]
+pub struct HostFacts {
+    /// Addresses of this host's interfaces; all of 127/8 counts as bindable besides.
+    pub addresses: Vec<IpAddr>,
+}
+
+impl HostFacts {
+    /// Whether a socket can be bound to `address` on this host without further set-up.
+    pub fn can_bind(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(v4) if v4.is_loopback() => {
+                cfg!(target_os = "linux") || v4 == Ipv4Addr::LOCALHOST
+            }
+            address => self.addresses.contains(&address),
+        }
+    }
+}

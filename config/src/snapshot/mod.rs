@@ -1,0 +1,50 @@
+//! The contract with the planes: everything joined, named and built, nothing alive.
+//!
+//! ```text
+//! Snapshot ─▶ fronts ─▶ ServicePort ─▶ endpoints        L4
+//!          ─▶ routes ─▶ locations   ─▶ Backend          L7
+//!          ─▶ certificates                               TLS
+//!          ─▶ services, zones                            DNS
+//! ```
+//!
+//! Invariants: immutable; each part behind an `Arc` that the next generation shares when the part
+//! did not change; no health, counter or session. Collections are sorted, so two snapshots of the
+//! same objects are equal whatever the order of the files.
+
+pub mod endpoint;
+pub mod listener;
+pub mod route;
+pub mod service;
+pub mod tls;
+pub mod zone;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::ObjectName;
+
+pub use endpoint::Endpoint;
+pub use listener::{Front, FrontKind};
+pub use route::{Backend, Host, Location, PathKind, RouteTable};
+pub use service::{Assignments, PortId, Reach, Service, ServicePort};
+pub use tls::{Certificate, CertificateTable};
+pub use zone::{HostRecord, Zones};
+
+/// One consistent state of everything that the planes serve.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Counts publications of this process from 1; 0 is the empty state before the first.
+    pub generation: u64,
+    /// Every Service, proxied or only named.
+    pub services: BTreeMap<ObjectName, Arc<Service>>,
+    /// Every (address, protocol, port) that L4 listens on, sorted; each claimed once.
+    pub fronts: Vec<Front>,
+    /// Ingress rules.
+    pub routes: Arc<RouteTable>,
+    /// Certificates by host name.
+    pub certificates: Arc<CertificateTable>,
+    /// What the resolver is authoritative for.
+    pub zones: Arc<Zones>,
+    /// Addresses and ports that were allocated, for the next compilation and the state folder.
+    pub assignments: Arc<Assignments>,
+}

@@ -1,0 +1,78 @@
+//! Ingress rules of all objects, merged per host and put in the order of precedence.
+//!
+//! Data only: matching a request is `proxy::l7::route`'s work. Host comes first (exact, then the
+//! one-label wildcard, then host-less) and is final; within a host the first location that matches
+//! wins, so `compile` has sorted them: longer path (without trailing `/`), Exact before Prefix,
+//! longer raw text (`ingress 1.3`).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::model::{HostPattern, ObjectName};
+use crate::snapshot::service::ServicePort;
+
+/// All hosts.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct RouteTable {
+    /// Rules of exact hosts, by lower-case name.
+    pub exact: HashMap<Arc<str>, Arc<Host>, foldhash::fast::RandomState>,
+    /// Rules of `*.suffix`, by lower-case suffix.
+    pub wildcard: HashMap<Arc<str>, Arc<Host>, foldhash::fast::RandomState>,
+    /// Host-less rules, and the catch-all default backend of Ingresses without rules.
+    pub any: Option<Arc<Host>>,
+}
+
+impl RouteTable {
+    /// Every host, exact ones first, each kind sorted by name: for lists, not for requests.
+    pub fn hosts(&self) -> Vec<&Arc<Host>> {
+        let mut hosts: Vec<_> = self.exact.values().chain(self.wildcard.values()).collect();
+        hosts.sort_by(|a, b| b.pattern.cmp(&a.pattern));
+        hosts.extend(&self.any);
+        hosts
+    }
+}
+
+/// The rules of one host.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Host {
+    /// The host as written, lower case.
+    pub pattern: HostPattern,
+    /// Its locations in order of precedence: the first that matches is used.
+    pub locations: Vec<Location>,
+    /// What serves a path that no location matches, already resolved through the chain host
+    /// default, catch-all Ingress; none: 404 (`ingress 1.5`).
+    pub default_backend: Option<Backend>,
+}
+
+/// One host + pathType + path.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Location {
+    /// How `path` is compared.
+    pub kind: PathKind,
+    /// The path as written; begins with `/`.
+    pub path: Arc<str>,
+    /// Where the request goes.
+    pub backend: Backend,
+    /// The Ingress that wrote it.
+    pub ingress: ObjectName,
+}
+
+/// `networking/v1 HTTPIngressPath.pathType`; ImplementationSpecific without a regex is Prefix.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum PathKind {
+    /// Equal text, case-sensitive.
+    Exact,
+    /// Equal elements split by `/`, case-sensitive.
+    Prefix,
+}
+
+/// Where requests of a location go.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Backend {
+    /// To the usable endpoints of a ServicePort; none usable: 503.
+    Service(Arc<ServicePort>),
+    /// Service or port does not exist (yet), with the reason in words: 503.
+    Missing(Arc<str>),
+    /// A `resource` backend: portico serves no resource kind: 404.
+    Resource,
+}

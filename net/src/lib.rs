@@ -1,0 +1,8 @@
+//! Sockets, and nothing of manifests: binding, accepting, draining, copying, datagrams.
+//!
+//! The only crate with `unsafe`, each block small and tested. It imports no other crate of ours;
+//! the planes import it.
+
+pub mod bind;
+pub mod accept;
+pub mod listeners;

@@ -1,0 +1,1 @@
+//! L4: TCP fronts of Services.

@@ -1,0 +1,80 @@
+//! What lives on between generations, keyed by identity: round-robin cursors and counters.
+//!
+//! Control side only: workers hold the `Arc`s that a view gave them and never come here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use portico_config::snapshot::PortId;
+
+/// All living state of the process, by ServicePort.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    ports: HashMap<PortId, Arc<PortState>>,
+}
+
+impl Registry {
+    /// The state of a ServicePort, made at its first mention.
+    pub(crate) fn port(&mut self, id: &PortId) -> Arc<PortState> {
+        if let Some(state) = self.ports.get(id) {
+            return Arc::clone(state);
+        }
+        let state = Arc::new(PortState::new(id));
+        self.ports.insert(id.clone(), Arc::clone(&state));
+        state
+    }
+
+    /// Forgets every ServicePort that `keep` does not name: counters leave with their Service.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&PortId) -> bool) {
+        self.ports.retain(|id, _| keep(id));
+    }
+
+    /// Every ServicePort's state, for metrics.
+    pub(crate) fn ports(&self) -> impl Iterator<Item = &Arc<PortState>> {
+        self.ports.values()
+    }
+}
+
+/// Living state of one ServicePort, shared by all workers.
+#[derive(Debug)]
+pub(crate) struct PortState {
+    /// Whose it is.
+    pub(crate) id: PortId,
+    /// Exact round robin over all workers.
+    pub(crate) cursor: Padded<AtomicU64>,
+    /// Downstream connections accepted (L4).
+    pub(crate) connections: Padded<AtomicU64>,
+    /// Connections that found no endpoint to go to (L4).
+    pub(crate) rejected: AtomicU64,
+    /// Dials that failed, each before its connection went to the next endpoint.
+    pub(crate) connect_failures: AtomicU64,
+    /// Bytes from clients to endpoints (L4).
+    pub(crate) bytes_received: Padded<AtomicU64>,
+    /// Bytes from endpoints to clients (L4).
+    pub(crate) bytes_sent: Padded<AtomicU64>,
+}
+
+impl PortState {
+    fn new(id: &PortId) -> Self {
+        Self {
+            id: id.clone(),
+            cursor: Padded::default(),
+            connections: Padded::default(),
+            rejected: AtomicU64::default(),
+            connect_failures: AtomicU64::default(),
+            bytes_received: Padded::default(),
+            bytes_sent: Padded::default(),
+        }
+    }
+
+    /// The next turn: each value is given out once, whichever worker asks.
+    pub(crate) fn next_turn(&self) -> u64 {
+        self.cursor.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// A value alone on its cache line, so that workers that write it do not slow its neighbours.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Padded<T>(pub(crate) T);
