@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::location::Origin;
 use crate::model::ObjectRef;
 
-pub use crate::location::{FieldPath, Position};
+pub use crate::location::{FieldPath, Position, Step};
 
 /// How much a diagnostic weighs.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -52,6 +53,48 @@ pub struct Diagnostic {
     pub file: Option<Arc<PathBuf>>,
     /// Line and column of the field or, without one, of the object.
     pub position: Option<Position>,
+}
+
+impl Diagnostic {
+    /// A finding without a place; the other methods add what is known.
+    pub(crate) fn new(severity: Severity, message: impl Into<String>) -> Self {
+        Self {
+            severity,
+            message: message.into(),
+            help: None,
+            object: None,
+            field: None,
+            file: None,
+            position: None,
+        }
+    }
+
+    /// Names the object.
+    pub(crate) fn object(mut self, object: ObjectRef) -> Self {
+        self.object = Some(object);
+        self
+    }
+
+    /// Names the field of the object that was written at `origin`, and finds its position.
+    pub(crate) fn at(mut self, origin: &Origin, field: FieldPath) -> Self {
+        self.file = Some(Arc::clone(&origin.file));
+        self.position = origin.position(&field);
+        self.field = Some(field);
+        self
+    }
+
+    /// Names the file alone.
+    pub(crate) fn file(mut self, file: &Arc<PathBuf>, position: Option<Position>) -> Self {
+        self.file = Some(Arc::clone(file));
+        self.position = position;
+        self
+    }
+
+    /// Names the way out.
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
 }
 
 impl fmt::Display for Diagnostic {

@@ -1,12 +1,14 @@
 //! Where in a manifest something stands: file, document and field path, and from these the line
 //! and column, looked up only when a diagnostic is made.
 
+mod outline;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A file, or `-` for standard input, or a name for what is compiled in.
-pub type FileName = Arc<PathBuf>;
+pub(crate) type FileName = Arc<PathBuf>;
 
 /// A position in a file; both parts count from 1.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
@@ -19,17 +21,28 @@ pub struct Position {
 
 /// Where an object was written: its file, the document's first line and, in a `List`, its index.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Origin {
+pub(crate) struct Origin {
     /// The file as the user named it.
-    pub file: FileName,
+    pub(crate) file: FileName,
     /// Text of the document that holds the object; shared by all objects of a `List`.
-    pub text: Arc<str>,
+    pub(crate) text: Arc<str>,
     /// Line of the file on which `text` begins, from 1.
-    pub first_line: u32,
+    pub(crate) first_line: u32,
     /// Path of the object inside the document: empty, or `items[3]`.
-    pub prefix: FieldPath,
+    pub(crate) prefix: FieldPath,
     /// Position of the object in its file: orders objects of one file.
-    pub index: u32,
+    pub(crate) index: u32,
+}
+
+impl Origin {
+    /// Where `field` of this object stands; a field that is absent stands where its nearest
+    /// parent does. Reads the text once more: only diagnostics ask.
+    pub(crate) fn position(&self, field: &FieldPath) -> Option<Position> {
+        let path = self.prefix.join(field);
+        let mut position = outline::find(&self.text, path.steps())?;
+        position.line += self.first_line - 1;
+        Some(position)
+    }
 }
 
 /// A path into an object: `spec.ports[0].nodePort`.

@@ -3,17 +3,30 @@
 //! Owns the store and the last snapshot; does no I/O and reads no clock. `portico check` and a
 //! live reload run exactly this.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::diagnostic::Diagnostic;
-use crate::model::{HostFacts, Settings};
+use crate::compile::{Inputs, compile};
+use crate::decode::{Decoded, decode};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::model::{Certificate, HostFacts, Settings};
 use crate::snapshot::{Assignments, Snapshot};
 use crate::source::Changes;
+use crate::store::Store;
+use crate::validate::{Valid, validate};
+
+mod default_certificate;
 
 /// The configuration pipeline of one process.
 #[derive(Debug)]
 pub struct Pipeline {
+    settings: Arc<Settings>,
+    facts: HostFacts,
+    store: Store<Valid>,
+    unreadable: Vec<(Arc<PathBuf>, String)>,
     previous: Arc<Snapshot>,
+    default_certificate: Arc<Certificate>,
 }
 
 /// What one batch of changes came to.
@@ -25,24 +38,88 @@ pub struct Update {
     pub changed: bool,
     /// Everything that is wrong with the manifests as they are now, sorted by file and position.
     pub diagnostics: Arc<[Diagnostic]>,
-    /// What changed, by name: `Service default/web`, `Ingress default/site`; at most 20, then a
-    /// count. For the one sentence that a reload logs.
+    /// What changed, by name: `Service default/web`, `routes`; at most 20, then a count. For the
+    /// one sentence that a reload logs.
     pub changes: Vec<String>,
 }
 
 impl Pipeline {
     /// An empty pipeline; `assignments` are those of an earlier run, where there was one.
-    pub fn new(_settings: Arc<Settings>, _facts: HostFacts, _assignments: Assignments) -> Self {
-        Self { previous: Arc::default() }
+    pub fn new(settings: Arc<Settings>, facts: HostFacts, assignments: Assignments) -> Self {
+        let previous = Snapshot { assignments: Arc::new(assignments), ..Snapshot::default() };
+        Self {
+            settings,
+            facts,
+            store: Store::new(),
+            unreadable: Vec::new(),
+            previous: Arc::new(previous),
+            default_certificate: default_certificate::make(),
+        }
+    }
+
+    /// How many files and objects the pipeline holds.
+    pub fn counts(&self) -> (usize, usize) {
+        self.store.counts()
     }
 
     /// Takes one batch; `now_seconds` (since 1970) stamps the SOA serial of a changed snapshot.
-    pub fn apply(&mut self, _changes: Changes, _now_seconds: u64) -> Update {
-        Update {
-            snapshot: Arc::clone(&self.previous),
-            changed: false,
-            diagnostics: Arc::default(),
-            changes: Vec::new(),
+    pub fn apply(&mut self, changes: Changes, now_seconds: u64) -> Update {
+        for file in &changes.removed {
+            self.store.remove(file);
         }
+        for (file, content) in &changes.written {
+            let check = |decoded: &Decoded| validate(&decoded.object, &decoded.origin);
+            self.store.write(file, decode(file, content), check);
+        }
+        self.unreadable = changes.unreadable;
+        let (objects, mut diagnostics) = self.store.in_use();
+        for (path, reason) in &self.unreadable {
+            let text = format!("{reason}; what was read of it before stays");
+            diagnostics.push(Diagnostic::new(Severity::Error, text).file(path, None));
+        }
+        let inputs = Inputs {
+            previous: &self.previous,
+            settings: &self.settings,
+            facts: &self.facts,
+            default_certificate: &self.default_certificate,
+            now_seconds,
+        };
+        let (snapshot, found) = compile(&objects, &inputs);
+        diagnostics.extend(found);
+        diagnostics.sort_by(|a, b| (&a.file, a.position).cmp(&(&b.file, b.position)));
+        let changed = snapshot.generation != self.previous.generation;
+        let changes = if changed { describe(&self.previous, &snapshot) } else { Vec::new() };
+        if changed {
+            self.previous = Arc::new(snapshot);
+        }
+        let snapshot = Arc::clone(&self.previous);
+        Update { snapshot, changed, diagnostics: diagnostics.into(), changes }
     }
 }
+
+/// What differs, by name.
+fn describe(old: &Snapshot, new: &Snapshot) -> Vec<String> {
+    let names: BTreeSet<_> = old.services.keys().chain(new.services.keys()).collect();
+    let mut changes: Vec<String> = names
+        .into_iter()
+        .filter_map(|name| match (old.services.get(name), new.services.get(name)) {
+            (None, _) => Some(format!("new Service {name}")),
+            (_, None) => Some(format!("removed Service {name}")),
+            (Some(old), Some(new)) => (!Arc::ptr_eq(old, new)).then(|| format!("Service {name}")),
+        })
+        .collect();
+    if !Arc::ptr_eq(&old.routes, &new.routes) {
+        changes.push("Ingress routes".to_owned());
+    }
+    if !Arc::ptr_eq(&old.certificates, &new.certificates) {
+        changes.push("certificates".to_owned());
+    }
+    if changes.len() > MAX_NAMED_CHANGES {
+        let more = changes.len() - MAX_NAMED_CHANGES;
+        changes.truncate(MAX_NAMED_CHANGES);
+        changes.push(format!("{more} more"));
+    }
+    changes
+}
+
+const MAX_NAMED_CHANGES: usize = 20;

@@ -12,11 +12,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tracing::warn;
 
 /// Accepts until `stop` resolves, then what is already queued, and hands each connection to
-/// `serve`, which must not block: it spawns.
+/// `serve`, which spawns. While `serve` waits, for a place under a limit, nothing is accepted.
 pub async fn accept_loop(
     listener: TcpListener,
     stop: impl Future<Output = ()>,
-    mut serve: impl FnMut(TcpStream, SocketAddr),
+    mut serve: impl AsyncFnMut(TcpStream, SocketAddr),
 ) {
     tokio::pin!(stop);
     let mut pause = FIRST_PAUSE;
@@ -30,7 +30,7 @@ pub async fn accept_loop(
         match accepted {
             Ok((stream, peer)) => {
                 pause = FIRST_PAUSE;
-                serve(stream, peer);
+                serve(stream, peer).await;
                 burst += 1;
                 if burst >= BURST {
                     burst = 0;
@@ -55,7 +55,7 @@ pub async fn accept_loop(
                 .set_nonblocking(true)
                 .and_then(|()| TcpStream::from_std(stream));
             if let Ok(stream) = ready {
-                serve(stream, peer);
+                serve(stream, peer).await;
             }
         }
     }
@@ -89,7 +89,7 @@ mod tests {
             .map(|_| std::net::TcpStream::connect(address).unwrap())
             .collect();
         let mut served = Vec::new();
-        accept_loop(listener, std::future::ready(()), |stream, _| served.push(stream)).await;
+        accept_loop(listener, std::future::ready(()), async |stream, _| served.push(stream)).await;
         assert_eq!(served.len(), 3);
         drop(served);
         for client in &mut clients {

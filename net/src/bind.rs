@@ -130,7 +130,7 @@ fn holder(address: SocketAddr, protocol: &str) -> Option<String> {
     let (wildcard, inode) = rows
         .iter()
         .find(|(wildcard, _)| *wildcard)
-        .or(rows.first())?;
+        .or_else(|| rows.first())?;
     let where_ = if *wildcard { "every address" } else { "this address" };
     Some(match process_of(inode) {
         Some(process) => format!("{process}, which listens on {where_}"),

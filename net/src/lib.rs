@@ -5,4 +5,8 @@
 
 pub mod bind;
 pub mod accept;
+pub mod copy;
+pub mod limit;
 pub mod listeners;
+pub mod datagram;
+pub mod tls_accept;

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use portico_config::model::Protocol;
-use portico_config::snapshot::{Backend, CertificateTable, PathKind, PortId, RouteTable, Snapshot};
+use portico_config::model::{PathKind, Protocol};
+use portico_config::snapshot::{Backend, CertificateTable, PortId, RouteTable, Snapshot};
 
 use crate::upstream::{Port, Registry};
 
@@ -17,8 +17,8 @@ type FastMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 /// Everything that a worker needs to serve.
 #[derive(Debug, Default)]
 pub(crate) struct View {
-    /// The snapshot's generation.
-    pub(crate) generation: u64,
+    /// Every ServicePort.
+    pub(crate) ports: Vec<Arc<Port>>,
     /// What stands behind each L4 front.
     pub(crate) fronts: FastMap<(SocketAddr, Protocol), Arc<Port>>,
     /// Ingress rules.
@@ -89,10 +89,11 @@ impl View {
                 Some(((front.address, front.protocol), Arc::clone(port)))
             })
             .collect();
+        let routes = Arc::new(routes(&snapshot.routes, &ports));
         Self {
-            generation: snapshot.generation,
+            ports: ports.into_values().collect(),
             fronts,
-            routes: Arc::new(routes(&snapshot.routes, &ports)),
+            routes,
             certificates: Arc::clone(&snapshot.certificates),
         }
     }

@@ -3,12 +3,16 @@
 //! Invariants: no I/O, no clock, no manifest type. What a word *means* for traffic is said by the
 //! stage or plane that uses it.
 
+mod certificate;
 mod host;
 mod name;
+mod path;
 mod protocol;
 mod settings;
 
+pub use certificate::Certificate;
 pub use host::HostPattern;
 pub use name::{ObjectName, ObjectRef};
+pub use path::PathKind;
 pub use protocol::Protocol;
 pub use settings::{ClusterIps, HostFacts, Settings};

@@ -25,9 +25,9 @@ use crate::model::ObjectName;
 
 pub use endpoint::Endpoint;
 pub use listener::{Front, FrontKind};
-pub use route::{Backend, Host, Location, PathKind, RouteTable};
+pub use route::{Backend, Host, Location, RouteTable};
 pub use service::{Assignments, PortId, Reach, Service, ServicePort};
-pub use tls::{Certificate, CertificateTable};
+pub use tls::CertificateTable;
 pub use zone::{HostRecord, Zones};
 
 /// One consistent state of everything that the planes serve.

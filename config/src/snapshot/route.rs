@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::model::{HostPattern, ObjectName};
+use crate::model::{HostPattern, ObjectName, PathKind};
 use crate::snapshot::service::ServicePort;
 
 /// All hosts.
@@ -55,15 +55,6 @@ pub struct Location {
     pub backend: Backend,
     /// The Ingress that wrote it.
     pub ingress: ObjectName,
-}
-
-/// `networking/v1 HTTPIngressPath.pathType`; ImplementationSpecific without a regex is Prefix.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum PathKind {
-    /// Equal text, case-sensitive.
-    Exact,
-    /// Equal elements split by `/`, case-sensitive.
-    Prefix,
 }
 
 /// Where requests of a location go.

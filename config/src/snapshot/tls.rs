@@ -1,12 +1,9 @@
-//! Certificates, parsed and paired with their keys.
+//! Which certificate serves which host name.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 
-use rustls::sign::CertifiedKey;
-
-use crate::model::ObjectName;
+use crate::model::Certificate;
 
 /// Which certificate a TLS handshake gets (`ingress 1.6`): exact name, one-label wildcard, default.
 #[derive(Clone, Debug, Default)]
@@ -27,25 +24,5 @@ impl CertificateTable {
             self.exact.get(name).or_else(|| self.wildcard.get(suffix?))
         });
         named.or(self.default.as_ref())
-    }
-}
-
-/// A chain and the key that fits it.
-#[derive(Clone)]
-pub struct Certificate {
-    /// The Secret it came from; none for portico's own self-signed default.
-    pub secret: Option<ObjectName>,
-    /// Chain and signing key; never printed.
-    pub key: Arc<CertifiedKey>,
-    /// End of validity of the leaf, in seconds since 1970.
-    pub not_after_seconds: i64,
-}
-
-impl fmt::Debug for Certificate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Certificate")
-            .field("secret", &self.secret)
-            .field("not_after_seconds", &self.not_after_seconds)
-            .finish_non_exhaustive()
     }
 }

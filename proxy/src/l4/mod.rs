@@ -1,1 +1,38 @@
 //! L4: TCP fronts of Services.
+//!
+//! `accept ─▶ front ─▶ choose ─▶ connect, next on failure ─▶ relay`. The view is looked at once, when
+//! a connection comes; after that only its [`Port`] is held, so that a reload cuts nothing.
+
+mod tcp;
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Cache};
+use portico_config::model::Protocol;
+
+use crate::upstream::Port;
+use crate::view::View;
+
+/// L4 on one worker thread.
+pub(crate) struct Worker {
+    view: RefCell<Cache<Arc<ArcSwap<View>>, Arc<View>>>,
+}
+
+impl Worker {
+    /// L4 over the views in `view`.
+    pub(crate) fn new(view: &Arc<ArcSwap<View>>) -> Self {
+        Self { view: RefCell::new(Cache::new(Arc::clone(view))) }
+    }
+
+    /// What stands behind a front now.
+    fn port(&self, front: SocketAddr) -> Option<Arc<Port>> {
+        self.view
+            .borrow_mut()
+            .load()
+            .fronts
+            .get(&(front, Protocol::Tcp))
+            .cloned()
+    }
+}

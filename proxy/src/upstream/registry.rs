@@ -45,10 +45,14 @@ pub(crate) struct PortState {
     pub(crate) cursor: Padded<AtomicU64>,
     /// Downstream connections accepted (L4).
     pub(crate) connections: Padded<AtomicU64>,
+    /// Connections that are open now (L4).
+    pub(crate) active: Padded<AtomicU64>,
     /// Connections that found no endpoint to go to (L4).
     pub(crate) rejected: AtomicU64,
     /// Dials that failed, each before its connection went to the next endpoint.
     pub(crate) connect_failures: AtomicU64,
+    /// Requests answered by its endpoints or for want of one, by class of the status (L7).
+    pub(crate) answers: [AtomicU64; STATUS_CLASSES],
     /// Bytes from clients to endpoints (L4).
     pub(crate) bytes_received: Padded<AtomicU64>,
     /// Bytes from endpoints to clients (L4).
@@ -61,8 +65,10 @@ impl PortState {
             id: id.clone(),
             cursor: Padded::default(),
             connections: Padded::default(),
+            active: Padded::default(),
             rejected: AtomicU64::default(),
             connect_failures: AtomicU64::default(),
+            answers: Default::default(),
             bytes_received: Padded::default(),
             bytes_sent: Padded::default(),
         }
@@ -78,3 +84,6 @@ impl PortState {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Padded<T>(pub(crate) T);
+
+/// Classes of HTTP status codes: 1xx to 5xx.
+pub(crate) const STATUS_CLASSES: usize = 5;

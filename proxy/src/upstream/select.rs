@@ -13,8 +13,6 @@ use super::registry::{PortState, Registry};
 /// A ServicePort as one view serves it: its usable endpoints and its living state.
 #[derive(Debug)]
 pub(crate) struct Port {
-    /// What the snapshot says.
-    pub(crate) service_port: Arc<ServicePort>,
     /// The endpoints that new flows may go to, sorted by address.
     pub(crate) upstreams: Box<[Upstream]>,
     /// What lives on between views.
@@ -36,7 +34,7 @@ impl Port {
             .map(|endpoint| Upstream { address: endpoint.address })
             .collect();
         let state = registry.port(&service_port.id);
-        Self { service_port: Arc::clone(service_port), upstreams, state }
+        Self { upstreams, state }
     }
 
     /// Takes the next turn: every usable endpoint once, beginning with the one whose turn it is.

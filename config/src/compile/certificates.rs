@@ -1,0 +1,148 @@
+//! Which certificate each host gets (`ingress 1.6`).
+//!
+//! The first Ingress in object order with a `tls` entry for a host decides. A Secret that is
+//! missing, or whose certificate does not cover the host, gives the default certificate and a
+//! warning, never plaintext. A Secret that was served and is gone keeps serving its last
+//! certificate until the process ends (`reliability 2.6.6`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::ingress::{Owned, aliases};
+use super::{Inputs, Objects, finding, suggestion, warning};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::location::FieldPath;
+use crate::model::{Certificate, HostPattern, ObjectName};
+use crate::snapshot::CertificateTable;
+use crate::validate::{InUse, Kind, Secret};
+
+/// The certificates of all owned Ingresses.
+pub(super) fn compile(
+    owned: &[Owned<'_>],
+    objects: &Objects<'_>,
+    inputs: &Inputs<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> CertificateTable {
+    let mut hosts: BTreeMap<HostPattern, Arc<Certificate>> = BTreeMap::new();
+    for (object, ingress) in owned {
+        for (index, entry) in ingress.tls.iter().enumerate() {
+            let field = FieldPath::from("spec.tls").index(index);
+            let Some(secret) = &entry.secret else { continue };
+            let field = field.key("secretName");
+            let Some((certificate, names)) =
+                find(object, secret, &field, objects, inputs, diagnostics)
+            else {
+                continue;
+            };
+            let wanted = if entry.hosts.is_empty() { &names } else { &entry.hosts };
+            for host in wanted {
+                if !entry.hosts.is_empty() && !names.is_empty() && !covers(&names, host) {
+                    let text = format!("the certificate of Secret `{secret}` is not for {host}");
+                    diagnostics.push(finding(Severity::Warning, object, field.clone(), text));
+                    continue;
+                }
+                let alias = match host {
+                    HostPattern::Exact(name) => aliases(name, inputs.settings),
+                    _ => Vec::new(),
+                };
+                for host in [host.clone()].into_iter().chain(alias) {
+                    hosts
+                        .entry(host)
+                        .or_insert_with(|| Arc::clone(&certificate));
+                }
+            }
+        }
+    }
+    let mut table = CertificateTable {
+        default: Some(Arc::clone(inputs.default_certificate)),
+        ..CertificateTable::default()
+    };
+    for (host, certificate) in hosts {
+        match host {
+            HostPattern::Exact(name) => drop(table.exact.insert(name, certificate)),
+            HostPattern::Wildcard(suffix) => drop(table.wildcard.insert(suffix, certificate)),
+            HostPattern::Any => {}
+        }
+    }
+    table
+}
+
+/// The certificate of a Secret and the names that it is for.
+fn find(
+    object: &InUse,
+    secret: &Arc<str>,
+    field: &FieldPath,
+    objects: &Objects<'_>,
+    inputs: &Inputs<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<(Arc<Certificate>, Vec<HostPattern>)> {
+    let namespace = &object.valid.name.namespace;
+    let name = ObjectName { namespace: Arc::clone(namespace), name: Arc::clone(secret) };
+    if let Some(found) = objects.secrets.get(&name) {
+        if let Kind::Secret(Secret { certificate: Some(certificate), hosts, .. }) =
+            &found.valid.kind
+        {
+            expiry(found, certificate, inputs, diagnostics);
+            return Some((Arc::clone(certificate), hosts.clone()));
+        }
+        let text =
+            format!("Secret `{secret}` holds no certificate: tls.crt and tls.key are missing");
+        diagnostics.push(finding(Severity::Warning, object, field.clone(), text));
+        return None;
+    }
+    let tables = &inputs.previous.certificates;
+    let mut served = tables.exact.values().chain(tables.wildcard.values());
+    if let Some(last) = served.find(|certificate| certificate.secret.as_ref() == Some(&name)) {
+        let text = format!("Secret `{secret}` is gone: its last certificate is still served");
+        diagnostics.push(finding(Severity::Warning, object, field.clone(), text));
+        return Some((Arc::clone(last), Vec::new()));
+    }
+    let names = objects
+        .secrets
+        .keys()
+        .filter(|other| other.namespace == *namespace);
+    let text =
+        format!("no Secret `{secret}` in namespace {namespace}: the default certificate serves");
+    let mut found = finding(Severity::Warning, object, field.clone(), text);
+    found.help = suggestion(secret, names.map(|name| &*name.name));
+    diagnostics.push(found);
+    None
+}
+
+fn expiry(
+    secret: &InUse,
+    certificate: &Certificate,
+    inputs: &Inputs<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let now = i64::try_from(inputs.now_seconds).unwrap_or(i64::MAX);
+    if certificate.not_after_seconds < now {
+        let text = "the certificate has expired; it is still served";
+        diagnostics.push(warning(secret, "metadata.name", text));
+    }
+}
+
+fn covers(names: &[HostPattern], host: &HostPattern) -> bool {
+    names.iter().any(|name| match host {
+        HostPattern::Exact(host) => name.matches(host),
+        other => name == other,
+    })
+}
+
+/// The table of before, if every host has the certificate that it had.
+pub(super) fn share(new: CertificateTable, old: &Arc<CertificateTable>) -> Arc<CertificateTable> {
+    let same = |a: &Arc<Certificate>, b: &Arc<Certificate>| Arc::ptr_eq(a, b);
+    let equal = |a: &CertificateTable, b: &CertificateTable| {
+        let maps = [(&a.exact, &b.exact), (&a.wildcard, &b.wildcard)];
+        maps.into_iter().all(|(a, b)| {
+            a.len() == b.len()
+                && a.iter()
+                    .all(|(k, v)| b.get(k).is_some_and(|other| same(v, other)))
+        })
+    };
+    let default = match (&new.default, &old.default) {
+        (Some(new), Some(old)) => same(new, old),
+        (new, old) => new.is_none() && old.is_none(),
+    };
+    if default && equal(&new, old) { Arc::clone(old) } else { Arc::new(new) }
+}

@@ -1,0 +1,243 @@
+//! Ingress rules merged per host and put in the order of precedence (`ingress 1.3` to `1.7`).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::services::Services;
+use super::{Inputs, Objects, finding, suggestion, warning};
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::location::FieldPath;
+use crate::model::{HostPattern, PathKind, Settings};
+use crate::snapshot::{Backend, Host, Location, Reach, RouteTable};
+use crate::validate::{BackendPort, BackendRef, InUse, Ingress, Kind};
+
+/// An Ingress that is portico's to serve.
+pub(super) type Owned<'a> = (&'a InUse, &'a Ingress);
+
+/// The Ingresses that portico serves, in object order (`ingress 1.7`).
+pub(super) fn owned<'a>(
+    objects: &Objects<'a>,
+    settings: &Settings,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<Owned<'a>> {
+    let is_ours = |object: &InUse| match &object.valid.kind {
+        Kind::Class(class) => settings.controllers.contains(&class.controller),
+        _ => false,
+    };
+    let defaults: Vec<_> = objects
+        .classes
+        .values()
+        .filter(|object| matches!(&object.valid.kind, Kind::Class(class) if class.is_default))
+        .collect();
+    if let [_, second, ..] = defaults[..] {
+        let text = "more than one IngressClass is the default: none is used";
+        diagnostics.push(warning(second, "metadata.annotations", text));
+    }
+    let mut owned = Vec::new();
+    for object in &objects.ingresses {
+        let Kind::Ingress(ingress) = &object.valid.kind else { continue };
+        let ours = match &ingress.class {
+            Some(name) => match objects.classes.get(&**name) {
+                Some(class) => is_ours(class),
+                None => settings.class_names.contains(name),
+            },
+            None => match defaults[..] {
+                [class] => is_ours(class),
+                _ => settings.serve_classless,
+            },
+        };
+        if ours {
+            owned.push((*object, ingress));
+        } else {
+            let class = ingress.class.as_deref().unwrap_or("none");
+            let text = format!("is left to another controller: its class is {class}");
+            let field = FieldPath::from("spec.ingressClassName");
+            diagnostics.push(finding(Severity::Note, object, field, text));
+        }
+    }
+    owned
+}
+
+/// A host on its way.
+#[derive(Default)]
+struct Draft {
+    locations: Vec<Location>,
+    default_backend: Option<Backend>,
+}
+
+/// The route table of all owned Ingresses.
+pub(super) fn compile(
+    owned: &[Owned<'_>],
+    objects: &Objects<'_>,
+    services: &Services,
+    inputs: &Inputs<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> RouteTable {
+    let mut resolver = Resolver { objects, services, diagnostics };
+    let mut hosts: BTreeMap<HostPattern, Draft> = BTreeMap::new();
+    let mut claimed: HashMap<(HostPattern, PathKind, Arc<str>), String> = HashMap::new();
+    for (object, ingress) in owned {
+        let default = ingress.default_backend.as_ref();
+        let default =
+            default.map(|b| resolver.backend(object, b, &FieldPath::from("spec.defaultBackend")));
+        if ingress.rules.is_empty() {
+            hosts.entry(HostPattern::Any).or_default().default_backend =
+                hosts_default(hosts.get(&HostPattern::Any)).or_else(|| default.clone());
+        }
+        for (index, rule) in ingress.rules.iter().enumerate() {
+            let field = FieldPath::from("spec.rules").index(index);
+            let host = hosts.entry(rule.host.clone()).or_default();
+            if host.default_backend.is_none() {
+                host.default_backend.clone_from(&default);
+            }
+            for (index, path) in rule.paths.iter().flatten().enumerate() {
+                let field = field.key("http").key("paths").index(index);
+                let backend = resolver.backend(object, &path.backend, &field.key("backend"));
+                let key = (rule.host.clone(), path.kind, Arc::clone(&path.path));
+                if let Some(owner) = claimed.get(&key) {
+                    let text = format!(
+                        "{} {} is already served by {owner}, which comes first",
+                        rule.host, path.path
+                    );
+                    let field = field.key("path");
+                    resolver
+                        .diagnostics
+                        .push(finding(Severity::Warning, object, field, text));
+                    continue;
+                }
+                let place = object.origin.position(&field).unwrap_or_default();
+                let file = object.origin.file.display();
+                claimed.insert(key, format!("{} ({file}:{})", object.object, place.line));
+                let ingress = object.valid.name.clone();
+                let path_text = Arc::clone(&path.path);
+                host.locations.push(Location {
+                    kind: path.kind,
+                    path: path_text,
+                    backend,
+                    ingress,
+                });
+            }
+        }
+    }
+    table(hosts, inputs.settings)
+}
+
+fn hosts_default(host: Option<&Draft>) -> Option<Backend> {
+    host.and_then(|host| host.default_backend.clone())
+}
+
+/// Puts locations in order, passes the catch-all default on, and adds the alias names.
+fn table(mut hosts: BTreeMap<HostPattern, Draft>, settings: &Settings) -> RouteTable {
+    let catch_all = hosts_default(hosts.get(&HostPattern::Any));
+    let written: BTreeSet<HostPattern> = hosts.keys().cloned().collect();
+    let mut table = RouteTable::default();
+    for (pattern, draft) in &mut hosts {
+        // Longer path first, then Exact before Prefix, then the longer text (`ingress 1.3`).
+        draft.locations.sort_by_key(|location| {
+            let trimmed = location.path.trim_end_matches('/').len();
+            let prefix = location.kind == PathKind::Prefix;
+            (std::cmp::Reverse(trimmed), prefix, std::cmp::Reverse(location.path.len()))
+        });
+        let host = Arc::new(Host {
+            pattern: pattern.clone(),
+            locations: std::mem::take(&mut draft.locations),
+            default_backend: draft.default_backend.take().or_else(|| catch_all.clone()),
+        });
+        match pattern {
+            HostPattern::Any => table.any = Some(host),
+            HostPattern::Wildcard(suffix) => drop(table.wildcard.insert(Arc::clone(suffix), host)),
+            HostPattern::Exact(name) => {
+                for alias in aliases(name, settings) {
+                    if !written.contains(&alias)
+                        && let HostPattern::Exact(alias) = alias
+                    {
+                        table.exact.insert(alias, Arc::clone(&host));
+                    }
+                }
+                table.exact.insert(Arc::clone(name), host);
+            }
+        }
+    }
+    table
+}
+
+/// A single-label host is also served below each alias zone: `mi-web.portico.test`.
+pub(super) fn aliases(name: &str, settings: &Settings) -> Vec<HostPattern> {
+    if name.contains('.') {
+        return Vec::new();
+    }
+    let zones = settings.alias_zones.iter();
+    zones
+        .map(|zone| HostPattern::Exact(format!("{name}.{zone}").into()))
+        .collect()
+}
+
+/// Finds the ServicePort that a backend names.
+struct Resolver<'a, 'b> {
+    objects: &'a Objects<'b>,
+    services: &'a Services,
+    diagnostics: &'a mut Vec<Diagnostic>,
+}
+
+impl Resolver<'_, '_> {
+    fn backend(&mut self, object: &InUse, backend: &BackendRef, field: &FieldPath) -> Backend {
+        let BackendRef::Service { name, port } = backend else {
+            let text = "portico serves no resource backend: requests get 404";
+            let field = field.key("resource");
+            self.diagnostics
+                .push(finding(Severity::Warning, object, field, text));
+            return Backend::Resource;
+        };
+        let field = field.key("service");
+        let namespace = &object.valid.name.namespace;
+        let key =
+            crate::model::ObjectName { namespace: Arc::clone(namespace), name: Arc::clone(name) };
+        let Some(service) = self.services.get(&key) else {
+            let names = self.objects.services.keys();
+            let names = names
+                .filter(|other| other.namespace == *namespace)
+                .map(|n| &*n.name);
+            let help = suggestion(name, names);
+            let text = format!("no Service `{name}` in namespace {namespace}");
+            return self.missing(object, field.key("name"), text, help);
+        };
+        if matches!(service.reach, Reach::ExternalName(_)) {
+            let text = format!("Service `{name}` is an ExternalName: it is not proxied");
+            return self.missing(object, field.key("name"), text, None);
+        }
+        let found = service.ports.iter().find(|candidate| match port {
+            BackendPort::Number(number) => candidate.port == *number,
+            BackendPort::Name(name) => candidate.id.name == *name,
+        });
+        match found {
+            Some(port) => Backend::Service(Arc::clone(port)),
+            None => {
+                let wanted = match port {
+                    BackendPort::Number(number) => number.to_string(),
+                    BackendPort::Name(name) => format!("`{name}`"),
+                };
+                let has: Vec<_> = service
+                    .ports
+                    .iter()
+                    .map(|port| port.port.to_string())
+                    .collect();
+                let text = format!("Service `{name}` has no port {wanted}");
+                let help = format!("it has {}", has.join(", "));
+                self.missing(object, field.key("port"), text, Some(help))
+            }
+        }
+    }
+
+    fn missing(
+        &mut self,
+        object: &InUse,
+        field: FieldPath,
+        text: String,
+        help: Option<String>,
+    ) -> Backend {
+        let mut found = finding(Severity::Warning, object, field, text.clone());
+        found.help = help;
+        self.diagnostics.push(found);
+        Backend::Missing(text.into())
+    }
+}

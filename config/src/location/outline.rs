@@ -1,0 +1,133 @@
+//! Finds where a field stands, by walking a document's events once more with their positions.
+
+use serde_saphyr::granit_parser::{Event, Parser, Span};
+
+use super::{Position, Step};
+
+/// The position of the node at `steps`, or of the deepest parent of it that exists. Lines count
+/// from 1 within `text`. `None` only if the text cannot be read so far.
+pub(super) fn find(text: &str, steps: &[Step]) -> Option<Position> {
+    let mut walk = Walk { parser: Parser::new_from_str(text) };
+    loop {
+        let (event, span) = walk.next()?;
+        if !matches!(event, Event::StreamStart | Event::DocumentStart(..)) {
+            return walk.descend(&event, &span, steps);
+        }
+    }
+}
+
+struct Walk<'a, I: serde_saphyr::granit_parser::BorrowedInput<'a>> {
+    parser: Parser<'a, I>,
+}
+
+impl<'a, I: serde_saphyr::granit_parser::BorrowedInput<'a>> Walk<'a, I> {
+    fn next(&mut self) -> Option<(Event<'a>, Span)> {
+        self.parser.next_event()?.ok()
+    }
+
+    /// Goes from a node that has just begun towards `steps`.
+    fn descend(&mut self, event: &Event<'a>, span: &Span, steps: &[Step]) -> Option<Position> {
+        let mut here = position(span);
+        let Some((step, rest)) = steps.split_first() else { return Some(here) };
+        match (event, step) {
+            (Event::MappingStart(..), Step::Key(wanted)) => {
+                let mut first = true;
+                loop {
+                    let (key, key_span) = self.next()?;
+                    if std::mem::take(&mut first) && !matches!(key, Event::MappingEnd) {
+                        here = position(&key_span);
+                    }
+                    match &key {
+                        Event::MappingEnd => return Some(here),
+                        Event::Scalar(text, ..) if **text == **wanted => {
+                            let (value, value_span) = self.next()?;
+                            let found = self.descend(&value, &value_span, rest)?;
+                            // A block mapping or an absent value begins on another line than its
+                            // key: the key is where a person looks.
+                            let is_scalar =
+                                matches!(value, Event::Scalar(ref t, ..) if !t.is_empty());
+                            return Some(match rest.is_empty() && !is_scalar {
+                                true => position(&key_span),
+                                false => found,
+                            });
+                        }
+                        _ => {
+                            self.skip(&key)?;
+                            let (value, _) = self.next()?;
+                            self.skip(&value)?;
+                        }
+                    }
+                }
+            }
+            (Event::SequenceStart(..), Step::Index(wanted)) => {
+                for index in 0.. {
+                    let (item, item_span) = self.next()?;
+                    match item {
+                        Event::SequenceEnd => return Some(here),
+                        item if index == *wanted => return self.descend(&item, &item_span, rest),
+                        item => self.skip(&item)?,
+                    }
+                }
+                Some(here)
+            }
+            _ => Some(here),
+        }
+    }
+
+    /// Passes over the rest of a node that has just begun.
+    fn skip(&mut self, event: &Event<'a>) -> Option<()> {
+        let opens =
+            |event: &Event<'_>| matches!(event, Event::MappingStart(..) | Event::SequenceStart(..));
+        let mut depth = usize::from(opens(event));
+        while depth > 0 {
+            let (event, _) = self.next()?;
+            if opens(&event) {
+                depth += 1;
+            } else if matches!(event, Event::MappingEnd | Event::SequenceEnd) {
+                depth -= 1;
+            }
+        }
+        Some(())
+    }
+}
+
+fn position(span: &Span) -> Position {
+    let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+    Position { line: number(span.start.line()), column: number(span.start.col()).saturating_add(1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::find;
+    use crate::location::FieldPath;
+
+    const TEXT: &str = "\
+kind: Service
+metadata:
+  name: web
+spec:
+  ports:
+  - port: 80
+    nodePort: 31
+  - {name: b, port: 81}
+  selector:
+";
+
+    #[test]
+    fn fields_are_found_where_they_stand() {
+        for (field, line, column) in [
+            ("", 1, 1),
+            ("metadata.name", 3, 9),
+            ("spec.ports[0].nodePort", 7, 15),
+            ("spec.ports[1].port", 8, 21),
+            ("spec.ports[1].absent", 8, 6),
+            ("spec.ports[7].port", 6, 5),
+            ("spec.absent", 5, 3),
+            ("spec.selector", 9, 11),
+            ("metadata", 2, 1),
+        ] {
+            let found = find(TEXT, FieldPath::from(field).steps()).unwrap();
+            assert_eq!((found.line, found.column), (line, column), "{field}");
+        }
+    }
+}

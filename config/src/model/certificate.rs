@@ -1,0 +1,28 @@
+//! A certificate paired with its key; printed nowhere.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::sign::CertifiedKey;
+
+use super::ObjectName;
+
+/// A chain and the key that fits it.
+#[derive(Clone)]
+pub struct Certificate {
+    /// The Secret it came from; none for portico's own self-signed default.
+    pub secret: Option<ObjectName>,
+    /// Chain and signing key; never printed.
+    pub key: Arc<CertifiedKey>,
+    /// End of validity of the leaf, in seconds since 1970.
+    pub not_after_seconds: i64,
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate")
+            .field("secret", &self.secret)
+            .field("not_after_seconds", &self.not_after_seconds)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,237 @@
+//! Carrying bytes between two TCP connections until both directions have ended.
+//!
+//! Invariants: an end in one direction becomes an end on the other side while the reverse goes on;
+//! a reset becomes a reset; what cannot be written stops the reading. A direction at rest holds no
+//! buffer: bytes pass through one buffer of the thread, and only a remainder that the receiver did
+//! not take is kept, at most [`BUFFER_BYTES`] of it. No timer, no lock, no allocation while bytes
+//! flow.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Carries bytes both ways. `progress(received, sent)` hears of bytes since its last call: from
+/// `downstream` to `upstream`, and back; at least once, at the end.
+///
+/// An error is the first that either side met; both were told by a reset if it was one.
+pub async fn relay(
+    mut downstream: TcpStream,
+    mut upstream: TcpStream,
+    mut progress: impl FnMut(u64, u64),
+) -> io::Result<()> {
+    let mut received = Direction::default();
+    let mut sent = Direction::default();
+    let result = std::future::poll_fn(|cx| {
+        let forward = received.advance(cx, &mut downstream, &mut upstream)?;
+        let backward = sent.advance(cx, &mut upstream, &mut downstream)?;
+        if received.bytes + sent.bytes > PROGRESS_BYTES {
+            progress(std::mem::take(&mut received.bytes), std::mem::take(&mut sent.bytes));
+        }
+        match (forward, backward) {
+            (Poll::Ready(()), Poll::Ready(())) => Poll::Ready(Ok(())),
+            _ => Poll::Pending,
+        }
+    })
+    .await;
+    progress(received.bytes, sent.bytes);
+    if result.is_err() {
+        reset(&downstream);
+        reset(&upstream);
+    }
+    result
+}
+
+/// Makes the coming close of `stream` a reset.
+pub fn reset(stream: &TcpStream) {
+    let _ = socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
+}
+
+/// One direction: `Flowing ─end of input─▶ Ending ─shut down─▶ Ended`.
+#[derive(Default)]
+struct Direction {
+    state: State,
+    /// What was read and not yet taken; empty at rest.
+    pending: Vec<u8>,
+    written: usize,
+    bytes: u64,
+}
+
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
+enum State {
+    #[default]
+    Flowing,
+    Ending,
+    Ended,
+}
+
+impl Direction {
+    /// Moves what can be moved now; ready once the direction has ended.
+    fn advance(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut TcpStream,
+        to: &mut TcpStream,
+    ) -> io::Result<Poll<()>> {
+        match self.poll(cx, from, to) {
+            Poll::Ready(Ok(())) => Ok(Poll::Ready(())),
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Pending => Ok(Poll::Pending),
+        }
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut TcpStream,
+        to: &mut TcpStream,
+    ) -> Poll<io::Result<()>> {
+        let mut rounds = 0;
+        loop {
+            match self.state {
+                State::Ended => return Poll::Ready(Ok(())),
+                State::Ending => {
+                    ready!(Pin::new(&mut *to).poll_shutdown(cx)).or_else(ended)?;
+                    self.state = State::Ended;
+                }
+                State::Flowing if self.written < self.pending.len() => {
+                    let rest = &self.pending[self.written..];
+                    self.written += ready!(Pin::new(&mut *to).poll_write(cx, rest))?;
+                    if self.written == self.pending.len() {
+                        // Given back: a direction at rest holds nothing.
+                        self.pending = Vec::new();
+                        self.written = 0;
+                    }
+                }
+                State::Flowing if rounds == MAX_ROUNDS => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                State::Flowing => {
+                    rounds += 1;
+                    ready!(self.pass(cx, from, to))?;
+                }
+            }
+        }
+    }
+
+    /// One read and, at once, its write.
+    fn pass(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut TcpStream,
+        to: &mut TcpStream,
+    ) -> Poll<io::Result<()>> {
+        BUFFER.with_borrow_mut(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            ready!(Pin::new(from).poll_read(cx, &mut buffer))?;
+            let read = buffer.filled();
+            if read.is_empty() {
+                self.state = State::Ending;
+                return Poll::Ready(Ok(()));
+            }
+            self.bytes += read.len() as u64;
+            let written = match Pin::new(to).poll_write(cx, read) {
+                Poll::Ready(written) => written?,
+                Poll::Pending => 0,
+            };
+            if written < read.len() {
+                self.pending = read[written..].to_vec();
+                self.written = 0;
+            }
+            Poll::Ready(Ok(()))
+        })
+    }
+}
+
+/// The other side may have gone already: then there is nothing left to end.
+fn ended(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotConnected { Ok(()) } else { Err(error) }
+}
+
+thread_local! {
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; BUFFER_BYTES].into());
+}
+
+/// What one read takes at most.
+const BUFFER_BYTES: usize = 64 * 1024;
+/// Reads of one direction before others of the thread may run.
+const MAX_ROUNDS: u32 = 16;
+/// How many bytes pass between two calls of `progress`.
+const PROGRESS_BYTES: u64 = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
+        (near.unwrap(), far.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn each_direction_ends_by_itself_and_bytes_are_counted() {
+        let (mut client, downstream) = pair().await;
+        let (upstream, mut server) = pair().await;
+        let (mut received, mut sent) = (0, 0);
+        let relay = relay(downstream, upstream, |r, s| {
+            received += r;
+            sent += s;
+        });
+        let work = async {
+            client.write_all(b"question").await.unwrap();
+            client.shutdown().await.unwrap();
+            let mut question = String::new();
+            server.read_to_string(&mut question).await.unwrap();
+            server.write_all(b"a long answer").await.unwrap();
+            server.shutdown().await.unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            (question, answer)
+        };
+        let (result, (question, answer)) = tokio::join!(relay, work);
+        result.unwrap();
+        assert_eq!((&*question, &*answer), ("question", "a long answer"));
+        assert_eq!((received, sent), (8, 13));
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_stops_the_reading_and_gets_every_byte() {
+        let (mut client, downstream) = pair().await;
+        let (upstream, mut server) = pair().await;
+        let data: Vec<u8> = (0..16_u32 << 20)
+            .map(|n| (n >> 8).to_le_bytes()[0])
+            .collect();
+        let write = async {
+            client.write_all(&data).await.unwrap();
+            client.shutdown().await.unwrap();
+            client
+        };
+        let read = async {
+            let mut all = Vec::new();
+            server.read_to_end(&mut all).await.unwrap();
+            server.shutdown().await.unwrap();
+            all
+        };
+        let (_, _, all) = tokio::join!(relay(downstream, upstream, |_, _| {}), write, read);
+        assert!(all == data);
+    }
+
+    #[tokio::test]
+    async fn a_reset_becomes_a_reset() {
+        let (client, downstream) = pair().await;
+        let (upstream, mut server) = pair().await;
+        reset(&client);
+        drop(client);
+        assert!(relay(downstream, upstream, |_, _| {}).await.is_err());
+        let error = server.read(&mut [0]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+}

@@ -1,0 +1,98 @@
+//! Limits of the process: descriptors, and connections that share them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Raises the soft limit of open descriptors to the hard one; returns the limit that is in force.
+#[expect(unsafe_code, reason = "no safe call in the dependencies reads or sets a resource limit")]
+pub fn raise_descriptor_limit() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid, writable rlimit for the whole call, which keeps no pointer to it.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+        return ASSUMED_DESCRIPTORS;
+    }
+    let raised = libc::rlimit { rlim_cur: limit.rlim_max, rlim_max: limit.rlim_max };
+    // SAFETY: `raised` is a valid rlimit for the whole call, which only reads it.
+    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) } == 0 {
+        raised.rlim_cur
+    } else {
+        limit.rlim_cur
+    }
+}
+
+/// How many connections may be open at once (`reliability 4`): `min(descriptors/2 − 64, 50,000)`.
+pub fn connections_for(descriptors: u64) -> usize {
+    let half = (descriptors / 2).saturating_sub(64).max(16);
+    usize::try_from(half)
+        .unwrap_or(MAX_CONNECTIONS)
+        .min(MAX_CONNECTIONS)
+}
+
+/// A bound on open connections that all workers share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ConnectionLimit {
+    free: Arc<Semaphore>,
+    hits: Arc<AtomicU64>,
+}
+
+impl ConnectionLimit {
+    /// At most `most` at once.
+    pub fn new(most: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(most)), hits: Arc::default() }
+    }
+
+    /// A place for one connection; waits while all are taken, so that whoever asks stops accepting.
+    pub async fn acquire(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
+            return Some(permit);
+        }
+        self.hits.fetch_add(1, Ordering::Relaxed);
+        Arc::clone(&self.free).acquire_owned().await.ok()
+    }
+
+    /// How often somebody had to wait.
+    pub fn hits(&self) -> u64 {
+        self.hits.load(Ordering::Relaxed)
+    }
+}
+
+const MAX_CONNECTIONS: usize = 50_000;
+/// Where the limit cannot be read.
+const ASSUMED_DESCRIPTORS: u64 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_soft_limit_becomes_the_hard_one() {
+        let raised = raise_descriptor_limit();
+        assert!(raised >= 256, "{raised}");
+        assert_eq!(raise_descriptor_limit(), raised);
+    }
+
+    #[test]
+    fn connections_leave_descriptors_for_the_other_side() {
+        for (descriptors, want) in [(256, 64), (1024, 448), (20_000, 9936), (1 << 20, 50_000)] {
+            assert_eq!(connections_for(descriptors), want, "{descriptors}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_limit_waits_for_the_first_that_leaves() {
+        let limit = ConnectionLimit::new(1);
+        let first = limit.acquire().await.unwrap();
+        let second = limit.acquire();
+        tokio::pin!(second);
+        assert!(
+            tokio::time::timeout(std::time::Duration::ZERO, &mut second)
+                .await
+                .is_err()
+        );
+        drop(first);
+        assert!(second.await.is_some());
+        assert_eq!(limit.hits(), 1);
+    }
+}

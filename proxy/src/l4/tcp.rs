@@ -1,0 +1,54 @@
+//! One TCP connection through a front.
+
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use portico_net::copy::{relay, reset};
+use tokio::net::TcpStream;
+use tracing::debug;
+
+use super::Worker;
+use crate::upstream::Port;
+
+impl Worker {
+    /// Carries one connection that came in at `front` until both sides have ended. Without an
+    /// endpoint that answers, it is reset at once (`services 4.2`).
+    pub(crate) async fn serve(&self, downstream: TcpStream, front: SocketAddr) {
+        let Some(port) = self.port(front) else { return reset(&downstream) };
+        let state = &port.state;
+        state.connections.0.fetch_add(1, Relaxed);
+        let Some(upstream) = connect(&port).await else {
+            state.rejected.fetch_add(1, Relaxed);
+            return reset(&downstream);
+        };
+        for side in [&downstream, &upstream] {
+            let _ = side.set_nodelay(true);
+        }
+        state.active.0.fetch_add(1, Relaxed);
+        let ended = relay(downstream, upstream, |received, sent| {
+            state.bytes_received.0.fetch_add(received, Relaxed);
+            state.bytes_sent.0.fetch_add(sent, Relaxed);
+        });
+        if let Err(error) = ended.await {
+            debug!(port = %state.id, %error, "connection ended in a reset");
+        }
+        state.active.0.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The first usable endpoint that answers, in turn; each is tried once, before any byte is carried.
+async fn connect(port: &Port) -> Option<TcpStream> {
+    for upstream in port.choose() {
+        match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(upstream.address)).await {
+            Ok(Ok(stream)) => return Some(stream),
+            Ok(Err(error)) => debug!(endpoint = %upstream.address, %error, "dial failed"),
+            Err(_) => debug!(endpoint = %upstream.address, "dial timed out"),
+        }
+        port.state.connect_failures.fetch_add(1, Relaxed);
+    }
+    None
+}
+
+/// For each endpoint (`reliability 4`).
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,0 +1,92 @@
+//! What the front door counts: requests by ServicePort and status class, connections by kind.
+//!
+//! Labels are closed sets and names of configuration; a client cannot make a series.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+use std::sync::{Arc, OnceLock};
+
+use prometheus::proto::MetricFamily;
+use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+use rustls::ServerConfig;
+
+use crate::upstream::{Padded, STATUS_CLASSES as CLASSES};
+
+/// Counters of all workers.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    /// Answers made here, without a backend, by status class.
+    pub(crate) own: [AtomicU64; CLASSES],
+    /// Client connections that are open now.
+    pub(crate) active: Padded<AtomicI64>,
+    /// Connections to endpoints opened anew.
+    pub(crate) opened: Padded<AtomicU64>,
+    /// Requests over a connection that was there already.
+    pub(crate) reused: Padded<AtomicU64>,
+    /// TLS handshakes that failed.
+    pub(crate) tls_errors: AtomicU64,
+    /// The TLS configuration that all workers share, so that they share its tickets.
+    pub(crate) tls: OnceLock<Option<Arc<ServerConfig>>>,
+}
+
+impl Metrics {
+    /// Counts an answer that no backend gave.
+    pub(crate) fn own_answer(&self, status: http::StatusCode) {
+        self.own[class(status)].fetch_add(1, Relaxed);
+    }
+
+    /// Everything, as a scrape wants it; `ports` gives each ServicePort's answers by class.
+    pub(crate) fn families<'a>(
+        &'a self,
+        ports: impl Iterator<Item = (String, String, &'a [AtomicU64; CLASSES])>,
+    ) -> prometheus::Result<Vec<MetricFamily>> {
+        let registry = Registry::new();
+        let requests = IntCounterVec::new(
+            Opts::new("portico_l7_requests_total", "Requests answered, by class of the status."),
+            &["service", "port", "code"],
+        )?;
+        registry.register(Box::new(requests.clone()))?;
+        let own = [(String::new(), String::new(), &self.own)];
+        for (service, port, counts) in ports.chain(own) {
+            for (code, count) in CODES.iter().zip(counts) {
+                let count = count.load(Relaxed);
+                if count > 0 {
+                    requests
+                        .with_label_values(&[&service, &port, *code])
+                        .inc_by(count);
+                }
+            }
+        }
+        let upstream = IntCounterVec::new(
+            Opts::new("portico_l7_upstream_connections_total", "Connections to endpoints, by how."),
+            &["how"],
+        )?;
+        registry.register(Box::new(upstream.clone()))?;
+        upstream
+            .with_label_values(&["opened"])
+            .inc_by(self.opened.0.load(Relaxed));
+        upstream
+            .with_label_values(&["reused"])
+            .inc_by(self.reused.0.load(Relaxed));
+        let active =
+            IntGauge::new("portico_l7_connections_active", "Client connections open now.")?;
+        active.set(self.active.0.load(Relaxed));
+        registry.register(Box::new(active))?;
+        let tls = prometheus::IntCounter::new(
+            "portico_l7_tls_errors_total",
+            "TLS handshakes that failed.",
+        )?;
+        tls.inc_by(self.tls_errors.load(Relaxed));
+        registry.register(Box::new(tls))?;
+        Ok(registry.gather())
+    }
+}
+
+/// Which counter a status belongs to.
+pub(crate) fn class(status: http::StatusCode) -> usize {
+    usize::from(status.as_u16() / 100)
+        .saturating_sub(1)
+        .min(CLASSES - 1)
+}
+
+const CODES: [&str; CLASSES] = ["1xx", "2xx", "3xx", "4xx", "5xx"];

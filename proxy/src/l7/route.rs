@@ -1,0 +1,94 @@
+//! Which location a request belongs to (`ingress 1.3`).
+//!
+//! Pure. The host comes first and is final; within it the first location that matches, since
+//! `compile` has put them in the order of precedence.
+
+use portico_config::model::PathKind;
+
+use crate::view::{Host, Location, Routes, Target};
+
+/// Where a request for `host` (lower case, no port, no trailing dot) and a normal `path` goes.
+pub(crate) fn route<'a>(routes: &'a Routes, host: &str, path: &str) -> Option<&'a Target> {
+    let host = find_host(routes, host)?;
+    let location = host
+        .locations
+        .iter()
+        .find(|location| matches(location, path));
+    location
+        .map(|location| &location.target)
+        .or(host.default_target.as_ref())
+}
+
+fn find_host<'a>(routes: &'a Routes, host: &str) -> Option<&'a Host> {
+    if let Some(exact) = routes.exact.get(host) {
+        return Some(exact);
+    }
+    let wildcard = host.split_once('.').filter(|(label, _)| !label.is_empty());
+    wildcard
+        .and_then(|(_, suffix)| routes.wildcard.get(suffix))
+        .or(routes.any.as_ref())
+}
+
+fn matches(location: &Location, path: &str) -> bool {
+    match location.kind {
+        PathKind::Exact => *location.path == *path,
+        PathKind::Prefix => {
+            let prefix = location.path.strip_suffix('/').unwrap_or(&location.path);
+            path.strip_prefix(prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exact_is_text_and_prefix_is_elements() {
+        use PathKind::{Exact, Prefix};
+        for (kind, pattern, path, want) in [
+            (Exact, "/foo", "/foo", true),
+            (Exact, "/foo", "/foo/", false),
+            (Exact, "/foo", "/FOO", false),
+            (Prefix, "/", "/anything", true),
+            (Prefix, "/foo", "/foo", true),
+            (Prefix, "/foo", "/foo/", true),
+            (Prefix, "/foo/", "/foo", true),
+            (Prefix, "/foo/", "/foo/bar", true),
+            (Prefix, "/foo", "/foobar", false),
+            (Prefix, "/aaa/bb", "/aaa/bbb", false),
+            (Prefix, "/aaa/bbb", "/aaa/bbb/ccc", true),
+        ] {
+            let location = Location { kind, path: pattern.into(), target: Target::Missing };
+            assert_eq!(matches(&location, path), want, "ingress 1.3: {kind:?} {pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn the_choice_of_a_host_is_final() {
+        let host = |path: &str| Host {
+            locations: [Location {
+                kind: PathKind::Prefix,
+                path: path.into(),
+                target: Target::Resource,
+            }]
+            .into(),
+            default_target: None,
+        };
+        let mut routes = Routes { any: Some(host("/")), ..Routes::default() };
+        routes.exact.insert("a.test".into(), host("/only"));
+        routes.wildcard.insert("test".into(), host("/wild"));
+        for (name, path, want) in [
+            ("a.test", "/only", true),
+            ("a.test", "/wild", false),
+            ("b.test", "/wild", true),
+            ("b.test", "/x", false),
+            ("c.b.test", "/x", true),
+            ("test", "/x", true),
+            (".test", "/x", true),
+        ] {
+            assert_eq!(route(&routes, name, path).is_some(), want, "ingress 1.3: {name}{path}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The part of the plane that lives on one worker thread: accept loops, and what they start.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portico_net::accept::accept_loop;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, warn};
+
+use crate::{Shared, l4, l7};
+
+/// One socket for this worker, and what it serves until `stop`.
+#[derive(Debug)]
+pub(crate) struct Command {
+    pub(crate) socket: std::net::TcpListener,
+    pub(crate) serve: Serve,
+    pub(crate) stop: CancellationToken,
+}
+
+/// What a socket serves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Serve {
+    /// The L4 front of this address.
+    Front { address: SocketAddr },
+    /// Ingress.
+    Http { address: SocketAddr, tls: bool },
+}
+
+/// The part of the plane that lives on one worker thread.
+#[derive(Debug)]
+pub struct Worker {
+    shared: Arc<Shared>,
+    commands: mpsc::Receiver<Command>,
+}
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>, commands: mpsc::Receiver<Command>) -> Self {
+        Self { shared, commands }
+    }
+
+    /// Serves until `stop` is cancelled: then takes what is queued, stops accepting, lets open
+    /// connections finish for at most `drain_timeout`, and returns. Runs on a worker's local
+    /// runtime.
+    pub async fn run(mut self, stop: CancellationToken, drain_timeout: Duration) {
+        let listeners = TaskTracker::new();
+        let connections = TaskTracker::new();
+        let drain = CancellationToken::new();
+        let tcp = Rc::new(l4::Worker::new(&self.shared.view));
+        let http = l7::Worker::new(
+            Arc::clone(&self.shared.view),
+            Arc::clone(&self.shared.l7),
+            connections.clone(),
+            drain.clone(),
+        );
+        let plane = Rc::new(Plane { tcp, http, connections: connections.clone() });
+        loop {
+            let command = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                command = self.commands.recv() => command,
+            };
+            let Some(command) = command else { break };
+            let (shared, plane) = (Arc::clone(&self.shared), Rc::clone(&plane));
+            listeners.spawn_local(listen(command, shared, plane, stop.clone()));
+        }
+        stop.cancelled().await;
+        listeners.close();
+        listeners.wait().await;
+        drain.cancel();
+        connections.close();
+        if tokio::time::timeout(drain_timeout, connections.wait())
+            .await
+            .is_err()
+        {
+            warn!(connections = connections.len(), "connections are cut at the end of the drain");
+        }
+    }
+}
+
+struct Plane {
+    tcp: Rc<l4::Worker>,
+    http: Rc<l7::Worker>,
+    connections: TaskTracker,
+}
+
+/// Accepts on one socket until it is told to stop, or all are.
+async fn listen(command: Command, shared: Arc<Shared>, plane: Rc<Plane>, all: CancellationToken) {
+    let Command { socket, serve, stop } = command;
+    let listener = match TcpListener::from_std(socket) {
+        Ok(listener) => listener,
+        Err(error) => return error!(?serve, %error, "a bound socket cannot be used"),
+    };
+    let stopped = async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = all.cancelled() => {}
+        }
+    };
+    match serve {
+        Serve::Front { address } => {
+            accept_loop(listener, stopped, async |stream, _peer| {
+                let permit = shared.connections.acquire().await;
+                let tcp = Rc::clone(&plane.tcp);
+                plane.connections.spawn_local(async move {
+                    tcp.serve(stream, address).await;
+                    drop(permit);
+                });
+            })
+            .await;
+        }
+        Serve::Http { address, tls } => {
+            let listener_info = Rc::new(l7::HttpListener { address, tls });
+            accept_loop(listener, stopped, async |stream, peer| {
+                let permit = shared.connections.acquire().await;
+                plane.http.serve(stream, peer, &listener_info, permit);
+            })
+            .await;
+        }
+    }
+}
