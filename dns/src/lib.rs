@@ -6,12 +6,31 @@
 //!
 //! [`Dns`] stays on the control side, one [`Worker`] moves to each worker thread.
 
-use std::net::SocketAddr;
+mod question;
+mod table;
+mod build;
+mod answer;
+mod metrics;
+mod serve;
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use portico_config::snapshot::Snapshot;
-use portico_net::listeners::ListenerStatus;
+use portico_net::bind::{self, BindError};
+use portico_net::datagram::tell_local_address;
+use portico_net::listeners::{ListenerState, ListenerStatus};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use crate::metrics::Metrics;
+use crate::serve::Shared;
+use crate::table::AnswerTable;
 
 /// What the resolver is told by settings.
 #[derive(Clone, Debug)]
@@ -24,49 +43,230 @@ pub struct Options {
 
 /// The control side of the resolver.
 #[derive(Debug)]
-pub struct Dns {}
+pub struct Dns {
+    workers: Vec<mpsc::Sender<Sockets>>,
+    listeners: Vec<Listener>,
+    shared: Shared,
+    is_committed: bool,
+    has_tried: bool,
+}
 
 /// The answers of the next snapshot, encoded, not yet given.
 #[derive(Debug)]
-pub struct Prepared {}
+pub struct Prepared {
+    table: Arc<AnswerTable>,
+}
 
 /// The part of the resolver that lives on one worker thread.
 #[derive(Debug)]
-pub struct Worker {}
+pub struct Worker {
+    sockets: mpsc::Receiver<Sockets>,
+    shared: Shared,
+}
+
+/// One worker's sockets of one listener.
+#[derive(Debug)]
+struct Sockets {
+    udp: UdpSocket,
+    tcp: TcpListener,
+}
+
+#[derive(Debug)]
+struct Listener {
+    /// As asked for, then as bound.
+    address: SocketAddr,
+    state: ListenerState,
+    /// Bound and not yet given to the workers.
+    opened: Vec<Sockets>,
+    /// When it is tried again, and how long it waits then.
+    due: Option<Instant>,
+    backoff: Duration,
+}
 
 impl Dns {
     /// The resolver and one [`Worker`] for each worker thread.
     pub fn new(options: Options) -> (Self, Vec<Worker>) {
-        (Self {}, (0..options.workers.max(1)).map(|_| Worker {}).collect())
+        let count = options.workers.max(1);
+        let shared = Shared { table: Arc::default(), metrics: Metrics::new(), workers: count };
+        let capacity = options.listen.len().max(1);
+        let (senders, workers) = (0..count)
+            .map(|_| {
+                let (sender, sockets) = mpsc::channel(capacity);
+                (sender, Worker { sockets, shared: shared.clone() })
+            })
+            .unzip();
+        let listeners = options.listen.into_iter().map(Listener::new).collect();
+        let dns =
+            Self { workers: senders, listeners, shared, is_committed: false, has_tried: false };
+        (dns, workers)
     }
 
     /// Encodes the answers of `snapshot`; at the first call opens the sockets too, since before
     /// there is nothing to answer.
-    pub fn prepare(&mut self, _snapshot: &Arc<Snapshot>) -> Prepared {
-        Prepared {}
+    pub fn prepare(&mut self, snapshot: &Arc<Snapshot>) -> Prepared {
+        if !std::mem::replace(&mut self.has_tried, true) {
+            let now = Instant::now();
+            for listener in &mut self.listeners {
+                listener.open(self.workers.len(), now);
+            }
+        }
+        let listen: Vec<IpAddr> = self
+            .listeners
+            .iter()
+            .map(|listener| listener.address.ip())
+            .collect();
+        Prepared { table: Arc::new(build::build(snapshot, &listen)) }
     }
 
     /// Answers from now on what `prepared` says.
-    pub fn commit(&mut self, _prepared: Prepared) {}
+    pub fn commit(&mut self, prepared: Prepared) {
+        let names = i64::try_from(prepared.table.names.len()).unwrap_or(i64::MAX);
+        self.shared.metrics.names.set(names);
+        self.shared.table.store(prepared.table);
+        self.is_committed = true;
+        self.hand_out();
+    }
 
     /// Tries to open what could not be opened before; cheap when nothing is due.
-    pub fn retry(&mut self, _now: std::time::Instant) {}
+    pub fn retry(&mut self, now: Instant) {
+        for listener in &mut self.listeners {
+            if listener.due.is_some_and(|due| due <= now) {
+                listener.open(self.workers.len(), now);
+            }
+        }
+        if self.is_committed {
+            self.hand_out();
+        }
+    }
 
     /// Every listener of the resolver and how it is.
     pub fn listeners(&self) -> Vec<ListenerStatus> {
-        Vec::new()
+        let status = |listener: &Listener, protocol| ListenerStatus {
+            role: "dns",
+            address: listener.address,
+            protocol,
+            serves: None,
+            state: listener.state.clone(),
+        };
+        // Before the first `prepare` nothing was tried, so there is nothing to report.
+        let tried = self.listeners.iter().filter(|_| self.has_tried);
+        tried
+            .flat_map(|listener| [status(listener, "udp"), status(listener, "tcp")])
+            .collect()
     }
 
     /// The resolver's metrics, for the process's registry.
     pub fn collector(&self) -> Box<dyn prometheus::core::Collector> {
-        todo!()
+        Box::new(self.shared.metrics.clone())
+    }
+
+    fn hand_out(&mut self) {
+        for listener in &mut self.listeners {
+            for (sender, sockets) in self.workers.iter().zip(listener.opened.drain(..)) {
+                // Each listener is handed out once, and the channel holds as many: it fails only
+                // where the worker has ended.
+                if sender.try_send(sockets).is_err() {
+                    warn!(address = %listener.address, "a dns worker has ended");
+                }
+            }
+        }
+    }
+}
+
+impl Listener {
+    fn new(address: SocketAddr) -> Self {
+        let state = ListenerState::Degraded("not opened yet".to_owned());
+        Self { address, state, opened: Vec::new(), due: None, backoff: FIRST_BACKOFF }
+    }
+
+    fn open(&mut self, workers: usize, now: Instant) {
+        match open(self.address, workers) {
+            Ok((address, sockets)) => {
+                self.address = address;
+                self.opened = sockets;
+                self.state = ListenerState::Serving;
+                self.due = None;
+            }
+            Err(error) => {
+                warn!(address = %self.address, %error, "dns listener is degraded");
+                self.state = ListenerState::Degraded(error.to_string());
+                self.due = Some(now + self.backoff);
+                self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
+            }
+        }
+    }
+}
+
+/// UDP and TCP on one port; where the kernel chooses it, TCP may find it taken: chosen again.
+fn open(address: SocketAddr, workers: usize) -> Result<(SocketAddr, Vec<Sockets>), BindError> {
+    let failed = |error: std::io::Error| BindError {
+        reason: format!("{address}/udp: {error}"),
+        remedy: "it is tried again".to_owned(),
+        kind: error.kind(),
+    };
+    let mut attempt = 1;
+    loop {
+        let udp = bind::udp(address, workers)?;
+        let first = udp.first().expect("at least one socket is opened");
+        let chosen = first.local_addr().map_err(failed)?;
+        for socket in &udp {
+            tell_local_address(socket).map_err(failed)?;
+        }
+        match bind::tcp(chosen, workers) {
+            Ok(tcp) => {
+                let pairs = udp.into_iter().zip(tcp);
+                return Ok((chosen, pairs.map(|(udp, tcp)| Sockets { udp, tcp }).collect()));
+            }
+            Err(error) if address.port() != 0 || attempt == PORT_ATTEMPTS => return Err(error),
+            Err(_) => attempt += 1,
+        }
     }
 }
 
 impl Worker {
     /// Answers until `stop` is cancelled, then finishes open TCP queries within `drain_timeout`.
     /// Runs on a worker's local runtime.
-    pub async fn run(self, stop: CancellationToken, _drain_timeout: std::time::Duration) {
-        stop.cancelled().await;
+    pub async fn run(mut self, stop: CancellationToken, drain_timeout: Duration) {
+        let loops = TaskTracker::new();
+        // Cancelled with the drain's end: what is still open then is dropped with its task.
+        let end = CancellationToken::new();
+        loop {
+            let sockets = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(sockets) = self.sockets.recv() => sockets,
+                else => {
+                    stop.cancelled().await;
+                    break;
+                }
+            };
+            let udp = tokio::net::UdpSocket::from_std(sockets.udp);
+            let tcp = tokio::net::TcpListener::from_std(sockets.tcp);
+            match (udp, tcp) {
+                (Ok(udp), Ok(tcp)) => {
+                    loops.spawn_local(serve::datagrams(udp, self.shared.clone(), stop.clone()));
+                    let streams =
+                        serve::streams(tcp, self.shared.clone(), stop.clone(), end.clone());
+                    loops.spawn_local(streams);
+                }
+                (udp, tcp) => {
+                    let error = udp.err().or_else(|| tcp.err());
+                    warn!(?error, "a dns socket could not join the worker");
+                }
+            }
+        }
+        loops.close();
+        if tokio::time::timeout(drain_timeout, loops.wait())
+            .await
+            .is_err()
+        {
+            end.cancel();
+            loops.wait().await;
+        }
     }
 }
+
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+/// Ports tried until one is free for both protocols.
+const PORT_ATTEMPTS: u32 = 8;
