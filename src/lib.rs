@@ -1,1 +1,26 @@
-//! placeholder
+//! portico as a process: what starts the planes, feeds them and tells how they are.
+//!
+//! ```text
+//! cli ─▶ command ─▶ app ─┬─▶ worker × N: proxy and dns on one thread each
+//!                        ├─▶ compile thread: source ─▶ pipeline ─▶ prepare ─▶ commit ─▶ publication
+//!                        └─▶ control thread: admin
+//! ```
+//!
+//! It knows every crate and decides nothing: what a manifest means is `portico_config`'s work, what
+//! happens to traffic is `portico_proxy`'s and `portico_dns`'. Several instances may run in one
+//! process, which is how the tests use it.
+
+pub mod exit;
+pub mod cli;
+pub mod telemetry;
+mod host;
+mod signal;
+mod http_io;
+mod readiness;
+mod metrics;
+mod worker;
+mod admin;
+pub mod app;
+pub mod command;
+
+pub use app::{App, AppOptions, Running};

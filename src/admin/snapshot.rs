@@ -1,0 +1,219 @@
+//! `/api/v1/snapshot`: what serves, as JSON for people and programs.
+//!
+//! Names, addresses and states; of a certificate its Secret's name and end, never a key.
+
+use portico_config::diagnostic::{Diagnostic, Position};
+use portico_config::model::PathKind;
+use portico_config::publish::Published;
+use portico_config::snapshot::{Backend, Reach, Service, Snapshot};
+use portico_net::listeners::{ListenerState, ListenerStatus};
+use serde_json::{Value, json};
+
+/// The whole answer.
+pub(crate) fn render(published: &Published, listeners: &[ListenerStatus]) -> Value {
+    let snapshot = &published.snapshot;
+    json!({
+        "generation": snapshot.generation,
+        "services": snapshot.services.values().map(|it| service(it)).collect::<Vec<_>>(),
+        "listeners": listeners.iter().map(listener).collect::<Vec<_>>(),
+        "routes": routes(snapshot),
+        "certificates": certificates(snapshot),
+        "zones": zones(snapshot),
+        "diagnostics": published.diagnostics.iter().map(diagnostic).collect::<Vec<_>>(),
+    })
+}
+
+/// One finding, as `check --format json` and the API show it.
+pub(crate) fn diagnostic(found: &Diagnostic) -> Value {
+    let position = found.position;
+    json!({
+        "severity": found.severity,
+        "code": null,
+        "message": found.message,
+        "object": found.object.as_ref().map(|object| json!({
+            "apiVersion": &*object.api_version,
+            "kind": &*object.kind,
+            "namespace": object.namespace.as_deref(),
+            "name": &*object.name,
+        })),
+        "field": found.field.as_ref().filter(|field| !field.is_root()).map(ToString::to_string),
+        "file": found.file.as_ref().map(|file| file.display().to_string()),
+        "line": position.map(|Position { line, .. }| line),
+        "column": position.map(|Position { column, .. }| column),
+        "help": found.help,
+    })
+}
+
+fn service(service: &Service) -> Value {
+    let (kind, addresses, alias) = match &service.reach {
+        Reach::ClusterIp(addresses) => ("ClusterIP", &addresses[..], None),
+        Reach::Headless => ("Headless", &[][..], None),
+        Reach::ExternalName(name) => ("ExternalName", &[][..], Some(&**name)),
+    };
+    let ports = service.ports.iter().map(|port| {
+        let usable: std::collections::BTreeSet<_> =
+            port.usable().map(|endpoint| endpoint.address).collect();
+        let endpoints = port.endpoints.iter().map(|endpoint| {
+            json!({
+                "address": endpoint.address,
+                "ready": endpoint.ready,
+                "serving": endpoint.serving,
+                "terminating": endpoint.terminating,
+                "usable": usable.contains(&endpoint.address),
+                "pod": endpoint.pod.as_deref(),
+                "node": endpoint.node.as_deref(),
+                "zone": endpoint.zone.as_deref(),
+            })
+        });
+        json!({
+            "name": &*port.id.name,
+            "protocol": port.id.protocol.to_string(),
+            "port": port.port,
+            "nodePort": port.node_port,
+            "endpoints": endpoints.collect::<Vec<_>>(),
+        })
+    });
+    json!({
+        "namespace": &*service.name.namespace,
+        "name": &*service.name.name,
+        "kind": kind,
+        "addresses": addresses,
+        "externalName": alias,
+        "ports": ports.collect::<Vec<_>>(),
+    })
+}
+
+fn listener(listener: &ListenerStatus) -> Value {
+    let (state, reason) = match &listener.state {
+        ListenerState::Serving => ("serving", None),
+        ListenerState::Degraded(reason) => ("degraded", Some(reason)),
+        ListenerState::Draining => ("draining", None),
+    };
+    json!({
+        "role": listener.role,
+        "address": listener.address,
+        "protocol": listener.protocol,
+        "serves": listener.serves,
+        "state": state,
+        "reason": reason,
+    })
+}
+
+fn routes(snapshot: &Snapshot) -> Vec<Value> {
+    let hosts = snapshot.routes.hosts();
+    let host = |host: &portico_config::snapshot::Host| {
+        let locations = host.locations.iter().map(|location| {
+            json!({
+                "path": &*location.path,
+                "pathType": match location.kind {
+                    PathKind::Exact => "Exact",
+                    PathKind::Prefix => "Prefix",
+                },
+                "backend": backend(&location.backend),
+                "ingress": location.ingress.to_string(),
+            })
+        });
+        json!({
+            "host": host.pattern.to_string(),
+            "locations": locations.collect::<Vec<_>>(),
+            "defaultBackend": host.default_backend.as_ref().map(backend),
+        })
+    };
+    hosts.into_iter().map(|it| host(it)).collect()
+}
+
+fn backend(backend: &Backend) -> Value {
+    match backend {
+        Backend::Service(port) => json!({ "service": port.id.to_string() }),
+        Backend::Missing(reason) => json!({ "missing": &**reason }),
+        Backend::Resource => json!({ "resource": true }),
+    }
+}
+
+fn certificates(snapshot: &Snapshot) -> Vec<Value> {
+    let table = &snapshot.certificates;
+    let exact = table
+        .exact
+        .iter()
+        .map(|(host, certificate)| (host.to_string(), certificate));
+    let wildcard = table
+        .wildcard
+        .iter()
+        .map(|(suffix, certificate)| (format!("*.{suffix}"), certificate));
+    let mut all: Vec<_> = exact.chain(wildcard).collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all.into_iter()
+        .map(|(host, certificate)| {
+            json!({
+                "host": host,
+                "secret": certificate.secret.as_ref().map(ToString::to_string),
+                "notAfterSeconds": certificate.not_after_seconds,
+            })
+        })
+        .collect()
+}
+
+fn zones(snapshot: &Snapshot) -> Value {
+    let zones = &snapshot.zones;
+    let texts = |names: &[std::sync::Arc<str>]| -> Vec<String> {
+        names.iter().map(ToString::to_string).collect()
+    };
+    json!({
+        "clusterDomains": texts(&zones.cluster_domains),
+        "aliasZones": texts(&zones.alias_zones),
+        "reverse": zones.reverse.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "hosts": zones.hosts.iter().map(|record| json!({
+            "host": record.host.to_string(),
+            "addresses": record.addresses,
+            "ingress": record.ingress.to_string(),
+        })).collect::<Vec<_>>(),
+        "ttlSeconds": zones.ttl_seconds,
+        "serial": zones.serial,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portico_config::diagnostic::{FieldPath, Severity};
+    use portico_config::model::ObjectRef;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_finding_carries_its_object_field_and_place() {
+        let found = Diagnostic {
+            severity: Severity::Error,
+            message: "80 is not in 30000..=32767".to_owned(),
+            help: None,
+            object: Some(ObjectRef {
+                api_version: "v1".into(),
+                kind: "Service".into(),
+                namespace: Some("default".into()),
+                name: "web".into(),
+            }),
+            field: Some(FieldPath::from("spec.ports[0].nodePort")),
+            file: Some(Arc::new("web.yaml".into())),
+            position: Some(Position { line: 14, column: 17 }),
+        };
+        assert_eq!(
+            diagnostic(&found),
+            json!({
+                "severity": "error", "code": null, "message": "80 is not in 30000..=32767",
+                "object": {
+                    "apiVersion": "v1", "kind": "Service", "namespace": "default", "name": "web"
+                },
+                "field": "spec.ports[0].nodePort", "file": "web.yaml", "line": 14, "column": 17,
+                "help": null
+            })
+        );
+    }
+
+    #[test]
+    fn an_empty_snapshot_has_every_list() {
+        let json = render(&Published::default(), &[]);
+        for key in ["services", "listeners", "routes", "certificates", "diagnostics"] {
+            assert_eq!(json[key], json!([]), "{key}");
+        }
+        assert_eq!(json["generation"], 0);
+    }
+}

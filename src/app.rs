@@ -1,0 +1,503 @@
+//! The running process: threads, their order of start and end, and the compile loop.
+//!
+//! ```text
+//! start: admin binds ─▶ workers ─▶ compile: load ─▶ prepare ─▶ commit proxy, dns ─▶ ready
+//! end:   not ready ─▶ drain_delay ─▶ workers drain ─▶ source ends ─▶ admin closes
+//! ```
+//!
+//! Invariants: a name is never answered before its address listens (the proxy commits first);
+//! `/livez` and readers of the publication never wait for a compilation; a panic while compiling
+//! leaves the last snapshot serving. Nothing is global but the log and the crypto provider, so
+//! several instances may run side by side.
+
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use portico_config::diagnostic::{Diagnostic, Severity};
+use portico_config::model::Settings;
+use portico_config::pipeline::Pipeline;
+use portico_config::publish::{Publication, Published};
+use portico_config::snapshot::Assignments;
+use portico_config::source::{Changes, Control, Source};
+use portico_dns::Dns;
+use portico_net::listeners::{ListenerState, ListenerStatus};
+use portico_proxy::Proxy;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use crate::metrics::Metrics;
+use crate::readiness::{Progress, Readiness, describe};
+use crate::worker::{self, Life};
+use crate::{admin, host};
+
+/// What a process is told.
+#[derive(Clone, Debug)]
+pub struct AppOptions {
+    /// What the compiler and the planes are told.
+    pub settings: Settings,
+    /// Data-plane threads, at least 1; default: one per core.
+    pub workers: usize,
+    /// How long open connections may finish at the end; default 30 s.
+    pub drain_timeout: Duration,
+    /// How long everything goes on, not ready, before the drain; default 0.
+    pub drain_delay: Duration,
+}
+
+impl Default for AppOptions {
+    fn default() -> Self {
+        Self {
+            settings: Settings::default(),
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            drain_timeout: Duration::from_secs(30),
+            drain_delay: Duration::ZERO,
+        }
+    }
+}
+
+/// Starts instances.
+#[derive(Clone, Copy, Debug)]
+pub struct App;
+
+/// One running instance. Its methods block the calling thread at most, they need no runtime.
+///
+/// Dropped without [`Running::shutdown`] it ends in the background, without waiting.
+#[derive(Debug)]
+pub struct Running {
+    shared: Arc<Shared>,
+    source: Control,
+    life: Life,
+    drain_delay: Duration,
+    close: CancellationToken,
+    workers: Vec<JoinHandle<()>>,
+    control: Vec<JoinHandle<()>>,
+}
+
+/// What the threads of the control side share; readers never wait for a compilation.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) publication: Publication,
+    pub(crate) readiness: Readiness,
+    pub(crate) metrics: Metrics,
+    planes: ArcSwap<Vec<ListenerStatus>>,
+    batches: AtomicU64,
+    pub(crate) admin: ArcSwap<Vec<ListenerStatus>>,
+}
+
+impl Shared {
+    /// Every listener of the process, admin first.
+    pub(crate) fn listeners(&self) -> Vec<ListenerStatus> {
+        let (admin, planes) = (self.admin.load(), self.planes.load());
+        admin.iter().chain(planes.iter()).cloned().collect()
+    }
+}
+
+/// The control sides of both planes.
+#[derive(Debug)]
+struct Planes {
+    proxy: Proxy,
+    dns: Dns,
+}
+
+impl App {
+    /// Starts an instance that serves what `source` delivers. Returns before the first snapshot
+    /// is applied; fails where the system gives no thread or no runtime.
+    pub fn start(options: AppOptions, source: Box<dyn Source>) -> anyhow::Result<Running> {
+        // The only failure is a provider that is already there.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let settings = Arc::new(options.settings);
+        let count = options.workers.max(1);
+        let (proxy, proxy_workers) = Proxy::new(portico_proxy::Options {
+            workers: count,
+            http: settings.http.clone(),
+            https: settings.https.clone(),
+            descriptors: portico_net::limit::raise_descriptor_limit(),
+        });
+        let (dns, dns_workers) =
+            Dns::new(portico_dns::Options { workers: count, listen: settings.dns.clone() });
+        let shared = Arc::new(Shared {
+            publication: Publication::default(),
+            readiness: Readiness::default(),
+            metrics: Metrics::new(vec![proxy.collector(), dns.collector()])?,
+            planes: ArcSwap::default(),
+            batches: AtomicU64::new(0),
+            admin: ArcSwap::default(),
+        });
+        let mut running = Running {
+            source: source.control(),
+            life: Life {
+                stop: CancellationToken::new(),
+                drain_timeout: options.drain_timeout,
+                failed: CancellationToken::new(),
+            },
+            drain_delay: options.drain_delay,
+            close: CancellationToken::new(),
+            workers: Vec::new(),
+            control: Vec::new(),
+            shared,
+        };
+        running.start_control(admin::Sockets::bind(&settings.admin, &running.shared))?;
+        for (index, (proxy, dns)) in proxy_workers.into_iter().zip(dns_workers).enumerate() {
+            let worker = worker::start(index, proxy, dns, running.life.clone());
+            running
+                .workers
+                .push(worker.context("start a worker thread")?);
+        }
+        let pipeline = Pipeline::new(settings, host::facts(), Assignments::default());
+        running.start_compile(pipeline, Planes { proxy, dns }, source)?;
+        Ok(running)
+    }
+}
+
+impl Running {
+    /// The first plain Ingress listener; with port 0 the port that the kernel chose.
+    ///
+    /// # Panics
+    /// Where that listener is off or not tried yet: wait for readiness first.
+    #[track_caller]
+    pub fn http(&self) -> SocketAddr {
+        self.listener("http").expect("the http listener is on")
+    }
+
+    /// The first TLS Ingress listener; as [`Running::http`].
+    #[track_caller]
+    pub fn https(&self) -> SocketAddr {
+        self.listener("https").expect("the https listener is on")
+    }
+
+    /// The first resolver listener; as [`Running::http`].
+    #[track_caller]
+    pub fn dns(&self) -> SocketAddr {
+        self.listener("dns").expect("the dns listener is on")
+    }
+
+    /// The admin listener; as [`Running::http`], but there from the start.
+    #[track_caller]
+    pub fn admin(&self) -> SocketAddr {
+        self.listener("admin").expect("the admin listener is on")
+    }
+
+    /// The first listener of `role` that serves, else the first of it.
+    pub fn listener(&self, role: &str) -> Option<SocketAddr> {
+        let listeners = self.listeners();
+        let mut of_role = listeners.iter().filter(|listener| listener.role == role);
+        of_role
+            .clone()
+            .find(|listener| listener.state == ListenerState::Serving)
+            .or_else(|| of_role.next())
+            .map(|listener| listener.address)
+    }
+
+    /// Every listener and how it is.
+    pub fn listeners(&self) -> Vec<ListenerStatus> {
+        self.shared.listeners()
+    }
+
+    /// What serves now, and what is wrong with the manifests.
+    pub fn published(&self) -> Arc<Published> {
+        self.shared.publication.load()
+    }
+
+    /// How many batches of changes were taken so far, whether they changed anything or not.
+    pub fn applied(&self) -> u64 {
+        self.shared.batches.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the first snapshot is applied, or until the instance has failed.
+    pub fn wait_ready(&self) {
+        self.shared
+            .readiness
+            .wait(FOREVER, |progress| progress.is_ready() || progress.failed || progress.ending);
+    }
+
+    /// Waits until a publication is as `enough` wants it; false if `timeout` comes first.
+    pub fn wait_for(&self, timeout: Duration, enough: impl Fn(&Published) -> bool) -> bool {
+        let publication = &self.shared.publication;
+        self.shared
+            .readiness
+            .wait(timeout, |progress| progress.applied && enough(&publication.load()))
+    }
+
+    /// Reads every manifest again and compares.
+    pub fn rescan(&self) {
+        self.source.rescan();
+    }
+
+    /// Cancelled when a part of the process has died, so that it should end.
+    pub fn failed(&self) -> &CancellationToken {
+        &self.life.failed
+    }
+
+    /// Ends in order: not ready, delay, drain, join. Returns when every thread is gone.
+    pub fn shutdown(mut self) {
+        self.shared
+            .readiness
+            .update(|progress| progress.ending = true);
+        info!(delay_ms = self.drain_delay.as_millis(), "draining");
+        // Nothing wakes this wait: it is the delay itself, in which traffic goes on.
+        self.shared
+            .readiness
+            .wait(self.drain_delay, |progress| progress.failed);
+        self.life.stop.cancel();
+        join(&mut self.workers);
+        self.source.stop();
+        self.close.cancel();
+        join(&mut self.control);
+        info!("ended");
+    }
+
+    fn start_control(&mut self, sockets: admin::Sockets) -> anyhow::Result<()> {
+        let (shared, close) = (Arc::clone(&self.shared), self.close.clone());
+        let failed = self.life.failed.clone();
+        let thread = std::thread::Builder::new().name("portico-control".to_owned());
+        self.control.push(thread.spawn(move || {
+            let end = catch_unwind(AssertUnwindSafe(|| control(sockets, &shared, &close, &failed)));
+            if !matches!(end, Ok(Ok(()))) {
+                error!("the control thread died");
+                failed.cancel();
+                shared.readiness.update(|progress| progress.failed = true);
+            }
+        })?);
+        Ok(())
+    }
+
+    fn start_compile(
+        &mut self,
+        pipeline: Pipeline,
+        planes: Planes,
+        mut source: Box<dyn Source>,
+    ) -> anyhow::Result<()> {
+        let planes = Arc::new(Mutex::new(planes));
+        let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
+
+        let (shared, retried) = (Arc::clone(&self.shared), Arc::clone(&planes));
+        let close = self.close.clone();
+        self.control
+            .push(named("portico-retry").spawn(move || retry_loop(&shared, &retried, &close))?);
+
+        let shared = Arc::clone(&self.shared);
+        self.control.push(named("portico-compile").spawn(move || {
+            let mut compiler =
+                Compiler { pipeline, planes, shared, known: Arc::default(), applied: false };
+            let mut batch = Some(source.load());
+            while let Some(changes) = batch {
+                compiler.apply_guarded(changes);
+                batch = source.next();
+            }
+        })?);
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.life.stop.cancel();
+        self.close.cancel();
+        if !self.control.is_empty() {
+            self.source.stop();
+        }
+        self.shared
+            .readiness
+            .update(|progress| progress.ending = true);
+    }
+}
+
+/// The compile thread's state.
+struct Compiler {
+    pipeline: Pipeline,
+    planes: Arc<Mutex<Planes>>,
+    shared: Arc<Shared>,
+    /// The findings that the log has already told.
+    known: Arc<[Diagnostic]>,
+    applied: bool,
+}
+
+impl Compiler {
+    /// Applies one batch; whatever goes wrong inside, the last snapshot serves on.
+    fn apply_guarded(&mut self, changes: Changes) {
+        if catch_unwind(AssertUnwindSafe(|| self.apply(changes))).is_err() {
+            self.shared.metrics.load_failed();
+            error!("portico failed to apply a change; the last snapshot serves on");
+        }
+    }
+
+    fn apply(&mut self, changes: Changes) {
+        let begun = Instant::now();
+        let files = changes.written.len() + changes.removed.len();
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        let update = self.pipeline.apply(changes, now);
+        let changed = update.changed || !self.applied;
+        let published =
+            Published { snapshot: update.snapshot, diagnostics: Arc::clone(&update.diagnostics) };
+        if changed {
+            let mut planes = lock(&self.planes);
+            let before = self.shared.planes.load_full();
+            let proxy = planes.proxy.prepare(&published.snapshot);
+            let dns = planes.dns.prepare(&published.snapshot);
+            planes.proxy.commit(proxy);
+            planes.dns.commit(dns);
+            let after = planes.listeners();
+            drop(planes);
+            tell_listeners(&before, &after);
+            self.shared.planes.store(Arc::new(after));
+        }
+        let took = begun.elapsed();
+        self.shared.metrics.loaded(&published, changed, took, now);
+        tell_diagnostics(&self.known, &update.diagnostics);
+        self.known = update.diagnostics;
+        let refused = count(&self.known, Severity::Error);
+        let generation = published.snapshot.generation;
+        let services = published.snapshot.services.len();
+        self.shared.publication.store(published);
+        self.shared
+            .readiness
+            .update(|progress| progress.applied = true);
+        self.applied = true;
+        self.shared.batches.fetch_add(1, Ordering::SeqCst);
+        if changed {
+            let what = match update.changes.len() {
+                0 => "nothing by name".to_owned(),
+                _ => update.changes.join(", "),
+            };
+            let took_ms = took.as_secs_f64() * 1_000.0;
+            info!(generation, services, files, refused, took_ms, "now serving: {what}");
+        } else {
+            debug!(generation, files, refused, "read again, nothing to change");
+        }
+    }
+}
+
+impl Planes {
+    fn listeners(&self) -> Vec<ListenerStatus> {
+        let mut listeners = self.proxy.listeners();
+        listeners.extend(self.dns.listeners());
+        listeners
+    }
+}
+
+/// Tries degraded listeners once a second; a thread of its own, since it may wait for a commit.
+fn retry_loop(shared: &Shared, planes: &Mutex<Planes>, close: &CancellationToken) {
+    while !close.is_cancelled() {
+        let ended = shared
+            .readiness
+            .wait(RETRY_PERIOD, |progress| progress.ending);
+        if ended {
+            return;
+        }
+        let before = shared.planes.load_full();
+        let degraded = |listener: &ListenerStatus| {
+            matches!(listener.state, ListenerState::Degraded(_) | ListenerState::Draining)
+        };
+        if !before.iter().any(degraded) {
+            continue;
+        }
+        let mut planes = lock(planes);
+        let now = Instant::now();
+        planes.proxy.retry(now);
+        planes.dns.retry(now);
+        let after = planes.listeners();
+        // Stored before the lock is left, so that no older list comes after a newer one.
+        tell_listeners(&before, &after);
+        shared.planes.store(Arc::new(after));
+    }
+}
+
+/// The control thread: admin, on a runtime of its own so that no worker renders metrics.
+fn control(
+    sockets: admin::Sockets,
+    shared: &Arc<Shared>,
+    close: &CancellationToken,
+    failed: &CancellationToken,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default())?;
+    runtime.block_on(async {
+        let watch = async {
+            failed.cancelled().await;
+            shared
+                .readiness
+                .update(|progress: &mut Progress| progress.failed = true);
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = admin::serve(sockets, shared, close) => {}
+            () = watch => {}
+        }
+    });
+    Ok(())
+}
+
+/// Logs each finding that is new.
+fn tell_diagnostics(known: &[Diagnostic], now: &[Diagnostic]) {
+    let known: std::collections::HashSet<String> = known.iter().map(ToString::to_string).collect();
+    let fresh = now
+        .iter()
+        .map(|diagnostic| (diagnostic.severity, diagnostic.to_string()))
+        .filter(|(_, text)| !known.contains(text));
+    for (position, (severity, text)) in fresh.enumerate() {
+        if position >= MAX_TOLD {
+            warn!("more findings are left out here: see /readyz or portico check");
+            return;
+        }
+        match severity {
+            Severity::Error => error!("{text}"),
+            Severity::Warning => warn!("{text}"),
+            Severity::Note => debug!("{text}"),
+        }
+    }
+}
+
+/// Logs each listener that became degraded or serves again.
+fn tell_listeners(before: &[ListenerStatus], after: &[ListenerStatus]) {
+    for listener in after {
+        let was = before.iter().find(|other| {
+            (other.role, other.address, other.protocol)
+                == (listener.role, listener.address, listener.protocol)
+        });
+        let was_degraded = was.is_some_and(|was| matches!(was.state, ListenerState::Degraded(_)));
+        match &listener.state {
+            ListenerState::Degraded(reason) if !was_degraded => {
+                warn!("{} is degraded: {reason}", describe(listener));
+            }
+            ListenerState::Serving if was_degraded => {
+                info!("{} serves again", describe(listener));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn count(diagnostics: &[Diagnostic], severity: Severity) -> usize {
+    diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.severity == severity)
+        .count()
+}
+
+fn lock(planes: &Mutex<Planes>) -> MutexGuard<'_, Planes> {
+    // A panic between prepare and commit leaves the planes as they served before.
+    planes.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn join(threads: &mut Vec<JoinHandle<()>>) {
+    for thread in threads.drain(..) {
+        if thread.join().is_err() {
+            error!("a thread ended with a panic");
+        }
+    }
+}
+
+const RETRY_PERIOD: Duration = Duration::from_secs(1);
+/// Findings logged one by one per batch.
+const MAX_TOLD: usize = 100;
+/// Longer than any process runs, short enough to add to an `Instant`.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
