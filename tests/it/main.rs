@@ -1,2 +1,19 @@
-//! placeholder
-fn main() {}
+//! Whole-process scenarios: manifests in, real clients on real sockets, answers out.
+//!
+//! One file per subject; the harness makes each read as a sentence.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a scenario ends where it is surprised, and says what it skipped"
+)]
+
+mod harness;
+
+mod bad_input;
+mod command_line;
+mod figure;
+mod front_door;
+mod names;
+mod reload;
+mod services;

@@ -1,2 +1,9 @@
-//! placeholder
-fn main() {}
+//! Tests about the repository itself: who imports whom, what the documents promise, what is built.
+//!
+//! They read files and ask cargo and the built binary; no socket is opened.
+
+mod bans;
+mod docs;
+mod layers;
+mod lexer;
+mod tree;

@@ -1,0 +1,131 @@
+//! The command line as a person meets it: messages, exit codes, signals, the demo.
+
+use std::fs;
+
+use crate::harness::process::{Process, free_address, free_port, run};
+use crate::harness::{eventually, http};
+
+const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  ports:\n  - \
+                       port: 99999\n";
+
+#[test]
+fn check_points_at_the_mistake_and_says_so_with_its_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let file = folder.path().join("web.yaml");
+    fs::write(&file, SERVICE).unwrap();
+    let broken = run(&["check", path]);
+    let output = String::from_utf8_lossy(&broken.stdout).into_owned()
+        + &String::from_utf8_lossy(&broken.stderr);
+    assert_eq!(broken.status.code(), Some(1), "{output}");
+    assert!(output.contains("web.yaml:6:"), "{output}");
+    assert!(output.contains("Service default/web: spec.ports[0].port"), "{output}");
+    let json = run(&["check", "--format", "json", path]);
+    let list: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(list[0]["severity"], "error");
+    assert_eq!(list[0]["object"]["name"], "web");
+    assert_eq!(list[0]["line"], 6);
+    fs::write(
+        &file,
+        SERVICE
+            .replace("99999", "80")
+            .replace("ports", "selector: {a: b}\n  ports"),
+    )
+    .unwrap();
+    assert_eq!(run(&["check", path]).status.code(), Some(0), "warnings alone are fine");
+    assert_eq!(run(&["check", "--strict", path]).status.code(), Some(1), "unless strict");
+}
+
+#[test]
+fn usage_and_unreadable_input_end_with_2() {
+    for arguments in
+        [&["check", "/nowhere/at/all"][..], &["run"], &["fly"], &["run", "--dns", "x", "."]]
+    {
+        assert_eq!(run(arguments).status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_names_every_command_and_gives_examples() {
+    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    for word in ["run", "check", "echo", "demo", "portico run ./manifests"] {
+        assert!(help.contains(word), "{word} in:\n{help}");
+    }
+}
+
+#[test]
+fn the_demo_drives_every_path_and_is_content() {
+    let demo = run(&["demo", "--once"]);
+    let output =
+        String::from_utf8_lossy(&demo.stdout).into_owned() + &String::from_utf8_lossy(&demo.stderr);
+    assert_eq!(demo.status.code(), Some(0), "{output}");
+    for word in ["mi-web", "mi-bbdd-wp", "NodePort"] {
+        assert!(output.contains(word), "{word} in:\n{output}");
+    }
+}
+
+#[test]
+fn run_follows_its_folder_and_ends_on_sigterm() {
+    let folder = tempfile::tempdir().unwrap();
+    let (http, admin, dns) =
+        (free_address("127.0.0.1"), free_address("127.0.0.1"), free_address("127.0.0.1"));
+    let process = Process::portico(&[
+        "run",
+        "--http",
+        &http.to_string(),
+        "--https",
+        "off",
+        "--dns",
+        &dns.to_string(),
+        "--admin",
+        &admin.to_string(),
+        "--service-cidr",
+        "127.250.0.0/16",
+        "--node-address",
+        "127.251.0.1",
+        folder.path().to_str().unwrap(),
+    ]);
+    eventually("it is ready", || {
+        std::net::TcpStream::connect(admin).ok()?;
+        (http::get(admin, &admin.to_string(), "/readyz").status == 200).then_some(())
+    });
+    fs::write(
+        folder.path().join("i.yaml"),
+        crate::front_door::ingress("i", &[("a.test", "Prefix", "/", "a")], ""),
+    )
+    .unwrap();
+    eventually("the edit is live", || (http::get(http, "a.test", "/").status == 503).then_some(()));
+    let metrics = http::get(admin, &admin.to_string(), "/metrics");
+    assert!(metrics.text().contains("portico_"), "{}", metrics.text());
+    let snapshot = http::get(admin, &admin.to_string(), "/api/v1/snapshot");
+    let snapshot: serde_json::Value = serde_json::from_slice(&snapshot.body).unwrap();
+    assert!(snapshot["generation"].as_u64().unwrap() >= 1, "{snapshot}");
+    process.signal("TERM");
+    assert_eq!(process.exit_code(), Some(0));
+}
+
+#[test]
+fn echo_says_who_it_is() {
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let _echo = Process::portico(&[
+        "echo",
+        "--listen",
+        &listen,
+        "--name",
+        "web-1",
+        "--namespace",
+        "shop",
+        "--service",
+        "web",
+    ]);
+    let address = listen.parse().unwrap();
+    eventually("it listens", || std::net::TcpStream::connect(address).ok());
+    let answer = http::get(address, "some.host", "/path?query=1");
+    let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(body["pod"], "web-1");
+    assert_eq!(body["namespace"], "shop");
+    assert_eq!(body["path"], "/path?query=1");
+    assert_eq!(body["host"], "some.host");
+    assert_eq!(body["method"], "GET");
+}

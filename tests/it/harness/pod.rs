@@ -1,0 +1,121 @@
+//! Pods: small servers that answer with their name, over HTTP or as a plain TCP line.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+/// A running pod; it dies with this value.
+pub(crate) struct Pod {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+    stopped: Arc<AtomicBool>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+impl Pod {
+    /// Answers every HTTP/1.1 request with `200` and its name; keeps connections alive; a request
+    /// body comes back behind the name.
+    pub(crate) fn http(name: &'static str) -> Self {
+        Self::serve(Ipv4Addr::LOCALHOST.into(), move |stream| serve_http(stream, name))
+    }
+
+    /// Sends its name and a line end to whoever connects, then echoes bytes until the client
+    /// closes its half.
+    pub(crate) fn tcp(name: &'static str) -> Self {
+        Self::tcp_at(name, Ipv4Addr::LOCALHOST.into())
+    }
+
+    /// [`Pod::tcp`] on a given address.
+    pub(crate) fn tcp_at(name: &'static str, ip: IpAddr) -> Self {
+        Self::serve(ip, move |mut stream| {
+            let _ = stream.write_all(format!("{name}\n").as_bytes());
+            let mut buffer = [0; 16_384];
+            while let Ok(count @ 1..) = stream.read(&mut buffer) {
+                if stream.write_all(&buffer[..count]).is_err() {
+                    return;
+                }
+            }
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+        })
+    }
+
+    /// Runs `serve` on a thread of its own for each connection.
+    pub(crate) fn serve(ip: IpAddr, serve: impl Fn(TcpStream) + Clone + Send + 'static) -> Self {
+        let listener = TcpListener::bind((ip, 0)).expect("a free port");
+        let address = listener
+            .local_addr()
+            .expect("a bound socket has an address");
+        let connections = Arc::new(AtomicUsize::new(0));
+        let stopped = Arc::new(AtomicBool::new(false));
+        let (count, stop) = (Arc::clone(&connections), Arc::clone(&stopped));
+        let acceptor = std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if stop.load(Ordering::SeqCst) {
+                    break;
+                }
+                let Ok(stream) = stream else { continue };
+                count.fetch_add(1, Ordering::SeqCst);
+                let _ = stream.set_nodelay(true);
+                let serve = serve.clone();
+                std::thread::spawn(move || serve(stream));
+            }
+        });
+        Self { address, connections, stopped, acceptor: Some(acceptor) }
+    }
+
+    /// How many connections it has accepted.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Pod {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+        if let Some(acceptor) = self.acceptor.take() {
+            let _ = acceptor.join();
+        }
+    }
+}
+
+fn serve_http(stream: TcpStream, name: &str) {
+    let Ok(mut writer) = stream.try_clone() else { return };
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut length = 0;
+        let mut head = String::new();
+        loop {
+            let mut line = String::new();
+            if !matches!(reader.read_line(&mut line), Ok(1..)) {
+                return;
+            }
+            let lower = line.to_ascii_lowercase();
+            if let Some(value) = lower.strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap_or(0);
+            }
+            if line == "\r\n" {
+                break;
+            }
+            head.push_str(&line);
+        }
+        let mut body = vec![0; length];
+        if reader.read_exact(&mut body).is_err() {
+            return;
+        }
+        let echo = if head.starts_with("GET /headers ") { head.into_bytes() } else { body };
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nX-Pod: {name}\r\n\r\n{name}",
+            name.len() + echo.len()
+        );
+        if writer
+            .write_all(&[answer.as_bytes(), &echo].concat())
+            .is_err()
+        {
+            return;
+        }
+    }
+}

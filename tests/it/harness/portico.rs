@@ -1,0 +1,198 @@
+//! portico in this process: `Portico::with(manifests).workers(2).start()`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use portico::app::{App, AppOptions, Running};
+use portico_config::diagnostic::Severity;
+use portico_config::model::{ObjectName, Settings};
+use portico_config::snapshot::{Reach, ServicePort};
+use portico_config::source::memory::{Editor, MemorySource};
+
+use super::{eventually, http};
+
+/// What is started.
+pub(crate) struct Builder {
+    source: MemorySource,
+    workers: usize,
+}
+
+/// A running instance; it ends with this value.
+pub(crate) struct Portico {
+    running: Option<Running>,
+    editor: Editor,
+    node_address: IpAddr,
+}
+
+impl Portico {
+    /// An instance over these files (name, content).
+    pub(crate) fn with(files: &[(&str, &str)]) -> Builder {
+        Builder { source: MemorySource::new(files.iter().copied()), workers: 2 }
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("running until dropped")
+    }
+
+    /// The http listener.
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.running().http()
+    }
+
+    /// The https listener.
+    pub(crate) fn https(&self) -> SocketAddr {
+        self.running().https()
+    }
+
+    /// The resolver.
+    pub(crate) fn dns(&self) -> SocketAddr {
+        self.running().dns()
+    }
+
+    /// Where NodePorts bind.
+    pub(crate) fn node_address(&self) -> IpAddr {
+        self.node_address
+    }
+
+    /// How many snapshots were published.
+    pub(crate) fn generation(&self) -> u64 {
+        self.running().published().snapshot.generation
+    }
+
+    /// The ClusterIP front of `namespace/name` on a port.
+    #[track_caller]
+    pub(crate) fn cluster_ip(&self, service: &str, port: u16) -> SocketAddr {
+        let published = self.running().published();
+        let service = published
+            .snapshot
+            .services
+            .get(&name(service))
+            .expect("the Service exists");
+        match &service.reach {
+            Reach::ClusterIp(addresses) => SocketAddr::new(addresses[0], port),
+            other => panic!("{other:?} has no ClusterIP"),
+        }
+    }
+
+    /// The NodePort front of a port of `namespace/name`.
+    #[track_caller]
+    pub(crate) fn node_port(&self, service: &str, port: u16) -> SocketAddr {
+        let published = self.running().published();
+        let service = published
+            .snapshot
+            .services
+            .get(&name(service))
+            .expect("the Service exists");
+        let node_port = |p: &std::sync::Arc<ServicePort>| p.node_port.filter(|_| p.port == port);
+        let node_port = service
+            .ports
+            .iter()
+            .find_map(node_port)
+            .expect("a NodePort");
+        SocketAddr::new(self.node_address, node_port)
+    }
+
+    /// A free port of the NodePort range, taken by a foreign socket.
+    pub(crate) fn take_node_port(&self) -> (u16, TcpListener) {
+        (30_000..32_768)
+            .find_map(|port| Some((port, TcpListener::bind((self.node_address, port)).ok()?)))
+            .expect("a free port in the range")
+    }
+
+    /// Writes a file and waits until portico has taken it.
+    #[track_caller]
+    pub(crate) fn edit(&self, file: &str, content: &str) {
+        let before = self.running().applied();
+        self.editor.write(file, content);
+        self.wait_applied(before);
+    }
+
+    /// Removes a file and waits until portico has taken it.
+    #[track_caller]
+    pub(crate) fn remove(&self, file: &str) {
+        let before = self.running().applied();
+        self.editor.remove(file);
+        self.wait_applied(before);
+    }
+
+    #[track_caller]
+    fn wait_applied(&self, before: u64) {
+        eventually("the edit is applied", || (self.running().applied() > before).then_some(()));
+    }
+
+    /// Diagnostics that refuse something, as `check` prints them.
+    pub(crate) fn errors(&self) -> Vec<String> {
+        self.diagnostics(Severity::Error)
+    }
+
+    /// Diagnostics of what is used all the same.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.diagnostics(Severity::Warning)
+    }
+
+    fn diagnostics(&self, severity: Severity) -> Vec<String> {
+        let published = self.running().published();
+        let found = published
+            .diagnostics
+            .iter()
+            .filter(|found| found.severity == severity);
+        found.map(ToString::to_string).collect()
+    }
+
+    /// The body of `/readyz`.
+    pub(crate) fn readyz(&self) -> String {
+        let admin = self.running().admin();
+        http::get(admin, &admin.to_string(), "/readyz")
+            .text()
+            .to_owned()
+    }
+}
+
+impl Builder {
+    /// Worker threads.
+    pub(crate) fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Starts and waits until it is ready.
+    pub(crate) fn start(self) -> Portico {
+        let instance = INSTANCE.fetch_add(1, Ordering::Relaxed) % INSTANCES;
+        let [cidr, node] = [FIRST_CIDR, FIRST_CIDR + INSTANCES].map(|first| first + instance);
+        let node_address = IpAddr::V4(Ipv4Addr::new(127, node, 0, 1));
+        let any_port = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+        let settings = Settings {
+            service_cidrs: vec![format!("127.{cidr}.0.0/16").parse().expect("a network")],
+            node_addresses: vec![node_address],
+            http: any_port.clone(),
+            https: any_port.clone(),
+            dns: any_port.clone(),
+            admin: any_port,
+            ..Settings::default()
+        };
+        let editor = self.source.editor();
+        let options = AppOptions { settings, workers: self.workers, ..AppOptions::default() };
+        let running = App::start(options, Box::new(self.source)).expect("portico starts");
+        running.wait_ready();
+        Portico { running: Some(running), editor, node_address }
+    }
+}
+
+impl Drop for Portico {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.shutdown();
+        }
+    }
+}
+
+fn name(text: &str) -> ObjectName {
+    let (namespace, name) = text.split_once('/').expect("namespace/name");
+    ObjectName::new(namespace, name)
+}
+
+static INSTANCE: AtomicU8 = AtomicU8::new(0);
+/// Instances that may live at once in this process.
+const INSTANCES: u8 = 60;
+/// Second octet of the first instance's service CIDR; node addresses follow behind the last.
+const FIRST_CIDR: u8 = 110;

@@ -1,0 +1,94 @@
+//! The real binary as a separate process, and the tools that a person would use with it.
+
+use std::net::SocketAddr;
+use std::process::{Child, Command, Output, Stdio};
+
+/// A `portico` process; killed when this value goes.
+pub(crate) struct Process {
+    child: Child,
+}
+
+impl Process {
+    /// Starts `portico` with these arguments.
+    pub(crate) fn portico(arguments: &[&str]) -> Self {
+        let child = portico(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        Self { child }
+    }
+
+    /// Sends a signal by name, as `kill` does.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(status.expect("kill runs").success());
+    }
+
+    /// Waits for the end and gives the exit code.
+    pub(crate) fn exit_code(mut self) -> Option<i32> {
+        self.child.wait().expect("a child").code()
+    }
+
+    /// Ends it without warning.
+    pub(crate) fn kill(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs `portico` to its end.
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    portico(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the binary runs")
+}
+
+fn portico(arguments: &[&str]) -> Command {
+    // CI runs this binary once more as a user who cannot read the build folder.
+    let moved = std::env::var_os("PORTICO_TEST_BINARY");
+    let mut command = Command::new(moved.unwrap_or_else(|| env!("CARGO_BIN_EXE_portico").into()));
+    command.args(arguments);
+    command
+}
+
+/// A tool of the system with its arguments; `None` and a message where it is not installed, a
+/// failure where `CI=true` says that it must be.
+pub(crate) fn tool(name: &str, arguments: &[&str]) -> Option<Output> {
+    match Command::new(name)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+    {
+        Ok(output) => Some(output),
+        Err(error) => {
+            let required = std::env::var_os("CI").is_some_and(|value| value == "true");
+            assert!(!required, "{name}: {error}");
+            eprintln!("skipped: {name} is not installed ({error})");
+            None
+        }
+    }
+}
+
+/// A port on which nothing listens now.
+pub(crate) fn free_port() -> u16 {
+    free_address("127.0.0.1").port()
+}
+
+/// An address with a port on which nothing listens now.
+pub(crate) fn free_address(ip: &str) -> SocketAddr {
+    let listener = std::net::TcpListener::bind(format!("{ip}:0")).expect("a free port");
+    listener
+        .local_addr()
+        .expect("a bound socket has an address")
+}

@@ -1,0 +1,153 @@
+//! One edit reaches L4, L7 and DNS in one commit, and nothing in flight notices.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use hickory_proto::rr::RecordType;
+
+use crate::front_door::ingress;
+use crate::harness::dns::{Reply, ask, try_ask};
+use crate::harness::http::{Client, get};
+use crate::harness::pod::Pod;
+use crate::harness::portico::Portico;
+use crate::harness::{PATIENCE, eventually};
+use crate::services::{service, who};
+
+#[test]
+fn an_edit_is_live_in_every_plane_at_once() {
+    let (old, new) = (Pod::http("old"), Pod::http("new"));
+    let rules = [("web.test", "Prefix", "/", "web")];
+    let manifests = |pod: &Pod, host: &str| {
+        let text = [service("web", "ClusterIP", 80, &[pod]), ingress("i", &rules, "")];
+        text.join("---\n")
+            .replace("web.test", host)
+            .replace("port: 80\n", "port: 8080\n")
+            .replace("number: 80}", "number: 8080}")
+    };
+    let portico = Portico::with(&[("all.yaml", &manifests(&old, "web.test"))]).start();
+    assert_eq!(get(portico.http(), "web.test", "/").text(), "old");
+    portico.edit("all.yaml", &manifests(&new, "shop.portico.test"));
+    assert_eq!(get(portico.http(), "shop.portico.test", "/").text(), "new");
+    assert_eq!(get(portico.http(), "web.test", "/").status, 404);
+    let front = portico.cluster_ip("default/web", 8080);
+    assert_eq!(Client::connect(front).get("x", "/").unwrap().text(), "new");
+    let door = Reply::of(&[&format!("A {}", portico.http().ip())]);
+    assert_eq!(ask(portico.dns(), "shop.portico.test.", RecordType::A), door);
+}
+
+#[test]
+fn a_removed_service_refuses_while_its_open_connections_live_on() {
+    let pod = Pod::tcp("pod");
+    let portico = Portico::with(&[("s.yaml", &service("db", "ClusterIP", 3307, &[&pod]))]).start();
+    let front = portico.cluster_ip("default/db", 3307);
+    let mut open = TcpStream::connect(front).unwrap();
+    open.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut greeting = [0; 4];
+    open.read_exact(&mut greeting).unwrap();
+    portico.remove("s.yaml");
+    eventually("the front closes", || TcpStream::connect(front).is_err().then_some(()));
+    open.write_all(b"ping").unwrap();
+    open.read_exact(&mut greeting).unwrap();
+    assert_eq!(&greeting, b"ping");
+    let gone = ask(portico.dns(), "db.default.svc.cluster.local.", RecordType::A);
+    assert_eq!(gone, Reply::nxdomain());
+}
+
+#[test]
+fn a_thousand_edits_under_load_lose_nothing() {
+    let web = [Pod::http("a"), Pod::http("b"), Pod::http("c")];
+    let tcp = [Pod::tcp("a"), Pod::tcp("b"), Pod::tcp("c")];
+    let rules = [("web.test", "Prefix", "/", "web")];
+    let manifests = |edit: usize| {
+        let keep = [edit % 3, (edit + 1) % 3];
+        [
+            service("web", "ClusterIP", 8080, &keep.map(|index| &web[index])),
+            service("db", "NodePort", 3307, &keep.map(|index| &tcp[index])),
+            service(&format!("extra-{}", edit % 7), "ClusterIP", 9000, &[&tcp[edit % 3]]),
+            ingress("i", &rules, "").replace("number: 80}", "number: 8080}"),
+        ]
+        .join("---\n")
+    };
+    let portico = Portico::with(&[("all.yaml", &manifests(0))])
+        .workers(2)
+        .start();
+    let load = Load::start(
+        portico.http(),
+        portico.cluster_ip("default/db", 3307),
+        portico.node_port("default/db", 3307),
+        portico.dns(),
+    );
+    for edit in 1..=1000 {
+        portico.edit("all.yaml", &manifests(edit));
+    }
+    let done = load.stop();
+    assert!(portico.generation() >= 1000, "every edit was a generation of its own");
+    for (kind, count) in done {
+        assert!(count > 100, "{kind}: {count} is no load");
+    }
+}
+
+/// Clients that run until they are stopped; the first that loses anything fails the test.
+struct Load {
+    stop: Arc<AtomicBool>,
+    clients: Vec<(&'static str, std::thread::JoinHandle<()>, Arc<AtomicU64>)>,
+}
+
+impl Load {
+    fn start(http: SocketAddr, front: SocketAddr, node: SocketAddr, dns: SocketAddr) -> Self {
+        let mut load = Self { stop: Arc::default(), clients: Vec::new() };
+        let mut kept = Client::connect(http);
+        load.client("HTTP kept alive", move || {
+            assert_eq!(kept.get("web.test", "/").expect("an answer").status, 200);
+        });
+        load.client("HTTP anew", move || assert_eq!(get(http, "web.test", "/").status, 200));
+        for (name, front) in [("TCP ClusterIP", front), ("TCP NodePort", node)] {
+            load.client(name, move || {
+                who(front).expect("a connection");
+            });
+        }
+        let mut stream = TcpStream::connect(front).expect("a connection");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a valid timeout");
+        stream.read_exact(&mut [0; 2]).expect("the greeting");
+        load.client("TCP kept open", move || {
+            stream.write_all(b"ping").expect("the connection lives");
+            let mut echo = [0; 4];
+            stream.read_exact(&mut echo).expect("the connection lives");
+            assert_eq!(&echo, b"ping");
+        });
+        load.client("DNS", move || {
+            let name = "db.default.svc.cluster.local.";
+            let reply = try_ask(dns, name, RecordType::A).expect("a reply");
+            assert_eq!(reply.answers.len(), 1, "{reply:?}");
+        });
+        load
+    }
+
+    fn client(&mut self, name: &'static str, mut once: impl FnMut() + Send + 'static) {
+        let (stop, count) = (Arc::clone(&self.stop), Arc::new(AtomicU64::new(0)));
+        let done = Arc::clone(&count);
+        let thread = std::thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                once();
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        self.clients.push((name, thread, done));
+    }
+
+    /// Ends the load; panics with the client that lost something.
+    fn stop(self) -> Vec<(&'static str, u64)> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.clients
+            .into_iter()
+            .map(|(name, thread, count)| {
+                assert!(thread.join().is_ok(), "{name} lost something");
+                (name, count.load(Ordering::Relaxed))
+            })
+            .collect()
+    }
+}
