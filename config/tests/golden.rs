@@ -1,0 +1,146 @@
+//! Golden files: manifests in (`golden/*.yaml`), snapshot and diagnostics out (`*.snapshot`).
+//!
+//! `UPDATE_GOLDENS=1 cargo test -p portico-config --test golden` writes them anew; whoever does that
+//! reads the difference.
+
+#![expect(clippy::unwrap_used, reason = "a golden file that cannot be read fails its test")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use portico_config::model::{HostFacts, Settings};
+use portico_config::pipeline::{Pipeline, Update};
+use portico_config::snapshot::{
+    Assignments, Backend, Endpoint, Host, Reach, ServicePort, Snapshot,
+};
+use portico_config::source::Changes;
+
+#[test]
+fn manifests_become_the_snapshots_that_were_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut names: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
+        .collect();
+    names.sort();
+    assert!(names.len() > 5, "{names:?}");
+    let mut different = Vec::new();
+    for path in names {
+        let got = rendered(&path);
+        let golden = path.with_extension("snapshot");
+        if std::env::var_os("UPDATE_GOLDENS").is_some() {
+            fs::write(&golden, &got).unwrap();
+        }
+        let want = fs::read_to_string(&golden).unwrap_or_default();
+        if got != want {
+            different.push(format!("{}:\n{got}", golden.display()));
+        }
+    }
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+fn rendered(path: &Path) -> String {
+    let name = Path::new(path.file_name().unwrap()).to_owned();
+    let content = fs::read(path).unwrap();
+    let changes = Changes { written: vec![(Arc::new(name), content.into())], ..Changes::default() };
+    let settings = Arc::new(Settings {
+        node_addresses: vec!["127.0.0.1".parse().unwrap()],
+        ..Settings::default()
+    });
+    let mut pipeline = Pipeline::new(settings, HostFacts::default(), Assignments::default());
+    let update = pipeline.apply(changes, 1_700_000_000);
+    render(&update)
+}
+
+fn render(update: &Update) -> String {
+    let snapshot: &Snapshot = &update.snapshot;
+    let mut text = String::new();
+    for service in snapshot.services.values() {
+        let reach = match &service.reach {
+            Reach::ClusterIp(addresses) => format!("ClusterIP {addresses:?}"),
+            Reach::Headless => "headless".to_owned(),
+            Reach::ExternalName(name) => format!("alias of {name}"),
+        };
+        writeln!(text, "Service {}: {reach}", service.name).unwrap();
+        for port in &service.ports {
+            render_port(&mut text, port);
+        }
+        for address in &service.addresses {
+            writeln!(text, "  name {} {}", address.label, address.address).unwrap();
+        }
+    }
+    for front in &snapshot.fronts {
+        let kind = front.kind.label();
+        writeln!(text, "front {kind} {}/{} {}", front.address, front.protocol, front.port.id)
+            .unwrap();
+    }
+    for host in snapshot.routes.hosts() {
+        render_host(&mut text, host);
+    }
+    let mut names: Vec<_> = snapshot.certificates.exact.iter().collect();
+    names.sort_by_key(|(name, _)| Arc::clone(name));
+    for (name, certificate) in names {
+        let secret = certificate
+            .secret
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        writeln!(text, "certificate {name}: {secret}").unwrap();
+    }
+    for record in &snapshot.zones.hosts {
+        writeln!(text, "host {}: {:?} {}", record.host, record.addresses, record.ingress).unwrap();
+    }
+    writeln!(text, "namespaces {:?}", snapshot.zones.namespaces).unwrap();
+    for found in update.diagnostics.iter() {
+        writeln!(text, "{found}").unwrap();
+    }
+    text
+}
+
+fn render_port(text: &mut String, port: &ServicePort) {
+    let node_port = port
+        .node_port
+        .map_or_else(String::new, |port| format!(" nodePort {port}"));
+    let name = if port.id.name.is_empty() { "-" } else { &*port.id.name };
+    writeln!(text, "  port {name} {}/{}{node_port}", port.port, port.id.protocol).unwrap();
+    let usable: Vec<&Endpoint> = port.usable().collect();
+    for endpoint in &port.endpoints {
+        let mut words = Vec::new();
+        for (is, word) in [
+            (endpoint.ready, "ready"),
+            (endpoint.serving, "serving"),
+            (endpoint.terminating, "terminating"),
+            (usable.contains(&endpoint), "usable"),
+        ] {
+            if is {
+                words.push(word);
+            }
+        }
+        words.extend(endpoint.pod.as_deref());
+        words.extend(endpoint.zone.as_deref());
+        writeln!(text, "    {} {}", endpoint.address, words.join(" ")).unwrap();
+    }
+}
+
+fn render_host(text: &mut String, host: &Host) {
+    let backend = |backend: &Backend| match backend {
+        Backend::Service(port) => format!("{} ({})", port.id, port.port),
+        Backend::Missing(reason) => format!("503: {reason}"),
+        Backend::Resource => "404: resource".to_owned(),
+    };
+    writeln!(text, "routes of {}", host.pattern).unwrap();
+    for location in &host.locations {
+        let to = backend(&location.backend);
+        writeln!(text, "  {:?} {} -> {to} by {}", location.kind, location.path, location.ingress)
+            .unwrap();
+    }
+    if let Some(default) = &host.default_backend {
+        writeln!(text, "  else -> {}", backend(default)).unwrap();
+    }
+}
