@@ -1,0 +1,112 @@
+//! What holds for any manifests: the order of files changes nothing, and a run of edits ends where
+//! a fresh start with the same assignments begins.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use portico_config::model::{HostFacts, Settings};
+use portico_config::pipeline::{Pipeline, Update};
+use portico_config::snapshot::{Assignments, Snapshot};
+use portico_config::source::Changes;
+use proptest::prelude::*;
+
+/// One file's content, from a small world in which objects meet often.
+fn manifest() -> impl Strategy<Value = String> {
+    let name = prop_oneof!["a", "b", "c"];
+    let document = (0..7_u8, name, 0..4_u8).prop_map(|(kind, name, n)| match kind {
+        0 => format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{type: NodePort, \
+             selector: {{app: x{n}}}, ports: [{{port: {}}}]}}\n",
+            80 + u16::from(n)
+        ),
+        1 => format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{clusterIP: \
+             127.77.0.{n}, ports: [{{name: p, port: 80}}]}}\n"
+        ),
+        2 => format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, labels: {{app: x{n}}}}}\nstatus: \
+             {{podIP: 127.1.1.{n}}}\n"
+        ),
+        3 => format!(
+            "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: s{n}, labels: \
+             {{kubernetes.io/service-name: {name}}}}}\naddressType: IPv4\nendpoints: [{{addresses: \
+             [127.2.2.{n}]}}]\nports: [{{name: p, port: 81}}]\n"
+        ),
+        4 => format!(
+            "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{name: {name}}}\nspec: \
+             {{rules: [{{host: h{n}.test, http: {{paths: [{{path: /{name}, pathType: Prefix, backend: \
+             {{service: {{name: {name}, port: {{number: 80}}}}}}}}]}}}}]}}\n"
+        ),
+        5 => format!("apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{type: x{n}}}\n"),
+        _ => format!("kind: [{name}\n"),
+    });
+    prop::collection::vec(document, 0..3).prop_map(|documents| documents.join("---\n"))
+}
+
+fn pipeline(assignments: Assignments) -> Pipeline {
+    Pipeline::new(Arc::new(Settings::default()), HostFacts::default(), assignments)
+}
+
+fn file(index: usize) -> Arc<PathBuf> {
+    Arc::new(PathBuf::from(format!("{index}.yaml")))
+}
+
+fn write(pipeline: &mut Pipeline, index: usize, text: &str) -> Update {
+    let written = vec![(file(index), text.as_bytes().into())];
+    pipeline.apply(Changes { written, ..Changes::default() }, 1)
+}
+
+/// Everything but generation, serial and certificates, which say nothing of the objects here.
+fn content(snapshot: &Snapshot) -> String {
+    let mut zones = (*snapshot.zones).clone();
+    zones.serial = 0;
+    let (services, fronts) = (&snapshot.services, &snapshot.fronts);
+    format!("{services:#?}{fronts:#?}{:#?}{zones:#?}", snapshot.routes.hosts())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_order_in_which_files_come_changes_nothing(files in prop::collection::vec(manifest(), 1..5)) {
+        let all = |order: &mut dyn Iterator<Item = usize>| {
+            let written = order.map(|index| (file(index), files[index].as_bytes().into())).collect();
+            let changes = Changes { written, ..Changes::default() };
+            let update = pipeline(Assignments::default()).apply(changes, 1);
+            (content(&update.snapshot), format!("{:#?}", update.diagnostics))
+        };
+        prop_assert_eq!(all(&mut (0..files.len())), all(&mut (0..files.len()).rev()));
+    }
+
+    #[test]
+    fn edits_end_where_a_fresh_start_begins(
+        files in prop::collection::vec(manifest(), 1..4),
+        edits in prop::collection::vec((0..4_usize, manifest(), any::<bool>()), 0..12),
+    ) {
+        let mut edited = pipeline(Assignments::default());
+        for (index, text, remove) in &edits {
+            if *remove {
+                edited.apply(Changes { removed: vec![file(*index)], ..Changes::default() }, 1);
+            } else {
+                write(&mut edited, *index, text);
+            }
+        }
+        // What is refused keeps its last good version, which a fresh start does not have: so the
+        // files end without what an edit left behind.
+        let mut last = None;
+        for index in 0..4 {
+            edited.apply(Changes { removed: vec![file(index)], ..Changes::default() }, 1);
+        }
+        for (index, text) in files.iter().enumerate() {
+            last = Some(write(&mut edited, index, text));
+        }
+        let Some(last) = last else { return Ok(()) };
+        let mut fresh = pipeline((*last.snapshot.assignments).clone());
+        let mut first = None;
+        for (index, text) in files.iter().enumerate() {
+            first = Some(write(&mut fresh, index, text));
+        }
+        let Some(first) = first else { return Ok(()) };
+        prop_assert_eq!(content(&last.snapshot), content(&first.snapshot));
+    }
+}
