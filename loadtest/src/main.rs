@@ -1,3 +1,174 @@
-//! Will run real load tools against portico and its peers; its first scenarios are on their way.
+//! `loadtest`: runs real load tools against portico and its peers, and prints the comparison.
+//!
+//! `scenario` (what is measured) → `server` (who is measured) → `load` (how it is driven) →
+//! `figures` (what it means) → `report`; `compare` runs them in that order, round after round.
+//! A new scenario is one more variant in `scenario` and, if no load tool fits, one in `load`.
+//!
+//! Invariants: it shares no code with portico, which it sees as a program like the others; it
+//! needs threads and processes alone; whatever it starts is gone when it ends.
 
-fn main() {}
+#![expect(clippy::print_stdout, reason = "a command-line program")]
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, Parser, Subcommand};
+
+mod template;
+mod procfs;
+mod tools;
+mod process;
+mod scenario;
+mod server;
+mod tcp;
+mod load;
+mod figures;
+mod report;
+mod compare;
+
+use scenario::Scenario;
+
+/// Compares portico with nginx and HAProxy on this machine: one core, the same work
+#[derive(Debug, Parser)]
+#[command(name = "loadtest", version, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run scenarios against portico and its peers, and print medians and ratios
+    #[command(after_help = COMPARE_EXAMPLES)]
+    Compare(CompareArgs),
+    /// Say what this machine lacks, and which Debian package brings it
+    Doctor {
+        /// The portico to measure [default: the program beside this one]
+        #[arg(long, value_name = "PROGRAM")]
+        portico: Option<PathBuf>,
+    },
+    /// Exchange 64 bytes over and over, and print how often
+    #[command(hide = true)]
+    TcpLoad {
+        /// Where something echoes.
+        address: SocketAddr,
+        /// Connections open at once.
+        #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+        connections: u16,
+        /// How long.
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+    },
+    /// Send back what comes
+    #[command(hide = true)]
+    TcpEcho {
+        /// Where to listen.
+        address: SocketAddr,
+    },
+}
+
+#[derive(Args, Clone, Debug)]
+struct CompareArgs {
+    /// What to measure
+    #[arg(value_name = "SCENARIO", value_enum, default_values_t = Scenario::ALL)]
+    scenarios: Vec<Scenario>,
+    /// Runs of each server; odd numbers make a clear median
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: u16,
+    /// Length of a run
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// Length of the warm-up before each run
+    #[arg(long, value_name = "SECONDS", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
+    warm_up: u64,
+    /// The core of the server under test
+    #[arg(long, value_name = "CORE", default_value_t = 0)]
+    server_core: usize,
+    /// The core of the load generator and the backend
+    #[arg(long, value_name = "CORE", default_value_t = 1)]
+    load_core: usize,
+    /// The portico to measure [default: the program beside this one]
+    #[arg(long, value_name = "PROGRAM")]
+    portico: Option<PathBuf>,
+    /// Write every figure of every run to this file too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+fn main() -> Result<ExitCode> {
+    match Cli::parse().command {
+        Command::Compare(arguments) => {
+            ensure!(
+                arguments.server_core != arguments.load_core,
+                "--server-core and --load-core are the same: the load would be measured too"
+            );
+            let portico = portico_program(arguments.portico.clone())?;
+            compare::run(&arguments, portico)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Doctor { portico } => {
+            let complete = tools::doctor(&portico_program(portico)?);
+            Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::TcpLoad { address, connections, seconds } => {
+            let done = tcp::load(address, connections.into(), Duration::from_secs(seconds))?;
+            println!("{done}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::TcpEcho { address } => {
+            tcp::echo(address)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// The portico named, else the one that cargo put beside this program.
+fn portico_program(named: Option<PathBuf>) -> Result<PathBuf> {
+    match named {
+        Some(program) => Ok(program),
+        None => {
+            let own = std::env::current_exe().context("finding this program's folder")?;
+            Ok(own.with_file_name("portico"))
+        }
+    }
+}
+
+const COMPARE_EXAMPLES: &str = "\
+Build portico first: cargo build --release
+Examples:
+  loadtest compare
+  loadtest compare http1-small --rounds 9 --seconds 10 --json http1.json
+  loadtest compare tcp-rr --portico ./portico-of-yesterday
+
+Wants two cores with nothing else on them. A figure counts only from runs in which the server
+had its core full; the busy share is printed.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn compare_runs_every_scenario_unless_told_which() {
+        for (arguments, want) in [
+            (&["loadtest", "compare"][..], Scenario::ALL.to_vec()),
+            (&["loadtest", "compare", "tcp-rr"], vec![Scenario::TcpRr]),
+        ] {
+            let Command::Compare(compare) = Cli::try_parse_from(arguments).unwrap().command else {
+                panic!("not compare");
+            };
+            assert_eq!(compare.scenarios, want);
+        }
+    }
+}

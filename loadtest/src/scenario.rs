@@ -1,0 +1,93 @@
+//! What is measured: the scenarios, their servers and their targets.
+//!
+//! Everything that differs between scenarios is said here in one `match` each; the other modules
+//! ask.
+
+use clap::ValueEnum;
+
+use crate::server::Kind;
+
+/// One kind of work, done by every server alike.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Scenario {
+    /// Small keep-alive GETs through an Ingress, 64 connections
+    Http1Small,
+    /// 64 bytes there and back through a NodePort, 64 connections
+    TcpRr,
+}
+
+/// The most that a unit of work may cost in portico, as a multiple of what it costs in `peer`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Target {
+    pub(crate) peer: Kind,
+    pub(crate) ratio: f64,
+}
+
+impl Scenario {
+    pub(crate) const ALL: [Self; 2] = [Self::Http1Small, Self::TcpRr];
+
+    /// The name on the command line and in reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Http1Small => "http1-small",
+            Self::TcpRr => "tcp-rr",
+        }
+    }
+
+    /// What one unit of work is called.
+    pub(crate) fn unit(self) -> &'static str {
+        match self {
+            Self::Http1Small => "request",
+            Self::TcpRr => "exchange",
+        }
+    }
+
+    /// What is done, in a line for the report.
+    pub(crate) fn summary(self) -> &'static str {
+        match self {
+            Self::Http1Small => {
+                "GET with an answer of 64 bytes through an Ingress; wrk, 64 connections, keep-alive"
+            }
+            Self::TcpRr => {
+                "64 bytes there and back through a NodePort; 64 connections, one exchange each"
+            }
+        }
+    }
+
+    /// The servers compared, in the order of their runs within a round.
+    pub(crate) fn servers(self) -> &'static [Kind] {
+        match self {
+            Self::Http1Small => &[Kind::Nginx, Kind::Haproxy, Kind::Portico],
+            Self::TcpRr => &[Kind::Haproxy, Kind::Portico],
+        }
+    }
+
+    /// What portico shall reach.
+    pub(crate) fn target(self) -> Target {
+        match self {
+            Self::Http1Small => Target { peer: Kind::Nginx, ratio: 1.10 },
+            Self::TcpRr => Target { peer: Kind::Haproxy, ratio: 1.15 },
+        }
+    }
+}
+
+/// Connections that the load generator keeps open.
+pub(crate) const CONNECTIONS: u16 = 64;
+
+/// The host that the Ingress rules and the load generator name.
+pub(crate) const HOST: &str = "bench.test";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scenario_is_called_as_it_is_typed_and_runs_what_it_is_judged_by() {
+        for scenario in Scenario::ALL {
+            let typed = scenario.to_possible_value().unwrap();
+            assert_eq!(typed.get_name(), scenario.name());
+            assert!(scenario.servers().contains(&scenario.target().peer));
+            assert_eq!(scenario.servers().last(), Some(&Kind::Portico));
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Who is measured: portico and its peers, and the backends behind them.
+//!
+//! Each server gets one configuration from `peers/`, one port and one core; it counts as started
+//! once it has carried one unit of the scenario's work.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{Running, free_node_port, free_port, local};
+use crate::scenario::{HOST, Scenario};
+use crate::template::render;
+use crate::tools;
+
+/// A server that is compared.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    Nginx,
+    Haproxy,
+    Portico,
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Haproxy => "haproxy",
+            Self::Portico => "portico",
+        }
+    }
+}
+
+/// A server or backend that answers.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) process: Running,
+}
+
+/// Where things are for one scenario's servers.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) scenario: Scenario,
+    /// The folder of configurations and logs; it outlives the servers.
+    pub(crate) folder: PathBuf,
+    /// The portico to measure.
+    pub(crate) portico: PathBuf,
+    pub(crate) server_core: usize,
+    pub(crate) load_core: usize,
+}
+
+impl Site {
+    /// The program of a server, else why there is none.
+    pub(crate) fn program(&self, kind: Kind) -> Result<PathBuf> {
+        match kind {
+            Kind::Nginx => tools::NGINX.require(),
+            Kind::Haproxy => tools::HAPROXY.require(),
+            Kind::Portico if self.portico.is_file() => Ok(self.portico.clone()),
+            Kind::Portico => bail!(tools::build_remedy(&self.portico)),
+        }
+    }
+
+    /// What a server says that it is.
+    pub(crate) fn version(&self, kind: Kind) -> String {
+        let argument = if kind == Kind::Portico { "--version" } else { "-v" };
+        self.program(kind)
+            .ok()
+            .and_then(|program| tools::version(&program, argument))
+            .unwrap_or_else(|| kind.name().to_owned())
+    }
+
+    /// Starts the scenario's backend on the load core.
+    pub(crate) fn start_backend(&self) -> Result<Server> {
+        let port = free_port()?;
+        let process = match self.scenario {
+            Scenario::Http1Small => {
+                let program = tools::NGINX.require()?;
+                let config = self.write("backend.conf", BACKEND, port, 0)?;
+                self.run("backend", &program, &["-c", &config], self.load_core)?
+            }
+            Scenario::TcpRr => {
+                let own = std::env::current_exe().context("finding this program")?;
+                let address = local(port).to_string();
+                self.run("backend", &own, &["tcp-echo", &address], self.load_core)?
+            }
+        };
+        self.ready(Server { address: local(port), process })
+    }
+
+    /// Starts a server of the comparison on the server core.
+    pub(crate) fn start(&self, kind: Kind, backend: SocketAddr) -> Result<Server> {
+        let program = self.program(kind)?;
+        let backend = backend.port();
+        let (port, process) = match kind {
+            Kind::Nginx => {
+                let port = free_port()?;
+                let config = self.write("nginx.conf", NGINX, port, backend)?;
+                (port, self.run(kind.name(), &program, &["-c", &config], self.server_core)?)
+            }
+            Kind::Haproxy => {
+                let port = free_port()?;
+                let template = match self.scenario {
+                    Scenario::Http1Small => HAPROXY_HTTP,
+                    Scenario::TcpRr => HAPROXY_TCP,
+                };
+                let config = self.write("haproxy.cfg", template, port, backend)?;
+                let arguments = ["-db", "-q", "-f", &config];
+                (port, self.run(kind.name(), &program, &arguments, self.server_core)?)
+            }
+            Kind::Portico => self.start_portico(&program, backend)?,
+        };
+        self.ready(Server { address: local(port), process })
+    }
+
+    fn start_portico(&self, program: &Path, backend: u16) -> Result<(u16, Running)> {
+        let node_port = free_node_port()?;
+        let manifests = self.folder.join("manifests");
+        fs::create_dir_all(&manifests).context("making the folder of manifests")?;
+        self.write("manifests/bench.yaml", PORTICO, node_port, backend)?;
+        let http_port = free_port()?;
+        let http = local(http_port).to_string();
+        let manifests = manifests.to_string_lossy();
+        let arguments = [
+            "run",
+            &manifests,
+            "--workers=1",
+            &format!("--http={http}"),
+            "--https=off",
+            "--dns=off",
+            "--admin=off",
+            "--node-address=127.0.0.1",
+            // Apart from a portico that serves on this machine with the default.
+            "--service-cidr=127.97.0.0/16",
+            "--log-level=warn",
+        ];
+        let port = match self.scenario {
+            Scenario::Http1Small => http_port,
+            Scenario::TcpRr => node_port,
+        };
+        Ok((port, self.run(Kind::Portico.name(), program, &arguments, self.server_core)?))
+    }
+
+    fn run(
+        &self,
+        name: &'static str,
+        program: &Path,
+        arguments: &[&str],
+        core: usize,
+    ) -> Result<Running> {
+        Running::start(name, program, arguments, core, &self.folder)
+    }
+
+    fn ready(&self, mut server: Server) -> Result<Server> {
+        let address = server.address;
+        server.process.wait_until(|| match self.scenario {
+            Scenario::Http1Small => probe_http(address),
+            Scenario::TcpRr => probe_echo(address),
+        })?;
+        Ok(server)
+    }
+
+    /// Writes a configuration and returns its path.
+    fn write(&self, file: &str, template: &str, port: u16, backend: u16) -> Result<String> {
+        let path = self.folder.join(file);
+        let values = [
+            ("user", nginx_user()),
+            ("dir", &self.folder.to_string_lossy()),
+            ("port", &port.to_string()),
+            ("node_port", &port.to_string()),
+            ("backend", &backend.to_string()),
+        ];
+        let text = render(template, &values).with_context(|| format!("rendering {file}"))?;
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        Ok(path.to_string_lossy().into_owned())
+    }
+}
+
+/// One request; anything but 200 is an error.
+fn probe_http(address: SocketAddr) -> io::Result<()> {
+    let mut stream = connect(address)?;
+    let request = format!("GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer)?;
+    if &answer == b"HTTP/1.1 200" {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!("answered {}", String::from_utf8_lossy(&answer))))
+    }
+}
+
+/// One exchange; anything but the same bytes is an error.
+fn probe_echo(address: SocketAddr) -> io::Result<()> {
+    let mut stream = connect(address)?;
+    stream.write_all(b"ping")?;
+    let mut answer = [0; 4];
+    stream.read_exact(&mut answer)?;
+    if &answer == b"ping" { Ok(()) } else { Err(io::Error::other("answered other bytes")) }
+}
+
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, PROBE_TIMEOUT)?;
+    stream.set_read_timeout(Some(PROBE_TIMEOUT))?;
+    Ok(stream)
+}
+
+/// Started by root, nginx gives its workers to another user, who may not read our folder.
+fn nginx_user() -> &'static str {
+    let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    if root { "user root root;" } else { "" }
+}
+
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+
+pub(crate) const BACKEND: &str = include_str!("../peers/backend.conf.tmpl");
+pub(crate) const NGINX: &str = include_str!("../peers/nginx.conf.tmpl");
+pub(crate) const HAPROXY_HTTP: &str = include_str!("../peers/haproxy-http.cfg.tmpl");
+pub(crate) const HAPROXY_TCP: &str = include_str!("../peers/haproxy-tcp.cfg.tmpl");
+pub(crate) const PORTICO: &str = include_str!("../peers/portico.yaml.tmpl");
