@@ -36,7 +36,12 @@ impl Exchanges {
     /// Reads the line that `Display` writes.
     pub(crate) fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace();
-        let mut after = |name: &str| words.next().filter(|word| *word == name).and_then(|_| words.next());
+        let mut after = |name: &str| {
+            words
+                .next()
+                .filter(|word| *word == name)
+                .and_then(|_| words.next())
+        };
         Some(Self {
             done: after("exchanges")?.parse().ok()?,
             errors: after("errors")?.parse().ok()?,
