@@ -3,7 +3,6 @@
 //! Owns the store and the last snapshot; does no I/O and reads no clock. `portico check` and a
 //! live reload run exactly this.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use crate::compile::{Inputs, compile};
 use crate::decode::{Decoded, decode};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::{Certificate, HostFacts, Settings};
+use crate::snapshot::diff::{self, Change};
 use crate::snapshot::{Assignments, Snapshot};
 use crate::source::Changes;
 use crate::store::Store;
@@ -99,13 +99,11 @@ impl Pipeline {
 
 /// What differs, by name.
 fn describe(old: &Snapshot, new: &Snapshot) -> Vec<String> {
-    let names: BTreeSet<_> = old.services.keys().chain(new.services.keys()).collect();
-    let mut changes: Vec<String> = names
-        .into_iter()
-        .filter_map(|name| match (old.services.get(name), new.services.get(name)) {
-            (None, _) => Some(format!("new Service {name}")),
-            (_, None) => Some(format!("removed Service {name}")),
-            (Some(old), Some(new)) => (!Arc::ptr_eq(old, new)).then(|| format!("Service {name}")),
+    let mut changes: Vec<String> = diff::services(old, new)
+        .map(|change| match change {
+            Change::Added(service) => format!("new Service {}", service.name),
+            Change::Removed(service) => format!("removed Service {}", service.name),
+            Change::Changed(_, service) => format!("Service {}", service.name),
         })
         .collect();
     if !Arc::ptr_eq(&old.routes, &new.routes) {

@@ -75,10 +75,9 @@ fn render(update: &Update) -> String {
             writeln!(text, "  name {} {}", address.label, address.address).unwrap();
         }
     }
-    for front in &snapshot.fronts {
+    for front in snapshot.fronts.iter() {
         let kind = front.kind.label();
-        writeln!(text, "front {kind} {}/{} {}", front.address, front.protocol, front.port.id)
-            .unwrap();
+        writeln!(text, "front {kind} {}/{} {}", front.address, front.protocol, front.port).unwrap();
     }
     for host in snapshot.routes.hosts() {
         render_host(&mut text, host);

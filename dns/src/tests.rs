@@ -39,11 +39,11 @@ fn service(
             pod: None,
         };
         Arc::new(ServicePort {
-            id: PortId {
+            id: Arc::new(PortId {
                 service: object.clone(),
                 name: (*port_name).into(),
                 protocol: Protocol::Tcp,
-            },
+            }),
             port: *number,
             node_port: None,
             endpoints: endpoints.iter().map(endpoint).collect(),

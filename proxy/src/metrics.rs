@@ -96,7 +96,7 @@ impl Collector {
         registry.register(Box::new(endpoints.clone()))?;
         let mut usable = BTreeMap::new();
         for port in self.shared.view.load().ports.iter() {
-            usable.insert(port.state.id.clone(), port.upstreams.len());
+            usable.insert(Arc::clone(&port.state.id), port.upstreams.len());
         }
         for state in states.ports() {
             let labels = labels(state);

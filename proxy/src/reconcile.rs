@@ -106,7 +106,7 @@ impl Listeners {
             .filter(|front| front.protocol == Protocol::Tcp)
         {
             let key = Key { role: Role::Front(front.kind), address: front.address };
-            serves.insert(key, front.port.id.to_string());
+            serves.insert(key, front.port.to_string());
         }
         let wanted: BTreeSet<Key> = self.ingress.iter().chain(serves.keys()).copied().collect();
         let have: BTreeSet<Key> = self.open.keys().copied().collect();

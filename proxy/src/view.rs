@@ -73,11 +73,11 @@ impl View {
     /// Joins `snapshot` with the living state in `registry`, and lets state go that it no longer
     /// names.
     pub(crate) fn new(snapshot: &Snapshot, registry: &mut Registry) -> Self {
-        let mut ports: HashMap<PortId, Arc<Port>> = HashMap::new();
+        let mut ports: HashMap<Arc<PortId>, Arc<Port>> = HashMap::new();
         for service in snapshot.services.values() {
             for service_port in &service.ports {
                 let port = Arc::new(Port::new(service_port, registry));
-                ports.insert(service_port.id.clone(), port);
+                ports.insert(Arc::clone(&service_port.id), port);
             }
         }
         registry.retain(|id| ports.contains_key(id));
@@ -85,7 +85,7 @@ impl View {
             .fronts
             .iter()
             .filter_map(|front| {
-                let port = ports.get(&front.port.id)?;
+                let port = ports.get(&front.port)?;
                 Some(((front.address, front.protocol), Arc::clone(port)))
             })
             .collect();
@@ -99,7 +99,7 @@ impl View {
     }
 }
 
-fn routes(table: &RouteTable, ports: &HashMap<PortId, Arc<Port>>) -> Routes {
+fn routes(table: &RouteTable, ports: &HashMap<Arc<PortId>, Arc<Port>>) -> Routes {
     let target = |backend: &Backend| match backend {
         Backend::Service(port) => ports
             .get(&port.id)

@@ -45,9 +45,10 @@ pub(super) fn compile(
             });
             for (address, kind) in cluster.chain(nodes) {
                 let protocol = port.id.protocol;
-                let front = Front { address, protocol, kind, port: std::sync::Arc::clone(port) };
+                let front =
+                    Front { address, protocol, kind, port: std::sync::Arc::clone(&port.id) };
                 if let Some(owner) = fronts.get(&(address, protocol)) {
-                    let owner = &owner.port.id.service;
+                    let owner = &owner.port.service;
                     let text = format!("{address}/{protocol} belongs to Service {owner}");
                     diagnostics.push(warning(object, &field.to_string(), text));
                 } else {

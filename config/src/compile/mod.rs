@@ -53,7 +53,7 @@ pub(crate) fn compile(objects: &[InUse], inputs: &Inputs<'_>) -> (Snapshot, Vec<
     let mut snapshot = Snapshot {
         generation: previous.generation,
         services,
-        fronts,
+        fronts: share(fronts, &previous.fronts),
         routes: share(routes, &previous.routes),
         certificates: certificates::share(certificates, &previous.certificates),
         zones: share(zones, &previous.zones),
@@ -73,7 +73,7 @@ pub(crate) fn compile(objects: &[InUse], inputs: &Inputs<'_>) -> (Snapshot, Vec<
 fn differs(new: &Snapshot, old: &Snapshot) -> bool {
     old.generation == 0
         || new.services != old.services
-        || new.fronts != old.fronts
+        || !Arc::ptr_eq(&new.fronts, &old.fronts)
         || !Arc::ptr_eq(&new.routes, &old.routes)
         || !Arc::ptr_eq(&new.certificates, &old.certificates)
         || !Arc::ptr_eq(&new.zones, &old.zones)

@@ -97,6 +97,7 @@ fn build(draft: Draft<'_>, inputs: &Inputs<'_>) -> Arc<Service> {
     let ports = ports.map(|((port, node_port), endpoints)| {
         let id =
             PortId { service: name.clone(), name: Arc::clone(&port.name), protocol: port.protocol };
+        let id = Arc::new(id);
         let port = ServicePort {
             id,
             port: port.port,

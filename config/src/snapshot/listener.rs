@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::model::Protocol;
-use crate::snapshot::service::ServicePort;
+use crate::snapshot::service::PortId;
 
 /// One (address, protocol, port) on which a ServicePort is reachable.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -15,8 +15,8 @@ pub struct Front {
     pub protocol: Protocol,
     /// Why it exists.
     pub kind: FrontKind,
-    /// What stands behind it.
-    pub port: Arc<ServicePort>,
+    /// What stands behind it, by name: a front stays the same when its endpoints change.
+    pub port: Arc<PortId>,
 }
 
 /// Why a front exists.

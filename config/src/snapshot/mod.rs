@@ -17,6 +17,7 @@ pub mod route;
 pub mod service;
 pub mod tls;
 pub mod zone;
+pub mod diff;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,8 +38,9 @@ pub struct Snapshot {
     pub generation: u64,
     /// Every Service, proxied or only named.
     pub services: BTreeMap<ObjectName, Arc<Service>>,
-    /// Every (address, protocol, port) that L4 listens on, sorted; each claimed once.
-    pub fronts: Vec<Front>,
+    /// Every (address, protocol, port) that L4 listens on, sorted; each claimed once. The same
+    /// `Arc` as before where none came, left or changed hands.
+    pub fronts: Arc<Vec<Front>>,
     /// Ingress rules.
     pub routes: Arc<RouteTable>,
     /// Certificates by host name.

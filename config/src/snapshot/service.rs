@@ -36,7 +36,7 @@ pub enum Reach {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ServicePort {
     /// The key of living state: it survives generations.
-    pub id: PortId,
+    pub id: Arc<PortId>,
     /// `ServicePort.port`, `1..=65535`.
     pub port: u16,
     /// `ServicePort.nodePort`, given or allocated.

@@ -11,17 +11,17 @@ use portico_config::snapshot::PortId;
 /// All living state of the process, by ServicePort.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    ports: HashMap<PortId, Arc<PortState>>,
+    ports: HashMap<Arc<PortId>, Arc<PortState>>,
 }
 
 impl Registry {
     /// The state of a ServicePort, made at its first mention.
-    pub(crate) fn port(&mut self, id: &PortId) -> Arc<PortState> {
+    pub(crate) fn port(&mut self, id: &Arc<PortId>) -> Arc<PortState> {
         if let Some(state) = self.ports.get(id) {
             return Arc::clone(state);
         }
         let state = Arc::new(PortState::new(id));
-        self.ports.insert(id.clone(), Arc::clone(&state));
+        self.ports.insert(Arc::clone(id), Arc::clone(&state));
         state
     }
 
@@ -40,7 +40,7 @@ impl Registry {
 #[derive(Debug)]
 pub(crate) struct PortState {
     /// Whose it is.
-    pub(crate) id: PortId,
+    pub(crate) id: Arc<PortId>,
     /// Exact round robin over all workers.
     pub(crate) cursor: Padded<AtomicU64>,
     /// Downstream connections accepted (L4).
@@ -60,9 +60,9 @@ pub(crate) struct PortState {
 }
 
 impl PortState {
-    fn new(id: &PortId) -> Self {
+    fn new(id: &Arc<PortId>) -> Self {
         Self {
-            id: id.clone(),
+            id: Arc::clone(id),
             cursor: Padded::default(),
             connections: Padded::default(),
             active: Padded::default(),
