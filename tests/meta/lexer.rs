@@ -62,7 +62,13 @@ pub(crate) fn paths(tokens: &[String]) -> Vec<Vec<String>> {
     let mut paths = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
         let begins = at == 0 || tokens[at - 1] != "::";
-        let ours = token == "crate" || token == "super" || token.starts_with("portico");
+        // A value or a method may be called portico too; a crate is named in a path or a `use`.
+        let names_crate = || {
+            let next = tokens.get(at + 1).map_or("", String::as_str);
+            next == "::" || (at > 0 && tokens[at - 1] == "use")
+        };
+        let ours = matches!(token.as_str(), "crate" | "super")
+            || (token.starts_with("portico") && names_crate());
         if begins && ours {
             spread(tokens, at, &[], &mut paths);
         }
@@ -199,7 +205,7 @@ fn paths_are_found_in_use_trees_and_in_expressions() {
         mod tests { use crate::only_in_tests; }
         #[cfg(test)]
         use crate::only_in_tests_too;
-        fn z() { crate::i::J { k: 1 } }
+        fn z(portico: P) { crate::i::J { k: portico.l }; m.portico() }
     "##;
     let found: Vec<String> = paths(&without_tests(&tokens(source)))
         .iter()
