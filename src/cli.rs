@@ -290,6 +290,8 @@ impl ServeArgs {
             controllers: defaults.controllers,
             class_names: defaults.class_names,
             serve_classless: defaults.serve_classless,
+            limits: defaults.limits,
+            reload: defaults.reload,
         }
     }
 

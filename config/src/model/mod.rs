@@ -15,4 +15,4 @@ pub use host::HostPattern;
 pub use name::{ObjectName, ObjectRef};
 pub use path::PathKind;
 pub use protocol::Protocol;
-pub use settings::{ClusterIps, HostFacts, Settings};
+pub use settings::{ClusterIps, HostFacts, Limits, Reload, Settings};

@@ -1,10 +1,11 @@
-//! What a run is told by flags and environment, as far as compiling needs it.
+//! What a run is told by flags, environment and settings file, as far as the crates need it.
 //!
-//! Plain values: `src/cli.rs` reads them, `compile` and the planes use them. Worker counts, log
-//! formats and other matters of the process stay in the binary.
+//! Plain values: the binary reads them, `source`, `decode`, `compile` and the planes use them.
+//! Worker counts, log formats and other matters of the process stay in the binary.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
@@ -20,7 +21,7 @@ pub enum ClusterIps {
 }
 
 /// The settings that reach the compiler and the planes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
     /// `--service-cidr`, one per family; default 127.96.0.0/16.
     pub service_cidrs: Vec<IpNet>,
@@ -50,6 +51,69 @@ pub struct Settings {
     pub class_names: Vec<Arc<str>>,
     /// Whether an Ingress without any class is served; default true.
     pub serve_classless: bool,
+    /// What manifests may cost.
+    pub limits: Limits,
+    /// When edits of files are taken.
+    pub reload: Reload,
+}
+
+/// What manifests may cost (`reliability 4`): beyond a limit a file or a document is refused with a
+/// diagnostic, and nothing more of it is read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// `limits.maxFileBytes`: one file; default 64 MiB.
+    pub max_file_bytes: u64,
+    /// `limits.maxTotalBytes`: all files together; default 512 MiB.
+    pub max_total_bytes: u64,
+    /// `limits.maxFiles`: files of all folders together; default 100 000.
+    pub max_files: usize,
+    /// `limits.maxDocuments`: documents of one file; default 10 000.
+    pub max_documents: usize,
+    /// `limits.maxDepth`: nesting of one document; default 64.
+    pub max_depth: usize,
+    /// `limits.maxAliases`: YAML aliases of one document; default 1 000.
+    pub max_aliases: usize,
+    /// `limits.maxReplayedEvents`: parser events that aliases of one document may repeat; default
+    /// 100 000.
+    pub max_replayed_events: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_file_bytes: 64 << 20,
+            max_total_bytes: 512 << 20,
+            max_files: 100_000,
+            max_documents: 10_000,
+            max_depth: 64,
+            max_aliases: 1_000,
+            max_replayed_events: 100_000,
+        }
+    }
+}
+
+/// When edits of files are taken.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Reload {
+    /// `reload.quiet`: edits this close together are taken together; default 10 ms.
+    pub quiet: Duration,
+    /// `reload.longest`: a stream of edits is cut after this; default 100 ms.
+    pub longest: Duration,
+    /// `reload.poll`: how often to look where no file events come; default 2 s.
+    pub poll: Duration,
+    /// `reload.rescan`: how often everything is compared, events or not; default 30 s.
+    pub rescan: Duration,
+}
+
+impl Default for Reload {
+    fn default() -> Self {
+        Self {
+            quiet: Duration::from_millis(10),
+            longest: Duration::from_millis(100),
+            poll: Duration::from_secs(2),
+            rescan: Duration::from_secs(30),
+        }
+    }
 }
 
 impl Default for Settings {
@@ -70,6 +134,8 @@ impl Default for Settings {
             controllers: vec!["portico.dev/ingress".into(), "k8s.io/ingress-nginx".into()],
             class_names: vec!["portico".into(), "nginx".into()],
             serve_classless: true,
+            limits: Limits::default(),
+            reload: Reload::default(),
         }
     }
 }
