@@ -357,11 +357,12 @@ impl Compiler {
         let generation = published.snapshot.generation;
         let services = published.snapshot.services.len();
         self.shared.publication.store(published);
+        // Counted before anybody is told: who waits for the first batch must not see it come twice.
+        self.shared.batches.fetch_add(1, Ordering::SeqCst);
         self.shared
             .readiness
             .update(|progress| progress.applied = true);
         self.applied = true;
-        self.shared.batches.fetch_add(1, Ordering::SeqCst);
         if changed {
             let what = match update.changes.len() {
                 0 => "nothing by name".to_owned(),
@@ -441,7 +442,7 @@ fn tell_diagnostics(known: &[Diagnostic], now: &[Diagnostic]) {
     let known: std::collections::HashSet<String> = known.iter().map(ToString::to_string).collect();
     let fresh = now
         .iter()
-        .map(|diagnostic| (diagnostic.severity, diagnostic.to_string()))
+        .map(|diagnostic| (diagnostic.severity(), diagnostic.to_string()))
         .filter(|(_, text)| !known.contains(text));
     for (position, (severity, text)) in fresh.enumerate() {
         if position >= MAX_TOLD {
@@ -479,7 +480,7 @@ fn tell_listeners(before: &[ListenerStatus], after: &[ListenerStatus]) {
 fn count(diagnostics: &[Diagnostic], severity: Severity) -> usize {
     diagnostics
         .iter()
-        .filter(|diagnostic| diagnostic.severity == severity)
+        .filter(|diagnostic| diagnostic.severity() == severity)
         .count()
 }
 

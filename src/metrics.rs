@@ -84,7 +84,7 @@ impl Metrics {
             let count = published
                 .diagnostics
                 .iter()
-                .filter(|diagnostic| diagnostic.severity == severity)
+                .filter(|diagnostic| diagnostic.severity() == severity)
                 .count();
             self.diagnostics
                 .with_label_values(&[&severity.to_string()])

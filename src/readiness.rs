@@ -97,7 +97,7 @@ pub(crate) fn report(
     let refused = published
         .diagnostics
         .iter()
-        .filter(|diagnostic| diagnostic.severity == Severity::Error);
+        .filter(|diagnostic| diagnostic.severity() == Severity::Error);
     let mut left_out = 0;
     for (position, diagnostic) in refused.enumerate() {
         if position < MAX_REFUSED {
@@ -127,16 +127,16 @@ const MAX_REFUSED: usize = 1_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portico_config::diagnostic::Diagnostic;
+    use portico_config::diagnostic::{Code, Diagnostic};
     use std::sync::Arc;
 
     const READY: Progress = Progress { applied: true, ending: false, failed: false, step: 1 };
 
-    fn published(diagnostics: &[(Severity, &str)]) -> Published {
+    fn published(diagnostics: &[(Code, &str)]) -> Published {
         let diagnostics: Arc<[_]> = diagnostics
             .iter()
-            .map(|(severity, message)| Diagnostic {
-                severity: *severity,
+            .map(|(code, message)| Diagnostic {
+                code: *code,
                 message: (*message).to_owned(),
                 help: None,
                 object: None,
@@ -173,17 +173,17 @@ mod tests {
             serves: Some("default/web:http/TCP".to_owned()),
             state: ListenerState::Degraded("taken; stop it".to_owned()),
         };
-        let published = published(&[(Severity::Error, "broken"), (Severity::Warning, "odd")]);
+        let published = published(&[(Code::Required, "broken"), (Code::Cycle, "odd")]);
         assert_eq!(
             report(READY, &published, &[listener]),
             "ready\ndegraded: ClusterIP 127.96.0.1:80/tcp default/web:http/TCP: taken; stop it\n\
-             refused: error: broken\n"
+             refused: error[P0203]: broken\n"
         );
     }
 
     #[test]
     fn a_long_list_of_refused_objects_is_cut_and_counted() {
-        let all = vec![(Severity::Error, "broken"); MAX_REFUSED + 3];
+        let all = vec![(Code::Required, "broken"); MAX_REFUSED + 3];
         let body = report(READY, &published(&all), &[]);
         assert_eq!(body.lines().count(), 1 + MAX_REFUSED + 1);
         assert!(body.ends_with("refused: 3 more\n"));

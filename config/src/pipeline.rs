@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::compile::{Inputs, compile};
 use crate::decode::{Decoded, decode};
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::model::{Certificate, HostFacts, Settings};
 use crate::snapshot::diff::{self, Change};
 use crate::snapshot::{Assignments, Snapshot};
@@ -75,7 +75,7 @@ impl Pipeline {
         let (objects, mut diagnostics) = self.store.in_use();
         for (path, reason) in &self.unreadable {
             let text = format!("{reason}; what was read of it before stays");
-            diagnostics.push(Diagnostic::new(Severity::Error, text).file(path, None));
+            diagnostics.push(Diagnostic::new(Code::Unreadable, text).file(path, None));
         }
         let inputs = Inputs {
             previous: &self.previous,

@@ -22,7 +22,7 @@ impl Published {
         !self
             .diagnostics
             .iter()
-            .any(|diagnostic| diagnostic.severity == Severity::Error)
+            .any(|diagnostic| diagnostic.severity() == Severity::Error)
     }
 }
 

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::decode::{Decoded, DecodedFile};
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::location::{FieldPath, FileName, Origin};
 use crate::model::{ObjectName, ObjectRef};
 
@@ -170,7 +170,7 @@ fn duplicate<V>(entry: &Entry<V>, winner: &Entry<V>) -> Diagnostic {
         winner.origin.file.display(),
         place.line
     );
-    Diagnostic::new(Severity::Error, message)
+    Diagnostic::new(Code::DuplicateObject, message)
         .object(entry.object.clone())
         .at(&entry.origin, FieldPath::from("metadata.name"))
         .help("rename one of the two, or delete it")

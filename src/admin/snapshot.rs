@@ -27,8 +27,8 @@ pub(crate) fn render(published: &Published, listeners: &[ListenerStatus]) -> Val
 pub(crate) fn diagnostic(found: &Diagnostic) -> Value {
     let position = found.position;
     json!({
-        "severity": found.severity,
-        "code": null,
+        "severity": found.severity(),
+        "code": found.code,
         "message": found.message,
         "object": found.object.as_ref().map(|object| json!({
             "apiVersion": &*object.api_version,
@@ -175,14 +175,14 @@ fn zones(snapshot: &Snapshot) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portico_config::diagnostic::{FieldPath, Severity};
+    use portico_config::diagnostic::{Code, FieldPath};
     use portico_config::model::ObjectRef;
     use std::sync::Arc;
 
     #[test]
     fn a_finding_carries_its_object_field_and_place() {
         let found = Diagnostic {
-            severity: Severity::Error,
+            code: Code::NodePortRange,
             message: "80 is not in 30000..=32767".to_owned(),
             help: None,
             object: Some(ObjectRef {
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(
             diagnostic(&found),
             json!({
-                "severity": "error", "code": null, "message": "80 is not in 30000..=32767",
+                "severity": "error", "code": "P0304", "message": "80 is not in 30000..=32767",
                 "object": {
                     "apiVersion": "v1", "kind": "Service", "namespace": "default", "name": "web"
                 },

@@ -33,7 +33,7 @@ pub(super) fn check(arguments: CheckArgs) -> anyhow::Result<Exit> {
     let count = |severity| {
         let found = update.diagnostics.iter();
         found
-            .filter(|diagnostic| diagnostic.severity == severity)
+            .filter(|diagnostic| diagnostic.severity() == severity)
             .count()
     };
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ingress::{Owned, aliases};
-use super::{Inputs, Objects, finding, suggestion, warning};
-use crate::diagnostic::{Diagnostic, Severity};
+use super::{Inputs, Objects, finding, suggestion};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
 use crate::model::{Certificate, HostPattern, ObjectName};
 use crate::snapshot::CertificateTable;
@@ -38,7 +38,12 @@ pub(super) fn compile(
             for host in wanted {
                 if !entry.hosts.is_empty() && !names.is_empty() && !covers(&names, host) {
                     let text = format!("the certificate of Secret `{secret}` is not for {host}");
-                    diagnostics.push(finding(Severity::Warning, object, field.clone(), text));
+                    diagnostics.push(finding(
+                        Code::CertificateForOtherHost,
+                        object,
+                        field.clone(),
+                        text,
+                    ));
                     continue;
                 }
                 let alias = match host {
@@ -87,14 +92,14 @@ fn find(
         }
         let text =
             format!("Secret `{secret}` holds no certificate: tls.crt and tls.key are missing");
-        diagnostics.push(finding(Severity::Warning, object, field.clone(), text));
+        diagnostics.push(finding(Code::SecretWithoutCertificate, object, field.clone(), text));
         return None;
     }
     let tables = &inputs.previous.certificates;
     let mut served = tables.exact.values().chain(tables.wildcard.values());
     if let Some(last) = served.find(|certificate| certificate.secret.as_ref() == Some(&name)) {
         let text = format!("Secret `{secret}` is gone: its last certificate is still served");
-        diagnostics.push(finding(Severity::Warning, object, field.clone(), text));
+        diagnostics.push(finding(Code::SecretGone, object, field.clone(), text));
         return Some((Arc::clone(last), Vec::new()));
     }
     let names = objects
@@ -103,7 +108,7 @@ fn find(
         .filter(|other| other.namespace == *namespace);
     let text =
         format!("no Secret `{secret}` in namespace {namespace}: the default certificate serves");
-    let mut found = finding(Severity::Warning, object, field.clone(), text);
+    let mut found = finding(Code::MissingSecret, object, field.clone(), text);
     found.help = suggestion(secret, names.map(|name| &*name.name));
     diagnostics.push(found);
     None
@@ -118,7 +123,7 @@ fn expiry(
     let now = i64::try_from(inputs.now_seconds).unwrap_or(i64::MAX);
     if certificate.not_after_seconds < now {
         let text = "the certificate has expired; it is still served";
-        diagnostics.push(warning(secret, "metadata.name", text));
+        diagnostics.push(finding(Code::CertificateExpired, secret, "metadata.name", text));
     }
 }
 

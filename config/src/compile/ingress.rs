@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::services::Services;
-use super::{Inputs, Objects, finding, suggestion, warning};
-use crate::diagnostic::{Diagnostic, Severity};
+use super::{Inputs, Objects, finding, suggestion};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
 use crate::model::{HostPattern, PathKind, Settings};
 use crate::snapshot::{Backend, Host, Location, Reach, RouteTable};
@@ -31,7 +31,7 @@ pub(super) fn owned<'a>(
         .collect();
     if let [_, second, ..] = defaults[..] {
         let text = "more than one IngressClass is the default: none is used";
-        diagnostics.push(warning(second, "metadata.annotations", text));
+        diagnostics.push(finding(Code::DefaultClasses, second, "metadata.annotations", text));
     }
     let mut owned = Vec::new();
     for object in &objects.ingresses {
@@ -52,7 +52,7 @@ pub(super) fn owned<'a>(
             let class = ingress.class.as_deref().unwrap_or("none");
             let text = format!("is left to another controller: its class is {class}");
             let field = FieldPath::from("spec.ingressClassName");
-            diagnostics.push(finding(Severity::Note, object, field, text));
+            diagnostics.push(finding(Code::NotOurClass, object, field, text));
         }
     }
     owned
@@ -102,7 +102,7 @@ pub(super) fn compile(
                     let field = field.key("path");
                     resolver
                         .diagnostics
-                        .push(finding(Severity::Warning, object, field, text));
+                        .push(finding(Code::PathTaken, object, field, text));
                     continue;
                 }
                 let place = object.origin.position(&field).unwrap_or_default();
@@ -185,7 +185,7 @@ impl Resolver<'_, '_> {
             let text = "portico serves no resource backend: requests get 404";
             let field = field.key("resource");
             self.diagnostics
-                .push(finding(Severity::Warning, object, field, text));
+                .push(finding(Code::ResourceBackend, object, field, text));
             return Backend::Resource;
         };
         let field = field.key("service");
@@ -199,11 +199,11 @@ impl Resolver<'_, '_> {
                 .map(|n| &*n.name);
             let help = suggestion(name, names);
             let text = format!("no Service `{name}` in namespace {namespace}");
-            return self.missing(object, field.key("name"), text, help);
+            return self.missing(Code::MissingService, object, field.key("name"), text, help);
         };
         if matches!(service.reach, Reach::ExternalName(_)) {
             let text = format!("Service `{name}` is an ExternalName: it is not proxied");
-            return self.missing(object, field.key("name"), text, None);
+            return self.missing(Code::ExternalNameBackend, object, field.key("name"), text, None);
         }
         let found = service.ports.iter().find(|candidate| match port {
             BackendPort::Number(number) => candidate.port == *number,
@@ -223,19 +223,20 @@ impl Resolver<'_, '_> {
                     .collect();
                 let text = format!("Service `{name}` has no port {wanted}");
                 let help = format!("it has {}", has.join(", "));
-                self.missing(object, field.key("port"), text, Some(help))
+                self.missing(Code::MissingServicePort, object, field.key("port"), text, Some(help))
             }
         }
     }
 
     fn missing(
         &mut self,
+        code: Code,
         object: &InUse,
         field: FieldPath,
         text: String,
         help: Option<String>,
     ) -> Backend {
-        let mut found = finding(Severity::Warning, object, field, text.clone());
+        let mut found = finding(code, object, field, text.clone());
         found.help = help;
         self.diagnostics.push(found);
         Backend::Missing(text.into())

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::services::Services;
-use super::{Inputs, Objects, age, warning};
-use crate::diagnostic::Diagnostic;
+use super::{Inputs, Objects, age, finding};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
 use crate::model::Protocol;
 use crate::snapshot::{Front, FrontKind, Reach};
@@ -28,8 +28,13 @@ pub(super) fn compile(
         for (index, port) in service.ports.iter().enumerate() {
             let field = FieldPath::from("spec.ports").index(index);
             if port.id.protocol == Protocol::Sctp {
-                let field = field.key("protocol").to_string();
-                diagnostics.push(warning(object, &field, "SCTP is not carried: no listener"));
+                let field = field.key("protocol");
+                diagnostics.push(finding(
+                    Code::SctpNotCarried,
+                    object,
+                    field,
+                    "SCTP is not carried: no listener",
+                ));
                 continue;
             }
             let cluster_ips = match &service.reach {
@@ -50,7 +55,7 @@ pub(super) fn compile(
                 if let Some(owner) = fronts.get(&(address, protocol)) {
                     let owner = &owner.port.service;
                     let text = format!("{address}/{protocol} belongs to Service {owner}");
-                    diagnostics.push(warning(object, &field.to_string(), text));
+                    diagnostics.push(finding(Code::FrontTaken, object, field.clone(), text));
                 } else {
                     fronts.insert((address, protocol), front);
                 }

@@ -19,7 +19,7 @@ mod zones;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
 use crate::model::{Certificate, HostFacts, ObjectName, Settings};
 use crate::snapshot::Snapshot;
@@ -127,20 +127,16 @@ fn age(object: &InUse) -> (bool, Option<&str>, &ObjectName) {
     (created.is_none(), created, &object.valid.name)
 }
 
-/// A warning about a field of an object in use.
-fn warning(object: &InUse, field: &str, message: impl Into<String>) -> Diagnostic {
-    finding(Severity::Warning, object, FieldPath::from(field), message)
-}
-
+/// What is found in a field of an object in use.
 fn finding(
-    severity: Severity,
+    code: Code,
     object: &InUse,
-    field: FieldPath,
+    field: impl Into<FieldPath>,
     message: impl Into<String>,
 ) -> Diagnostic {
-    Diagnostic::new(severity, message)
+    Diagnostic::new(code, message)
         .object(object.object.clone())
-        .at(&object.origin, field)
+        .at(&object.origin, field.into())
 }
 
 /// `did you mean …?`, if one of `names` is near enough to `name`.

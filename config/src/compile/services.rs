@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::endpoints::{Index, Joined};
-use super::{Inputs, Objects, warning};
-use crate::diagnostic::Diagnostic;
+use super::{Inputs, Objects, finding};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::model::ObjectName;
 use crate::snapshot::{Assignments, PortId, Reach, Service, ServicePort};
 use crate::validate::{self, Exposure, InUse, Kind};
@@ -42,7 +42,7 @@ pub(super) fn compile(
                 .map(|(k, v)| format!("{k}={v}"))
                 .collect();
             let text = format!("selects no Pod: none in its namespace has {}", labels.join(", "));
-            diagnostics.push(warning(object, "spec.selector", text));
+            diagnostics.push(finding(Code::SelectsNothing, object, "spec.selector", text));
         }
         refuse_admin(object, &mut joined, inputs, diagnostics);
         let reach = match &service.exposure {
@@ -80,7 +80,7 @@ fn refuse_admin(
         }
         if found {
             let text = format!("endpoint {admin} is portico's own admin listener and is left out");
-            diagnostics.push(warning(object, "metadata.name", text));
+            diagnostics.push(finding(Code::AdminBackend, object, "metadata.name", text));
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::kinds::{self, Meaning};
 use super::{Decoded, DecodedFile, known_fields};
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::location::{FieldPath, FileName, Origin, Position};
 use crate::model::ObjectRef;
 
@@ -17,7 +17,7 @@ pub(super) fn decode(file: &FileName, first_line: u32, text: &str, decoded: &mut
         Err((message, position)) => {
             let position = position
                 .map(|found| Position { line: found.line.saturating_add(first_line - 1), ..found });
-            let mut found = Diagnostic::new(Severity::Error, message);
+            let mut found = Diagnostic::new(Code::Syntax, message);
             if text
                 .lines()
                 .any(|line| line.trim_start_matches(' ').starts_with('\t'))
@@ -88,7 +88,7 @@ fn first_line(message: &str) -> String {
 fn value(value: Value, origin: Origin, depth: usize, decoded: &mut DecodedFile) {
     let Value::Object(map) = &value else {
         let text = "is not a mapping: a manifest begins with apiVersion, kind and metadata";
-        let found = Diagnostic::new(Severity::Error, text).at(&origin, FieldPath::default());
+        let found = Diagnostic::new(Code::NotAnObject, text).at(&origin, FieldPath::default());
         decoded.refuse(found);
         return;
     };
@@ -101,8 +101,8 @@ fn value(value: Value, origin: Origin, depth: usize, decoded: &mut DecodedFile) 
         (Some(api_version), Some(kind)) => (api_version.to_owned(), kind.to_owned()),
         (api_version, _) => {
             let field = if api_version.is_some() { "kind" } else { "apiVersion" };
-            let found = Diagnostic::new(Severity::Error, "required value")
-                .at(&origin, FieldPath::from(field));
+            let found =
+                Diagnostic::new(Code::NoType, "required value").at(&origin, FieldPath::from(field));
             decoded.refuse(found);
             return;
         }
@@ -113,7 +113,7 @@ fn value(value: Value, origin: Origin, depth: usize, decoded: &mut DecodedFile) 
         Meaning::List if depth == 0 => items(value, &origin, decoded),
         Meaning::OldVersion(version) => {
             let text = format!("{api_version} is not served any more: write {version}");
-            let found = Diagnostic::new(Severity::Error, text)
+            let found = Diagnostic::new(Code::OldVersion, text)
                 .object(reference)
                 .at(&origin, FieldPath::from("apiVersion"));
             decoded.refuse(found);
@@ -127,7 +127,7 @@ fn items(mut list: Value, origin: &Origin, decoded: &mut DecodedFile) {
         Some(Value::Array(items)) => items,
         None | Some(Value::Null) => return,
         Some(_) => {
-            let found = Diagnostic::new(Severity::Error, "is not a sequence")
+            let found = Diagnostic::new(Code::WrongType, "is not a sequence")
                 .at(origin, FieldPath::from("items"));
             decoded.refuse(found);
             return;
@@ -150,7 +150,7 @@ fn object(
     let read = match read(value) {
         Ok(read) => read,
         Err(fault) => {
-            let found = Diagnostic::new(Severity::Error, fault.message)
+            let found = Diagnostic::new(Code::WrongType, fault.message)
                 .object(reference.clone())
                 .at(&origin, fault.field);
             decoded.refuse(found);
@@ -158,7 +158,7 @@ fn object(
         }
     };
     if read.object.metadata().name.is_empty() {
-        let found = Diagnostic::new(Severity::Error, "required value")
+        let found = Diagnostic::new(Code::NoName, "required value")
             .object(reference.clone())
             .at(&origin, FieldPath::from("metadata.name"));
         decoded.refuse(found);
@@ -169,7 +169,7 @@ fn object(
         if let known_fields::Verdict::Unknown(nearest) =
             known_fields::verdict(&reference.kind, field)
         {
-            let mut found = Diagnostic::new(Severity::Warning, "unknown field")
+            let mut found = Diagnostic::new(Code::UnknownField, "unknown field")
                 .object(reference.clone())
                 .at(&origin, field.clone());
             found.help = nearest.map(|nearest| format!("did you mean `{nearest}`?"));
@@ -189,7 +189,7 @@ fn note(api_version: &str, kind: &str, origin: &Origin, decoded: &mut DecodedFil
         .iter()
         .all(|found| found.message != message)
     {
-        let found = Diagnostic::new(Severity::Note, message).at(origin, FieldPath::default());
+        let found = Diagnostic::new(Code::UnusedKind, message).at(origin, FieldPath::default());
         decoded.diagnostics.push(found);
     }
 }

@@ -17,7 +17,7 @@ pub(crate) use known_fields::distance;
 use std::sync::Arc;
 
 use crate::api::Object;
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::location::{FileName, Origin, Position};
 
 /// An object and where it was written.
@@ -54,7 +54,7 @@ pub(crate) fn decode(file: &FileName, content: &[u8]) -> DecodedFile {
     let text = match text(content) {
         Ok(text) => text,
         Err((message, position)) => {
-            decoded.refuse(Diagnostic::new(Severity::Error, message).file(file, position));
+            decoded.refuse(Diagnostic::new(Code::NotText, message).file(file, position));
             return decoded;
         }
     };
@@ -169,20 +169,23 @@ mod tests {
         let found = messages(&decoded);
         assert_eq!(decoded.objects.len(), 1, "{found:?}");
         assert_eq!(found.len(), 3, "{found:?}");
-        assert!(found[0].contains("note: ") && found[0].contains("Deployment"), "{found:?}");
-        let want = "f.yaml:13:34: warning: Service default/a: spec.ports[0].prot: ";
+        assert!(found[0].contains("note[P0111]: ") && found[0].contains("Deployment"), "{found:?}");
+        let want = "f.yaml:13:34: warning[P0110]: Service default/a: spec.ports[0].prot: ";
         assert!(found[1].starts_with(want), "{found:?}");
         assert!(found[1].contains("did you mean `port`"), "{found:?}");
-        assert!(found[2].contains("error: ") && found[2].contains("metadata.name"), "{found:?}");
+        assert!(
+            found[2].contains("error[P0108]: ") && found[2].contains("metadata.name"),
+            "{found:?}"
+        );
     }
 
     #[test]
     fn mistakes_say_what_they_are_and_where() {
         for (text, want) in [
-            ("kind: Service\nmetadata: {name: a}\n", "f.yaml:1:1: error: apiVersion: "),
-            ("apiVersion: v1\nmetadata: {name: a}\n", "f.yaml:1:1: error: kind: "),
+            ("kind: Service\nmetadata: {name: a}\n", "f.yaml:1:1: error[P0106]: apiVersion: "),
+            ("apiVersion: v1\nmetadata: {name: a}\n", "f.yaml:1:1: error[P0106]: kind: "),
             ("apiVersion: v1\nkind: Service\n", "metadata.name: required value"),
-            ("just text\n", "f.yaml:1:1: error: is not a mapping"),
+            ("just text\n", "f.yaml:1:1: error[P0105]: is not a mapping"),
             ("a: 1\na: 2\n", "duplicate"),
             ("apiVersion: v1\nkind: Service\n\tmetadata: {}\n", "tab"),
             (
@@ -191,16 +194,16 @@ mod tests {
             ),
             (
                 "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec:\n  ports:\n  - port: many\n",
-                "f.yaml:6:11: error: Service default/a: spec.ports[0].port: ",
+                "f.yaml:6:11: error[P0108]: Service default/a: spec.ports[0].port: ",
             ),
         ] {
             let found = messages(&read(text));
             assert!(found.iter().any(|found| found.contains(want)), "{text:?}: {found:?}");
         }
         for (bytes, want) in [
-            (&b"a: \xff"[..], "f.yaml:1:4: error: is not valid UTF-8"),
+            (&b"a: \xff"[..], "f.yaml:1:4: error[P0102]: is not valid UTF-8"),
             (b"\xff\xfea\0", "UTF-16"),
-            (b"a: 1\n\0", "f.yaml:2:1: error: holds a NUL byte"),
+            (b"a: 1\n\0", "f.yaml:2:1: error[P0102]: holds a NUL byte"),
         ] {
             let found = messages(&decode(&Arc::new("f.yaml".into()), bytes));
             assert!(found[0].contains(want), "{found:?}");

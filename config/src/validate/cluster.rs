@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Check;
 use crate::api::{core_v1, networking_v1};
+use crate::diagnostic::Code;
 use crate::location::FieldPath;
 
 /// A Node, as far as endpoints take their zone from it.
@@ -35,10 +36,10 @@ pub(super) fn class(class: &networking_v1::IngressClass, check: &mut Check<'_>) 
     let controller = class.spec.controller.as_deref().unwrap_or_default();
     let field = FieldPath::from("spec.controller");
     if controller.is_empty() {
-        check.error(&field, "required value");
+        check.report(Code::Required, &field, "required value");
     } else if controller.len() > 250 || !controller.contains('/') {
         let text = format!("{controller:?} must be a domain-prefixed path of at most 250 bytes");
-        check.error(&field, text);
+        check.report(Code::InvalidController, &field, text);
     }
     let default = class
         .metadata

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{Check, names, parse_address, unsupported};
 use crate::api::core_v1::{self, EndpointPort};
 use crate::api::discovery_v1;
+use crate::diagnostic::Code;
 use crate::location::FieldPath;
 use crate::model::Protocol;
 
@@ -56,28 +57,38 @@ pub(super) fn slice(slice: &discovery_v1::EndpointSlice, check: &mut Check<'_>) 
     let service = slice.metadata.labels.get("kubernetes.io/service-name");
     if service.is_none() {
         let field = FieldPath::from("metadata.labels");
-        check.warning(&field, "has no label kubernetes.io/service-name, so no Service uses it");
+        check.report(
+            Code::SliceWithoutService,
+            &field,
+            "has no label kubernetes.io/service-name, so no Service uses it",
+        );
     }
     let type_ = slice.address_type.as_deref();
     let field = FieldPath::from("addressType");
     match type_ {
         Some("IPv4" | "IPv6") => {}
-        Some("FQDN") => check.warning(&field, "FQDN addresses are not used"),
-        Some(other) => check.error(&field, unsupported(other, &["FQDN", "IPv4", "IPv6"])),
-        None => check.error(&field, "required value"),
+        Some("FQDN") => check.report(Code::FqdnNotUsed, &field, "FQDN addresses are not used"),
+        Some(other) => {
+            check.report(Code::Unsupported, &field, unsupported(other, &["FQDN", "IPv4", "IPv6"]))
+        }
+        None => check.report(Code::Required, &field, "required value"),
     }
     let mut endpoints = Vec::new();
     for (index, endpoint) in slice.endpoints.iter().enumerate() {
         let field = FieldPath::from("endpoints").index(index).key("addresses");
         let Some(address) = endpoint.addresses.first() else {
-            check.error(&field, "must contain at least 1 address");
+            check.report(Code::NoAddress, &field, "must contain at least 1 address");
             continue;
         };
         let address = match (type_, parse_address(address)) {
             (Some("IPv4"), Some(address @ IpAddr::V4(_)))
             | (Some("IPv6"), Some(address @ IpAddr::V6(_))) => address,
             (Some(family @ ("IPv4" | "IPv6")), _) => {
-                check.error(&field.index(0), format!("{address:?} must be an {family} address"));
+                check.report(
+                    Code::AddressFamily,
+                    &field.index(0),
+                    format!("{address:?} must be an {family} address"),
+                );
                 continue;
             }
             _ => continue,
@@ -107,7 +118,11 @@ pub(super) fn endpoints(object: &core_v1::Endpoints, check: &mut Check<'_>) -> E
     for (index, subset) in object.subsets.iter().enumerate() {
         let field = FieldPath::from("subsets").index(index);
         if subset.addresses.is_empty() && subset.not_ready_addresses.is_empty() {
-            check.error(&field, "must specify `addresses` or `notReadyAddresses`");
+            check.report(
+                Code::NoAddress,
+                &field,
+                "must specify `addresses` or `notReadyAddresses`",
+            );
         }
         let mut found = Vec::new();
         for (list, name, ready) in [
@@ -149,14 +164,14 @@ fn ports(ports: &[EndpointPort], field: &FieldPath, check: &mut Check<'_>) -> Ve
         if !name.is_empty()
             && let Err(fault) = names::label(&name)
         {
-            check.error(&field.key("name"), fault);
+            check.report(Code::InvalidName, &field.key("name"), fault);
         }
         let protocol = check.protocol(&field.key("protocol"), port.protocol.as_deref());
         if found
             .iter()
             .any(|other| other.name == name && other.protocol == protocol)
         {
-            check.error(&field.key("name"), format!("duplicate value: {name:?}"));
+            check.report(Code::Duplicate, &field.key("name"), format!("duplicate value: {name:?}"));
         }
         // `services 2.2`: a port without a number names no endpoint.
         let Some(number) = port.port.filter(|&number| number != 0) else { continue };
@@ -169,7 +184,7 @@ fn ports(ports: &[EndpointPort], field: &FieldPath, check: &mut Check<'_>) -> Ve
 fn hostname(name: &Option<String>, field: &FieldPath, check: &mut Check<'_>) -> Option<Arc<str>> {
     let name = name.as_deref().filter(|name| !name.is_empty())?;
     if let Err(fault) = names::label(name) {
-        check.error(&field.key("hostname"), fault);
+        check.report(Code::InvalidName, &field.key("hostname"), fault);
     }
     Some(name.into())
 }

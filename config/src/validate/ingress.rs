@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Check, names, unsupported};
 use crate::api::networking_v1::{self, IngressBackend};
+use crate::diagnostic::Code;
 use crate::location::FieldPath;
 use crate::model::{HostPattern, PathKind};
 
@@ -76,7 +77,7 @@ pub(crate) struct TlsEntry {
 pub(super) fn ingress(object: &networking_v1::Ingress, check: &mut Check<'_>) -> Ingress {
     let spec = FieldPath::from("spec");
     if object.spec.rules.is_empty() && object.spec.default_backend.is_none() {
-        check.error(&spec, "either `defaultBackend` or `rules` must be specified");
+        check.report(Code::NoRules, &spec, "either `defaultBackend` or `rules` must be specified");
     }
     let old_class = object
         .metadata
@@ -89,7 +90,7 @@ pub(super) fn ingress(object: &networking_v1::Ingress, check: &mut Check<'_>) ->
         let paths = rule.http.as_ref().map(|http| {
             let field = field.key("http").key("paths");
             if http.paths.is_empty() {
-                check.error(&field, "required value");
+                check.report(Code::Required, &field, "required value");
             }
             let paths = http.paths.iter().enumerate();
             paths
@@ -122,7 +123,11 @@ pub(super) fn ingress(object: &networking_v1::Ingress, check: &mut Check<'_>) ->
 fn host(text: &str, field: &FieldPath, check: &mut Check<'_>) -> HostPattern {
     let name = text.strip_prefix("*.").unwrap_or(text);
     if text.parse::<IpAddr>().is_ok() {
-        check.error(field, format!("{text:?} must be a DNS name, not an IP address"));
+        check.report(
+            Code::InvalidHost,
+            field,
+            format!("{text:?} must be a DNS name, not an IP address"),
+        );
     } else if !text.is_empty()
         && let Err(fault) = names::subdomain(&name.to_ascii_lowercase())
     {
@@ -130,8 +135,10 @@ fn host(text: &str, field: &FieldPath, check: &mut Check<'_>) -> HostPattern {
             .rsplit_once(':')
             .filter(|(_, port)| port.parse::<u16>().is_ok());
         match port {
-            Some(_) => check.error(field, format!("{text:?} must not hold a port")),
-            None => check.error(field, fault),
+            Some(_) => {
+                check.report(Code::InvalidHost, field, format!("{text:?} must not hold a port"))
+            }
+            None => check.report(Code::InvalidHost, field, fault),
         }
     }
     HostPattern::parse(text)
@@ -150,27 +157,35 @@ fn path(
         Some("Prefix") => (PathKind::Prefix, true),
         Some("ImplementationSpecific") => (PathKind::Prefix, false),
         Some(other) => {
-            check.error(&type_field, unsupported(other, &supported));
+            check.report(Code::Unsupported, &type_field, unsupported(other, &supported));
             (PathKind::Prefix, false)
         }
         None => {
-            check.error(&type_field, "pathType must be specified");
+            check.report(Code::Required, &type_field, "pathType must be specified");
             (PathKind::Prefix, false)
         }
     };
     let field_path = field.key("path");
     if !text.starts_with('/') && (strict || !text.is_empty()) {
-        check.error(&field_path, format!("{text:?} must be an absolute path"));
+        check.report(Code::InvalidPath, &field_path, format!("{text:?} must be an absolute path"));
     }
     if strict {
         for bad in ["//", "/./", "/../", "%2f", "%2F"] {
             if text.contains(bad) {
-                check.error(&field_path, format!("{text:?} must not contain {bad:?}"));
+                check.report(
+                    Code::InvalidPath,
+                    &field_path,
+                    format!("{text:?} must not contain {bad:?}"),
+                );
             }
         }
         for bad in ["/.", "/.."] {
             if text.ends_with(bad) {
-                check.error(&field_path, format!("{text:?} cannot end with {bad:?}"));
+                check.report(
+                    Code::InvalidPath,
+                    &field_path,
+                    format!("{text:?} cannot end with {bad:?}"),
+                );
             }
         }
     }
@@ -182,16 +197,16 @@ fn path(
 fn backend(backend: &IngressBackend, field: &FieldPath, check: &mut Check<'_>) -> BackendRef {
     let Some(service) = &backend.service else {
         if backend.resource.is_none() {
-            check.error(field, "must specify a `service` or a `resource`");
+            check.report(Code::InvalidBackend, field, "must specify a `service` or a `resource`");
         }
         return BackendRef::Resource;
     };
     if backend.resource.is_some() {
-        check.error(field, "cannot set both `service` and `resource`");
+        check.report(Code::InvalidBackend, field, "cannot set both `service` and `resource`");
     }
     let field = field.key("service");
     if let Err(fault) = names::label(&service.name) {
-        check.error(&field.key("name"), fault);
+        check.report(Code::InvalidName, &field.key("name"), fault);
     }
     let field = field.key("port");
     let port = service.port.as_ref();
@@ -205,11 +220,11 @@ fn backend(backend: &IngressBackend, field: &FieldPath, check: &mut Check<'_>) -
         (Some(name), None) => BackendPort::Name(name.into()),
         (None, Some(number)) => BackendPort::Number(check.port(&field.key("number"), number)),
         (None, None) => {
-            check.error(&field, "port name or number is required");
+            check.report(Code::Required, &field, "port name or number is required");
             BackendPort::Number(0)
         }
         (Some(_), Some(number)) => {
-            check.error(&field, "cannot set both port name and port number");
+            check.report(Code::InvalidBackend, &field, "cannot set both port name and port number");
             BackendPort::Number(check.port(&field.key("number"), number))
         }
     };

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::api::Object;
 use crate::api::meta::ObjectMeta;
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Code, Diagnostic, Severity};
 use crate::location::{FieldPath, Origin};
 use crate::model::{ObjectName, ObjectRef, Protocol};
 
@@ -102,21 +102,11 @@ impl<'a> Check<'a> {
         Self { object, origin, diagnostics: Vec::new() }
     }
 
-    /// The object is refused because of `field`.
-    fn error(&mut self, field: &FieldPath, message: impl Into<String>) {
-        self.push(Severity::Error, field, message.into(), None);
-    }
-
-    /// The object is used as it is; `field` deserves a look.
-    fn warning(&mut self, field: &FieldPath, message: impl Into<String>) {
-        self.push(Severity::Warning, field, message.into(), None);
-    }
-
-    fn push(&mut self, severity: Severity, field: &FieldPath, text: String, help: Option<&str>) {
-        let mut found = Diagnostic::new(severity, text)
+    /// Notes what is wrong with `field`; an error refuses the object.
+    fn report(&mut self, code: Code, field: &FieldPath, message: impl Into<String>) {
+        let found = Diagnostic::new(code, message)
             .object(self.object.clone())
             .at(self.origin, field.clone());
-        found.help = help.map(str::to_owned);
         self.diagnostics.push(found);
     }
 
@@ -124,7 +114,7 @@ impl<'a> Check<'a> {
         !self
             .diagnostics
             .iter()
-            .any(|found| found.severity == Severity::Error)
+            .any(|found| found.severity() == Severity::Error)
     }
 
     fn metadata(&mut self, object: &Object) {
@@ -136,7 +126,7 @@ impl<'a> Check<'a> {
             _ => names::subdomain(name),
         };
         if let Err(fault) = fault {
-            self.error(&field, fault);
+            self.report(Code::InvalidName, &field, fault);
         }
         if let Some(namespace) = namespace
             .as_deref()
@@ -144,9 +134,13 @@ impl<'a> Check<'a> {
         {
             if object.is_cluster_scoped() {
                 let field = FieldPath::from("metadata.namespace");
-                self.warning(&field, "is ignored: this kind lives outside namespaces");
+                self.report(
+                    Code::NamespaceIgnored,
+                    &field,
+                    "is ignored: this kind lives outside namespaces",
+                );
             } else if let Err(fault) = names::label(namespace) {
-                self.error(&FieldPath::from("metadata.namespace"), fault);
+                self.report(Code::InvalidName, &FieldPath::from("metadata.namespace"), fault);
             }
         }
     }
@@ -157,7 +151,7 @@ impl<'a> Check<'a> {
             Ok(port @ 1..) => port,
             _ => {
                 let text = format!("{value} is not valid: must be between 1 and 65535, inclusive");
-                self.error(field, text);
+                self.report(Code::InvalidPort, field, text);
                 0
             }
         }
@@ -171,7 +165,7 @@ impl<'a> Check<'a> {
             Some("SCTP") => Protocol::Sctp,
             Some(other) => {
                 let supported = ["TCP", "UDP", "SCTP"];
-                self.error(field, unsupported(other, &supported));
+                self.report(Code::Unsupported, field, unsupported(other, &supported));
                 Protocol::Tcp
             }
         }
@@ -181,7 +175,11 @@ impl<'a> Check<'a> {
     fn address(&mut self, field: &FieldPath, value: &str) -> Option<IpAddr> {
         let address = parse_address(value);
         if address.is_none() {
-            self.error(field, format!("{value:?} must be a valid IP address"));
+            self.report(
+                Code::InvalidAddress,
+                field,
+                format!("{value:?} must be a valid IP address"),
+            );
         }
         address
     }

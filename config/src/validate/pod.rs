@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Check;
 use crate::api::core_v1;
+use crate::diagnostic::Code;
 use crate::location::FieldPath;
 use crate::model::Protocol;
 
@@ -64,7 +65,7 @@ pub(super) fn pod(pod: &core_v1::Pod, check: &mut Check<'_>) -> Pod {
             for (index, port) in container.ports.iter().enumerate() {
                 let field = field.index(index);
                 let Some(number) = port.container_port else {
-                    check.error(&field.key("containerPort"), "required value");
+                    check.report(Code::Required, &field.key("containerPort"), "required value");
                     continue;
                 };
                 let number = check.port(&field.key("containerPort"), number);

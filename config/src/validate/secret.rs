@@ -14,6 +14,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::Check;
 use crate::api::core_v1;
+use crate::diagnostic::Code;
 use crate::location::FieldPath;
 use crate::model::{Certificate, HostPattern, ObjectName};
 
@@ -48,7 +49,7 @@ pub(super) fn secret(secret: &core_v1::Secret, check: &mut Check<'_>) -> Secret 
         return none;
     };
     if certificate.len().max(key.len()) > MAX_PEM_BYTES {
-        check.error(&field, "is longer than 1 MiB");
+        check.report(Code::LimitExceeded, &field, "is longer than 1 MiB");
         return none;
     }
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&certificate).collect();
@@ -58,7 +59,7 @@ pub(super) fn secret(secret: &core_v1::Secret, check: &mut Check<'_>) -> Secret 
         .ok()
         .filter(|c| !c.is_empty())
     else {
-        check.error(&field, "holds no certificate in PEM form");
+        check.report(Code::NoCertificate, &field, "holds no certificate in PEM form");
         return none;
     };
     let Ok(private) = PrivateKeyDer::from_pem_slice(&key) else {
@@ -68,15 +69,15 @@ pub(super) fn secret(secret: &core_v1::Secret, check: &mut Check<'_>) -> Secret 
         } else {
             "holds no private key in PEM form"
         };
-        check.error(&key_field, text);
+        check.report(Code::NoKey, &key_field, text);
         return none;
     };
     let Ok(signing) = any_supported_type(&private) else {
-        check.error(&key_field, "is a key of a kind that TLS does not use here");
+        check.report(Code::NoKey, &key_field, "is a key of a kind that TLS does not use here");
         return none;
     };
     let Ok((_, leaf)) = X509Certificate::from_der(&chain[0]) else {
-        check.error(&field, "holds a certificate that cannot be read");
+        check.report(Code::NoCertificate, &field, "holds a certificate that cannot be read");
         return none;
     };
     let hosts = names(&leaf);
@@ -85,10 +86,18 @@ pub(super) fn secret(secret: &core_v1::Secret, check: &mut Check<'_>) -> Secret 
     match certified.keys_match() {
         Ok(()) => {}
         Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
-            check.warning(&key_field, "cannot be compared with the certificate");
+            check.report(
+                Code::KeyNotCompared,
+                &key_field,
+                "cannot be compared with the certificate",
+            );
         }
         Err(_) => {
-            check.error(&key_field, "does not fit the certificate in tls.crt");
+            check.report(
+                Code::KeyDoesNotFit,
+                &key_field,
+                "does not fit the certificate in tls.crt",
+            );
             return none;
         }
     }
@@ -111,14 +120,14 @@ fn value(
     }
     let field = FieldPath::from("data").key(key);
     let Some(text) = secret.data.get(key) else {
-        check.error(&FieldPath::from("data"), format!("has no {key}"));
+        check.report(Code::Required, &FieldPath::from("data"), format!("has no {key}"));
         return None;
     };
     let text: String = text.split_ascii_whitespace().collect();
     match base64::engine::general_purpose::STANDARD.decode(text) {
         Ok(bytes) => Some((field, bytes)),
         Err(_) => {
-            check.error(&field, "is not base64: use stringData for plain text");
+            check.report(Code::NotBase64, &field, "is not base64: use stringData for plain text");
             None
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{Check, names, unsupported};
 use crate::api::{IntOrString, core_v1};
+use crate::diagnostic::Code;
 use crate::location::FieldPath;
 use crate::model::Protocol;
 
@@ -93,7 +94,7 @@ pub(super) fn service(object: &core_v1::Service, check: &mut Check<'_>) -> Servi
     let node_ports = matches!(type_, "NodePort" | "LoadBalancer");
     if !matches!(type_, "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName") {
         let supported = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
-        check.error(&root.key("type"), unsupported(type_, &supported));
+        check.report(Code::Unsupported, &root.key("type"), unsupported(type_, &supported));
     }
     let exposure = exposure(spec, type_, check);
     let ports: Vec<_> = spec
@@ -106,7 +107,7 @@ pub(super) fn service(object: &core_v1::Service, check: &mut Check<'_>) -> Servi
         })
         .collect();
     if ports.is_empty() && matches!(exposure, Exposure::ClusterIp(_)) {
-        check.error(&root.key("ports"), "required value");
+        check.report(Code::Required, &root.key("ports"), "required value");
     }
     duplicates(&ports, spec, check);
     for (field, value, supported) in [
@@ -117,7 +118,7 @@ pub(super) fn service(object: &core_v1::Service, check: &mut Check<'_>) -> Servi
         if let Some(value) = value.as_deref().filter(|value| !value.is_empty())
             && !supported.contains(&value)
         {
-            check.error(&root.key(field), unsupported(value, &supported));
+            check.report(Code::Unsupported, &root.key(field), unsupported(value, &supported));
         }
     }
     let selector = spec
@@ -145,9 +146,9 @@ fn exposure(spec: &core_v1::ServiceSpec, type_: &str, check: &mut Check<'_>) -> 
             .to_ascii_lowercase();
         let name = name.strip_suffix('.').unwrap_or(&name);
         if name.is_empty() {
-            check.error(&field, "required value");
+            check.report(Code::Required, &field, "required value");
         } else if let Err(fault) = names::subdomain(name) {
-            check.error(&field, fault);
+            check.report(Code::InvalidName, &field, fault);
         }
         return Exposure::ExternalName(name.into());
     }
@@ -164,14 +165,22 @@ fn exposure(spec: &core_v1::ServiceSpec, type_: &str, check: &mut Check<'_>) -> 
         false => root.key("clusterIPs"),
     };
     if !first.is_empty() && all.first() != Some(&first) {
-        check.error(&field, "first value must match `clusterIP`");
+        check.report(Code::ClusterIpsDisagree, &field, "first value must match `clusterIP`");
     }
     if all.contains(&"None") {
         if all.len() > 1 {
-            check.error(&field, "'None' must be the first and only value");
+            check.report(
+                Code::ClusterIpsDisagree,
+                &field,
+                "'None' must be the first and only value",
+            );
         }
         if type_ != "ClusterIP" {
-            check.error(&field, format!("may not be set to 'None' for {type_} services"));
+            check.report(
+                Code::HeadlessNotAllowed,
+                &field,
+                format!("may not be set to 'None' for {type_} services"),
+            );
         }
         return Exposure::Headless;
     }
@@ -180,11 +189,15 @@ fn exposure(spec: &core_v1::ServiceSpec, type_: &str, check: &mut Check<'_>) -> 
         .filter_map(|text| check.address(&field, text))
         .collect();
     if addresses.len() > 2 {
-        check.error(&field, "may only hold up to 2 values");
+        check.report(Code::ClusterIpsDisagree, &field, "may only hold up to 2 values");
     } else if let [one, other] = addresses[..]
         && one.is_ipv4() == other.is_ipv4()
     {
-        check.error(&field, "may specify no more than one IP for each IP family");
+        check.report(
+            Code::ClusterIpsDisagree,
+            &field,
+            "may specify no more than one IP for each IP family",
+        );
     }
     Exposure::ClusterIp(addresses)
 }
@@ -199,13 +212,13 @@ fn port(
     if !name.is_empty()
         && let Err(fault) = names::label(name)
     {
-        check.error(&field.key("name"), fault);
+        check.report(Code::InvalidName, &field.key("name"), fault);
     }
     let protocol = check.protocol(&field.key("protocol"), port.protocol.as_deref());
     let number = match port.port {
         Some(number) => check.port(&field.key("port"), number),
         None => {
-            check.error(&field.key("port"), "required value");
+            check.report(Code::Required, &field.key("port"), "required value");
             0
         }
     };
@@ -217,7 +230,11 @@ fn port(
         Some(IntOrString::String(name)) if name.is_empty() => TargetPort::Number(number),
         Some(IntOrString::String(name)) => {
             if let Err(fault) = names::port_name(name) {
-                check.error(&target_field, format!("{name:?} is not valid: {fault}"));
+                check.report(
+                    Code::InvalidTargetPort,
+                    &target_field,
+                    format!("{name:?} is not valid: {fault}"),
+                );
             }
             TargetPort::Name(Arc::clone(name))
         }
@@ -225,10 +242,18 @@ fn port(
     let node_field = field.key("nodePort");
     let node_port = port.node_port.filter(|&number| number != 0).map(|number| {
         if !matches!(type_, "NodePort" | "LoadBalancer") {
-            check.error(&node_field, format!("may not be used when `type` is '{type_}'"));
+            check.report(
+                Code::NodePortNotAllowed,
+                &node_field,
+                format!("may not be used when `type` is '{type_}'"),
+            );
         } else if !(30_000..=32_767).contains(&number) {
             let range = "provided port is not in the valid range";
-            check.error(&node_field, format!("{number}: {range}: it is 30000-32767"));
+            check.report(
+                Code::NodePortRange,
+                &node_field,
+                format!("{number}: {range}: it is 30000-32767"),
+            );
         }
         u16::try_from(number).unwrap_or_default()
     });
@@ -245,16 +270,20 @@ fn duplicates(ports: &[Port], spec: &core_v1::ServiceSpec, check: &mut Check<'_>
                 .unwrap_or_default()
                 .is_empty()
         {
-            check.error(&field(index).key("name"), "required value");
+            check.report(Code::Required, &field(index).key("name"), "required value");
         }
         let before = &ports[..index];
         if !port.name.is_empty() && before.iter().any(|other| other.name == port.name) {
-            check.error(&field(index).key("name"), format!("duplicate value: {:?}", port.name));
+            check.report(
+                Code::Duplicate,
+                &field(index).key("name"),
+                format!("duplicate value: {:?}", port.name),
+            );
         }
         let same = |other: &Port| other.protocol == port.protocol && other.port == port.port;
         if before.iter().any(same) {
             let text = format!("duplicate value: port {}, protocol {}", port.port, port.protocol);
-            check.error(&field(index), text);
+            check.report(Code::Duplicate, &field(index), text);
         }
         let same = |other: &Port| {
             other.protocol == port.protocol
@@ -262,7 +291,7 @@ fn duplicates(ports: &[Port], spec: &core_v1::ServiceSpec, check: &mut Check<'_>
                 && other.node_port == port.node_port
         };
         if before.iter().any(same) {
-            check.error(&field(index).key("nodePort"), "duplicate value");
+            check.report(Code::Duplicate, &field(index).key("nodePort"), "duplicate value");
         }
     }
 }
@@ -293,12 +322,16 @@ fn short_form(object: &core_v1::Service, check: &mut Check<'_>) -> Option<Vec<Sh
         };
         match address.parse::<SocketAddr>() {
             _ if port.as_ref().is_some_and(|port| !known(port)) => {
-                check.error(&field, format!("{entry:?} names no port of this Service"));
+                check.report(
+                    Code::InvalidEndpointsAnnotation,
+                    &field,
+                    format!("{entry:?} names no port of this Service"),
+                );
             }
             Ok(address) if address.port() != 0 => endpoints.push(ShortEndpoint { port, address }),
             _ => {
                 let text = format!("{entry:?} is not [port=]address:port, such as 127.0.0.1:8081");
-                check.error(&field, text);
+                check.report(Code::InvalidEndpointsAnnotation, &field, text);
             }
         }
     }

@@ -135,7 +135,7 @@ impl Portico {
         let found = published
             .diagnostics
             .iter()
-            .filter(|found| found.severity == severity);
+            .filter(|found| found.severity() == severity);
         found.map(ToString::to_string).collect()
     }
 

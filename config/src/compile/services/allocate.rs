@@ -9,9 +9,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::{Draft, Inputs, warning};
+use super::{Draft, Inputs, finding};
 use crate::compile::age;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
 use crate::model::{ClusterIps, ObjectName};
 use crate::snapshot::{Assignments, Reach};
@@ -49,7 +49,12 @@ fn cluster_ips(
             }
             if let Some(owner) = taken.get(address) {
                 let text = format!("{address} is already allocated to Service {owner}");
-                diagnostics.push(warning(draft.object, "spec.clusterIP", text));
+                diagnostics.push(finding(
+                    Code::ClusterIpTaken,
+                    draft.object,
+                    "spec.clusterIP",
+                    text,
+                ));
                 continue;
             }
             taken.insert(*address, name.clone());
@@ -86,7 +91,12 @@ fn cluster_ips(
                 let Some(address) = address else {
                     if anew {
                         let text = format!("no address is left in the service CIDR {network}");
-                        diagnostics.push(warning(draft.object, "spec.clusterIP", text));
+                        diagnostics.push(finding(
+                            Code::ClusterIpsExhausted,
+                            draft.object,
+                            "spec.clusterIP",
+                            text,
+                        ));
                     }
                     continue;
                 };
@@ -173,7 +183,7 @@ fn node_ports(
                 Some(owner) if owner != name => {
                     let field = FieldPath::from("spec.ports").index(index).key("nodePort");
                     let text = format!("{wanted} is already allocated to Service {owner}");
-                    diagnostics.push(warning(draft.object, &field.to_string(), text));
+                    diagnostics.push(finding(Code::NodePortTaken, draft.object, field, text));
                 }
                 _ => {
                     taken.insert(wanted, name.clone());
@@ -209,7 +219,12 @@ fn node_ports(
                 let Some(found) = found else {
                     if anew {
                         let text = "no port is left in 30000-32767";
-                        diagnostics.push(warning(draft.object, "spec.ports", text));
+                        diagnostics.push(finding(
+                            Code::NodePortsExhausted,
+                            draft.object,
+                            "spec.ports",
+                            text,
+                        ));
                     }
                     continue;
                 };

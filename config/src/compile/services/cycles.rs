@@ -4,8 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 
-use super::{Draft, Inputs, warning};
-use crate::diagnostic::Diagnostic;
+use super::{Draft, Inputs, finding};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::snapshot::Reach;
 
 /// A port of a draft: index of the draft, index of the port.
@@ -58,7 +58,7 @@ pub(super) fn cut(
             let draft = &mut drafts[node.0];
             draft.joined.ports[node.1].remove(&address);
             let text = format!("endpoint {address} leads back to this Service and is left out");
-            diagnostics.push(warning(draft.object, "metadata.name", text));
+            diagnostics.push(finding(Code::Cycle, draft.object, "metadata.name", text));
         }
     }
 }

@@ -3,6 +3,8 @@
 //! `check`, the log, `/readyz` and the admin API all show the same [`Diagnostic`]s. Secrets never
 //! stand in one: a message names fields, not values of Secrets.
 
+mod code;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use serde::Serialize;
 use crate::location::Origin;
 use crate::model::ObjectRef;
 
+pub use self::code::Code;
 pub use crate::location::{FieldPath, Position, Step};
 
 /// How much a diagnostic weighs.
@@ -36,11 +39,11 @@ impl fmt::Display for Severity {
     }
 }
 
-/// One finding: `web.yaml:14:17: error: Service default/web: spec.ports[0].nodePort: 80 is not …`.
+/// One finding: `web.yaml:14:17: error[P0304]: Service default/web: spec.ports[0].nodePort: 80 is not …`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Diagnostic {
-    /// What happens to the object.
-    pub severity: Severity,
+    /// Which kind of mistake it is; its number is stable.
+    pub code: Code,
     /// What is wrong, lower case, without a full stop.
     pub message: String,
     /// The way out, where there is one to name.
@@ -57,9 +60,9 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// A finding without a place; the other methods add what is known.
-    pub(crate) fn new(severity: Severity, message: impl Into<String>) -> Self {
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
-            severity,
+            code,
             message: message.into(),
             help: None,
             object: None,
@@ -67,6 +70,11 @@ impl Diagnostic {
             file: None,
             position: None,
         }
+    }
+
+    /// What happens to the object.
+    pub fn severity(&self) -> Severity {
+        self.code.severity()
     }
 
     /// Names the object.
@@ -106,7 +114,7 @@ impl fmt::Display for Diagnostic {
             }
             f.write_str(" ")?;
         }
-        write!(f, "{}: ", self.severity)?;
+        write!(f, "{}[{}]: ", self.severity(), self.code)?;
         if let Some(object) = &self.object {
             write!(f, "{object}: ")?;
         }

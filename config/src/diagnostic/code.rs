@@ -1,0 +1,179 @@
+//! The stable name of each kind of finding: `P0301`.
+//!
+//! Invariants: a code keeps its number, meaning and severity for ever; one that is no longer found
+//! is retired, never given out again. The hundreds say where it is found:
+//!
+//! | codes | about |
+//! |---|---|
+//! | `P01xx` | files, documents and what every manifest has |
+//! | `P02xx` | values of fields, whatever the kind |
+//! | `P03xx` | Services |
+//! | `P04xx` | endpoints: EndpointSlice, Endpoints, Pod, Node |
+//! | `P05xx` | Ingress and IngressClass |
+//! | `P06xx` | Secrets and certificates |
+//! | `P07xx` | objects that do not fit together |
+//! | `P08xx` | settings |
+//!
+//! What each means, with the way out, stands in `docs/diagnostics.md`: a test holds both together.
+
+use std::fmt;
+
+use super::Severity;
+
+macro_rules! codes {
+    ($($number:literal $name:ident $severity:ident $title:literal,)*) => {
+        /// What is wrong, by its stable number.
+        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        #[non_exhaustive]
+        pub enum Code {
+            $(
+                #[doc = $title]
+                $name = $number,
+            )*
+        }
+
+        impl Code {
+            /// Every code, in the order of numbers.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// What happens to the object that it is found in.
+            pub fn severity(self) -> Severity {
+                match self {
+                    $(Self::$name => Severity::$severity,)*
+                }
+            }
+
+            /// The headline of its page: lower case, without a full stop.
+            pub fn title(self) -> &'static str {
+                match self {
+                    $(Self::$name => $title,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    101 Unreadable Error "a file or folder cannot be read",
+    102 NotText Error "a file is not UTF-8 text",
+    103 Syntax Error "a document is neither YAML nor JSON",
+    104 LimitExceeded Error "a document or file is larger than its limit",
+    105 NotAnObject Error "a document is not a Kubernetes object",
+    106 NoType Error "apiVersion or kind is missing",
+    107 OldVersion Error "an API version is not served any more",
+    108 WrongType Error "a value has the wrong type",
+    109 NoName Error "an object has no name",
+    110 UnknownField Warning "a field does not exist",
+    111 UnusedKind Note "a kind is not used by portico",
+    112 DuplicateObject Error "two objects have one name",
+
+    201 InvalidName Error "a name is not well-formed",
+    202 NamespaceIgnored Warning "a namespace is given to a kind that has none",
+    203 Required Error "a required value is missing",
+    204 Unsupported Error "a value is not one of those that exist",
+    205 Duplicate Error "a value that must be unique is given twice",
+    206 InvalidAddress Error "a text is no IP address",
+    207 InvalidPort Error "a number is no port",
+
+    301 ClusterIpsDisagree Error "clusterIP and clusterIPs contradict each other",
+    302 HeadlessNotAllowed Error "a Service of this type cannot be headless",
+    303 NodePortNotAllowed Error "a nodePort is given to a Service that has none",
+    304 NodePortRange Error "a nodePort is outside its range",
+    305 InvalidTargetPort Error "a targetPort is not well-formed",
+    306 InvalidEndpointsAnnotation Error "portico.dev/endpoints cannot be read",
+
+    401 SliceWithoutService Warning "an EndpointSlice belongs to no Service",
+    402 FqdnNotUsed Warning "an EndpointSlice of type FQDN is not used",
+    403 NoAddress Error "an endpoint has no address",
+    404 AddressFamily Error "an address is of another family than its EndpointSlice",
+
+    501 NoRules Error "an Ingress has neither rules nor a default backend",
+    502 InvalidHost Error "a host is not well-formed",
+    503 InvalidPath Error "a path is not well-formed",
+    504 InvalidBackend Error "a backend is not well-formed",
+    505 InvalidController Error "the controller of an IngressClass is not well-formed",
+
+    601 NoCertificate Error "a TLS Secret holds no usable certificate",
+    602 NoKey Error "a TLS Secret holds no usable key",
+    603 KeyDoesNotFit Error "a key does not fit its certificate",
+    604 KeyNotCompared Warning "a key could not be compared with its certificate",
+    605 NotBase64 Error "a value of a Secret is not base64",
+
+    701 SelectsNothing Warning "a selector matches no Pod",
+    702 AdminBackend Warning "an endpoint is portico's own admin listener",
+    703 Cycle Warning "endpoints lead back to their own Service",
+    704 ClusterIpTaken Warning "a clusterIP belongs to another Service",
+    705 ClusterIpsExhausted Warning "a service CIDR has no address left",
+    706 NodePortTaken Warning "a nodePort belongs to another Service",
+    707 NodePortsExhausted Warning "no nodePort is left",
+    708 FrontTaken Warning "two Services claim one address and port",
+    709 SctpNotCarried Warning "SCTP is not carried",
+    710 DefaultClasses Warning "more than one IngressClass is the default",
+    711 NotOurClass Note "an Ingress is left to another controller",
+    712 PathTaken Warning "two Ingresses claim one host and path",
+    713 ResourceBackend Warning "a resource backend is not served",
+    714 MissingService Warning "an Ingress names a Service that does not exist",
+    715 MissingServicePort Warning "an Ingress names a port that its Service does not have",
+    716 ExternalNameBackend Warning "an Ingress leads to an ExternalName Service",
+    717 MissingSecret Warning "an Ingress names a Secret that does not exist",
+    718 SecretGone Warning "a Secret is gone and its last certificate is still served",
+    719 SecretWithoutCertificate Warning "an Ingress names a Secret without a certificate",
+    720 CertificateForOtherHost Warning "a certificate is not for the host it is used for",
+    721 CertificateExpired Warning "a certificate has expired",
+}
+
+impl Code {
+    /// The code of a number as users write it: `P0301`, in upper or lower case.
+    pub fn parse(text: &str) -> Option<Self> {
+        let number = text.strip_prefix(['P', 'p'])?;
+        let plain = number.len() == 4 && number.bytes().all(|byte| byte.is_ascii_digit());
+        let number = plain.then(|| number.parse::<u16>().ok())??;
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|code| *code as u16 == number)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "P{:04}", *self as u16)
+    }
+}
+
+impl serde::Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Code;
+
+    #[test]
+    fn a_code_is_read_as_it_is_written() {
+        for code in Code::ALL {
+            assert_eq!(Code::parse(&code.to_string()), Some(*code));
+        }
+        for (text, want) in [
+            ("p0101", Some(Code::Unreadable)),
+            ("P101", None),
+            ("P0000", None),
+            ("P+101", None),
+            ("E0101", None),
+            ("", None),
+        ] {
+            assert_eq!(Code::parse(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn codes_stand_in_the_order_of_their_numbers() {
+        assert!(Code::ALL.is_sorted());
+        for code in Code::ALL {
+            let title = code.title();
+            assert!(!title.ends_with('.') && title.len() <= 72, "{code}: {title}");
+        }
+    }
+}
