@@ -62,20 +62,7 @@ pub(super) fn secret(secret: &core_v1::Secret, check: &mut Check<'_>) -> Secret 
         check.report(Code::NoCertificate, &field, "holds no certificate in PEM form");
         return none;
     };
-    let Ok(private) = PrivateKeyDer::from_pem_slice(&key) else {
-        let encrypted = key.windows(9).any(|window| window == b"ENCRYPTED");
-        let text = if encrypted {
-            "is encrypted: store the key in the clear"
-        } else {
-            "holds no private key in PEM form"
-        };
-        check.report(Code::NoKey, &key_field, text);
-        return none;
-    };
-    let Ok(signing) = any_supported_type(&private) else {
-        check.report(Code::NoKey, &key_field, "is a key of a kind that TLS does not use here");
-        return none;
-    };
+    let Some(signing) = signing_key(&key, &key_field, check) else { return none };
     let Ok((_, leaf)) = X509Certificate::from_der(&chain[0]) else {
         check.report(Code::NoCertificate, &field, "holds a certificate that cannot be read");
         return none;
@@ -107,6 +94,29 @@ pub(super) fn secret(secret: &core_v1::Secret, check: &mut Check<'_>) -> Secret 
         Certificate { secret: Some(name), key: Arc::new(certified), not_after_seconds };
     let fingerprint = fingerprint(&[&*chain_bytes(&chain), &key]);
     Secret { certificate: Some(Arc::new(certificate)), hosts, fingerprint }
+}
+
+/// The key, if TLS can sign with it.
+fn signing_key(
+    pem: &[u8],
+    field: &FieldPath,
+    check: &mut Check<'_>,
+) -> Option<Arc<dyn rustls::sign::SigningKey>> {
+    let Ok(private) = PrivateKeyDer::from_pem_slice(pem) else {
+        let encrypted = pem.windows(9).any(|window| window == b"ENCRYPTED");
+        let text = if encrypted {
+            "is encrypted: store the key in the clear"
+        } else {
+            "holds no private key in PEM form"
+        };
+        check.report(Code::NoKey, field, text);
+        return None;
+    };
+    let signing = any_supported_type(&private).ok();
+    if signing.is_none() {
+        check.report(Code::NoKey, field, "is a key of a kind that TLS does not use here");
+    }
+    signing
 }
 
 /// A value of `stringData`, or of `data` with base64 undone, and its field.
