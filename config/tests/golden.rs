@@ -129,7 +129,7 @@ fn render_port(text: &mut String, port: &ServicePort) {
 
 fn render_host(text: &mut String, host: &Host) {
     let backend = |backend: &Backend| match backend {
-        Backend::Service(port) => format!("{} ({})", port.id, port.port),
+        Backend::Service(port) => port.to_string(),
         Backend::Missing(reason) => format!("503: {reason}"),
         Backend::Resource => "404: resource".to_owned(),
     };

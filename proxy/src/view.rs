@@ -102,7 +102,7 @@ impl View {
 fn routes(table: &RouteTable, ports: &HashMap<Arc<PortId>, Arc<Port>>) -> Routes {
     let target = |backend: &Backend| match backend {
         Backend::Service(port) => ports
-            .get(&port.id)
+            .get(port)
             .map_or(Target::Missing, |port| Target::Port(Arc::clone(port))),
         Backend::Missing(_) => Target::Missing,
         Backend::Resource => Target::Resource,

@@ -124,7 +124,7 @@ fn routes(snapshot: &Snapshot) -> Vec<Value> {
 
 fn backend(backend: &Backend) -> Value {
     match backend {
-        Backend::Service(port) => json!({ "service": port.id.to_string() }),
+        Backend::Service(port) => json!({ "service": port.to_string() }),
         Backend::Missing(reason) => json!({ "missing": &**reason }),
         Backend::Resource => json!({ "resource": true }),
     }

@@ -210,7 +210,7 @@ impl Resolver<'_, '_> {
             BackendPort::Name(name) => candidate.id.name == *name,
         });
         match found {
-            Some(port) => Backend::Service(Arc::clone(port)),
+            Some(port) => Backend::Service(Arc::clone(&port.id)),
             None => {
                 let wanted = match port {
                     BackendPort::Number(number) => number.to_string(),

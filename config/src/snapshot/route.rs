@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::{HostPattern, ObjectName, PathKind};
-use crate::snapshot::service::ServicePort;
+use crate::snapshot::service::PortId;
 
 /// All hosts.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -60,8 +60,9 @@ pub struct Location {
 /// Where requests of a location go.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Backend {
-    /// To the usable endpoints of a ServicePort; none usable: 503.
-    Service(Arc<ServicePort>),
+    /// To the usable endpoints of a ServicePort, by name: rules stay the same when endpoints change.
+    /// None usable: 503.
+    Service(Arc<PortId>),
     /// Service or port does not exist (yet), with the reason in words: 503.
     Missing(Arc<str>),
     /// A `resource` backend: portico serves no resource kind: 404.
