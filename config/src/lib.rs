@@ -15,6 +15,7 @@ pub mod diagnostic;
 pub mod source;
 mod api;
 mod decode;
+pub mod settings;
 mod store;
 mod validate;
 pub mod snapshot;

@@ -35,6 +35,7 @@ const CONFIG: &[Module] = &[
     ("source", "model location diagnostic"),
     ("api", "model location diagnostic source"),
     ("decode", "model location diagnostic source api"),
+    ("settings", "model location diagnostic source api decode"),
     ("store", "model location diagnostic source api decode"),
     ("validate", "model location diagnostic source api decode store"),
     ("snapshot", "model"),

@@ -12,21 +12,9 @@ use crate::model::ObjectRef;
 
 /// Decodes one document into `decoded`.
 pub(super) fn decode(file: &FileName, first_line: u32, text: &str, decoded: &mut DecodedFile) {
-    let tree = match tree(text) {
+    let tree = match parse(file, first_line, text) {
         Ok(tree) => tree,
-        Err((message, position)) => {
-            let position = position
-                .map(|found| Position { line: found.line.saturating_add(first_line - 1), ..found });
-            let mut found = Diagnostic::new(Code::Syntax, message);
-            if text
-                .lines()
-                .any(|line| line.trim_start_matches(' ').starts_with('\t'))
-            {
-                found = found.help("a line is indented with a tab: YAML wants spaces");
-            }
-            decoded.refuse(found.file(file, position));
-            return;
-        }
+        Err(found) => return decoded.refuse(*found),
     };
     if tree.is_null() {
         return;
@@ -39,6 +27,26 @@ pub(super) fn decode(file: &FileName, first_line: u32, text: &str, decoded: &mut
         index: u32::try_from(decoded.objects.len()).unwrap_or(u32::MAX),
     };
     value(tree, origin, 0, decoded);
+}
+
+/// The tree of a document; fails with what is wrong and where.
+pub(super) fn parse(
+    file: &FileName,
+    first_line: u32,
+    text: &str,
+) -> Result<Value, Box<Diagnostic>> {
+    tree(text).map_err(|(message, position)| {
+        let position = position
+            .map(|found| Position { line: found.line.saturating_add(first_line - 1), ..found });
+        let mut found = Diagnostic::new(Code::Syntax, message);
+        if text
+            .lines()
+            .any(|line| line.trim_start_matches(' ').starts_with('\t'))
+        {
+            found = found.help("a line is indented with a tab: YAML wants spaces");
+        }
+        Box::new(found.file(file, position))
+    })
 }
 
 fn tree(text: &str) -> Result<Value, (String, Option<Position>)> {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::api::Object;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::location::{FileName, Origin, Position};
+use crate::location::{FieldPath, FileName, Origin, Position};
 
 /// An object and where it was written.
 #[derive(Clone, Debug)]
@@ -62,6 +62,29 @@ pub(crate) fn decode(file: &FileName, content: &[u8]) -> DecodedFile {
         document::decode(file, first_line, &text, &mut decoded);
     }
     decoded
+}
+
+/// The origin and tree of the only document of a file; fails where it holds none or more.
+pub(crate) fn only_document(
+    file: &FileName,
+    content: &[u8],
+) -> Result<(Origin, serde_json::Value), Box<Diagnostic>> {
+    let refuse =
+        |code, message: String, at| Box::new(Diagnostic::new(code, message).file(file, at));
+    let not_settings = |line, message: &str| {
+        refuse(Code::NotSettings, message.to_owned(), Some(Position { line, column: 1 }))
+    };
+    let text = text(content).map_err(|(message, at)| refuse(Code::NotText, message, at))?;
+    let mut documents = split(text).into_iter();
+    let Some((first_line, text)) = documents.next() else {
+        return Err(not_settings(1, "holds nothing"));
+    };
+    if let Some((line, _)) = documents.next() {
+        return Err(not_settings(line, "a second document begins: one alone counts"));
+    }
+    let tree = document::parse(file, first_line, &text)?;
+    let (file, prefix) = (Arc::clone(file), FieldPath::default());
+    Ok((Origin { file, text: text.into(), first_line, prefix, index: 0 }, tree))
 }
 
 /// The text of a file, without its byte order mark.

@@ -120,6 +120,11 @@ codes! {
     719 SecretWithoutCertificate Warning "an Ingress names a Secret without a certificate",
     720 CertificateForOtherHost Warning "a certificate is not for the host it is used for",
     721 CertificateExpired Warning "a certificate has expired",
+
+    801 NotSettings Error "a settings file is not one PorticoConfiguration",
+    802 UnknownSetting Error "a setting does not exist",
+    803 InvalidSetting Error "a setting has a value that it does not take",
+    804 NeedsRestart Warning "a setting takes effect at the next start",
 }
 
 impl Code {

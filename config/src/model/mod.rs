@@ -4,15 +4,19 @@
 //! stage or plane that uses it.
 
 mod certificate;
+mod duration;
 mod host;
 mod name;
 mod path;
 mod protocol;
+mod quantity;
 mod settings;
 
 pub use certificate::Certificate;
+pub use duration::{format_duration, parse_duration};
 pub use host::HostPattern;
 pub use name::{ObjectName, ObjectRef};
 pub use path::PathKind;
 pub use protocol::Protocol;
+pub use quantity::{format_bytes, parse_bytes};
 pub use settings::{ClusterIps, HostFacts, Limits, Reload, Settings};
