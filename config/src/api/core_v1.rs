@@ -13,6 +13,8 @@ pub(crate) struct Service {
     pub(crate) metadata: ObjectMeta,
     #[serde(deserialize_with = "nullable")]
     pub(crate) spec: ServiceSpec,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) status: ServiceStatus,
 }
 
 /// `ServiceSpec`.
@@ -33,6 +35,7 @@ pub(crate) struct ServiceSpec {
     #[serde(deserialize_with = "nullable")]
     pub(crate) selector: BTreeMap<String, String>,
     pub(crate) session_affinity: Option<String>,
+    pub(crate) session_affinity_config: Option<SessionAffinityConfig>,
     #[serde(rename = "externalIPs", deserialize_with = "nullable")]
     pub(crate) external_ips: Vec<String>,
     pub(crate) external_name: Option<String>,
@@ -40,6 +43,54 @@ pub(crate) struct ServiceSpec {
     pub(crate) internal_traffic_policy: Option<String>,
     #[serde(deserialize_with = "nullable")]
     pub(crate) publish_not_ready_addresses: bool,
+    pub(crate) health_check_node_port: Option<i64>,
+    #[serde(rename = "loadBalancerIP")]
+    pub(crate) load_balancer_ip: Option<String>,
+    pub(crate) load_balancer_class: Option<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) load_balancer_source_ranges: Vec<String>,
+    pub(crate) allocate_load_balancer_node_ports: Option<bool>,
+    pub(crate) traffic_distribution: Option<String>,
+}
+
+/// `SessionAffinityConfig`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct SessionAffinityConfig {
+    #[serde(rename = "clientIP")]
+    pub(crate) client_ip: Option<ClientIpConfig>,
+}
+
+/// `ClientIPConfig`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct ClientIpConfig {
+    pub(crate) timeout_seconds: Option<i64>,
+}
+
+/// `ServiceStatus`, as an API server's dump has it.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct ServiceStatus {
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) load_balancer: LoadBalancerStatus,
+}
+
+/// `LoadBalancerStatus`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct LoadBalancerStatus {
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) ingress: Vec<LoadBalancerIngress>,
+}
+
+/// `LoadBalancerIngress`; its `ports` tell of errors alone and are not read.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct LoadBalancerIngress {
+    pub(crate) ip: Option<String>,
+    pub(crate) ip_mode: Option<String>,
+    pub(crate) hostname: Option<String>,
 }
 
 /// `ServicePort`.
@@ -126,6 +177,8 @@ pub(crate) struct PodSpec {
     pub(crate) node_name: Option<String>,
     pub(crate) hostname: Option<String>,
     pub(crate) subdomain: Option<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) host_network: bool,
 }
 
 /// `Container`.
@@ -184,6 +237,8 @@ pub(crate) struct Node {
     pub(crate) metadata: ObjectMeta,
     #[serde(deserialize_with = "nullable")]
     pub(crate) spec: NodeSpec,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) status: NodeStatus,
 }
 
 /// `NodeSpec`.
@@ -194,6 +249,36 @@ pub(crate) struct NodeSpec {
     pub(crate) pod_cidr: Option<String>,
     #[serde(rename = "podCIDRs", deserialize_with = "nullable")]
     pub(crate) pod_cidrs: Vec<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) taints: Vec<Taint>,
+}
+
+/// `Taint`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Taint {
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) key: String,
+    pub(crate) value: Option<String>,
+    pub(crate) effect: Option<String>,
+}
+
+/// `NodeStatus`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct NodeStatus {
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) addresses: Vec<NodeAddress>,
+}
+
+/// `NodeAddress`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct NodeAddress {
+    #[serde(rename = "type", deserialize_with = "nullable")]
+    pub(crate) type_: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) address: String,
 }
 
 /// `Namespace`.

@@ -29,6 +29,25 @@ pub(crate) struct Endpoint {
     pub(crate) node_name: Option<String>,
     pub(crate) zone: Option<String>,
     pub(crate) target_ref: Option<TargetRef>,
+    pub(crate) hints: Option<EndpointHints>,
+}
+
+/// `EndpointHints`: for whom an endpoint is meant.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct EndpointHints {
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) for_zones: Vec<NamedHint>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) for_nodes: Vec<NamedHint>,
+}
+
+/// `ForZone` or `ForNode`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default)]
+pub(crate) struct NamedHint {
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) name: String,
 }
 
 /// `EndpointConditions`; each absent value has its own default: true, true, false.

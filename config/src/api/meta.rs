@@ -13,6 +13,8 @@ pub(crate) struct ObjectMeta {
     /// Name, unique within kind and namespace.
     #[serde(deserialize_with = "nullable")]
     pub(crate) name: String,
+    /// Prefix of a name that an API server would make up; portico asks for a name.
+    pub(crate) generate_name: Option<String>,
     /// Namespace; empty or absent: `default`.
     pub(crate) namespace: Option<String>,
     /// Labels.
@@ -21,6 +23,10 @@ pub(crate) struct ObjectMeta {
     /// Annotations.
     #[serde(deserialize_with = "nullable")]
     pub(crate) annotations: BTreeMap<String, String>,
+    /// Counts changes of the specification.
+    pub(crate) generation: Option<i64>,
+    /// Counts changes of anything; a number in every API server that there is.
+    pub(crate) resource_version: Option<String>,
     /// RFC 3339; orders objects that claim the same thing.
     pub(crate) creation_timestamp: Option<String>,
     /// Set while the object is being deleted.

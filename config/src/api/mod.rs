@@ -19,7 +19,7 @@ use crate::model::{ObjectName, ObjectRef};
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Object {
     /// `v1 Service`.
-    Service(core_v1::Service),
+    Service(Box<core_v1::Service>),
     /// `v1 Endpoints`.
     Endpoints(core_v1::Endpoints),
     /// `v1 Pod`.

@@ -107,4 +107,16 @@ pub(crate) struct IngressClass {
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct IngressClassSpec {
     pub(crate) controller: Option<String>,
+    pub(crate) parameters: Option<IngressClassParameters>,
+}
+
+/// `IngressClassParametersReference`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct IngressClassParameters {
+    pub(crate) api_group: Option<String>,
+    pub(crate) kind: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) scope: Option<String>,
+    pub(crate) namespace: Option<String>,
 }

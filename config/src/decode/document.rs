@@ -166,9 +166,13 @@ fn object(
         }
     };
     if read.object.metadata().name.is_empty() {
-        let found = Diagnostic::new(Code::NoName, "required value")
+        let mut found = Diagnostic::new(Code::NoName, "required value")
             .object(reference.clone())
             .at(&origin, FieldPath::from("metadata.name"));
+        if read.object.metadata().generate_name.is_some() {
+            // An API server would make up another name at every load.
+            found = found.help("metadata.generateName is not used: give the object a name");
+        }
         decoded.refuse(found);
         return;
     }

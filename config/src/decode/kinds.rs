@@ -33,7 +33,9 @@ pub(super) struct Fault {
 /// What `apiVersion` and `kind` name.
 pub(super) fn meaning(api_version: &str, kind: &str) -> Meaning {
     match (api_version, kind) {
-        ("v1", "Service") => Meaning::Used(|v| read(v, Object::Service)),
+        ("v1", "Service") => {
+            Meaning::Used(|v| read(v, |service| Object::Service(Box::new(service))))
+        }
         ("v1", "Endpoints") => Meaning::Used(|v| read(v, Object::Endpoints)),
         ("v1", "Pod") => Meaning::Used(|v| read(v, Object::Pod)),
         ("v1", "Node") => Meaning::Used(|v| read(v, Object::Node)),

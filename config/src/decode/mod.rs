@@ -208,6 +208,10 @@ mod tests {
             ("kind: Service\nmetadata: {name: a}\n", "f.yaml:1:1: error[P0106]: apiVersion: "),
             ("apiVersion: v1\nmetadata: {name: a}\n", "f.yaml:1:1: error[P0106]: kind: "),
             ("apiVersion: v1\nkind: Service\n", "metadata.name: required value"),
+            (
+                "apiVersion: v1\nkind: Service\nmetadata: {generateName: a-}\n",
+                "metadata.generateName is not used: give the object a name",
+            ),
             ("just text\n", "f.yaml:1:1: error[P0105]: is not a mapping"),
             ("a: 1\na: 2\n", "duplicate"),
             ("apiVersion: v1\nkind: Service\n\tmetadata: {}\n", "tab"),
