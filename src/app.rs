@@ -27,15 +27,15 @@ use portico_config::publish::{Publication, Published};
 use portico_config::snapshot::Assignments;
 use portico_config::source::{Changes, Control, Source};
 use portico_dns::Dns;
-use portico_net::listeners::{ListenerState, ListenerStatus};
+use portico_net::listeners::{ListenerList, ListenerState, ListenerStatus};
 use portico_proxy::Proxy;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
 use crate::metrics::Metrics;
-use crate::readiness::{Progress, Readiness, describe};
+use crate::readiness::{Progress, Readiness};
 use crate::worker::{self, Life};
-use crate::{admin, host};
+use crate::{admin, findings, host};
 
 /// What a process is told.
 #[derive(Clone, Debug)]
@@ -85,17 +85,30 @@ pub(crate) struct Shared {
     pub(crate) publication: Publication,
     pub(crate) readiness: Readiness,
     pub(crate) metrics: Metrics,
-    planes: ArcSwap<Vec<ListenerStatus>>,
+    planes: ArcSwap<PlaneListeners>,
     batches: AtomicU64,
     pub(crate) admin: ArcSwap<Vec<ListenerStatus>>,
 }
 
 impl Shared {
     /// Every listener of the process, admin first.
-    pub(crate) fn listeners(&self) -> Vec<ListenerStatus> {
+    pub(crate) fn listeners(&self) -> Vec<Arc<ListenerStatus>> {
         let (admin, planes) = (self.admin.load(), self.planes.load());
-        admin.iter().chain(planes.iter()).cloned().collect()
+        let few = admin.iter().map(|status| Arc::new(status.clone()));
+        let dns = planes.dns.iter().map(|status| Arc::new(status.clone()));
+        few.chain(planes.proxy.iter().map(Arc::clone))
+            .chain(dns)
+            .collect()
     }
+}
+
+/// Every listener of the planes at one moment.
+#[derive(Debug, Default)]
+struct PlaneListeners {
+    /// Many: shared, not copied.
+    proxy: ListenerList,
+    /// Few.
+    dns: Vec<ListenerStatus>,
 }
 
 /// The control sides of both planes.
@@ -195,7 +208,7 @@ impl Running {
     }
 
     /// Every listener and how it is.
-    pub fn listeners(&self) -> Vec<ListenerStatus> {
+    pub fn listeners(&self) -> Vec<Arc<ListenerStatus>> {
         self.shared.listeners()
     }
 
@@ -339,19 +352,15 @@ impl Compiler {
             Published { snapshot: update.snapshot, diagnostics: Arc::clone(&update.diagnostics) };
         if changed {
             let mut planes = lock(&self.planes);
-            let before = self.shared.planes.load_full();
             let proxy = planes.proxy.prepare(&published.snapshot);
             let dns = planes.dns.prepare(&published.snapshot);
             planes.proxy.commit(proxy);
             planes.dns.commit(dns);
-            let after = planes.listeners();
-            drop(planes);
-            tell_listeners(&before, &after);
-            self.shared.planes.store(Arc::new(after));
+            planes.publish(&self.shared);
         }
         let took = begun.elapsed();
         self.shared.metrics.loaded(&published, changed, took, now);
-        tell_diagnostics(&self.known, &update.diagnostics);
+        findings::tell_new(&self.known, &update.diagnostics);
         self.known = update.diagnostics;
         let refused = count(&self.known, Severity::Error);
         let generation = published.snapshot.generation;
@@ -377,14 +386,21 @@ impl Compiler {
 }
 
 impl Planes {
-    fn listeners(&self) -> Vec<ListenerStatus> {
-        let mut listeners = self.proxy.listeners();
-        listeners.extend(self.dns.listeners());
-        listeners
+    /// Shows how listeners are now. Called under the lock, so that no older list comes after a
+    /// newer one.
+    fn publish(&self, shared: &Shared) {
+        let before = shared.planes.load();
+        let after = PlaneListeners { proxy: self.proxy.listeners(), dns: self.dns.listeners() };
+        if before.proxy.is_same(&after.proxy) && before.dns == after.dns {
+            return;
+        }
+        tell_healed(&before.dns, &after.dns);
+        shared.planes.store(Arc::new(after));
     }
 }
 
-/// Tries degraded listeners once a second; a thread of its own, since it may wait for a commit.
+/// Once a second, work of the planes that is due by time: degraded listeners, views that the last
+/// worker let go. A thread of its own, since it may wait for a commit; cheap when nothing is due.
 fn retry_loop(shared: &Shared, planes: &Mutex<Planes>, close: &CancellationToken) {
     while !close.is_cancelled() {
         let ended = shared
@@ -393,21 +409,11 @@ fn retry_loop(shared: &Shared, planes: &Mutex<Planes>, close: &CancellationToken
         if ended {
             return;
         }
-        let before = shared.planes.load_full();
-        let degraded = |listener: &ListenerStatus| {
-            matches!(listener.state, ListenerState::Degraded(_) | ListenerState::Draining)
-        };
-        if !before.iter().any(degraded) {
-            continue;
-        }
         let mut planes = lock(planes);
         let now = Instant::now();
         planes.proxy.retry(now);
         planes.dns.retry(now);
-        let after = planes.listeners();
-        // Stored before the lock is left, so that no older list comes after a newer one.
-        tell_listeners(&before, &after);
-        shared.planes.store(Arc::new(after));
+        planes.publish(shared);
     }
 }
 
@@ -437,42 +443,16 @@ fn control(
     Ok(())
 }
 
-/// Logs each finding that is new.
-fn tell_diagnostics(known: &[Diagnostic], now: &[Diagnostic]) {
-    let known: std::collections::HashSet<String> = known.iter().map(ToString::to_string).collect();
-    let fresh = now
-        .iter()
-        .map(|diagnostic| (diagnostic.severity(), diagnostic.to_string()))
-        .filter(|(_, text)| !known.contains(text));
-    for (position, (severity, text)) in fresh.enumerate() {
-        if position >= MAX_TOLD {
-            warn!("more findings are left out here: see /readyz or portico check");
-            return;
-        }
-        match severity {
-            Severity::Error => error!("{text}"),
-            Severity::Warning => warn!("{text}"),
-            Severity::Note => debug!("{text}"),
-        }
-    }
-}
-
-/// Logs each listener that became degraded or serves again.
-fn tell_listeners(before: &[ListenerStatus], after: &[ListenerStatus]) {
+/// Logs each listener of the resolver that serves again; that one is degraded it says itself, and
+/// the proxy says both.
+fn tell_healed(before: &[ListenerStatus], after: &[ListenerStatus]) {
     for listener in after {
-        let was = before.iter().find(|other| {
-            (other.role, other.address, other.protocol)
-                == (listener.role, listener.address, listener.protocol)
-        });
+        let was = before
+            .iter()
+            .find(|other| (other.address, other.protocol) == (listener.address, listener.protocol));
         let was_degraded = was.is_some_and(|was| matches!(was.state, ListenerState::Degraded(_)));
-        match &listener.state {
-            ListenerState::Degraded(reason) if !was_degraded => {
-                warn!("{} is degraded: {reason}", describe(listener));
-            }
-            ListenerState::Serving if was_degraded => {
-                info!("{} serves again", describe(listener));
-            }
-            _ => {}
+        if was_degraded && listener.state == ListenerState::Serving {
+            info!("{listener} serves again");
         }
     }
 }
@@ -498,7 +478,5 @@ fn join(threads: &mut Vec<JoinHandle<()>>) {
 }
 
 const RETRY_PERIOD: Duration = Duration::from_secs(1);
-/// Findings logged one by one per batch.
-const MAX_TOLD: usize = 100;
 /// Longer than any process runs, short enough to add to an `Instant`.
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);

@@ -16,6 +16,7 @@ pub mod telemetry;
 mod host;
 mod signal;
 mod http_io;
+mod findings;
 mod readiness;
 mod metrics;
 mod worker;

@@ -73,22 +73,26 @@ impl Metrics {
         let result = if changed { RESULTS[0] } else { RESULTS[1] };
         self.loads.with_label_values(&[result]).inc();
         self.load_seconds.observe(took.as_secs_f64());
-        self.valid.set(published.is_valid().into());
+        let mut counts = [0; SEVERITIES.len()];
+        for diagnostic in published.diagnostics.iter() {
+            let place = SEVERITIES
+                .iter()
+                .position(|it| *it == diagnostic.severity());
+            if let Some(count) = place.and_then(|place| counts.get_mut(place)) {
+                *count += 1;
+            }
+        }
+        self.valid.set((counts[0] == 0).into());
         self.generation
             .set(i64::try_from(published.snapshot.generation).unwrap_or(i64::MAX));
         if changed {
             self.last_publication
                 .set(Duration::from_secs(now).as_secs_f64());
         }
-        for severity in [Severity::Error, Severity::Warning, Severity::Note] {
-            let count = published
-                .diagnostics
-                .iter()
-                .filter(|diagnostic| diagnostic.severity() == severity)
-                .count();
+        for (severity, count) in SEVERITIES.iter().zip(counts) {
             self.diagnostics
                 .with_label_values(&[&severity.to_string()])
-                .set(i64::try_from(count).unwrap_or(i64::MAX));
+                .set(count);
         }
     }
 
@@ -105,6 +109,8 @@ impl Metrics {
     }
 }
 
+/// Errors first.
+const SEVERITIES: [Severity; 3] = [Severity::Error, Severity::Warning, Severity::Note];
 const RESULTS: [&str; 3] = ["published", "unchanged", "failed"];
 
 #[cfg(test)]

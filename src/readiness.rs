@@ -5,7 +5,7 @@
 //! for readiness blocks a thread, never a worker.
 
 use std::fmt::Write;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use portico_config::diagnostic::Severity;
@@ -80,7 +80,7 @@ impl Readiness {
 pub(crate) fn report(
     progress: Progress,
     published: &Published,
-    listeners: &[ListenerStatus],
+    listeners: &[Arc<ListenerStatus>],
 ) -> String {
     let mut body = String::new();
     body.push_str(match progress {
@@ -89,10 +89,22 @@ pub(crate) fn report(
         Progress { applied: false, .. } => "not ready: the manifests are not applied yet\n",
         _ => "ready\n",
     });
-    for listener in listeners {
-        if let ListenerState::Degraded(reason) = &listener.state {
-            let _ = writeln!(body, "degraded: {}: {reason}", describe(listener));
+    let mut left_out = 0;
+    let degraded = listeners
+        .iter()
+        .filter_map(|listener| match &listener.state {
+            ListenerState::Degraded(reason) => Some((listener, reason)),
+            ListenerState::Serving | ListenerState::Draining => None,
+        });
+    for (position, (listener, reason)) in degraded.enumerate() {
+        if position < MAX_LISTED {
+            let _ = writeln!(body, "degraded: {listener}: {reason}");
+        } else {
+            left_out += 1;
         }
+    }
+    if left_out > 0 {
+        let _ = writeln!(body, "degraded: {left_out} more");
     }
     let refused = published
         .diagnostics
@@ -100,7 +112,7 @@ pub(crate) fn report(
         .filter(|diagnostic| diagnostic.severity() == Severity::Error);
     let mut left_out = 0;
     for (position, diagnostic) in refused.enumerate() {
-        if position < MAX_REFUSED {
+        if position < MAX_LISTED {
             let _ = writeln!(body, "refused: {diagnostic}");
         } else {
             left_out += 1;
@@ -112,23 +124,13 @@ pub(crate) fn report(
     body
 }
 
-/// `ClusterIP 127.96.0.7:3307/tcp default/mi-bbdd-wp:/TCP`.
-pub(crate) fn describe(listener: &ListenerStatus) -> String {
-    let mut text = format!("{} {}/{}", listener.role, listener.address, listener.protocol);
-    if let Some(serves) = &listener.serves {
-        let _ = write!(text, " {serves}");
-    }
-    text
-}
-
-/// Refused objects listed one by one.
-const MAX_REFUSED: usize = 1_000;
+/// Degraded listeners, and refused objects, listed one by one.
+const MAX_LISTED: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use portico_config::diagnostic::{Code, Diagnostic};
-    use std::sync::Arc;
 
     const READY: Progress = Progress { applied: true, ending: false, failed: false, step: 1 };
 
@@ -175,7 +177,7 @@ mod tests {
         };
         let published = published(&[(Code::Required, "broken"), (Code::Cycle, "odd")]);
         assert_eq!(
-            report(READY, &published, &[listener]),
+            report(READY, &published, &[Arc::new(listener)]),
             "ready\ndegraded: ClusterIP 127.96.0.1:80/tcp default/web:http/TCP: taken; stop it\n\
              refused: error[P0203]: broken\n"
         );
@@ -183,9 +185,9 @@ mod tests {
 
     #[test]
     fn a_long_list_of_refused_objects_is_cut_and_counted() {
-        let all = vec![(Code::Required, "broken"); MAX_REFUSED + 3];
+        let all = vec![(Code::Required, "broken"); MAX_LISTED + 3];
         let body = report(READY, &published(&all), &[]);
-        assert_eq!(body.lines().count(), 1 + MAX_REFUSED + 1);
+        assert_eq!(body.lines().count(), 1 + MAX_LISTED + 1);
         assert!(body.ends_with("refused: 3 more\n"));
     }
 

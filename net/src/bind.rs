@@ -2,13 +2,17 @@
 //!
 //! A front is first bound once *without* `SO_REUSEPORT` and closed again: so two porticos never
 //! share a front in silence, and whoever holds it is noticed. Only then the sockets of all workers
-//! are opened, before any of them is polled. Who opens what, and when it is tried again, is
-//! [`crate::listeners`]' and the planes' work.
+//! are opened, before any of them is polled. A front of one socket is not shared at all: there the
+//! first bind is the one that stays. Who opens what, and when it is tried again, is the planes' work.
+
+mod holder;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use self::holder::Holders;
 
 /// Why a front could not be opened, with the way out.
 #[derive(Debug, thiserror::Error)]
@@ -26,24 +30,47 @@ pub struct BindError {
 ///
 /// Port 0 lets the kernel choose once; all sockets share the chosen port.
 pub fn tcp(address: SocketAddr, sockets: usize) -> Result<Vec<TcpListener>, BindError> {
-    let address = probe(address, Type::STREAM).map_err(|error| explain(&error, address, "tcp"))?;
-    (0..sockets.max(1))
-        .map(|_| {
-            let socket = open(address, Type::STREAM, true)?;
-            socket.listen(BACKLOG)?;
-            Ok(socket.into())
-        })
-        .collect::<io::Result<_>>()
-        .map_err(|error| explain(&error, address, "tcp"))
+    Batch::default().tcp(address, sockets)
+}
+
+/// Many fronts in a row: what the system says about who holds which port is read once for all.
+#[derive(Debug, Default)]
+pub struct Batch {
+    holders: Holders,
+}
+
+impl Batch {
+    /// As [`tcp`].
+    pub fn tcp(
+        &mut self,
+        address: SocketAddr,
+        sockets: usize,
+    ) -> Result<Vec<TcpListener>, BindError> {
+        let opened = match sockets {
+            0 | 1 => listen(address, false).map(|socket| vec![socket]),
+            _ => probe(address, Type::STREAM)
+                .and_then(|real| (0..sockets).map(|_| listen(real, true)).collect()),
+        };
+        opened.map_err(|error| explain(&mut self.holders, &error, address, "tcp"))
+    }
+}
+
+fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+    let socket = open(address, Type::STREAM, shared)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// Opens `sockets` UDP sockets on `address`, non-blocking; port 0 as in [`tcp`].
 pub fn udp(address: SocketAddr, sockets: usize) -> Result<Vec<UdpSocket>, BindError> {
-    let address = probe(address, Type::DGRAM).map_err(|error| explain(&error, address, "udp"))?;
-    (0..sockets.max(1))
-        .map(|_| Ok(open(address, Type::DGRAM, true)?.into()))
-        .collect::<io::Result<_>>()
-        .map_err(|error| explain(&error, address, "udp"))
+    probe(address, Type::DGRAM)
+        .and_then(|real| {
+            let sockets = 0..sockets.max(1);
+            sockets
+                .map(|_| Ok(open(real, Type::DGRAM, true)?.into()))
+                .collect()
+        })
+        .map_err(|error| explain(&mut Holders::default(), &error, address, "udp"))
 }
 
 /// Binds once without sharing, so that a foreign holder is an error; returns the real address.
@@ -75,11 +102,16 @@ fn open(address: SocketAddr, kind: Type, shared: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn explain(error: &io::Error, address: SocketAddr, protocol: &str) -> BindError {
+fn explain(
+    holders: &mut Holders,
+    error: &io::Error,
+    address: SocketAddr,
+    protocol: &'static str,
+) -> BindError {
     let kind = error.kind();
     let (reason, remedy) = match kind {
         io::ErrorKind::AddrInUse => {
-            let holder = holder(address, protocol);
+            let holder = holders.of(address, protocol);
             let wildcard = holder
                 .as_deref()
                 .is_some_and(|holder| holder.contains("every address"));
@@ -104,59 +136,6 @@ fn explain(error: &io::Error, address: SocketAddr, protocol: &str) -> BindError 
         _ => (format!("{address}/{protocol}: {error}"), "it is tried again".to_owned()),
     };
     BindError { reason, remedy, kind }
-}
-
-/// Who listens on the port of `address`, from the kernel's socket table: `a socket on 0.0.0.0`.
-fn holder(address: SocketAddr, protocol: &str) -> Option<String> {
-    let table = match (protocol, address) {
-        ("tcp", SocketAddr::V4(_)) => "/proc/net/tcp",
-        ("tcp", SocketAddr::V6(_)) => "/proc/net/tcp6",
-        (_, SocketAddr::V4(_)) => "/proc/net/udp",
-        (_, SocketAddr::V6(_)) => "/proc/net/udp6",
-    };
-    let text = std::fs::read_to_string(table).ok()?;
-    let port = format!("{:04X}", address.port());
-    let inode = |row: &str| -> Option<(bool, String)> {
-        let mut columns = row.split_whitespace();
-        let local = columns.nth(1)?;
-        let (ip, local_port) = local.split_once(':')?;
-        let state = columns.nth(1)?;
-        let listening = protocol == "udp" || state == "0A";
-        let wildcard = ip.bytes().all(|byte| byte == b'0');
-        (listening && local_port == port).then_some(())?;
-        Some((wildcard, columns.nth(5)?.to_owned()))
-    };
-    let rows: Vec<_> = text.lines().skip(1).filter_map(inode).collect();
-    let (wildcard, inode) = rows
-        .iter()
-        .find(|(wildcard, _)| *wildcard)
-        .or_else(|| rows.first())?;
-    let where_ = if *wildcard { "every address" } else { "this address" };
-    Some(match process_of(inode) {
-        Some(process) => format!("{process}, which listens on {where_}"),
-        None => format!("a program of another user, which listens on {where_}"),
-    })
-}
-
-/// `nginx (pid 812)`, as far as `/proc` lets this user see.
-fn process_of(inode: &str) -> Option<String> {
-    let wanted = format!("socket:[{inode}]");
-    for process in std::fs::read_dir("/proc").ok()?.flatten() {
-        let path = process.path();
-        let pid = process.file_name().to_string_lossy().into_owned();
-        if !pid.bytes().all(|byte| byte.is_ascii_digit()) {
-            continue;
-        }
-        let Ok(descriptors) = std::fs::read_dir(path.join("fd")) else { continue };
-        for descriptor in descriptors.flatten() {
-            let target = std::fs::read_link(descriptor.path()).ok();
-            if target.is_some_and(|target| target.as_os_str() == wanted.as_str()) {
-                let name = std::fs::read_to_string(path.join("comm")).ok()?;
-                return Some(format!("{} (pid {pid})", name.trim()));
-            }
-        }
-    }
-    None
 }
 
 /// Connections that wait to be accepted, per socket.
@@ -185,6 +164,30 @@ mod tests {
         assert_eq!(error.kind, io::ErrorKind::AddrInUse);
         let own = format!("pid {}", std::process::id());
         assert!(error.reason.contains(&own), "{error}");
+    }
+
+    #[test]
+    fn a_front_of_one_socket_is_shared_with_nobody() {
+        let held = tcp(loopback(), 1).unwrap();
+        let address = held[0].local_addr().unwrap();
+        assert_eq!(tcp(address, 2).unwrap_err().kind, io::ErrorKind::AddrInUse);
+        assert!(listen(address, true).is_err());
+    }
+
+    #[test]
+    fn every_taken_front_of_a_batch_names_its_own_holder() {
+        let wildcard = TcpListener::bind("0.0.0.0:0").unwrap();
+        let exact = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = |held: &TcpListener| held.local_addr().unwrap().port();
+        let mut batch = Batch::default();
+        for (address, want) in [
+            (SocketAddr::from(([127, 9, 9, 9], port(&wildcard))), "every address"),
+            (SocketAddr::from(([127, 0, 0, 1], port(&exact))), "this address"),
+        ] {
+            let error = batch.tcp(address, 2).unwrap_err();
+            let own = format!("pid {}", std::process::id());
+            assert!(error.reason.contains(&own) && error.reason.contains(want), "{error}");
+        }
     }
 
     #[test]

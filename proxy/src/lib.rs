@@ -17,18 +17,18 @@ mod reconcile;
 mod worker;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use portico_config::snapshot::Snapshot;
 use portico_net::limit::ConnectionLimit;
-use portico_net::listeners::ListenerStatus;
+use portico_net::listeners::ListenerList;
 use tokio::sync::mpsc;
 
 use crate::reconcile::Listeners;
-use crate::upstream::Registry;
-use crate::view::View;
+use crate::view::{Builder, Retired, View};
 
 pub use crate::reconcile::Prepared;
 pub use crate::worker::Worker;
@@ -50,20 +50,23 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Proxy {
     shared: Arc<Shared>,
+    builder: Builder,
     listeners: Listeners,
-    /// The view before: workers may hold it until they next look, so it is freed here, one commit
-    /// later, and not on a worker.
-    retired: Option<Arc<View>>,
+    retired: Retired,
 }
 
 /// What control side, workers and metrics share.
 #[derive(Debug)]
 struct Shared {
     view: Arc<ArcSwap<View>>,
-    registry: Mutex<Registry>,
     connections: ConnectionLimit,
     l7: Arc<l7::Metrics>,
-    listeners: Mutex<Vec<ListenerStatus>>,
+    /// Every listener and how it is.
+    listeners: ArcSwap<ListenerList>,
+    /// How often a listener found the limit of descriptors reached.
+    listeners_refused: AtomicU64,
+    /// Views that no longer serve and that somebody still holds.
+    views_retired: AtomicUsize,
 }
 
 impl Proxy {
@@ -72,10 +75,11 @@ impl Proxy {
         let most = portico_net::limit::connections_for(options.descriptors);
         let shared = Arc::new(Shared {
             view: Arc::new(ArcSwap::from_pointee(View::default())),
-            registry: Mutex::default(),
             connections: ConnectionLimit::new(most),
             l7: Arc::default(),
-            listeners: Mutex::default(),
+            listeners: ArcSwap::default(),
+            listeners_refused: AtomicU64::default(),
+            views_retired: AtomicUsize::default(),
         });
         let (senders, workers) = (0..options.workers.max(1))
             .map(|_| {
@@ -84,17 +88,13 @@ impl Proxy {
             })
             .unzip();
         let listeners = Listeners::new(&options, senders);
-        (Self { shared, listeners, retired: None }, workers)
+        let (builder, retired) = (Builder::default(), Retired::default());
+        (Self { shared, builder, listeners, retired }, workers)
     }
 
     /// Builds the next view and opens every socket that it needs; changes nothing that serves.
     pub fn prepare(&mut self, snapshot: &Arc<Snapshot>) -> Prepared {
-        let mut registry = self
-            .shared
-            .registry
-            .lock()
-            .unwrap_or_else(|e| e.into_inner());
-        let view = View::new(snapshot, &mut registry);
+        let view = self.builder.next(snapshot);
         self.listeners.prepare(view, &snapshot.fronts)
     }
 
@@ -104,21 +104,25 @@ impl Proxy {
     /// on a thread without a runtime: it waits for room in the workers' queues.
     pub fn commit(&mut self, prepared: Prepared) {
         let Prepared { view, changes } = prepared;
-        self.retired = Some(self.shared.view.swap(Arc::new(view)));
+        self.retired.push(self.shared.view.swap(view));
         self.listeners.commit(changes);
+        self.listeners.announce_view();
         self.publish_status();
+        self.sweep();
     }
 
-    /// Tries to open what could not be opened before; cheap when nothing is due.
+    /// Tries to open what could not be opened before, and frees views that the last worker let
+    /// go; cheap when nothing is due. To be called every second or so.
     pub fn retry(&mut self, now: Instant) {
         if self.listeners.retry(now) {
             self.publish_status();
         }
+        self.sweep();
     }
 
-    /// Every listener of the plane and how it is.
-    pub fn listeners(&self) -> Vec<ListenerStatus> {
-        self.listeners.status()
+    /// Every listener of the plane and how it is; the same list while none changes.
+    pub fn listeners(&self) -> ListenerList {
+        self.listeners.list().clone()
     }
 
     /// The plane's metrics, for the process's registry.
@@ -127,14 +131,22 @@ impl Proxy {
     }
 
     fn publish_status(&self) {
-        let mut status = self
-            .shared
-            .listeners
-            .lock()
-            .unwrap_or_else(|e| e.into_inner());
-        *status = self.listeners.status();
+        let list = self.listeners.list();
+        if !self.shared.listeners.load().is_same(list) {
+            self.shared.listeners.store(Arc::new(list.clone()));
+        }
+        let refused = self.listeners.refused();
+        self.shared
+            .listeners_refused
+            .store(refused, Ordering::Relaxed);
+    }
+
+    fn sweep(&mut self) {
+        self.retired.sweep();
+        let held = self.retired.len();
+        self.shared.views_retired.store(held, Ordering::Relaxed);
     }
 }
 
-/// Commands that may wait for a worker; a whole snapshot's listeners pass through it in parts.
+/// Commands that may wait for a worker: a snapshot's sockets pass through it in parts.
 const COMMAND_QUEUE: usize = 256;

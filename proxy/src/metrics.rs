@@ -11,10 +11,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use portico_net::listeners::ListenerState;
 use prometheus::core::Desc;
 use prometheus::proto::MetricFamily;
-use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::Shared;
-use crate::upstream::PortState;
+use crate::upstream::{Port, PortState};
 
 /// Reads [`Shared`] at each scrape.
 pub(crate) struct Collector {
@@ -26,28 +26,13 @@ impl Collector {
         Self { shared }
     }
 
+    /// Holds the view of the moment and no lock, so that no reload waits for a scrape.
     fn families(&self) -> prometheus::Result<Vec<MetricFamily>> {
         let registry = Registry::new();
-        self.ports(&registry)?;
-        let listeners = IntGaugeVec::new(
-            Opts::new("portico_listeners", "Listeners of the proxy, by role and state."),
-            &["role", "state"],
-        )?;
-        registry.register(Box::new(listeners.clone()))?;
-        for status in self
-            .shared
-            .listeners
-            .lock()
-            .unwrap_or_else(|e| e.into_inner())
-            .iter()
-        {
-            let state = match status.state {
-                ListenerState::Serving => "serving",
-                ListenerState::Degraded(_) => "degraded",
-                ListenerState::Draining => "draining",
-            };
-            listeners.with_label_values(&[status.role, state]).inc();
-        }
+        let view = self.shared.view.load_full();
+        let ports: Vec<Labelled<'_>> = view.ports().map(|port| Labelled::new(port)).collect();
+        count_ports(&ports, &registry)?;
+        self.count_listeners(&registry)?;
         let hits = IntCounterVec::new(
             Opts::new("portico_proxy_limit_exceeded_total", "How often a limit held something up."),
             &["reason"],
@@ -55,61 +40,89 @@ impl Collector {
         registry.register(Box::new(hits.clone()))?;
         hits.with_label_values(&["connections"])
             .inc_by(self.shared.connections.hits());
+        hits.with_label_values(&["listeners"])
+            .inc_by(self.shared.listeners_refused.load(Relaxed));
+        let retired = IntGauge::new("portico_proxy_views_retired", RETIRED)?;
+        retired.set(i64::try_from(self.shared.views_retired.load(Relaxed)).unwrap_or(i64::MAX));
+        registry.register(Box::new(retired))?;
         let mut families = registry.gather();
-        let states = self
-            .shared
-            .registry
-            .lock()
-            .unwrap_or_else(|e| e.into_inner());
-        let ports = states
-            .ports()
-            .map(|state| (state.id.service.to_string(), state.id.name.to_string(), &state.answers));
-        families.extend(self.shared.l7.families(ports)?);
+        let answers = ports
+            .iter()
+            .map(|port| (&*port.service, &*port.name, &port.port.state.answers));
+        families.extend(self.shared.l7.families(answers)?);
         Ok(families)
     }
 
-    fn ports(&self, registry: &Registry) -> prometheus::Result<()> {
-        let states = self
-            .shared
-            .registry
-            .lock()
-            .unwrap_or_else(|e| e.into_inner());
-        for (name, help, value) in COUNTERS {
-            let counter = IntCounterVec::new(Opts::new(*name, *help), LABELS)?;
-            registry.register(Box::new(counter.clone()))?;
-            for state in states.ports() {
-                let labels = labels(state);
-                counter
-                    .with_label_values(&[&*labels.0, &labels.1, labels.2])
-                    .inc_by(value(state).load(Relaxed));
-            }
-        }
-        let active = IntGaugeVec::new(
-            Opts::new("portico_l4_connections_active", "Connections that are open now."),
-            LABELS,
+    fn count_listeners(&self, registry: &Registry) -> prometheus::Result<()> {
+        let listeners = IntGaugeVec::new(
+            Opts::new("portico_listeners", "Listeners of the proxy, by role and state."),
+            &["role", "state"],
         )?;
-        let endpoints = IntGaugeVec::new(
-            Opts::new("portico_endpoints", "Endpoints that new traffic may go to."),
-            LABELS,
-        )?;
-        registry.register(Box::new(active.clone()))?;
-        registry.register(Box::new(endpoints.clone()))?;
-        let mut usable = BTreeMap::new();
-        for port in self.shared.view.load().ports.iter() {
-            usable.insert(Arc::clone(&port.state.id), port.upstreams.len());
+        registry.register(Box::new(listeners.clone()))?;
+        let mut counts: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+        let list = self.shared.listeners.load_full();
+        for status in list.iter() {
+            let state = match status.state {
+                ListenerState::Serving => "serving",
+                ListenerState::Degraded(_) => "degraded",
+                ListenerState::Draining => "draining",
+            };
+            *counts.entry((status.role, state)).or_default() += 1;
         }
-        for state in states.ports() {
-            let labels = labels(state);
-            let labels = [&*labels.0, &labels.1, labels.2];
-            let open = i64::try_from(state.active.0.load(Relaxed)).unwrap_or(i64::MAX);
-            active.with_label_values(&labels).set(open);
-            let count = usable.get(&state.id).copied().unwrap_or(0);
-            endpoints
-                .with_label_values(&labels)
-                .set(i64::try_from(count).unwrap_or(i64::MAX));
+        for ((role, state), count) in counts {
+            listeners.with_label_values(&[role, state]).set(count);
         }
         Ok(())
     }
+}
+
+/// A port with its labels as text, made once per scrape.
+struct Labelled<'a> {
+    port: &'a Port,
+    service: String,
+    name: String,
+}
+
+impl<'a> Labelled<'a> {
+    fn new(port: &'a Port) -> Self {
+        let id = &port.state.id;
+        Self { port, service: id.service.to_string(), name: id.name.to_string() }
+    }
+
+    fn labels(&self) -> [&str; 3] {
+        [&self.service, &self.name, self.port.state.id.protocol.label()]
+    }
+}
+
+fn count_ports(ports: &[Labelled<'_>], registry: &Registry) -> prometheus::Result<()> {
+    for (name, help, value) in COUNTERS {
+        let counter = IntCounterVec::new(Opts::new(*name, *help), LABELS)?;
+        registry.register(Box::new(counter.clone()))?;
+        for port in ports {
+            counter
+                .with_label_values(&port.labels())
+                .inc_by(value(&port.port.state).load(Relaxed));
+        }
+    }
+    let active = IntGaugeVec::new(
+        Opts::new("portico_l4_connections_active", "Connections that are open now."),
+        LABELS,
+    )?;
+    let endpoints = IntGaugeVec::new(
+        Opts::new("portico_endpoints", "Endpoints that new traffic may go to."),
+        LABELS,
+    )?;
+    registry.register(Box::new(active.clone()))?;
+    registry.register(Box::new(endpoints.clone()))?;
+    for port in ports {
+        let (labels, port) = (port.labels(), port.port);
+        let open = i64::try_from(port.state.active.0.load(Relaxed)).unwrap_or(i64::MAX);
+        active.with_label_values(&labels).set(open);
+        endpoints
+            .with_label_values(&labels)
+            .set(i64::try_from(port.upstreams.len()).unwrap_or(i64::MAX));
+    }
+    Ok(())
 }
 
 impl prometheus::core::Collector for Collector {
@@ -120,10 +133,6 @@ impl prometheus::core::Collector for Collector {
     fn collect(&self) -> Vec<MetricFamily> {
         self.families().unwrap_or_default()
     }
-}
-
-fn labels(state: &PortState) -> (String, String, &'static str) {
-    (state.id.service.to_string(), state.id.name.to_string(), state.id.protocol.label())
 }
 
 type Counter = (&'static str, &'static str, fn(&PortState) -> &AtomicU64);
@@ -141,3 +150,4 @@ const COUNTERS: &[Counter] = &[
 ];
 
 const LABELS: &[&str] = &["service", "port", "protocol"];
+const RETIRED: &str = "Views that no longer serve and that somebody still holds.";

@@ -14,9 +14,18 @@ use tracing::{error, warn};
 
 use crate::{Shared, l4, l7};
 
+/// What the control side asks of a worker.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Serve these too.
+    Open(Vec<Socket>),
+    /// There is a new view: let the one before go, also where no connection comes.
+    Renew,
+}
+
 /// One socket for this worker, and what it serves until `stop`.
 #[derive(Debug)]
-pub(crate) struct Command {
+pub(crate) struct Socket {
     pub(crate) socket: std::net::TcpListener,
     pub(crate) serve: Serve,
     pub(crate) stop: CancellationToken,
@@ -58,17 +67,36 @@ impl Worker {
             drain.clone(),
         );
         let plane = Rc::new(Plane { tcp, http, connections: connections.clone() });
+        let shared = Arc::clone(&self.shared);
+        let open = async |sockets: Vec<Socket>| {
+            for (position, socket) in sockets.into_iter().enumerate() {
+                if position % OPEN_BURST == OPEN_BURST - 1 {
+                    tokio::task::yield_now().await;
+                }
+                let (shared, plane) = (Arc::clone(&shared), Rc::clone(&plane));
+                listeners.spawn_local(listen(socket, shared, plane, stop.clone()));
+            }
+        };
         loop {
             let command = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 command = self.commands.recv() => command,
             };
-            let Some(command) = command else { break };
-            let (shared, plane) = (Arc::clone(&self.shared), Rc::clone(&plane));
-            listeners.spawn_local(listen(command, shared, plane, stop.clone()));
+            match command {
+                Some(Command::Open(sockets)) => open(sockets).await,
+                Some(Command::Renew) => plane.renew_view(),
+                None => break,
+            }
         }
         stop.cancelled().await;
+        // Nobody waits for room in the queue any more; what is in it is accepted from once.
+        self.commands.close();
+        while let Some(command) = self.commands.recv().await {
+            if let Command::Open(sockets) = command {
+                open(sockets).await;
+            }
+        }
         listeners.close();
         listeners.wait().await;
         drain.cancel();
@@ -88,9 +116,16 @@ struct Plane {
     connections: TaskTracker,
 }
 
+impl Plane {
+    fn renew_view(&self) {
+        self.tcp.renew_view();
+        self.http.renew_view();
+    }
+}
+
 /// Accepts on one socket until it is told to stop, or all are.
-async fn listen(command: Command, shared: Arc<Shared>, plane: Rc<Plane>, all: CancellationToken) {
-    let Command { socket, serve, stop } = command;
+async fn listen(socket: Socket, shared: Arc<Shared>, plane: Rc<Plane>, all: CancellationToken) {
+    let Socket { socket, serve, stop } = socket;
     let listener = match TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(error) => return error!(?serve, %error, "a bound socket cannot be used"),
@@ -123,3 +158,6 @@ async fn listen(command: Command, shared: Arc<Shared>, plane: Rc<Plane>, all: Ca
         }
     }
 }
+
+/// Sockets taken in a row before the worker turns to others.
+const OPEN_BURST: usize = 32;

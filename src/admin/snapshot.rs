@@ -2,6 +2,8 @@
 //!
 //! Names, addresses and states; of a certificate its Secret's name and end, never a key.
 
+use std::sync::Arc;
+
 use portico_config::diagnostic::{Diagnostic, Position};
 use portico_config::model::PathKind;
 use portico_config::publish::Published;
@@ -10,12 +12,12 @@ use portico_net::listeners::{ListenerState, ListenerStatus};
 use serde_json::{Value, json};
 
 /// The whole answer.
-pub(crate) fn render(published: &Published, listeners: &[ListenerStatus]) -> Value {
+pub(crate) fn render(published: &Published, listeners: &[Arc<ListenerStatus>]) -> Value {
     let snapshot = &published.snapshot;
     json!({
         "generation": snapshot.generation,
         "services": snapshot.services.values().map(|it| service(it)).collect::<Vec<_>>(),
-        "listeners": listeners.iter().map(listener).collect::<Vec<_>>(),
+        "listeners": listeners.iter().map(|it| listener(it)).collect::<Vec<_>>(),
         "routes": routes(snapshot),
         "certificates": certificates(snapshot),
         "zones": zones(snapshot),
@@ -155,9 +157,8 @@ fn certificates(snapshot: &Snapshot) -> Vec<Value> {
 
 fn zones(snapshot: &Snapshot) -> Value {
     let zones = &snapshot.zones;
-    let texts = |names: &[std::sync::Arc<str>]| -> Vec<String> {
-        names.iter().map(ToString::to_string).collect()
-    };
+    let texts =
+        |names: &[Arc<str>]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
     json!({
         "clusterDomains": texts(&zones.cluster_domains),
         "aliasZones": texts(&zones.alias_zones),
@@ -177,7 +178,6 @@ mod tests {
     use super::*;
     use portico_config::diagnostic::{Code, FieldPath};
     use portico_config::model::ObjectRef;
-    use std::sync::Arc;
 
     #[test]
     fn a_finding_carries_its_object_field_and_place() {

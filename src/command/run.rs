@@ -9,7 +9,6 @@ use super::{complain, curl, dig, say, serve};
 use crate::app::{App, Running};
 use crate::cli::RunArgs;
 use crate::exit::Exit;
-use crate::readiness::describe;
 use crate::signal::Signals;
 
 /// Runs the command.
@@ -34,9 +33,9 @@ pub(super) fn announce(running: &Running) {
     for listener in running.listeners() {
         match &listener.state {
             ListenerState::Degraded(reason) => {
-                complain(&format!("{} is degraded: {reason}", describe(&listener)));
+                complain(&format!("{} is degraded: {reason}", listener));
             }
-            _ => say(&format!("listening: {}", describe(&listener))),
+            _ => say(&format!("listening: {}", listener)),
         }
     }
     let published = running.published();

@@ -28,11 +28,12 @@ impl Worker {
 
     /// What stands behind a front now.
     fn port(&self, front: SocketAddr) -> Option<Arc<Port>> {
-        self.view
-            .borrow_mut()
-            .load()
-            .fronts
-            .get(&(front, Protocol::Tcp))
-            .cloned()
+        let mut view = self.view.borrow_mut();
+        view.load().front(front, Protocol::Tcp).cloned()
+    }
+
+    /// Takes the view that serves now and lets the one before go.
+    pub(crate) fn renew_view(&self) {
+        self.view.borrow_mut().load();
     }
 }

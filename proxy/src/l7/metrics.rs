@@ -38,7 +38,7 @@ impl Metrics {
     /// Everything, as a scrape wants it; `ports` gives each ServicePort's answers by class.
     pub(crate) fn families<'a>(
         &'a self,
-        ports: impl Iterator<Item = (String, String, &'a [AtomicU64; CLASSES])>,
+        ports: impl Iterator<Item = (&'a str, &'a str, &'a [AtomicU64; CLASSES])>,
     ) -> prometheus::Result<Vec<MetricFamily>> {
         let registry = Registry::new();
         let requests = IntCounterVec::new(
@@ -46,13 +46,13 @@ impl Metrics {
             &["service", "port", "code"],
         )?;
         registry.register(Box::new(requests.clone()))?;
-        let own = [(String::new(), String::new(), &self.own)];
+        let own = [("", "", &self.own)];
         for (service, port, counts) in ports.chain(own) {
             for (code, count) in CODES.iter().zip(counts) {
                 let count = count.load(Relaxed);
                 if count > 0 {
                     requests
-                        .with_label_values(&[&service, &port, *code])
+                        .with_label_values(&[service, port, *code])
                         .inc_by(count);
                 }
             }

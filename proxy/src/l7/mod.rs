@@ -35,6 +35,7 @@ use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::upstream::Port;
 use crate::view::{Target, View};
 
 use self::forward::Via;
@@ -102,9 +103,15 @@ impl Worker {
     }
 
     /// Where a request goes now.
-    fn target(&self, host: &str, path: &str) -> Option<Target> {
+    fn target(&self, host: &str, path: &str) -> Option<Target<Arc<Port>>> {
         let mut view = self.view.borrow_mut();
-        route::route(&view.load().routes, host, path).cloned()
+        let view = view.load();
+        route::route(&view.routes, host, path).map(|target| view.resolve(target))
+    }
+
+    /// Takes the view that serves now and lets the one before go.
+    pub(crate) fn renew_view(&self) {
+        self.view.borrow_mut().load();
     }
 
     /// 32 random hex digits; unique, not secret.

@@ -5,10 +5,10 @@
 
 use portico_config::model::PathKind;
 
-use crate::view::{Host, Location, Routes, Target};
+use crate::view::{Host, Location, Routes, Slot, Target};
 
 /// Where a request for `host` (lower case, no port, no trailing dot) and a normal `path` goes.
-pub(crate) fn route<'a>(routes: &'a Routes, host: &str, path: &str) -> Option<&'a Target> {
+pub(crate) fn route<'a>(routes: &'a Routes, host: &str, path: &str) -> Option<&'a Target<Slot>> {
     let host = find_host(routes, host)?;
     let location = host
         .locations
@@ -27,6 +27,7 @@ fn find_host<'a>(routes: &'a Routes, host: &str) -> Option<&'a Host> {
     wildcard
         .and_then(|(_, suffix)| routes.wildcard.get(suffix))
         .or(routes.any.as_ref())
+        .map(|host| &**host)
 }
 
 fn matches(location: &Location, path: &str) -> bool {
@@ -43,6 +44,7 @@ fn matches(location: &Location, path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     #[test]
     fn exact_is_text_and_prefix_is_elements() {
@@ -67,14 +69,10 @@ mod tests {
 
     #[test]
     fn the_choice_of_a_host_is_final() {
-        let host = |path: &str| Host {
-            locations: [Location {
-                kind: PathKind::Prefix,
-                path: path.into(),
-                target: Target::Resource,
-            }]
-            .into(),
-            default_target: None,
+        let host = |path: &str| {
+            let location =
+                Location { kind: PathKind::Prefix, path: path.into(), target: Target::Resource };
+            Arc::new(Host { locations: [location].into(), default_target: None })
         };
         let mut routes = Routes { any: Some(host("/")), ..Routes::default() };
         routes.exact.insert("a.test".into(), host("/only"));

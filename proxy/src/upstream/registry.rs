@@ -29,11 +29,6 @@ impl Registry {
     pub(crate) fn retain(&mut self, keep: impl Fn(&PortId) -> bool) {
         self.ports.retain(|id, _| keep(id));
     }
-
-    /// Every ServicePort's state, for metrics.
-    pub(crate) fn ports(&self) -> impl Iterator<Item = &Arc<PortState>> {
-        self.ports.values()
-    }
 }
 
 /// Living state of one ServicePort, shared by all workers.

@@ -1,0 +1,129 @@
+//! What to open, to close and to hand over, from the fronts before and the fronts wanted.
+//!
+//! Pure: a walk over two sorted lists. UDP fronts are left to a UDP plane.
+
+use std::cmp::Ordering;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use portico_config::model::Protocol;
+use portico_config::snapshot::{Front, FrontKind, PortId};
+
+/// What is listened on; at most one listener each.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Key {
+    pub(crate) role: Role,
+    pub(crate) address: SocketAddr,
+}
+
+/// What a listener is for.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Role {
+    Http,
+    Https,
+    Front,
+}
+
+/// A listener that should be there.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Wanted {
+    pub(crate) key: Key,
+    /// As users read it: `http`, `ClusterIP`.
+    pub(crate) label: &'static str,
+    /// Where its connections go, if that has a name.
+    pub(crate) serves: Option<Arc<PortId>>,
+}
+
+impl Wanted {
+    fn front(front: &Front) -> Self {
+        Self {
+            key: Key { role: Role::Front, address: front.address },
+            label: FrontKind::label(front.kind),
+            serves: Some(Arc::clone(&front.port)),
+        }
+    }
+}
+
+/// The way from the listeners before to those wanted.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub(crate) struct Plan {
+    pub(crate) open: Vec<Wanted>,
+    pub(crate) close: Vec<Key>,
+    /// Those that stay open and lead elsewhere or are called otherwise now.
+    pub(crate) hand_over: Vec<Wanted>,
+}
+
+/// The plan for fronts; both lists are sorted by address and protocol, as a snapshot's are.
+pub(crate) fn plan(before: &[Front], wanted: &[Front]) -> Plan {
+    let tcp = |front: &&Front| front.protocol == Protocol::Tcp;
+    let mut old = before.iter().filter(tcp).peekable();
+    let mut new = wanted.iter().filter(tcp).peekable();
+    let mut plan = Plan::default();
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (None, None) => return plan,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(old), Some(new)) => old.address.cmp(&new.address),
+        };
+        let left = if order.is_le() { old.next() } else { None };
+        let came = if order.is_ge() { new.next() } else { None };
+        match (left, came) {
+            (None, None) => {}
+            (None, Some(new)) => plan.open.push(Wanted::front(new)),
+            (Some(old), None) => plan.close.push(Wanted::front(old).key),
+            (Some(old), Some(new)) => {
+                let same_port = Arc::ptr_eq(&old.port, &new.port) || old.port == new.port;
+                if !same_port || old.kind != new.kind {
+                    plan.hand_over.push(Wanted::front(new));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portico_config::model::ObjectName;
+
+    fn fronts(text: &str) -> Vec<Front> {
+        let front = |word: &str| {
+            let (port, service) = word.split_once('=').unwrap();
+            let (port, protocol) = match port.strip_suffix('u') {
+                Some(port) => (port, Protocol::Udp),
+                None => (port, Protocol::Tcp),
+            };
+            let name = ObjectName::new("default", service);
+            Front {
+                address: ([127, 0, 0, 1], port.parse().unwrap()).into(),
+                protocol,
+                kind: FrontKind::ClusterIp,
+                port: Arc::new(PortId { service: name, name: "".into(), protocol }),
+            }
+        };
+        text.split_whitespace().map(front).collect()
+    }
+
+    #[test]
+    fn what_stays_is_neither_opened_nor_closed() {
+        for (case, before, wanted, want) in [
+            ("first", "", "1=a 2=b", "+1 +2"),
+            ("one comes, one leaves", "1=a 2=b", "2=b 3=c", "-1 +3"),
+            ("nothing", "1=a", "1=a", ""),
+            ("last", "1=a", "", "-1"),
+            ("another Service takes it", "1=a 2=b", "1=b 2=b", "~1"),
+            ("UDP has no listener here", "1u=a 2=b", "1u=c 2=b 3u=d", ""),
+            ("UDP beside TCP", "1=a 1u=a", "1u=a", "-1"),
+        ] {
+            let plan = plan(&fronts(before), &fronts(wanted));
+            let mut found: Vec<(u16, char)> = Vec::new();
+            found.extend(plan.open.iter().map(|it| (it.key.address.port(), '+')));
+            found.extend(plan.close.iter().map(|key| (key.address.port(), '-')));
+            found.extend(plan.hand_over.iter().map(|it| (it.key.address.port(), '~')));
+            found.sort_unstable();
+            let found: Vec<String> = found.iter().map(|(port, c)| format!("{c}{port}")).collect();
+            assert_eq!(found.join(" "), want, "{case}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The next view from the one before: work for what changed, sharing of what did not.
+//!
+//! ```text
+//! diff::services ─▶ ports (new Arc only where the ServicePort is another)
+//! fronts, routes ─▶ the same Arc while snapshot and slots are the same
+//! ```
+//!
+//! Invariants: the view is the one that a build from nothing would give, but for the order of
+//! slots; a port that stays keeps its slot and its living state; a build that ends in a panic
+//! leaves the next one to begin from nothing, with living state as it was.
+
+use std::sync::Arc;
+
+use portico_config::snapshot::diff::{self, Change};
+use portico_config::snapshot::{self, Backend, PortId, RouteTable, ServicePort, Snapshot};
+
+use super::{FastMap, Host, Location, Routes, Slot, Target, View};
+use crate::upstream::{Port, Registry};
+
+/// Builds views, each from the one that it built before.
+#[derive(Debug, Default)]
+pub(crate) struct Builder {
+    base: Option<Base>,
+    registry: Registry,
+}
+
+/// What the last build came from and came to.
+#[derive(Debug, Default)]
+struct Base {
+    snapshot: Arc<Snapshot>,
+    view: Arc<View>,
+    slots: Slots,
+}
+
+impl Builder {
+    /// Joins `snapshot` with living state, and lets state go that it no longer names.
+    pub(crate) fn next(&mut self, snapshot: &Arc<Snapshot>) -> Arc<View> {
+        // Taken out, and put back when all is done: a panic in between leaves nothing half done.
+        let is_first = self.base.is_none();
+        let mut base = self.base.take().unwrap_or_default();
+        let mut ports = Vec::from(&*base.view.ports);
+        let mut moved = is_first;
+        for change in diff::services(&base.snapshot, snapshot) {
+            moved |= self.apply(change, &mut base.slots, &mut ports);
+        }
+        let (before, old) = (&base.view, &base.snapshot);
+        let slots = &base.slots;
+        let fronts = match !moved && Arc::ptr_eq(&old.fronts, &snapshot.fronts) {
+            true => Arc::clone(&before.fronts),
+            false => Arc::new(fronts(snapshot, slots)),
+        };
+        let routes = match !moved && Arc::ptr_eq(&old.routes, &snapshot.routes) {
+            true => Arc::clone(&before.routes),
+            false => {
+                let kept = (!moved).then_some((&*old.routes, &*before.routes));
+                Arc::new(routes(&snapshot.routes, kept, slots))
+            }
+        };
+        let certificates = Arc::clone(&snapshot.certificates);
+        let view = Arc::new(View { ports: ports.into(), fronts, routes, certificates });
+        if moved {
+            self.registry.retain(|id| base.slots.by_id.contains_key(id));
+        }
+        base.snapshot = Arc::clone(snapshot);
+        base.view = Arc::clone(&view);
+        self.base = Some(base);
+        view
+    }
+
+    /// Puts one Service's ports in their slots; says whether a port came or left.
+    fn apply(
+        &mut self,
+        change: Change<'_>,
+        slots: &mut Slots,
+        ports: &mut Vec<Option<Arc<Port>>>,
+    ) -> bool {
+        let (before, after): (&[Arc<ServicePort>], &[Arc<ServicePort>]) = match change {
+            Change::Added(service) => (&[], &service.ports),
+            Change::Removed(service) => (&service.ports, &[]),
+            Change::Changed(before, after) => (&before.ports, &after.ports),
+        };
+        let mut moved = false;
+        for port in before {
+            if !after.iter().any(|stays| stays.id == port.id)
+                && let Some(slot) = slots.remove(&port.id)
+            {
+                ports[slot.0] = None;
+                moved = true;
+            }
+        }
+        for port in after {
+            if before.iter().any(|stays| Arc::ptr_eq(stays, port)) {
+                continue;
+            }
+            let slot = slots.find(&port.id).unwrap_or_else(|| {
+                moved = true;
+                slots.add(&port.id, ports)
+            });
+            ports[slot.0] = Some(Arc::new(Port::new(port, &mut self.registry)));
+        }
+        moved
+    }
+}
+
+/// Which ServicePort has which slot. Slots of those that left are given out again, so there are
+/// never more than ServicePorts at one time.
+#[derive(Debug, Default)]
+struct Slots {
+    by_id: FastMap<Arc<PortId>, Slot>,
+    free: Vec<Slot>,
+}
+
+impl Slots {
+    fn find(&self, id: &PortId) -> Option<Slot> {
+        self.by_id.get(id).copied()
+    }
+
+    /// A slot in `ports`, the list that these slots are of.
+    fn add(&mut self, id: &Arc<PortId>, ports: &mut Vec<Option<Arc<Port>>>) -> Slot {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            ports.push(None);
+            Slot(ports.len() - 1)
+        });
+        self.by_id.insert(Arc::clone(id), slot);
+        slot
+    }
+
+    fn remove(&mut self, id: &PortId) -> Option<Slot> {
+        let slot = self.by_id.remove(id)?;
+        self.free.push(slot);
+        Some(slot)
+    }
+
+    fn target(&self, backend: &Backend) -> Target<Slot> {
+        match backend {
+            Backend::Service(port) => self.find(port).map_or(Target::Missing, Target::Port),
+            Backend::Missing(_) => Target::Missing,
+            Backend::Resource => Target::Resource,
+        }
+    }
+}
+
+fn fronts(
+    snapshot: &Snapshot,
+    slots: &Slots,
+) -> FastMap<(std::net::SocketAddr, portico_config::model::Protocol), Slot> {
+    let fronts = snapshot.fronts.iter();
+    fronts
+        .filter_map(|front| Some(((front.address, front.protocol), slots.find(&front.port)?)))
+        .collect()
+}
+
+/// `kept`: the table before and what it became, where no slot moved since.
+fn routes(table: &RouteTable, kept: Option<(&RouteTable, &Routes)>, slots: &Slots) -> Routes {
+    type Hosts<H> = FastMap<Arc<str>, Arc<H>>;
+    let all = |hosts: &Hosts<snapshot::Host>,
+               kept: Option<(&Hosts<snapshot::Host>, &Hosts<Host>)>| {
+        let same = |name: &Arc<str>, host: &Arc<snapshot::Host>| {
+            let (old, built) = kept?;
+            let stays = old.get(name).is_some_and(|old| Arc::ptr_eq(old, host));
+            built.get(name).filter(|_| stays).map(Arc::clone)
+        };
+        hosts
+            .iter()
+            .map(|(name, host)| {
+                let built = same(name, host).unwrap_or_else(|| Arc::new(self::host(host, slots)));
+                (Arc::clone(name), built)
+            })
+            .collect()
+    };
+    Routes {
+        exact: all(&table.exact, kept.map(|(old, built)| (&old.exact, &built.exact))),
+        wildcard: all(&table.wildcard, kept.map(|(old, built)| (&old.wildcard, &built.wildcard))),
+        any: table.any.as_ref().map(|any| Arc::new(host(any, slots))),
+    }
+}
+
+fn host(host: &snapshot::Host, slots: &Slots) -> Host {
+    let location = |location: &snapshot::Location| Location {
+        kind: location.kind,
+        path: Arc::clone(&location.path),
+        target: slots.target(&location.backend),
+    };
+    Host {
+        locations: host.locations.iter().map(location).collect(),
+        default_target: host.default_backend.as_ref().map(|it| slots.target(it)),
+    }
+}

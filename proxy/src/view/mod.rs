@@ -1,0 +1,119 @@
+//! The snapshot joined with living state: what workers read, once per connection or request.
+//!
+//! ```text
+//! front ─▶ Slot ─┐
+//!                ├─▶ ports of this view ─▶ Arc<Port>
+//! route ─▶ Slot ─┘
+//! ```
+//!
+//! Built on the control side by [`Builder`]; immutable. Fronts and routes name their port by its
+//! place in the view's own list, so a reload that moves endpoints makes one new [`Port`] and shares
+//! all else, and whoever loads a view still sees all of it at one moment. A worker loads it with
+//! one atomic load, and after the choice holds only the `Arc` of its port. Workers never free a
+//! view: [`Retired`] does, on the control side.
+
+mod build;
+mod retired;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use portico_config::model::{PathKind, Protocol};
+use portico_config::snapshot::CertificateTable;
+
+use crate::upstream::Port;
+
+pub(crate) use build::Builder;
+pub(crate) use retired::Retired;
+
+type FastMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
+/// Everything that a worker needs to serve.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    /// Every ServicePort; a slot without one waits for the next that comes.
+    ports: Box<[Option<Arc<Port>>]>,
+    /// What stands behind each L4 front.
+    fronts: Arc<FastMap<(SocketAddr, Protocol), Slot>>,
+    /// Ingress rules.
+    pub(crate) routes: Arc<Routes>,
+    /// Certificates.
+    pub(crate) certificates: Arc<CertificateTable>,
+}
+
+/// The place of a ServicePort in the list of its view; the same in the next one while it exists.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Slot(usize);
+
+/// The snapshot's route table with its backends resolved to slots.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    /// By exact host.
+    pub(crate) exact: FastMap<Arc<str>, Arc<Host>>,
+    /// By suffix of a wildcard host.
+    pub(crate) wildcard: FastMap<Arc<str>, Arc<Host>>,
+    /// Host-less rules.
+    pub(crate) any: Option<Arc<Host>>,
+}
+
+/// One host: the first location that matches is used.
+#[derive(Debug)]
+pub(crate) struct Host {
+    /// In order of precedence.
+    pub(crate) locations: Box<[Location]>,
+    /// Where no location matches; none: 404.
+    pub(crate) default_target: Option<Target<Slot>>,
+}
+
+/// One location.
+#[derive(Debug)]
+pub(crate) struct Location {
+    /// How `path` is compared.
+    pub(crate) kind: PathKind,
+    /// As written.
+    pub(crate) path: Arc<str>,
+    /// Where it goes.
+    pub(crate) target: Target<Slot>,
+}
+
+/// Where requests go: by `Slot` in routes, by `Arc<Port>` once a view was asked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Target<P> {
+    /// To an endpoint of this port.
+    Port(P),
+    /// 503: Service or port does not exist.
+    Missing,
+    /// 404: portico serves no resource backend.
+    Resource,
+}
+
+impl View {
+    /// What stands behind a front.
+    pub(crate) fn front(&self, address: SocketAddr, protocol: Protocol) -> Option<&Arc<Port>> {
+        self.port(*self.fronts.get(&(address, protocol))?)
+    }
+
+    /// The port that a route of this very view names.
+    pub(crate) fn resolve(&self, target: &Target<Slot>) -> Target<Arc<Port>> {
+        match target {
+            Target::Port(slot) => match self.port(*slot) {
+                Some(port) => Target::Port(Arc::clone(port)),
+                None => Target::Missing,
+            },
+            Target::Missing => Target::Missing,
+            Target::Resource => Target::Resource,
+        }
+    }
+
+    /// Every ServicePort.
+    pub(crate) fn ports(&self) -> impl Iterator<Item = &Arc<Port>> {
+        self.ports.iter().flatten()
+    }
+
+    fn port(&self, slot: Slot) -> Option<&Arc<Port>> {
+        self.ports.get(slot.0)?.as_ref()
+    }
+}
