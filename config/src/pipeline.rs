@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::compile::{Inputs, compile};
+use crate::compile::{Dirty, Inputs, Memory, Objects, compile};
 use crate::decode::{Decoded, decode};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::{Certificate, HostFacts, Settings};
@@ -24,6 +24,9 @@ pub struct Pipeline {
     settings: Arc<Settings>,
     facts: HostFacts,
     store: Store<Valid>,
+    objects: Objects,
+    /// What the last compilation found; none before the first, and after one that did not end.
+    memory: Option<Memory>,
     unreadable: Vec<(Arc<PathBuf>, String)>,
     previous: Arc<Snapshot>,
     default_certificate: Arc<Certificate>,
@@ -51,10 +54,18 @@ impl Pipeline {
             settings,
             facts,
             store: Store::new(),
+            objects: Objects::default(),
+            memory: None,
             unreadable: Vec::new(),
             previous: Arc::new(previous),
             default_certificate: default_certificate::make(),
         }
+    }
+
+    /// Takes other settings: the next [`Pipeline::apply`] compiles everything under them.
+    pub fn reconfigure(&mut self, settings: Arc<Settings>) {
+        self.settings = settings;
+        self.memory = None;
     }
 
     /// How many files and objects the pipeline holds.
@@ -72,11 +83,11 @@ impl Pipeline {
             self.store.write(file, decode(file, content), check);
         }
         self.unreadable = changes.unreadable;
-        let (objects, mut diagnostics) = self.store.in_use();
-        for (path, reason) in &self.unreadable {
-            let text = format!("{reason}; what was read of it before stays");
-            diagnostics.push(Diagnostic::new(Code::Unreadable, text).file(path, None));
-        }
+        let mut dirty = self.objects.take(self.store.take_changes());
+        let mut memory = self.memory.take().unwrap_or_else(|| {
+            dirty = Dirty::all(&self.objects);
+            Memory::default()
+        });
         let inputs = Inputs {
             previous: &self.previous,
             settings: &self.settings,
@@ -84,9 +95,9 @@ impl Pipeline {
             default_certificate: &self.default_certificate,
             now_seconds,
         };
-        let (snapshot, found) = compile(&objects, &inputs);
-        diagnostics.extend(found);
-        diagnostics.sort_by(|a, b| (&a.file, a.position).cmp(&(&b.file, b.position)));
+        let snapshot = compile(&self.objects, &dirty, &mut memory, &inputs);
+        let diagnostics = self.diagnostics(&memory);
+        self.memory = Some(memory);
         let changed = snapshot.generation != self.previous.generation;
         let changes = if changed { describe(&self.previous, &snapshot) } else { Vec::new() };
         if changed {
@@ -94,6 +105,25 @@ impl Pipeline {
         }
         let snapshot = Arc::clone(&self.previous);
         Update { snapshot, changed, diagnostics: diagnostics.into(), changes }
+    }
+}
+
+impl Pipeline {
+    /// Everything that is wrong now, by file and position.
+    fn diagnostics(&self, memory: &Memory) -> Vec<Diagnostic> {
+        let mut diagnostics = self.store.diagnostics();
+        for (path, reason) in &self.unreadable {
+            let text = format!("{reason}; what was read of it before stays");
+            diagnostics.push(Diagnostic::new(Code::Unreadable, text).file(path, None));
+        }
+        diagnostics.extend(memory.diagnostics().cloned());
+        diagnostics.sort_by(|a, b| {
+            let order = |found: &Diagnostic| (found.position, found.code);
+            (&a.file, order(a))
+                .cmp(&(&b.file, order(b)))
+                .then_with(|| a.message.cmp(&b.message))
+        });
+        diagnostics
     }
 }
 

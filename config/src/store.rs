@@ -1,14 +1,16 @@
 //! The objects that exist now, file by file, each in its last good version.
 //!
 //! ```text
-//! DecodedFile ─▶ check each ─▶ Entry { found now, last good }  ─▶ objects in use
+//! DecodedFile ─▶ check each ─▶ Entry { found now, last good } ─▶ object in use ─▶ Changed
 //! ```
 //!
 //! Invariants: an object that is refused keeps the version that was good before; a file of which a
 //! document could not be read keeps every object that it held; of two objects with one name the
-//! first in order (file path, then position) is used. Nothing here joins objects: `compile` does.
+//! first in order (file path, then position) is used. What a write costs depends on that file, not
+//! on how many others there are; what it did to the objects in use is told by
+//! [`Store::take_changes`]. Nothing here joins objects: `compile` does.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::decode::{Decoded, DecodedFile};
@@ -21,6 +23,14 @@ use crate::model::{ObjectName, ObjectRef};
 #[derive(Debug)]
 pub(crate) struct Store<V> {
     files: BTreeMap<FileName, File<V>>,
+    /// Where each object stands, in order: the first place is used.
+    places: HashMap<Key, Vec<Place>>,
+    /// What stands in more than one place.
+    contested: BTreeSet<Key>,
+    /// The objects in use.
+    used: HashMap<Key, Arc<InUse<V>>>,
+    /// What was in use under a key before the changes that nobody took yet.
+    pending: HashMap<Key, Option<Arc<InUse<V>>>>,
 }
 
 #[derive(Debug)]
@@ -30,40 +40,58 @@ struct File<V> {
 }
 
 /// One object of one file.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Entry<V> {
     key: Key,
+    /// The version in use and where it stands now, or stood when it was last readable; none if it
+    /// was never good.
+    good: Option<Arc<InUse<V>>>,
+    /// The object as it stands in the file now.
     object: ObjectRef,
-    /// Where it stands now, or stood when it was last readable.
     origin: Origin,
-    /// The version in use; none if it was never good.
-    good: Option<Arc<V>>,
     /// What is wrong with the version that stands in the file now.
     diagnostics: Vec<Diagnostic>,
-    decoded: Decoded,
 }
 
 /// Kind and name: what makes two objects the same.
-type Key = (&'static str, ObjectName);
+pub(crate) type Key = (&'static str, ObjectName);
+
+/// An entry of a file by its index.
+type Place = (FileName, usize);
 
 /// An object in use, and where it was written.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct InUse<V> {
     /// The object as diagnostics name it.
     pub(crate) object: ObjectRef,
     /// Where it was written.
     pub(crate) origin: Origin,
-    /// What it says, checked.
+    /// What it says, checked; the same `Arc` as before where it says the same.
     pub(crate) valid: Arc<V>,
+}
+
+/// An object in use that came, left, or is not what or where it was.
+#[derive(Debug)]
+pub(crate) struct Changed<V> {
+    /// What was in use; none: it is new.
+    pub(crate) before: Option<Arc<InUse<V>>>,
+    /// What is in use; none: it is gone.
+    pub(crate) after: Option<Arc<InUse<V>>>,
 }
 
 /// What a later stage thinks of an object: its value unless it is refused, and its findings.
 pub(crate) type Checked<V> = (Option<V>, Vec<Diagnostic>);
 
-impl<V> Store<V> {
+impl<V: PartialEq> Store<V> {
     /// A store without files.
     pub(crate) fn new() -> Self {
-        Self { files: BTreeMap::new() }
+        Self {
+            files: BTreeMap::new(),
+            places: HashMap::new(),
+            contested: BTreeSet::new(),
+            used: HashMap::new(),
+            pending: HashMap::new(),
+        }
     }
 
     /// Takes what a file holds now; `check` judges each object by itself.
@@ -75,38 +103,32 @@ impl<V> Store<V> {
     ) {
         let old = self
             .files
-            .remove(name)
-            .map(|file| file.entries)
-            .unwrap_or_default();
-        let mut before: HashMap<Key, Entry<V>> = HashMap::new();
+            .get(name)
+            .map_or(&[][..], |file| &file.entries[..]);
+        let mut before: HashMap<&Key, &Entry<V>> = HashMap::with_capacity(old.len());
         for entry in old {
-            before.entry(entry.key.clone()).or_insert(entry);
+            before.entry(&entry.key).or_insert(entry);
         }
-        let mut entries: Vec<Entry<V>> = decoded
-            .objects
-            .into_iter()
-            .map(|decoded| {
-                let old = before.remove(&(decoded.object.type_name().1, decoded.object.name()));
-                entry(decoded, old, &check)
-            })
-            .collect();
+        let mut entries: Vec<Entry<V>> = Vec::with_capacity(decoded.objects.len());
+        for decoded in decoded.objects {
+            let key = (decoded.object.type_name().1, decoded.object.name());
+            let old = before.remove(&key);
+            entries.push(entry(key, decoded, old, &check));
+        }
         if decoded.incomplete {
             // What is not readable now is not deleted: it stays as it was.
             // What was wrong with an older text of it is not wrong with the text of now.
             let good = before.into_values().filter(|entry| entry.good.is_some());
-            let mut kept: Vec<_> = good
-                .map(|entry| Entry { diagnostics: Vec::new(), ..entry })
-                .collect();
+            let mut kept: Vec<_> = good.map(Entry::without_findings).collect();
             kept.sort_by(|a, b| a.origin.index.cmp(&b.origin.index).then(a.key.cmp(&b.key)));
             entries.extend(kept);
         }
-        self.files
-            .insert(Arc::clone(name), File { entries, diagnostics: decoded.diagnostics });
+        self.replace(name, Some(File { entries, diagnostics: decoded.diagnostics }));
     }
 
     /// Forgets a file and all that it held.
     pub(crate) fn remove(&mut self, name: &FileName) {
-        self.files.remove(name);
+        self.replace(name, None);
     }
 
     /// How many files and objects there are.
@@ -114,50 +136,141 @@ impl<V> Store<V> {
         (self.files.len(), self.files.values().map(|file| file.entries.len()).sum())
     }
 
-    /// The objects in use in their order, and everything that is wrong with files and objects by
-    /// themselves.
-    pub(crate) fn in_use(&self) -> (Vec<InUse<V>>, Vec<Diagnostic>) {
+    /// What happened to the objects in use since the last call, in the order of keys.
+    pub(crate) fn take_changes(&mut self) -> Vec<Changed<V>> {
+        let mut pending: Vec<_> = std::mem::take(&mut self.pending).into_iter().collect();
+        pending.sort_by(|a, b| a.0.cmp(&b.0));
+        let changes = pending.into_iter().map(|(key, before)| {
+            let after = self.used.get(&key).map(Arc::clone);
+            Changed { before, after }
+        });
+        changes
+            .filter(|changed| match (&changed.before, &changed.after) {
+                (Some(before), Some(after)) => !Arc::ptr_eq(before, after),
+                (before, after) => before.is_some() || after.is_some(),
+            })
+            .collect()
+    }
+
+    /// Everything that is wrong with files and with objects by themselves.
+    pub(crate) fn diagnostics(&self) -> Vec<Diagnostic> {
         let mut diagnostics = Vec::new();
-        let mut first: HashMap<&Key, &Entry<V>> = HashMap::new();
-        let mut used = Vec::new();
         for file in self.files.values() {
             diagnostics.extend(file.diagnostics.iter().cloned());
             for entry in &file.entries {
                 diagnostics.extend(entry.diagnostics.iter().cloned());
-                if let Some(winner) = first.get(&entry.key) {
-                    diagnostics.push(duplicate(entry, winner));
-                    continue;
-                }
-                first.insert(&entry.key, entry);
-                if let Some(valid) = &entry.good {
-                    let (object, origin) = (entry.object.clone(), entry.origin.clone());
-                    used.push(InUse { object, origin, valid: Arc::clone(valid) });
-                }
             }
         }
-        (used, diagnostics)
+        for key in &self.contested {
+            let mut entries = self
+                .places
+                .get(key)
+                .into_iter()
+                .flatten()
+                .filter_map(|place| self.entry(place));
+            let Some(winner) = entries.next() else { continue };
+            diagnostics.extend(entries.map(|entry| duplicate(entry, winner)));
+        }
+        diagnostics
+    }
+
+    fn entry(&self, (file, index): &Place) -> Option<&Entry<V>> {
+        self.files.get(file)?.entries.get(*index)
+    }
+
+    /// Puts `file` in the place of what `name` held, and settles every object of both.
+    fn replace(&mut self, name: &FileName, file: Option<File<V>>) {
+        let old = self.files.remove(name);
+        let mut touched: Vec<Key> = Vec::new();
+        for entry in old.iter().flat_map(|file| &file.entries) {
+            if let Some(places) = self.places.get_mut(&entry.key) {
+                places.retain(|(file, _)| file != name);
+            }
+            touched.push(entry.key.clone());
+        }
+        if let Some(file) = file {
+            for (index, entry) in file.entries.iter().enumerate() {
+                let places = self.places.entry(entry.key.clone()).or_default();
+                let place = (Arc::clone(name), index);
+                let at = places.partition_point(|other| *other < place);
+                places.insert(at, place);
+                touched.push(entry.key.clone());
+            }
+            self.files.insert(Arc::clone(name), file);
+        }
+        let mut settled = HashSet::with_capacity(touched.len());
+        for key in touched {
+            if settled.insert(key.clone()) {
+                self.settle(key);
+            }
+        }
+    }
+
+    /// Uses what stands in the first place of `key`.
+    fn settle(&mut self, key: Key) {
+        let places = self.places.get(&key).map_or(&[][..], |places| &places[..]);
+        let now = places
+            .first()
+            .and_then(|place| self.entry(place))
+            .and_then(|entry| entry.good.clone());
+        if places.len() > 1 {
+            self.contested.insert(key.clone());
+        } else {
+            self.contested.remove(&key);
+            if places.is_empty() {
+                self.places.remove(&key);
+            }
+        }
+        let before = match now {
+            Some(now) => self.used.insert(key.clone(), now),
+            None => self.used.remove(&key),
+        };
+        self.pending.entry(key).or_insert(before);
+    }
+}
+
+impl<V> Entry<V> {
+    fn without_findings(&self) -> Self {
+        Self {
+            key: self.key.clone(),
+            good: self.good.clone(),
+            object: self.object.clone(),
+            origin: self.origin.clone(),
+            diagnostics: Vec::new(),
+        }
     }
 }
 
 /// Checks one object; `old` is what the same file held under its name before.
-fn entry<V>(
+fn entry<V: PartialEq>(
+    key: Key,
     decoded: Decoded,
-    old: Option<Entry<V>>,
+    old: Option<&Entry<V>>,
     check: impl Fn(&Decoded) -> Checked<V>,
 ) -> Entry<V> {
-    let key = (decoded.object.type_name().1, decoded.object.name());
     let object = decoded.object.reference();
     let (valid, diagnostics) = check(&decoded);
-    let unchanged =
-        |old: &Entry<V>| old.diagnostics.is_empty() && old.decoded.object == decoded.object;
-    let good = match (valid, old) {
+    let origin = decoded.origin;
+    let before = old.and_then(|old| old.good.as_ref());
+    let valid = match (valid, before) {
         // The same content: the same value, so that later stages see that nothing changed.
-        (Some(_), Some(old)) if unchanged(&old) && old.good.is_some() => old.good,
+        (Some(valid), Some(before)) if *before.valid == valid => Some(Arc::clone(&before.valid)),
         (Some(valid), _) => Some(Arc::new(valid)),
-        (None, old) => old.and_then(|old| old.good),
+        (None, before) => before.map(|before| Arc::clone(&before.valid)),
     };
-    let origin = decoded.origin.clone();
-    Entry { key, object, origin, good, diagnostics, decoded }
+    let good = valid.map(|valid| match before {
+        Some(before)
+            if Arc::ptr_eq(&before.valid, &valid)
+                && before.origin == origin
+                && before.object == object =>
+        {
+            Arc::clone(before)
+        }
+        _ => Arc::new(InUse { object: object.clone(), origin: origin.clone(), valid }),
+    });
+    // The older text of an object that stands where it stood is let go.
+    let origin = good.as_ref().map_or(origin, |good| good.origin.clone());
+    Entry { key, good, object, origin, diagnostics }
 }
 
 fn duplicate<V>(entry: &Entry<V>, winner: &Entry<V>) -> Diagnostic {

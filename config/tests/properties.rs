@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use portico_config::diagnostic::Code;
 use portico_config::model::{HostFacts, Settings};
 use portico_config::pipeline::{Pipeline, Update};
 use portico_config::snapshot::{Assignments, Snapshot};
@@ -13,7 +14,7 @@ use proptest::prelude::*;
 /// One file's content, from a small world in which objects meet often.
 fn manifest() -> impl Strategy<Value = String> {
     let name = prop_oneof!["a", "b", "c"];
-    let document = (0..7_u8, name, 0..4_u8).prop_map(|(kind, name, n)| match kind {
+    let document = (0..12_u8, name, 0..3_u8).prop_map(|(kind, name, n)| match kind {
         0 => format!(
             "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{type: NodePort, \
              selector: {{app: x{n}}}, ports: [{{port: {}}}]}}\n",
@@ -37,10 +38,37 @@ fn manifest() -> impl Strategy<Value = String> {
              {{rules: [{{host: h{n}.test, http: {{paths: [{{path: /{name}, pathType: Prefix, backend: \
              {{service: {{name: {name}, port: {{number: 80}}}}}}}}]}}}}]}}\n"
         ),
+        6 => format!(
+            "apiVersion: v1\nkind: Node\nmetadata: {{name: n{n}, labels: \
+             {{topology.kubernetes.io/zone: z{name}}}}}\n"
+        ),
+        7 => format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, labels: {{app: x{n}}}}}\nspec: \
+             {{nodeName: n{n}}}\nstatus: {{podIP: 127.1.3.{n}}}\n"
+        ),
+        // A Service whose endpoints may be the front of another, or its own.
+        8 => format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, annotations: \
+             {{portico.dev/endpoints: '127.77.0.{n}:80'}}}}\nspec: {{clusterIP: 127.77.0.{}, \
+             ports: [{{name: p, port: 80}}]}}\n",
+            (n + u8::from(name == "a")) % 4
+        ),
+        9 => format!(
+            "apiVersion: v1\nkind: Endpoints\nmetadata: {{name: {name}, namespace: ns{n}}}\n\
+             subsets: [{{addresses: [{{ip: 127.4.4.{n}}}], ports: [{{port: 82}}]}}]\n---\n\
+             apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: ns{n}}}\nspec: \
+             {{clusterIP: None, ports: [{{port: 82}}]}}\n"
+        ),
+        10 => format!(
+            "apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {{name: {name}, \
+             annotations: {{ingressclass.kubernetes.io/is-default-class: 'true'}}}}\nspec: \
+             {{controller: {}}}\n",
+            if n == 0 { "portico.dev/ingress" } else { "other.test/ingress" }
+        ),
         5 => format!("apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{type: x{n}}}\n"),
         _ => format!("kind: [{name}\n"),
     });
-    prop::collection::vec(document, 0..3).prop_map(|documents| documents.join("---\n"))
+    prop::collection::vec(document, 0..6).prop_map(|documents| documents.join("---\n"))
 }
 
 fn pipeline(assignments: Assignments) -> Pipeline {
@@ -64,8 +92,37 @@ fn content(snapshot: &Snapshot) -> String {
     format!("{services:#?}{fronts:#?}{:#?}{zones:#?}", snapshot.routes.hosts())
 }
 
+/// What is wrong now, but for what only the compilation that moved something can say.
+fn lasting(update: &Update) -> Vec<String> {
+    let found = update.diagnostics.iter();
+    found
+        .filter(|found| found.code != Code::Evicted)
+        .map(|found| format!("{found:?}"))
+        .collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_was_compiled_for_a_change_alone_is_what_is_compiled_for_all(
+        edits in prop::collection::vec((0..4_usize, manifest(), 0..4_u8), 1..16),
+    ) {
+        let mut pipeline = pipeline(Assignments::default());
+        for (index, text, remove) in &edits {
+            let update = if *remove == 0 {
+                let removed = vec![file(*index)];
+                pipeline.apply(Changes { removed, ..Changes::default() }, 1)
+            } else {
+                write(&mut pipeline, *index, text)
+            };
+            pipeline.reconfigure(Arc::new(Settings::default()));
+            let whole = pipeline.apply(Changes::default(), 1);
+            prop_assert_eq!(content(&update.snapshot), content(&whole.snapshot));
+            prop_assert!(!whole.changed, "the parts are the same Arcs");
+            prop_assert_eq!(lasting(&update), lasting(&whole));
+        }
+    }
 
     #[test]
     fn the_order_in_which_files_come_changes_nothing(files in prop::collection::vec(manifest(), 1..5)) {
@@ -109,4 +166,30 @@ proptest! {
         let Some(first) = first else { return Ok(()) };
         prop_assert_eq!(content(&last.snapshot), content(&first.snapshot));
     }
+}
+
+#[test]
+fn a_circle_is_cut_when_it_closes_and_whole_when_it_opens() {
+    let service = |name: &str, own: u8, other: u8| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, annotations: \
+             {{portico.dev/endpoints: '127.77.0.{other}:80'}}}}\nspec: {{clusterIP: \
+             127.77.0.{own}, ports: [{{port: 80}}]}}\n"
+        )
+    };
+    let endpoints = |update: &Update| -> usize {
+        let services = update.snapshot.services.values();
+        services
+            .flat_map(|service| &service.ports)
+            .map(|port| port.endpoints.len())
+            .sum()
+    };
+    let mut pipeline = pipeline(Assignments::default());
+    let first = write(&mut pipeline, 0, &service("a", 1, 2));
+    assert_eq!((endpoints(&first), first.diagnostics.len()), (1, 0));
+    let closed = write(&mut pipeline, 1, &service("b", 2, 1));
+    assert_eq!(endpoints(&closed), 1, "reliability 2.12.11: one of two closes the circle");
+    assert_eq!(closed.diagnostics[0].code, Code::Cycle);
+    let opened = write(&mut pipeline, 1, &service("b", 2, 3));
+    assert_eq!((endpoints(&opened), opened.diagnostics.len()), (2, 0));
 }

@@ -16,13 +16,29 @@ use crate::model::{Certificate, HostPattern, ObjectName};
 use crate::snapshot::CertificateTable;
 use crate::validate::{InUse, Kind, Secret};
 
+/// What was found when certificates were last chosen, and until when that holds.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    pub(super) diagnostics: Vec<Diagnostic>,
+    next_expiry_seconds: i64,
+}
+
+impl Memory {
+    /// Whether a certificate has expired since.
+    pub(super) fn is_due(&self, inputs: &Inputs<'_>) -> bool {
+        self.next_expiry_seconds < now_seconds(inputs)
+    }
+}
+
 /// The certificates of all owned Ingresses.
 pub(super) fn compile(
     owned: &[Owned<'_>],
-    objects: &Objects<'_>,
+    objects: &Objects,
     inputs: &Inputs<'_>,
-    diagnostics: &mut Vec<Diagnostic>,
+    memory: &mut Memory,
 ) -> CertificateTable {
+    memory.diagnostics.clear();
+    let diagnostics = &mut memory.diagnostics;
     let mut hosts: BTreeMap<HostPattern, Arc<Certificate>> = BTreeMap::new();
     for (object, ingress) in owned {
         for (index, entry) in ingress.tls.iter().enumerate() {
@@ -69,7 +85,20 @@ pub(super) fn compile(
             HostPattern::Any => {}
         }
     }
+    memory.next_expiry_seconds = next_expiry(&table, inputs);
     table
+}
+
+/// When the next of the served certificates expires.
+fn next_expiry(table: &CertificateTable, inputs: &Inputs<'_>) -> i64 {
+    let now = now_seconds(inputs);
+    let all = table.exact.values().chain(table.wildcard.values());
+    let ends = all.map(|certificate| certificate.not_after_seconds);
+    ends.filter(|end| *end >= now).min().unwrap_or(i64::MAX)
+}
+
+fn now_seconds(inputs: &Inputs<'_>) -> i64 {
+    i64::try_from(inputs.now_seconds).unwrap_or(i64::MAX)
 }
 
 /// The certificate of a Secret and the names that it is for.
@@ -77,7 +106,7 @@ fn find(
     object: &InUse,
     secret: &Arc<str>,
     field: &FieldPath,
-    objects: &Objects<'_>,
+    objects: &Objects,
     inputs: &Inputs<'_>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<(Arc<Certificate>, Vec<HostPattern>)> {
@@ -120,8 +149,7 @@ fn expiry(
     inputs: &Inputs<'_>,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
-    let now = i64::try_from(inputs.now_seconds).unwrap_or(i64::MAX);
-    if certificate.not_after_seconds < now {
+    if certificate.not_after_seconds < now_seconds(inputs) {
         let text = "the certificate has expired; it is still served";
         diagnostics.push(finding(Code::CertificateExpired, secret, "metadata.name", text));
     }

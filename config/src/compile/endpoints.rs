@@ -4,7 +4,7 @@
 //! Endpoints by their name where no selector is. The union is keyed by address, its order sorted:
 //! the order in which objects arrive changes nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::Objects;
 use crate::model::{ObjectName, Protocol};
 use crate::snapshot::Endpoint;
 use crate::snapshot::endpoint::NamedAddress;
-use crate::validate::{EndpointSet, InUse, Kind, Pod, Service, ShortPort, TargetPort};
+use crate::validate::{InUse, Pod, Service, ShortPort, TargetPort};
 
 /// Endpoints of a Service's ports, in the order of its ports, and its ready addresses.
 pub(super) struct Joined {
@@ -22,169 +22,114 @@ pub(super) struct Joined {
     pub(super) matched: bool,
 }
 
-/// A Pod and its name.
-type NamedPod<'a> = (&'a ObjectName, &'a Pod);
-
-/// The objects by what joins them, so that a join looks only at what can match.
-pub(super) struct Index<'a> {
-    sets: HashMap<(&'a str, &'a str), Vec<&'a EndpointSet>>,
-    /// By namespace and one of their labels.
-    pods: HashMap<(&'a str, &'a str, &'a str), Vec<NamedPod<'a>>>,
-    zones: HashMap<&'a str, Option<Arc<str>>>,
+/// Everything behind one Service.
+pub(super) fn join(objects: &Objects, object: &InUse, service: &Service) -> Joined {
+    let mut joined = Joined {
+        ports: vec![BTreeMap::new(); service.ports.len()],
+        addresses: Vec::new(),
+        matched: false,
+    };
+    if let Some(short) = &service.short_form {
+        joined.matched = true;
+        for entry in short {
+            let endpoint = endpoint(entry.address, true, true, false);
+            joined.address(&endpoint);
+            for (port, found) in service.ports.iter().zip(&mut joined.ports) {
+                let serves = match &entry.port {
+                    None => true,
+                    Some(ShortPort::Number(number)) => *number == port.port,
+                    Some(ShortPort::Name(name)) => *name == port.name,
+                };
+                if serves {
+                    found.insert(entry.address, endpoint.clone());
+                }
+            }
+        }
+    } else {
+        join_pods(objects, object, service, &mut joined);
+        join_sets(objects, object, service, &mut joined);
+    }
+    joined.addresses.sort();
+    joined.addresses.dedup();
+    joined
 }
 
-impl<'a> Index<'a> {
-    pub(super) fn new(objects: &Objects<'a>) -> Self {
-        let mut index = Self { sets: HashMap::new(), pods: HashMap::new(), zones: HashMap::new() };
-        for object in &objects.sets {
-            let Kind::EndpointSet(set) = &object.valid.kind else { continue };
-            if let Some(service) = &set.service {
-                let key = (&*object.valid.name.namespace, &**service);
-                index.sets.entry(key).or_default().push(set);
+fn join_pods(objects: &Objects, object: &InUse, service: &Service, joined: &mut Joined) {
+    for (name, pod) in objects.pods_of(&object.valid.name, service) {
+        if pod.finished || pod.addresses.is_empty() {
+            continue;
+        }
+        // `services 2.4`: where Nodes are written at all, a Pod of none of them is not there.
+        let known = |node: &str| objects.nodes.is_empty() || objects.nodes.contains_key(node);
+        if !pod.node.as_deref().is_none_or(known) && !service.publish_not_ready {
+            continue;
+        }
+        joined.matched = true;
+        for address in &pod.addresses {
+            let mut template = pod_endpoint(objects, object, service, (name, pod), *address);
+            joined.address(&template);
+            for (port, found) in service.ports.iter().zip(&mut joined.ports) {
+                let number = match &port.target {
+                    TargetPort::Number(number) => Some(*number),
+                    TargetPort::Name(name) => pod.port(name, port.protocol),
+                };
+                let Some(number) = number else { continue };
+                template.address.set_port(number);
+                merge(found, template.clone());
             }
         }
-        for object in &objects.pods {
-            let Kind::Pod(pod) = &object.valid.kind else { continue };
-            let name = &object.valid.name;
-            for (key, value) in &pod.labels {
-                let key = (&*name.namespace, &**key, &**value);
-                index.pods.entry(key).or_default().push((name, pod));
-            }
-        }
-        for (name, object) in &objects.nodes {
-            if let Kind::Node(node) = &object.valid.kind {
-                index.zones.insert(name, node.zone.clone());
-            }
-        }
-        index
     }
+}
 
-    /// Everything behind one Service.
-    pub(super) fn join(&self, object: &InUse, service: &Service) -> Joined {
-        let mut joined = Joined {
-            ports: vec![BTreeMap::new(); service.ports.len()],
-            addresses: Vec::new(),
-            matched: false,
-        };
-        if let Some(short) = &service.short_form {
-            joined.matched = true;
-            for entry in short {
-                let endpoint = endpoint(entry.address, true, true, false);
-                joined.address(&endpoint);
-                for (port, found) in service.ports.iter().zip(&mut joined.ports) {
-                    let serves = match &entry.port {
-                        None => true,
-                        Some(ShortPort::Number(number)) => *number == port.port,
-                        Some(ShortPort::Name(name)) => *name == port.name,
-                    };
-                    if serves {
-                        found.insert(entry.address, endpoint.clone());
-                    }
-                }
-            }
-        } else {
-            self.join_pods(object, service, &mut joined);
-            self.join_sets(object, service, &mut joined);
-        }
-        joined.addresses.sort();
-        joined.addresses.dedup();
-        joined
+fn pod_endpoint(
+    objects: &Objects,
+    object: &InUse,
+    service: &Service,
+    (name, pod): (&ObjectName, &Pod),
+    address: IpAddr,
+) -> Endpoint {
+    // `services 2.4`: the hostname counts only under the Service that the Pod names.
+    let subdomain = pod.subdomain.as_deref() == Some(&*object.valid.name.name);
+    let hostname = pod.hostname.clone().filter(|_| subdomain);
+    let ready = service.publish_not_ready || (pod.ready && !pod.terminating);
+    let zone = pod.node.as_deref().and_then(|node| objects.zone_of(node));
+    Endpoint {
+        node: pod.node.clone(),
+        zone,
+        label: hostname.unwrap_or_else(|| dashed(address)),
+        pod: Some(Arc::clone(&name.name)),
+        ..endpoint(SocketAddr::new(address, 0), ready, pod.ready, pod.terminating)
     }
+}
 
-    fn join_pods(&self, object: &InUse, service: &Service, joined: &mut Joined) {
-        let namespace = &*object.valid.name.namespace;
-        let candidates = service
-            .selector
-            .iter()
-            .map(|(key, value)| self.pods.get(&(namespace, &**key, &**value)))
-            .min_by_key(|pods| pods.map_or(0, Vec::len));
-        let Some(candidates) = candidates.flatten() else { return };
-        for (name, pod) in candidates {
-            let selected = service
-                .selector
-                .iter()
-                .all(|(k, v)| pod.labels.get(k) == Some(v));
-            if !selected || pod.finished || pod.addresses.is_empty() {
-                continue;
-            }
-            joined.matched = true;
-            for address in &pod.addresses {
-                let mut template = self.pod_endpoint(object, service, name, pod, *address);
+fn join_sets(objects: &Objects, object: &InUse, service: &Service, joined: &mut Joined) {
+    let sets = objects.sets_of(&object.valid.name);
+    for set in sets.filter(|set| !set.mirrored || service.selector.is_empty()) {
+        for (endpoints, ports) in &set.groups {
+            for found in endpoints {
+                joined.matched = true;
+                let mut template = Endpoint {
+                    node: found.node.clone(),
+                    zone: found.zone.clone(),
+                    label: found
+                        .hostname
+                        .clone()
+                        .unwrap_or_else(|| dashed(found.address)),
+                    pod: found.pod.clone(),
+                    ..endpoint(
+                        SocketAddr::new(found.address, 0),
+                        found.ready || service.publish_not_ready,
+                        found.serving,
+                        found.terminating,
+                    )
+                };
                 joined.address(&template);
-                for (port, found) in service.ports.iter().zip(&mut joined.ports) {
-                    let number = match &port.target {
-                        TargetPort::Number(number) => Some(*number),
-                        TargetPort::Name(name) => pod.port(name, port.protocol),
-                    };
-                    let Some(number) = number else { continue };
-                    template.address.set_port(number);
-                    merge(found, template.clone());
-                }
-            }
-        }
-    }
-
-    fn pod_endpoint(
-        &self,
-        object: &InUse,
-        service: &Service,
-        name: &ObjectName,
-        pod: &Pod,
-        address: IpAddr,
-    ) -> Endpoint {
-        // `services 2.4`: the hostname counts only under the Service that the Pod names.
-        let subdomain = pod.subdomain.as_deref() == Some(&*object.valid.name.name);
-        let hostname = pod.hostname.clone().filter(|_| subdomain);
-        let ready = service.publish_not_ready || (pod.ready && !pod.terminating);
-        let zone = pod
-            .node
-            .as_deref()
-            .and_then(|node| self.zones.get(node))
-            .cloned()
-            .flatten();
-        Endpoint {
-            node: pod.node.clone(),
-            zone,
-            label: hostname.unwrap_or_else(|| dashed(address)),
-            pod: Some(Arc::clone(&name.name)),
-            ..endpoint(SocketAddr::new(address, 0), ready, pod.ready, pod.terminating)
-        }
-    }
-
-    fn join_sets(&self, object: &InUse, service: &Service, joined: &mut Joined) {
-        let name = &object.valid.name;
-        let sets = self
-            .sets
-            .get(&(&*name.namespace, &*name.name))
-            .into_iter()
-            .flatten();
-        for set in sets.filter(|set| !set.mirrored || service.selector.is_empty()) {
-            for (endpoints, ports) in &set.groups {
-                for found in endpoints {
-                    joined.matched = true;
-                    let mut template = Endpoint {
-                        node: found.node.clone(),
-                        zone: found.zone.clone(),
-                        label: found
-                            .hostname
-                            .clone()
-                            .unwrap_or_else(|| dashed(found.address)),
-                        pod: found.pod.clone(),
-                        ..endpoint(
-                            SocketAddr::new(found.address, 0),
-                            found.ready || service.publish_not_ready,
-                            found.serving,
-                            found.terminating,
-                        )
-                    };
-                    joined.address(&template);
-                    for (port, merged) in service.ports.iter().zip(&mut joined.ports) {
-                        let same =
-                            |p: &&crate::validate::SetPort| same_port(p, &port.name, port.protocol);
-                        let Some(number) = ports.iter().find(same) else { continue };
-                        template.address.set_port(number.port);
-                        merge(merged, template.clone());
-                    }
+                for (port, merged) in service.ports.iter().zip(&mut joined.ports) {
+                    let same =
+                        |p: &&crate::validate::SetPort| same_port(p, &port.name, port.protocol);
+                    let Some(number) = ports.iter().find(same) else { continue };
+                    template.address.set_port(number.port);
+                    merge(merged, template.clone());
                 }
             }
         }

@@ -16,7 +16,7 @@ pub(super) type Owned<'a> = (&'a InUse, &'a Ingress);
 
 /// The Ingresses that portico serves, in object order (`ingress 1.7`).
 pub(super) fn owned<'a>(
-    objects: &Objects<'a>,
+    objects: &'a Objects,
     settings: &Settings,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<Owned<'a>> {
@@ -34,7 +34,7 @@ pub(super) fn owned<'a>(
         diagnostics.push(finding(Code::DefaultClasses, second, "metadata.annotations", text));
     }
     let mut owned = Vec::new();
-    for object in &objects.ingresses {
+    for object in objects.ingresses.values() {
         let Kind::Ingress(ingress) = &object.valid.kind else { continue };
         let ours = match &ingress.class {
             Some(name) => match objects.classes.get(&**name) {
@@ -47,7 +47,7 @@ pub(super) fn owned<'a>(
             },
         };
         if ours {
-            owned.push((*object, ingress));
+            owned.push((&**object, ingress));
         } else {
             let class = ingress.class.as_deref().unwrap_or("none");
             let text = format!("is left to another controller: its class is {class}");
@@ -68,14 +68,15 @@ struct Draft {
 /// The route table of all owned Ingresses.
 pub(super) fn compile(
     owned: &[Owned<'_>],
-    objects: &Objects<'_>,
+    objects: &Objects,
     services: &Services,
     inputs: &Inputs<'_>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> RouteTable {
     let mut resolver = Resolver { objects, services, diagnostics };
     let mut hosts: BTreeMap<HostPattern, Draft> = BTreeMap::new();
-    let mut claimed: HashMap<(HostPattern, PathKind, Arc<str>), String> = HashMap::new();
+    let mut claimed: HashMap<(HostPattern, PathKind, Arc<str>), (&InUse, FieldPath)> =
+        HashMap::new();
     for (object, ingress) in owned {
         let default = ingress.default_backend.as_ref();
         let default =
@@ -94,10 +95,12 @@ pub(super) fn compile(
                 let field = field.key("http").key("paths").index(index);
                 let backend = resolver.backend(object, &path.backend, &field.key("backend"));
                 let key = (rule.host.clone(), path.kind, Arc::clone(&path.path));
-                if let Some(owner) = claimed.get(&key) {
+                if let Some((owner, place)) = claimed.get(&key) {
                     let text = format!(
-                        "{} {} is already served by {owner}, which comes first",
-                        rule.host, path.path
+                        "{} {} is already served by {}, which comes first",
+                        rule.host,
+                        path.path,
+                        at(owner, place)
                     );
                     let field = field.key("path");
                     resolver
@@ -105,9 +108,7 @@ pub(super) fn compile(
                         .push(finding(Code::PathTaken, object, field, text));
                     continue;
                 }
-                let place = object.origin.position(&field).unwrap_or_default();
-                let file = object.origin.file.display();
-                claimed.insert(key, format!("{} ({file}:{})", object.object, place.line));
+                claimed.insert(key, (object, field));
                 let ingress = object.valid.name.clone();
                 let path_text = Arc::clone(&path.path);
                 host.locations.push(Location {
@@ -120,6 +121,12 @@ pub(super) fn compile(
         }
     }
     table(hosts, inputs.settings)
+}
+
+/// `Ingress default/web (web.yaml:12)`: looked up only where something is said of it.
+fn at(object: &InUse, field: &FieldPath) -> String {
+    let place = object.origin.position(field).unwrap_or_default();
+    format!("{} ({}:{})", object.object, object.origin.file.display(), place.line)
 }
 
 fn hosts_default(host: Option<&Draft>) -> Option<Backend> {
@@ -173,13 +180,13 @@ pub(super) fn aliases(name: &str, settings: &Settings) -> Vec<HostPattern> {
 }
 
 /// Finds the ServicePort that a backend names.
-struct Resolver<'a, 'b> {
-    objects: &'a Objects<'b>,
+struct Resolver<'a> {
+    objects: &'a Objects,
     services: &'a Services,
     diagnostics: &'a mut Vec<Diagnostic>,
 }
 
-impl Resolver<'_, '_> {
+impl Resolver<'_> {
     fn backend(&mut self, object: &InUse, backend: &BackendRef, field: &FieldPath) -> Backend {
         let BackendRef::Service { name, port } = backend else {
             let text = "portico serves no resource backend: requests get 404";

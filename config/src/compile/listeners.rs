@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use super::objects::age;
 use super::services::Services;
-use super::{Inputs, Objects, age, finding};
+use super::{Inputs, Objects, finding};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
 use crate::model::Protocol;
@@ -15,13 +16,13 @@ use crate::snapshot::{Front, FrontKind, Reach};
 
 /// Every front, sorted by address and protocol.
 pub(super) fn compile(
-    objects: &Objects<'_>,
+    objects: &Objects,
     services: &Services,
     inputs: &Inputs<'_>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<Front> {
-    let mut order: Vec<_> = objects.services.values().copied().collect();
-    order.sort_by_key(|object| age(object));
+    let mut order: Vec<_> = objects.services.values().collect();
+    order.sort_by_cached_key(|object| age(object));
     let mut fronts: BTreeMap<(SocketAddr, Protocol), Front> = BTreeMap::new();
     for object in order {
         let Some(service) = services.get(&object.valid.name) else { continue };

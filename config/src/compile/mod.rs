@@ -1,14 +1,17 @@
 //! All objects together: the pure function from what manifests say to what planes serve.
 //!
 //! ```text
-//! endpoints ─▶ services ─▶ listeners ─▶ conflicts
-//!                  └─▶ ingress ─▶ certificates ─▶ zones
+//! objects ─▶ allocate ─▶ join ─▶ cycles ─▶ listeners
+//!                 └─▶ ingress ─▶ certificates ─▶ zones
 //! ```
 //!
-//! Invariants: no I/O, no clock, no randomness but [`Inputs`]; the order of files changes nothing;
-//! what equals its counterpart in the snapshot before is that very `Arc`. Nothing found here
-//! refuses an object: it is used, with a warning.
+//! A step runs again only for what a change can reach ([`Dirty`]); what the others found is in
+//! [`Memory`]. With everything dirty and an empty memory the result is the same, which a property
+//! test holds. Invariants: no I/O, no clock, no randomness but [`Inputs`]; the order of files
+//! changes nothing; what equals its counterpart in the snapshot before is that very `Arc`. Nothing
+//! found here refuses an object: it is used, with a warning.
 
+mod objects;
 mod certificates;
 mod endpoints;
 mod ingress;
@@ -16,14 +19,15 @@ mod listeners;
 mod services;
 mod zones;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
-use crate::model::{Certificate, HostFacts, ObjectName, Settings};
-use crate::snapshot::Snapshot;
-use crate::validate::{InUse, Kind};
+use crate::model::{Certificate, HostFacts, Settings};
+use crate::snapshot::{Snapshot, diff};
+use crate::validate::InUse;
+
+pub(crate) use objects::{Dirty, Objects};
 
 /// Everything that the result depends on beside the objects.
 pub(crate) struct Inputs<'a> {
@@ -39,26 +43,70 @@ pub(crate) struct Inputs<'a> {
     pub(crate) now_seconds: u64,
 }
 
-/// Joins the objects in use.
-pub(crate) fn compile(objects: &[InUse], inputs: &Inputs<'_>) -> (Snapshot, Vec<Diagnostic>) {
-    let objects = Objects::new(objects);
-    let mut diagnostics = Vec::new();
-    let (services, assignments) = services::compile(&objects, inputs, &mut diagnostics);
-    let fronts = listeners::compile(&objects, &services, inputs, &mut diagnostics);
-    let owned = ingress::owned(&objects, inputs.settings, &mut diagnostics);
-    let routes = ingress::compile(&owned, &objects, &services, inputs, &mut diagnostics);
-    let certificates = certificates::compile(&owned, &objects, inputs, &mut diagnostics);
-    let zones = zones::compile(&objects, &owned, inputs);
+/// What the steps found when they last ran, and what they need to run for a part alone.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    services: services::Memory,
+    fronts: Vec<Diagnostic>,
+    routes: Vec<Diagnostic>,
+    certificates: certificates::Memory,
+}
+
+impl Memory {
+    /// Everything that is wrong with how objects fit together.
+    pub(crate) fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
+        let parts = [&self.fronts, &self.routes, &self.certificates.diagnostics];
+        self.services
+            .diagnostics()
+            .chain(parts.into_iter().flatten())
+    }
+}
+
+/// Joins the objects in use; `dirty` says what of them is not as it was when `memory` was made.
+pub(crate) fn compile(
+    objects: &Objects,
+    dirty: &Dirty,
+    memory: &mut Memory,
+    inputs: &Inputs<'_>,
+) -> Snapshot {
     let previous = inputs.previous;
+    let first = previous.generation == 0;
+    let (services, assignments) = services::compile(objects, dirty, &mut memory.services, inputs);
+    let fronts = if dirty.service_objects {
+        memory.fronts.clear();
+        let fronts = listeners::compile(objects, &services, inputs, &mut memory.fronts);
+        share(fronts, &previous.fronts)
+    } else {
+        Arc::clone(&previous.fronts)
+    };
+    let rules = dirty.ingresses || dirty.service_objects;
+    let certificates = dirty.ingresses || dirty.secrets || memory.certificates.is_due(inputs);
+    let zones = dirty.ingresses || dirty.namespaces || first;
     let mut snapshot = Snapshot {
         generation: previous.generation,
         services,
-        fronts: share(fronts, &previous.fronts),
-        routes: share(routes, &previous.routes),
-        certificates: certificates::share(certificates, &previous.certificates),
-        zones: share(zones, &previous.zones),
-        assignments: share(assignments, &previous.assignments),
+        fronts,
+        routes: Arc::clone(&previous.routes),
+        certificates: Arc::clone(&previous.certificates),
+        zones: Arc::clone(&previous.zones),
+        assignments,
     };
+    if rules || certificates || zones {
+        let mut found = Vec::new();
+        let owned = ingress::owned(objects, inputs.settings, &mut found);
+        if rules {
+            let routes = ingress::compile(&owned, objects, &snapshot.services, inputs, &mut found);
+            snapshot.routes = share(routes, &previous.routes);
+            memory.routes = found;
+        }
+        if certificates {
+            let table = certificates::compile(&owned, objects, inputs, &mut memory.certificates);
+            snapshot.certificates = certificates::share(table, &previous.certificates);
+        }
+        if zones {
+            snapshot.zones = share(zones::compile(objects, &owned, inputs), &previous.zones);
+        }
+    }
     if differs(&snapshot, previous) {
         snapshot.generation += 1;
         let now = u32::try_from(inputs.now_seconds).unwrap_or(u32::MAX);
@@ -66,13 +114,13 @@ pub(crate) fn compile(objects: &[InUse], inputs: &Inputs<'_>) -> (Snapshot, Vec<
         zones.serial = now.max(previous.zones.serial.wrapping_add(1));
         snapshot.zones = Arc::new(zones);
     }
-    (snapshot, diagnostics)
+    snapshot
 }
 
 /// Whether planes need to hear of `new`.
 fn differs(new: &Snapshot, old: &Snapshot) -> bool {
     old.generation == 0
-        || new.services != old.services
+        || diff::services(old, new).next().is_some()
         || !Arc::ptr_eq(&new.fronts, &old.fronts)
         || !Arc::ptr_eq(&new.routes, &old.routes)
         || !Arc::ptr_eq(&new.certificates, &old.certificates)
@@ -82,49 +130,6 @@ fn differs(new: &Snapshot, old: &Snapshot) -> bool {
 /// The `Arc` of before where the value is the same.
 fn share<T: PartialEq>(new: T, old: &Arc<T>) -> Arc<T> {
     if new == **old { Arc::clone(old) } else { Arc::new(new) }
-}
-
-/// The objects in use, by kind and name.
-#[derive(Default)]
-struct Objects<'a> {
-    services: BTreeMap<&'a ObjectName, &'a InUse>,
-    sets: Vec<&'a InUse>,
-    pods: Vec<&'a InUse>,
-    nodes: BTreeMap<&'a str, &'a InUse>,
-    secrets: BTreeMap<&'a ObjectName, &'a InUse>,
-    /// In object order (`ingress 1.4`): older first, those without a date last, then by name.
-    ingresses: Vec<&'a InUse>,
-    classes: BTreeMap<&'a str, &'a InUse>,
-    all: &'a [InUse],
-}
-
-impl<'a> Objects<'a> {
-    fn new(all: &'a [InUse]) -> Self {
-        let mut objects = Self { all, ..Self::default() };
-        for object in all {
-            let name = &object.valid.name;
-            match &object.valid.kind {
-                Kind::Service(_) => drop(objects.services.insert(name, object)),
-                Kind::EndpointSet(_) => objects.sets.push(object),
-                Kind::Pod(_) => objects.pods.push(object),
-                Kind::Node(_) => drop(objects.nodes.insert(&name.name, object)),
-                Kind::Secret(_) => drop(objects.secrets.insert(name, object)),
-                Kind::Ingress(_) => objects.ingresses.push(object),
-                Kind::Class(_) => drop(objects.classes.insert(&name.name, object)),
-                Kind::Namespace | Kind::ConfigMap => {}
-            }
-        }
-        objects.sets.sort_by_key(|set| &set.valid.name);
-        objects.pods.sort_by_key(|pod| &pod.valid.name);
-        objects.ingresses.sort_by_key(|ingress| age(ingress));
-        objects
-    }
-}
-
-/// What breaks ties between objects: the older, then the smaller name.
-fn age(object: &InUse) -> (bool, Option<&str>, &ObjectName) {
-    let created = object.valid.created.as_deref();
-    (created.is_none(), created, &object.valid.name)
 }
 
 /// What is found in a field of an object in use.

@@ -1,69 +1,159 @@
 //! Services with their effective addresses, ports and endpoints.
+//!
+//! Addresses and NodePorts are placed over all Services, and only when one of them changed;
+//! endpoints are joined Service by Service, for those that a change can reach.
 
 mod allocate;
 mod cycles;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::endpoints::{Index, Joined};
-use super::{Inputs, Objects, finding};
+use super::endpoints::{self, Joined};
+use super::{Dirty, Inputs, Objects, finding};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::ObjectName;
 use crate::snapshot::{Assignments, PortId, Reach, Service, ServicePort};
-use crate::validate::{self, Exposure, InUse, Kind};
+use crate::validate::{self, InUse, Kind};
 
 pub(super) type Services = BTreeMap<ObjectName, Arc<Service>>;
 
-/// A Service on its way: what it asks for and what it got.
-pub(super) struct Draft<'a> {
+/// What was placed and found when Services were last compiled.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    allocation: Allocation,
+    /// What was found while joining, by Service; those without findings are left out.
+    joined: BTreeMap<ObjectName, Vec<Diagnostic>>,
+    /// Services that have a front among their endpoints: joined anew each time, since endpoints
+    /// that close a circle were cut from what the last snapshot holds.
+    linked: BTreeSet<ObjectName>,
+    cycles: Vec<Diagnostic>,
+}
+
+/// Where every Service is, and what was found on the way.
+#[derive(Debug, Default)]
+struct Allocation {
+    placed: BTreeMap<ObjectName, Placement>,
+    /// Every front, also one that this host cannot bind, and the ServicePort behind it.
+    fronts: HashMap<SocketAddr, Node, foldhash::fast::RandomState>,
+    assignments: Assignments,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// How a Service is reached.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Placement {
+    reach: Reach,
+    /// NodePorts in the order of its ports.
+    node_ports: Vec<Option<u16>>,
+}
+
+/// A port of a Service by its index.
+type Node = (ObjectName, usize);
+
+/// A Service on its way.
+struct Draft<'a> {
     object: &'a InUse,
     service: &'a validate::Service,
     joined: Joined,
-    reach: Reach,
-    node_ports: Vec<Option<u16>>,
+}
+
+impl Memory {
+    pub(super) fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
+        let joined = self.joined.values().flatten();
+        self.allocation
+            .diagnostics
+            .iter()
+            .chain(&self.cycles)
+            .chain(joined)
+    }
 }
 
 /// All Services, and what was allocated for them.
 pub(super) fn compile(
-    objects: &Objects<'_>,
+    objects: &Objects,
+    dirty: &Dirty,
+    memory: &mut Memory,
+    inputs: &Inputs<'_>,
+) -> (Services, Arc<Assignments>) {
+    let previous = inputs.previous;
+    let mut services = previous.services.clone();
+    let mut assignments = Arc::clone(&previous.assignments);
+    let mut join: BTreeSet<ObjectName> = dirty.services.union(&memory.linked).cloned().collect();
+    if dirty.service_objects {
+        let placed = std::mem::take(&mut memory.allocation.placed);
+        memory.allocation = allocate::allocate(objects, inputs);
+        for (name, placement) in &memory.allocation.placed {
+            if placed.get(name) != Some(placement) {
+                join.insert(name.clone());
+            }
+        }
+        join.extend(newly_linked(&services, &memory.allocation));
+        let found = std::mem::take(&mut memory.allocation.assignments);
+        assignments = super::share(found, &previous.assignments);
+    }
+    let mut drafts: BTreeMap<ObjectName, Draft<'_>> = BTreeMap::new();
+    for name in join {
+        memory.joined.remove(&name);
+        let object = objects.services.get(&name);
+        let Some((object, service)) = object.and_then(as_service) else {
+            services.remove(&name);
+            continue;
+        };
+        let mut found = Vec::new();
+        let joined = join_one(objects, (object, service), inputs, &mut found);
+        if !found.is_empty() {
+            memory.joined.insert(name.clone(), found);
+        }
+        drafts.insert(name, Draft { object, service, joined });
+    }
+    memory.cycles.clear();
+    memory.linked = cycles::cut(&mut drafts, &memory.allocation.fronts, &mut memory.cycles);
+    for (name, draft) in drafts {
+        if let Some(placement) = memory.allocation.placed.get(&name) {
+            let service = build(draft, placement, previous.services.get(&name));
+            services.insert(name, service);
+        }
+    }
+    (services, assignments)
+}
+
+fn as_service(object: &Arc<InUse>) -> Option<(&InUse, &validate::Service)> {
+    match &object.valid.kind {
+        Kind::Service(service) => Some((object, service)),
+        _ => None,
+    }
+}
+
+/// Services that have an endpoint which is a front now.
+fn newly_linked(services: &Services, allocation: &Allocation) -> Vec<ObjectName> {
+    let is_linked = |service: &Service| {
+        let mut endpoints = service.ports.iter().flat_map(|port| &port.endpoints);
+        endpoints.any(|endpoint| allocation.fronts.contains_key(&endpoint.address))
+    };
+    let linked = services.iter().filter(|(_, service)| is_linked(service));
+    linked.map(|(name, _)| name.clone()).collect()
+}
+
+fn join_one(
+    objects: &Objects,
+    (object, service): (&InUse, &validate::Service),
     inputs: &Inputs<'_>,
     diagnostics: &mut Vec<Diagnostic>,
-) -> (Services, Assignments) {
-    let index = Index::new(objects);
-    let mut drafts: Vec<Draft<'_>> = Vec::with_capacity(objects.services.len());
-    for object in objects.services.values() {
-        let Kind::Service(service) = &object.valid.kind else { continue };
-        let mut joined = index.join(object, service);
-        if !joined.matched && !service.selector.is_empty() {
-            let labels: Vec<_> = service
-                .selector
-                .iter()
-                .map(|(k, v)| format!("{k}={v}"))
-                .collect();
-            let text = format!("selects no Pod: none in its namespace has {}", labels.join(", "));
-            diagnostics.push(finding(Code::SelectsNothing, object, "spec.selector", text));
-        }
-        refuse_admin(object, &mut joined, inputs, diagnostics);
-        let reach = match &service.exposure {
-            Exposure::ClusterIp(_) => Reach::ClusterIp(Vec::new()),
-            Exposure::Headless => Reach::Headless,
-            Exposure::ExternalName(name) => Reach::ExternalName(Arc::clone(name)),
-        };
-        let node_ports = vec![None; service.ports.len()];
-        drafts.push(Draft { object, service, joined, reach, node_ports });
+) -> Joined {
+    let mut joined = endpoints::join(objects, object, service);
+    if !joined.matched && !service.selector.is_empty() {
+        let labels: Vec<_> = service
+            .selector
+            .iter()
+            .map(|(k, v)| format!("{k}={v}"))
+            .collect();
+        let text = format!("selects no Pod: none in its namespace has {}", labels.join(", "));
+        diagnostics.push(finding(Code::SelectsNothing, object, "spec.selector", text));
     }
-    let assignments = allocate::allocate(&mut drafts, inputs, diagnostics);
-    cycles::cut(&mut drafts, inputs, diagnostics);
-    let services = drafts
-        .into_iter()
-        .map(|draft| {
-            let name = draft.object.valid.name.clone();
-            let service = build(draft, inputs);
-            (name, service)
-        })
-        .collect();
-    (services, assignments)
+    refuse_admin(object, &mut joined, inputs, diagnostics);
+    joined
 }
 
 /// The admin listener is never a backend (`reliability 2.11.1`).
@@ -85,34 +175,34 @@ fn refuse_admin(
     }
 }
 
-fn build(draft: Draft<'_>, inputs: &Inputs<'_>) -> Arc<Service> {
+/// The Service; parts that are as before are those of before.
+fn build(draft: Draft<'_>, placement: &Placement, previous: Option<&Arc<Service>>) -> Arc<Service> {
     let name = &draft.object.valid.name;
-    let previous = inputs.previous.services.get(name);
+    let old = |index: usize| previous.and_then(|service| service.ports.get(index));
     let ports = draft
         .service
         .ports
         .iter()
-        .zip(draft.node_ports)
-        .zip(draft.joined.ports);
-    let ports = ports.map(|((port, node_port), endpoints)| {
+        .zip(&placement.node_ports)
+        .zip(draft.joined.ports)
+        .enumerate();
+    let ports = ports.map(|(index, ((port, node_port), endpoints))| {
         let id =
             PortId { service: name.clone(), name: Arc::clone(&port.name), protocol: port.protocol };
-        let id = Arc::new(id);
-        let port = ServicePort {
-            id,
-            port: port.port,
-            node_port,
-            endpoints: endpoints.into_values().collect(),
+        let id = match old(index) {
+            Some(old) if *old.id == id => Arc::clone(&old.id),
+            _ => Arc::new(id),
         };
-        let old = previous.into_iter().flat_map(|service| &service.ports);
-        match old.into_iter().find(|old| ***old == port) {
-            Some(old) => Arc::clone(old),
-            None => Arc::new(port),
+        let endpoints = endpoints.into_values().collect();
+        let port = ServicePort { id, port: port.port, node_port: *node_port, endpoints };
+        match old(index) {
+            Some(old) if **old == port => Arc::clone(old),
+            _ => Arc::new(port),
         }
     });
     let service = Service {
         name: name.clone(),
-        reach: draft.reach,
+        reach: placement.reach.clone(),
         ports: ports.collect(),
         addresses: draft.joined.addresses,
     };

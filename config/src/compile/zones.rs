@@ -7,10 +7,9 @@ use super::ingress::{Owned, aliases};
 use super::{Inputs, Objects};
 use crate::model::HostPattern;
 use crate::snapshot::{HostRecord, Zones};
-use crate::validate::Kind;
 
 /// The zones with the serial of before; whoever sees a change counts it up.
-pub(super) fn compile(objects: &Objects<'_>, owned: &[Owned<'_>], inputs: &Inputs<'_>) -> Zones {
+pub(super) fn compile(objects: &Objects, owned: &[Owned<'_>], inputs: &Inputs<'_>) -> Zones {
     let settings = inputs.settings;
     let mut addresses: Vec<_> = settings.http.iter().map(|address| address.ip()).collect();
     addresses.sort_unstable();
@@ -38,20 +37,13 @@ pub(super) fn compile(objects: &Objects<'_>, owned: &[Owned<'_>], inputs: &Input
             }
         }
     }
-    let namespaces = objects
-        .all
-        .iter()
-        .filter_map(|object| match &object.valid.kind {
-            Kind::Namespace => Some(&object.valid.name.name),
-            _ => Some(&object.valid.name.namespace).filter(|namespace| !namespace.is_empty()),
-        });
     let previous = &inputs.previous.zones;
     Zones {
         cluster_domains: settings.cluster_domains.clone(),
         alias_zones: settings.alias_zones.clone(),
         reverse: settings.service_cidrs.clone(),
         hosts: hosts.into_values().collect(),
-        namespaces: namespaces.map(Arc::clone).collect(),
+        namespaces: objects.namespaces.keys().map(Arc::clone).collect(),
         ttl_seconds: settings.dns_ttl_seconds,
         serial: previous.serial,
     }

@@ -120,6 +120,7 @@ codes! {
     719 SecretWithoutCertificate Warning "an Ingress names a Secret without a certificate",
     720 CertificateForOtherHost Warning "a certificate is not for the host it is used for",
     721 CertificateExpired Warning "a certificate has expired",
+    722 Evicted Warning "a value that was allocated is taken by one that is written",
 
     801 NotSettings Error "a settings file is not one PorticoConfiguration",
     802 UnknownSetting Error "a setting does not exist",

@@ -2,104 +2,159 @@
 //!
 //! Explicit values are reserved first, over all Services; then the assignments of before; then the
 //! rest is allocated in the order of names: a stable hash of the name, then the next free one, the
-//! static band last. So neither the order of files nor an unrelated Service moves an address.
+//! static band last. So neither the order of files nor an unrelated Service moves an address. Of
+//! two Services that ask for one value the older keeps it, and the other goes without.
 
-use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
-use super::{Draft, Inputs, finding};
-use crate::compile::age;
+use super::{Allocation, Inputs, Objects, Placement, as_service, finding};
+use crate::compile::objects::age;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
 use crate::model::{ClusterIps, ObjectName};
 use crate::snapshot::{Assignments, Reach};
-use crate::validate::Exposure;
+use crate::validate::{self, Exposure, InUse};
 
-/// Gives every draft its addresses and NodePorts.
-pub(super) fn allocate(
-    drafts: &mut [Draft<'_>],
-    inputs: &Inputs<'_>,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Assignments {
-    let mut assignments = Assignments::default();
-    cluster_ips(drafts, inputs, &mut assignments, diagnostics);
-    node_ports(drafts, inputs, &mut assignments, diagnostics);
-    assignments
+/// A Service that is to be placed.
+struct Draft<'a> {
+    object: &'a InUse,
+    service: &'a validate::Service,
+    reach: Reach,
+    node_ports: Vec<Option<u16>>,
 }
 
-fn cluster_ips(
+impl Draft<'_> {
+    fn name(&self) -> &ObjectName {
+        &self.object.valid.name
+    }
+}
+
+/// Gives every Service its addresses and NodePorts.
+pub(super) fn allocate(objects: &Objects, inputs: &Inputs<'_>) -> Allocation {
+    let services = objects.services.values().filter_map(as_service);
+    let mut drafts: Vec<Draft<'_>> = services
+        .map(|(object, service)| {
+            let reach = match &service.exposure {
+                Exposure::ClusterIp(_) => Reach::ClusterIp(Vec::new()),
+                Exposure::Headless => Reach::Headless,
+                Exposure::ExternalName(name) => Reach::ExternalName(name.clone()),
+            };
+            Draft { object, service, reach, node_ports: vec![None; service.ports.len()] }
+        })
+        .collect();
+    let order = by_age(&drafts);
+    let mut allocation = Allocation::default();
+    let Allocation { assignments, diagnostics, .. } = &mut allocation;
+    cluster_ips(&mut drafts, &order, inputs, assignments, diagnostics);
+    node_ports(&mut drafts, &order, inputs, assignments, diagnostics);
+    for draft in drafts {
+        let name = draft.name().clone();
+        for (index, port) in draft.service.ports.iter().enumerate() {
+            let cluster = match &draft.reach {
+                Reach::ClusterIp(addresses) => &addresses[..],
+                Reach::Headless | Reach::ExternalName(_) => &[],
+            };
+            let cluster = cluster.iter().map(|ip| SocketAddr::new(*ip, port.port));
+            let node_port = draft.node_ports.get(index).copied().flatten();
+            let nodes = node_port.into_iter().flat_map(|port| {
+                let addresses = inputs.settings.node_addresses.iter();
+                addresses.map(move |ip| SocketAddr::new(*ip, port))
+            });
+            for front in cluster.chain(nodes) {
+                allocation
+                    .fronts
+                    .entry(front)
+                    .or_insert_with(|| (name.clone(), index));
+            }
+        }
+        let placement = Placement { reach: draft.reach, node_ports: draft.node_ports };
+        allocation.placed.insert(name, placement);
+    }
+    allocation
+}
+
+/// What manifests ask for and this host can bind; the older Service first. Returns the families
+/// that a Service asked for in vain: it gets nothing else in their place.
+fn explicit_cluster_ips(
     drafts: &mut [Draft<'_>],
+    order: &[usize],
     inputs: &Inputs<'_>,
-    assignments: &mut Assignments,
+    taken: &mut HashMap<IpAddr, ObjectName>,
     diagnostics: &mut Vec<Diagnostic>,
-) {
-    let mut taken: HashMap<IpAddr, ObjectName> = HashMap::new();
+) -> HashSet<(usize, bool)> {
     let keep = inputs.settings.cluster_ips == ClusterIps::Keep;
-    // (a) What manifests ask for and this host can bind; the older Service first.
-    for at in by_age(drafts) {
+    let mut denied = HashSet::new();
+    for &at in order {
         let draft = &mut drafts[at];
         let Exposure::ClusterIp(requested) = &draft.service.exposure else { continue };
-        let name = &draft.object.valid.name;
         let mut got = Vec::new();
         for address in requested {
             if !keep && !inputs.facts.can_bind(*address) {
                 continue;
             }
             if let Some(owner) = taken.get(address) {
-                let text = format!("{address} is already allocated to Service {owner}");
-                diagnostics.push(finding(
-                    Code::ClusterIpTaken,
-                    draft.object,
-                    "spec.clusterIP",
-                    text,
-                ));
+                let text = format!(
+                    "failed to allocate IP {address}: provided IP is already allocated, to Service \
+                     {owner}"
+                );
+                let found = finding(Code::ClusterIpTaken, draft.object, "spec.clusterIP", text);
+                diagnostics.push(found.help("leave clusterIP out, or choose another address"));
+                denied.insert((at, address.is_ipv4()));
                 continue;
             }
-            taken.insert(*address, name.clone());
+            taken.insert(*address, draft.name().clone());
             got.push(*address);
         }
         draft.reach = Reach::ClusterIp(got);
     }
-    if keep {
+    denied
+}
+
+fn cluster_ips(
+    drafts: &mut [Draft<'_>],
+    order: &[usize],
+    inputs: &Inputs<'_>,
+    assignments: &mut Assignments,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let mut taken: HashMap<IpAddr, ObjectName> = HashMap::new();
+    let denied = explicit_cluster_ips(drafts, order, inputs, &mut taken, diagnostics);
+    if inputs.settings.cluster_ips == ClusterIps::Keep {
         return;
     }
-    // (b) and (c): before, then anew, once per family that has a network and no address yet.
+    // The assignments of before, then anew: once per family that has a network and no address yet.
     for anew in [false, true] {
-        for draft in drafts.iter_mut() {
+        for (at, draft) in drafts.iter_mut().enumerate() {
             let Reach::ClusterIp(got) = &mut draft.reach else { continue };
             let Exposure::ClusterIp(requested) = &draft.service.exposure else { continue };
             let name = &draft.object.valid.name;
             let before = inputs.previous.assignments.cluster_ips.get(name);
             for network in families(requested, &inputs.settings.service_cidrs) {
-                if got
-                    .iter()
-                    .any(|address| address.is_ipv4() == is_ipv4(network))
-                {
+                let ipv4 = is_ipv4(network);
+                if denied.contains(&(at, ipv4)) || got.iter().any(|ip| ip.is_ipv4() == ipv4) {
                     continue;
                 }
                 let free = |address: &IpAddr| !taken.contains_key(address);
-                let address = if anew {
-                    candidates(network, name).find(free)
-                } else {
-                    let before = before.into_iter().flatten().copied();
-                    before
-                        .filter(|address| network.contains(address))
-                        .find(free)
+                let mut before = before.into_iter().flatten().copied();
+                let before = before.find(|address| network.contains(address));
+                let address = match (anew, before) {
+                    (false, before) => before.filter(free),
+                    (true, _) => candidates(network, name).find(free),
                 };
                 let Some(address) = address else {
                     if anew {
                         let text = format!("no address is left in the service CIDR {network}");
-                        diagnostics.push(finding(
-                            Code::ClusterIpsExhausted,
-                            draft.object,
-                            "spec.clusterIP",
-                            text,
-                        ));
+                        let code = Code::ClusterIpsExhausted;
+                        diagnostics.push(finding(code, draft.object, "spec.clusterIP", text));
                     }
                     continue;
                 };
+                if anew && let Some(before) = before {
+                    diagnostics.push(evicted(draft.object, "spec.clusterIP", before, address));
+                }
                 taken.insert(address, name.clone());
                 got.push(address);
                 let kept = assignments.cluster_ips.entry(name.clone()).or_default();
@@ -107,6 +162,17 @@ fn cluster_ips(
             }
         }
     }
+}
+
+/// `services 5`: an explicit value takes a dynamic one away.
+fn evicted(
+    object: &InUse,
+    field: impl Into<FieldPath>,
+    before: impl std::fmt::Display,
+    now: impl std::fmt::Display,
+) -> Diagnostic {
+    let text = format!("moves from {before} to {now}: another Service asks for {before} by value");
+    finding(Code::Evicted, object, field, text).help("write the value that it shall keep")
 }
 
 /// The networks to allocate from: those of the families that the manifest asks for, else the first.
@@ -140,9 +206,11 @@ fn candidates(network: &IpNet, name: &ObjectName) -> impl Iterator<Item = IpAddr
     // Without the network's own address and, for IPv4, the broadcast address.
     let usable = size.saturating_sub(1 + u64::from(ipv4));
     let family = if ipv4 { "IPv4" } else { "IPv6" };
-    // The first usable address belongs to `default/kubernetes` in every cluster.
-    let offsets =
+    // The first usable address belongs to `default/kubernetes`, as in every cluster.
+    let first = (&*name.namespace, &*name.name) == ("default", "kubernetes") && usable > 0;
+    let others =
         probe(hash(&format!("{name}/{family}")), usable, static_band(size)).filter(|&n| n != 0);
+    let offsets = first.then_some(0).into_iter().chain(others);
     offsets.map(move |offset| {
         let address = base + 1 + u128::from(offset);
         match u32::try_from(address) {
@@ -168,13 +236,70 @@ fn probe(start: u64, size: u64, band: u64) -> impl Iterator<Item = u64> {
 
 fn node_ports(
     drafts: &mut [Draft<'_>],
+    order: &[usize],
     inputs: &Inputs<'_>,
     assignments: &mut Assignments,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
-    // A NodePort is taken per protocol; ports of one Service with one number share it.
-    let mut taken: BTreeMap<u16, ObjectName> = BTreeMap::new();
-    for at in by_age(drafts) {
+    let (mut taken, denied) = explicit_node_ports(drafts, order, diagnostics);
+    let previous = &inputs.previous.assignments.node_ports;
+    for anew in [false, true] {
+        for (at, draft) in drafts.iter_mut().enumerate() {
+            if !draft.service.node_ports {
+                continue;
+            }
+            let name = draft.name().clone();
+            for index in 0..draft.service.ports.len() {
+                if draft.node_ports[index].is_some() || denied.contains(&(at, index)) {
+                    continue;
+                }
+                // Ports of one Service with one number share a NodePort.
+                let number = draft.service.ports[index].port;
+                let same = |other: &usize| draft.service.ports[*other].port == number;
+                let mut same = (0..draft.service.ports.len()).filter(same);
+                let shared = same.find_map(|other| draft.node_ports[other]);
+                let key = (name.clone(), number);
+                let before = previous.get(&key).copied();
+                let free = |port: &u16| !taken.contains_key(port);
+                let found = shared.or_else(|| match anew {
+                    false => before.filter(free),
+                    true => node_port_candidates(&name, number).find(free),
+                });
+                let field = || FieldPath::from("spec.ports").index(index);
+                let Some(found) = found else {
+                    if anew {
+                        let text = "no port is left in 30000-32767";
+                        let code = Code::NodePortsExhausted;
+                        diagnostics.push(finding(code, draft.object, field(), text));
+                    }
+                    continue;
+                };
+                if shared.is_none() {
+                    if let Some(before) = before.filter(|before| *before != found) {
+                        diagnostics.push(evicted(draft.object, field(), before, found));
+                    }
+                    assignments.node_ports.insert(key, found);
+                }
+                taken.insert(found, name.clone());
+                draft.node_ports[index] = Some(found);
+            }
+        }
+    }
+}
+
+/// Who holds which NodePort.
+type Holders = BTreeMap<u16, ObjectName>;
+
+/// What manifests ask for, the older Service first; and the ports that asked in vain. A NodePort is
+/// taken for every protocol: one pool serves all.
+fn explicit_node_ports(
+    drafts: &mut [Draft<'_>],
+    order: &[usize],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> (Holders, BTreeSet<(usize, usize)>) {
+    let mut taken = Holders::new();
+    let mut denied = BTreeSet::new();
+    for &at in order {
         let draft = &mut drafts[at];
         let name = &draft.object.valid.name;
         for (index, port) in draft.service.ports.iter().enumerate() {
@@ -182,8 +307,11 @@ fn node_ports(
             match taken.get(&wanted) {
                 Some(owner) if owner != name => {
                     let field = FieldPath::from("spec.ports").index(index).key("nodePort");
-                    let text = format!("{wanted} is already allocated to Service {owner}");
-                    diagnostics.push(finding(Code::NodePortTaken, draft.object, field, text));
+                    let text =
+                        format!("{wanted}: provided port is already allocated, to Service {owner}");
+                    let found = finding(Code::NodePortTaken, draft.object, field, text);
+                    diagnostics.push(found.help("leave nodePort out, or choose another port"));
+                    denied.insert((at, index));
                 }
                 _ => {
                     taken.insert(wanted, name.clone());
@@ -192,50 +320,7 @@ fn node_ports(
             }
         }
     }
-    for anew in [false, true] {
-        for draft in drafts.iter_mut().filter(|draft| draft.service.node_ports) {
-            let name = &draft.object.valid.name;
-            for index in 0..draft.service.ports.len() {
-                let number = draft.service.ports[index].port;
-                let same = |other: usize| draft.service.ports[other].port == number;
-                let shared = (0..draft.service.ports.len())
-                    .filter(|&other| same(other))
-                    .find_map(|other| draft.node_ports[other]);
-                if draft.node_ports[index].is_some() {
-                    continue;
-                }
-                let key = (name.clone(), number);
-                let free = |port: &u16| !taken.contains_key(port);
-                let found = shared.or_else(|| match anew {
-                    false => inputs
-                        .previous
-                        .assignments
-                        .node_ports
-                        .get(&key)
-                        .copied()
-                        .filter(free),
-                    true => node_port_candidates(name, number).find(free),
-                });
-                let Some(found) = found else {
-                    if anew {
-                        let text = "no port is left in 30000-32767";
-                        diagnostics.push(finding(
-                            Code::NodePortsExhausted,
-                            draft.object,
-                            "spec.ports",
-                            text,
-                        ));
-                    }
-                    continue;
-                };
-                taken.insert(found, name.clone());
-                draft.node_ports[index] = Some(found);
-                if shared.is_none() {
-                    assignments.node_ports.insert(key, found);
-                }
-            }
-        }
-    }
+    (taken, denied)
 }
 
 fn node_port_candidates(name: &ObjectName, port: u16) -> impl Iterator<Item = u16> {
@@ -248,7 +333,7 @@ fn node_port_candidates(name: &ObjectName, port: u16) -> impl Iterator<Item = u1
 /// Indexes of the drafts, the one that wins ties first.
 fn by_age(drafts: &[Draft<'_>]) -> Vec<usize> {
     let mut order: Vec<_> = (0..drafts.len()).collect();
-    order.sort_by_key(|&at| age(drafts[at].object));
+    order.sort_by_cached_key(|&at| age(drafts[at].object));
     order
 }
 
@@ -278,7 +363,7 @@ mod tests {
         let network: IpNet = "10.96.0.0/24".parse().unwrap();
         let name = ObjectName::new("default", "web");
         let all: Vec<_> = candidates(&network, &name).collect();
-        let unique: std::collections::BTreeSet<_> = all.iter().collect();
+        let unique: BTreeSet<_> = all.iter().collect();
         assert_eq!((all.len(), unique.len()), (253, 253), "all but network, broadcast and first");
         let band: IpAddr = "10.96.0.16".parse().unwrap();
         assert!(all[..238].iter().all(|address| *address > band), "services 5: dynamic first");

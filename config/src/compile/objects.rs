@@ -1,0 +1,286 @@
+//! The objects in use, by what joins them, kept up as they change.
+//!
+//! Every index is sorted or keyed by name, so the order in which objects come changes nothing.
+//! [`Objects::take`] says what a change can reach ([`Dirty`]): more than it does reach costs work,
+//! less would be wrong. Nothing is joined here.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::model::ObjectName;
+use crate::store::Changed;
+use crate::validate::{EndpointSet, InUse, Kind, Pod, Service, Valid};
+
+/// The objects in use.
+#[derive(Debug, Default)]
+pub(crate) struct Objects {
+    pub(super) services: BTreeMap<ObjectName, Arc<InUse>>,
+    /// EndpointSlices, then Endpoints, by the Service that they belong to.
+    sets: HashMap<ObjectName, BTreeMap<(bool, ObjectName), Arc<InUse>>>,
+    /// Pods by each of their labels.
+    pods: HashMap<Label, BTreeMap<ObjectName, Arc<InUse>>>,
+    /// Services by the first label that they select.
+    selecting: HashMap<Label, BTreeSet<ObjectName>>,
+    pub(super) nodes: BTreeMap<Arc<str>, Arc<InUse>>,
+    pub(super) secrets: BTreeMap<ObjectName, Arc<InUse>>,
+    /// In object order (`ingress 1.4`): older first, those without a date last, then by name.
+    pub(super) ingresses: BTreeMap<Age, Arc<InUse>>,
+    pub(super) classes: BTreeMap<Arc<str>, Arc<InUse>>,
+    /// How many objects live in each namespace, or are it.
+    pub(super) namespaces: BTreeMap<Arc<str>, usize>,
+}
+
+/// A label as selectors see it: namespace, key, value.
+type Label = (Arc<str>, Arc<str>, Arc<str>);
+
+/// What breaks ties between objects: the older, then the smaller name.
+pub(super) type Age = (bool, Option<Arc<str>>, ObjectName);
+
+/// What changes of objects can reach.
+#[derive(Debug, Default)]
+pub(crate) struct Dirty {
+    /// Services that come, leave, or may have other endpoints.
+    pub(super) services: BTreeSet<ObjectName>,
+    /// Whether any Service itself is not what or where it was.
+    pub(super) service_objects: bool,
+    /// Whether an Ingress or an IngressClass is not.
+    pub(super) ingresses: bool,
+    /// Whether a Secret is not.
+    pub(super) secrets: bool,
+    /// Whether a namespace came or left.
+    pub(super) namespaces: bool,
+}
+
+impl Dirty {
+    /// Everything: for a first compilation, and where settings or memory are not what they were.
+    pub(crate) fn all(objects: &Objects) -> Self {
+        Self {
+            services: objects.services.keys().cloned().collect(),
+            service_objects: true,
+            ingresses: true,
+            secrets: true,
+            namespaces: true,
+        }
+    }
+}
+
+impl Objects {
+    /// Takes what changed among the objects in use.
+    pub(crate) fn take(&mut self, changes: Vec<Changed<Valid>>) -> Dirty {
+        let mut dirty = Dirty::default();
+        let namespaces = self.namespaces.len();
+        let mut came = false;
+        for Changed { before, after } in changes {
+            if let Some(before) = before {
+                self.remove(&before, &mut dirty);
+            }
+            if let Some(after) = after {
+                came |= self.insert(after, &mut dirty);
+            }
+        }
+        dirty.namespaces = came || namespaces != self.namespaces.len();
+        dirty
+    }
+
+    fn remove(&mut self, object: &Arc<InUse>, dirty: &mut Dirty) {
+        let name = &object.valid.name;
+        match &object.valid.kind {
+            Kind::Service(service) => {
+                self.services.remove(name);
+                if let Some(label) = first_label(name, service) {
+                    leave(&mut self.selecting, &label, |set| {
+                        set.remove(name);
+                        set.is_empty()
+                    });
+                }
+            }
+            Kind::EndpointSet(set) => {
+                if let Some((service, key)) = belongs(name, set) {
+                    leave(&mut self.sets, &service, |sets| {
+                        sets.remove(&key);
+                        sets.is_empty()
+                    });
+                }
+            }
+            Kind::Pod(pod) => {
+                for label in labels(name, pod) {
+                    leave(&mut self.pods, &label, |pods| {
+                        pods.remove(name);
+                        pods.is_empty()
+                    });
+                }
+            }
+            Kind::Node(_) => drop(self.nodes.remove(&name.name)),
+            Kind::Secret(_) => drop(self.secrets.remove(name)),
+            Kind::Ingress(_) => drop(self.ingresses.remove(&age(object))),
+            Kind::Class(_) => drop(self.classes.remove(&name.name)),
+            Kind::Namespace | Kind::ConfigMap => {}
+        }
+        self.reach(object, dirty);
+        if let Some(namespace) = namespace(object)
+            && let Some(count) = self.namespaces.get_mut(namespace)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.namespaces.remove(namespace);
+            }
+        }
+    }
+
+    /// Says whether a namespace came with it.
+    fn insert(&mut self, object: Arc<InUse>, dirty: &mut Dirty) -> bool {
+        let name = object.valid.name.clone();
+        let mut came = false;
+        if let Some(namespace) = namespace(&object) {
+            let count = self.namespaces.entry(Arc::clone(namespace)).or_default();
+            came = *count == 0;
+            *count += 1;
+        }
+        self.reach(&object, dirty);
+        match &object.valid.kind {
+            Kind::Service(service) => {
+                if let Some(label) = first_label(&name, service) {
+                    self.selecting
+                        .entry(label)
+                        .or_default()
+                        .insert(name.clone());
+                }
+                self.services.insert(name, object);
+            }
+            Kind::EndpointSet(set) => {
+                if let Some((service, key)) = belongs(&name, set) {
+                    self.sets.entry(service).or_default().insert(key, object);
+                }
+            }
+            Kind::Pod(pod) => {
+                for label in labels(&name, pod) {
+                    let pods = self.pods.entry(label).or_default();
+                    pods.insert(name.clone(), Arc::clone(&object));
+                }
+            }
+            Kind::Node(_) => drop(self.nodes.insert(name.name, object)),
+            Kind::Secret(_) => drop(self.secrets.insert(name, object)),
+            Kind::Ingress(_) => drop(self.ingresses.insert(age(&object), object)),
+            Kind::Class(_) => drop(self.classes.insert(name.name, object)),
+            Kind::Namespace | Kind::ConfigMap => {}
+        }
+        came
+    }
+
+    /// Notes what `object` reaches by being there or not.
+    fn reach(&self, object: &InUse, dirty: &mut Dirty) {
+        let name = &object.valid.name;
+        match &object.valid.kind {
+            Kind::Service(_) => {
+                dirty.service_objects = true;
+                dirty.services.insert(name.clone());
+            }
+            Kind::EndpointSet(set) => {
+                dirty
+                    .services
+                    .extend(belongs(name, set).map(|(service, _)| service));
+            }
+            Kind::Pod(pod) => {
+                for label in labels(name, pod) {
+                    let selecting = self.selecting.get(&label);
+                    dirty
+                        .services
+                        .extend(selecting.into_iter().flatten().cloned());
+                }
+            }
+            // Where endpoints are is said by their Nodes: any of them may be on this one.
+            Kind::Node(_) => dirty.services.extend(self.services.keys().cloned()),
+            Kind::Secret(_) => dirty.secrets = true,
+            Kind::Ingress(_) | Kind::Class(_) => dirty.ingresses = true,
+            Kind::Namespace | Kind::ConfigMap => {}
+        }
+    }
+
+    /// EndpointSlices and Endpoints of a Service, each kind sorted by name.
+    pub(super) fn sets_of(&self, service: &ObjectName) -> impl Iterator<Item = &EndpointSet> {
+        let sets = self.sets.get(service).into_iter().flatten();
+        sets.filter_map(|(_, object)| match &object.valid.kind {
+            Kind::EndpointSet(set) => Some(set),
+            _ => None,
+        })
+    }
+
+    /// Pods that carry every label of a Service's selector, sorted by name; none without a selector.
+    pub(super) fn pods_of<'a>(
+        &'a self,
+        name: &ObjectName,
+        service: &'a Service,
+    ) -> impl Iterator<Item = (&'a ObjectName, &'a Pod)> {
+        let buckets = service.selector.iter().map(|(key, value)| {
+            let label = (Arc::clone(&name.namespace), Arc::clone(key), Arc::clone(value));
+            self.pods.get(&label)
+        });
+        let fewest = buckets
+            .min_by_key(|pods| pods.map_or(0, BTreeMap::len))
+            .flatten();
+        let selects = |pod: &Pod| {
+            service
+                .selector
+                .iter()
+                .all(|(key, value)| pod.labels.get(key) == Some(value))
+        };
+        let pods = fewest.into_iter().flatten();
+        pods.filter_map(move |(name, object)| match &object.valid.kind {
+            Kind::Pod(pod) if selects(pod) => Some((name, pod)),
+            _ => None,
+        })
+    }
+
+    /// The zone of a Node.
+    pub(super) fn zone_of(&self, node: &str) -> Option<Arc<str>> {
+        match &self.nodes.get(node)?.valid.kind {
+            Kind::Node(node) => node.zone.clone(),
+            _ => None,
+        }
+    }
+}
+
+/// What breaks ties between objects: the older, then the smaller name.
+pub(super) fn age(object: &InUse) -> Age {
+    let created = object.valid.created.clone();
+    (created.is_none(), created, object.valid.name.clone())
+}
+
+/// The Service that a set belongs to, and the set's place among those of the Service.
+fn belongs(name: &ObjectName, set: &EndpointSet) -> Option<(ObjectName, (bool, ObjectName))> {
+    let service = set.service.as_ref()?;
+    let service = ObjectName { namespace: Arc::clone(&name.namespace), name: Arc::clone(service) };
+    Some((service, (set.mirrored, name.clone())))
+}
+
+fn first_label(name: &ObjectName, service: &Service) -> Option<Label> {
+    let (key, value) = service.selector.first_key_value()?;
+    Some((Arc::clone(&name.namespace), Arc::clone(key), Arc::clone(value)))
+}
+
+fn labels<'a>(name: &'a ObjectName, pod: &'a Pod) -> impl Iterator<Item = Label> + 'a {
+    let label = |(key, value): (&Arc<str>, &Arc<str>)| {
+        (Arc::clone(&name.namespace), Arc::clone(key), Arc::clone(value))
+    };
+    pod.labels.iter().map(label)
+}
+
+/// The namespace that exists because of an object.
+fn namespace(object: &InUse) -> Option<&Arc<str>> {
+    let name = &object.valid.name;
+    match &object.valid.kind {
+        Kind::Namespace => Some(&name.name),
+        _ => Some(&name.namespace).filter(|namespace| !namespace.is_empty()),
+    }
+}
+
+/// Takes something out of a bucket, and the bucket away once it is empty.
+fn leave<K: Eq + std::hash::Hash, T>(
+    buckets: &mut HashMap<K, T>,
+    key: &K,
+    remove: impl FnOnce(&mut T) -> bool,
+) {
+    if buckets.get_mut(key).is_some_and(remove) {
+        buckets.remove(key);
+    }
+}
