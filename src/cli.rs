@@ -69,7 +69,16 @@ pub struct CheckArgs {
     pub strict: bool,
     /// How findings are printed
     #[arg(long, value_enum, default_value_t, env = "PORTICO_FORMAT")]
-    pub format: Format,
+    pub format: CheckFormat,
+    /// Whether the text has colours; auto asks the terminal, NO_COLOR and CLICOLOR_FORCE
+    #[arg(long, value_enum, default_value_t, env = "PORTICO_COLOR", value_name = "WHEN")]
+    pub color: Color,
+    /// Show a mistake that is made more than 20 times in one file each time
+    #[arg(long, env = "PORTICO_ALL")]
+    pub all: bool,
+    /// Print only how many errors and warnings there are
+    #[arg(short, long, env = "PORTICO_QUIET")]
+    pub quiet: bool,
     /// The settings that the manifests are checked against.
     #[command(flatten)]
     pub serve: ServeArgs,
@@ -196,6 +205,32 @@ pub enum Format {
     Text,
     /// For programs.
     Json,
+}
+
+/// `check --format`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum CheckFormat {
+    /// With the line and what is wrong in it.
+    #[default]
+    Text,
+    /// One line each: file:line:column: severity[code]: what is wrong.
+    Short,
+    /// A list of objects, for programs.
+    Json,
+    /// Workflow commands of GitHub.
+    Github,
+}
+
+/// `--color`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum Color {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Wherever it goes.
+    Always,
+    /// Nowhere.
+    Never,
 }
 
 /// `--cluster-ips`.

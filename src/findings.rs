@@ -61,6 +61,7 @@ mod tests {
             field: None,
             file: None,
             position: None,
+            related: Vec::new(),
         };
         messages.iter().map(finding).collect()
     }

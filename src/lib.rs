@@ -20,6 +20,7 @@ mod findings;
 mod readiness;
 mod metrics;
 mod worker;
+mod report;
 mod admin;
 pub mod app;
 pub mod command;

@@ -145,6 +145,7 @@ mod tests {
                 field: None,
                 file: None,
                 position: None,
+                related: Vec::new(),
             })
             .collect();
         Published { diagnostics, ..Published::default() }

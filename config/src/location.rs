@@ -2,10 +2,14 @@
 //! and column, looked up only when a diagnostic is made.
 
 mod outline;
+mod secrets;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use outline::Part;
+pub(crate) use secrets::Hidden;
 
 /// A file, or `-` for standard input, or a name for what is compiled in.
 pub(crate) type FileName = Arc<PathBuf>;
@@ -38,8 +42,17 @@ impl Origin {
     /// Where `field` of this object stands; a field that is absent stands where its nearest
     /// parent does. Reads the text once more: only diagnostics ask.
     pub(crate) fn position(&self, field: &FieldPath) -> Option<Position> {
+        self.find(field, Part::Value)
+    }
+
+    /// Where the key of `field` stands.
+    pub(crate) fn key_position(&self, field: &FieldPath) -> Option<Position> {
+        self.find(field, Part::Key)
+    }
+
+    fn find(&self, field: &FieldPath, part: Part) -> Option<Position> {
         let path = self.prefix.join(field);
-        let mut position = outline::find(&self.text, path.steps())?;
+        let mut position = outline::find(&self.text, path.steps(), part)?;
         position.line += self.first_line - 1;
         Some(position)
     }

@@ -286,5 +286,6 @@ fn duplicate<V>(entry: &Entry<V>, winner: &Entry<V>) -> Diagnostic {
     Diagnostic::new(Code::DuplicateObject, message)
         .object(entry.object.clone())
         .at(&entry.origin, FieldPath::from("metadata.name"))
+        .related(&winner.origin, &FieldPath::from("metadata.name"), "this one is used")
         .help("rename one of the two, or delete it")
 }

@@ -28,8 +28,6 @@ use crate::app::Shared;
 use crate::http_io::HttpIo;
 use crate::readiness;
 
-pub(crate) use snapshot::diagnostic as diagnostic_json;
-
 /// The admin sockets: those that are open and those to try again.
 #[derive(Debug)]
 pub(crate) struct Sockets {

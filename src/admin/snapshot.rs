@@ -4,12 +4,13 @@
 
 use std::sync::Arc;
 
-use portico_config::diagnostic::{Diagnostic, Position};
 use portico_config::model::PathKind;
 use portico_config::publish::Published;
 use portico_config::snapshot::{Backend, Reach, Service, Snapshot};
 use portico_net::listeners::{ListenerState, ListenerStatus};
 use serde_json::{Value, json};
+
+use crate::report::diagnostic_json;
 
 /// The whole answer.
 pub(crate) fn render(published: &Published, listeners: &[Arc<ListenerStatus>]) -> Value {
@@ -21,28 +22,7 @@ pub(crate) fn render(published: &Published, listeners: &[Arc<ListenerStatus>]) -
         "routes": routes(snapshot),
         "certificates": certificates(snapshot),
         "zones": zones(snapshot),
-        "diagnostics": published.diagnostics.iter().map(diagnostic).collect::<Vec<_>>(),
-    })
-}
-
-/// One finding, as `check --format json` and the API show it.
-pub(crate) fn diagnostic(found: &Diagnostic) -> Value {
-    let position = found.position;
-    json!({
-        "severity": found.severity(),
-        "code": found.code,
-        "message": found.message,
-        "object": found.object.as_ref().map(|object| json!({
-            "apiVersion": &*object.api_version,
-            "kind": &*object.kind,
-            "namespace": object.namespace.as_deref(),
-            "name": &*object.name,
-        })),
-        "field": found.field.as_ref().filter(|field| !field.is_root()).map(ToString::to_string),
-        "file": found.file.as_ref().map(|file| file.display().to_string()),
-        "line": position.map(|Position { line, .. }| line),
-        "column": position.map(|Position { column, .. }| column),
-        "help": found.help,
+        "diagnostics": published.diagnostics.iter().map(diagnostic_json).collect::<Vec<_>>(),
     })
 }
 
@@ -176,37 +156,6 @@ fn zones(snapshot: &Snapshot) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portico_config::diagnostic::{Code, FieldPath};
-    use portico_config::model::ObjectRef;
-
-    #[test]
-    fn a_finding_carries_its_object_field_and_place() {
-        let found = Diagnostic {
-            code: Code::NodePortRange,
-            message: "80 is not in 30000..=32767".to_owned(),
-            help: None,
-            object: Some(ObjectRef {
-                api_version: "v1".into(),
-                kind: "Service".into(),
-                namespace: Some("default".into()),
-                name: "web".into(),
-            }),
-            field: Some(FieldPath::from("spec.ports[0].nodePort")),
-            file: Some(Arc::new("web.yaml".into())),
-            position: Some(Position { line: 14, column: 17 }),
-        };
-        assert_eq!(
-            diagnostic(&found),
-            json!({
-                "severity": "error", "code": "P0304", "message": "80 is not in 30000..=32767",
-                "object": {
-                    "apiVersion": "v1", "kind": "Service", "namespace": "default", "name": "web"
-                },
-                "field": "spec.ports[0].nodePort", "file": "web.yaml", "line": 14, "column": 17,
-                "help": null
-            })
-        );
-    }
 
     #[test]
     fn an_empty_snapshot_has_every_list() {

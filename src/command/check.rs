@@ -1,16 +1,18 @@
 //! `portico check`: the pipeline of a live reload, run once, without serving.
 
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use portico_config::diagnostic::Severity;
+use portico_config::diagnostic::Diagnostic;
 use portico_config::pipeline::Pipeline;
 use portico_config::snapshot::Assignments;
 use portico_config::source::{Source, files::FileSource};
 
-use super::{complain, say};
-use crate::admin::diagnostic_json;
-use crate::cli::{CheckArgs, Format};
+use super::complain;
+use crate::cli::{CheckArgs, CheckFormat, Color};
 use crate::exit::Exit;
+use crate::report::{self, Counts, Form, Look, Sources};
 use crate::{host, telemetry};
 
 /// Runs the command.
@@ -26,59 +28,80 @@ pub(super) fn check(arguments: CheckArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Usage);
     }
     let settings = Arc::new(arguments.serve.settings());
-    let changes = FileSource::new(arguments.paths).load();
+    let changes = FileSource::new(arguments.paths.clone()).load();
+    let sources = Sources::of(&changes);
     let (files, unreadable) = (changes.written.len(), changes.unreadable.clone());
     let mut pipeline = Pipeline::new(settings, host::facts(), Assignments::default());
-    let update = pipeline.apply(changes, 0);
-    let count = |severity| {
-        let found = update.diagnostics.iter();
-        found
-            .filter(|diagnostic| diagnostic.severity() == severity)
-            .count()
-    };
-    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    match arguments.format {
-        Format::Json => {
-            let list: Vec<_> = update.diagnostics.iter().map(diagnostic_json).collect();
-            say(&serde_json::to_string_pretty(&list)?);
-        }
-        Format::Text => {
-            for diagnostic in update.diagnostics.iter() {
-                say(&telemetry::escape(&diagnostic.to_string()));
-            }
-            say(&summary(files, update.snapshot.services.len(), errors, warnings));
-        }
-    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let update = pipeline.apply(changes, now.unwrap_or_default().as_secs());
+    let counts = Counts::of(&update.diagnostics);
+    let services = update.snapshot.services.len();
+    let total =
+        format!("{}, {}: {counts}", report::many(files, "file"), report::many(services, "Service"));
+    let mut out = BufWriter::new(io::stdout().lock());
+    // A closed pipe is no reason to fail: whoever reads has seen enough.
+    let _ = print(&mut out, &arguments, &update.diagnostics, &sources, &total);
+    drop(out);
     for (path, reason) in &unreadable {
         complain(&format!("{}: {reason}", path.display()));
     }
-    Ok(match (unreadable.is_empty(), errors > 0 || (arguments.strict && warnings > 0)) {
+    let refused = counts.errors > 0 || (arguments.strict && counts.warnings > 0);
+    Ok(match (unreadable.is_empty(), refused) {
         (false, _) => Exit::Usage,
         (true, true) => Exit::Errors,
         (true, false) => Exit::Fine,
     })
 }
 
-/// `3 files, 1 Service: no error, 2 warnings`.
-fn summary(files: usize, services: usize, errors: usize, warnings: usize) -> String {
-    let many = |count: usize, noun: &str| match count {
-        0 => format!("no {noun}"),
-        1 => format!("1 {noun}"),
-        _ => format!("{count} {noun}s"),
-    };
-    format!(
-        "{}, {}: {}, {}",
-        many(files, "file"),
-        many(services, "Service"),
-        many(errors, "error"),
-        many(warnings, "warning")
-    )
+/// The findings, then a line for each file with problems, then the total.
+fn print(
+    out: &mut impl Write,
+    arguments: &CheckArgs,
+    findings: &[Diagnostic],
+    sources: &Sources,
+    total: &str,
+) -> io::Result<()> {
+    let form = form(arguments);
+    if let Form::Json = form {
+        return report::print(out, findings, sources, form, true);
+    }
+    if !arguments.quiet {
+        report::print(out, findings, sources, form, arguments.all)?;
+        if let (Form::Text(_), Some(worst)) = (form, findings.iter().min_by_key(|d| d.severity())) {
+            writeln!(out, "`portico explain {}` says more about a code.\n", worst.code)?;
+        }
+        for (file, counts) in Counts::by_file(findings) {
+            writeln!(out, "{}", telemetry::escape(&format!("{file}: {counts}")))?;
+        }
+    }
+    writeln!(out, "{total}")?;
+    out.flush()
 }
 
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_summary_counts_in_words() {
-        assert_eq!(super::summary(3, 1, 0, 2), "3 files, 1 Service: no error, 2 warnings");
+fn form(arguments: &CheckArgs) -> Form {
+    match arguments.format {
+        CheckFormat::Json => Form::Json,
+        CheckFormat::Short => Form::Short,
+        CheckFormat::Github => Form::Github,
+        CheckFormat::Text => {
+            let stdout = io::stdout();
+            let color = match arguments.color {
+                Color::Always => true,
+                Color::Never => false,
+                // NO_COLOR, CLICOLOR_FORCE, CLICOLOR, TERM and whether it is a terminal.
+                Color::Auto => {
+                    anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never
+                }
+            };
+            let width = stdout
+                .is_terminal()
+                .then(|| terminal_size::terminal_size_of(&stdout))
+                .flatten()
+                .map_or(DEFAULT_WIDTH, |(width, _)| width.0.into());
+            Form::Text(Look { color, width })
+        }
     }
 }
+
+/// Columns where nobody says how many there are.
+const DEFAULT_WIDTH: usize = 120;

@@ -102,10 +102,13 @@ pub(super) fn compile(
                         path.path,
                         at(owner, place)
                     );
-                    let field = field.key("path");
-                    resolver
-                        .diagnostics
-                        .push(finding(Code::PathTaken, object, field, text));
+                    let found = finding(Code::PathTaken, object, field.key("path"), text);
+                    let place = place.key("path");
+                    resolver.diagnostics.push(found.related(
+                        &owner.origin,
+                        &place,
+                        "it is served here",
+                    ));
                     continue;
                 }
                 claimed.insert(key, (object, field));

@@ -56,7 +56,12 @@ pub(super) fn compile(
                 if let Some(owner) = fronts.get(&(address, protocol)) {
                     let owner = &owner.port.service;
                     let text = format!("{address}/{protocol} belongs to Service {owner}");
-                    diagnostics.push(finding(Code::FrontTaken, object, field.clone(), text));
+                    let mut found = finding(Code::FrontTaken, object, field.clone(), text);
+                    if let Some(owner) = objects.services.get(owner) {
+                        let name = FieldPath::from("metadata.name");
+                        found = found.related(&owner.origin, &name, "it is served here");
+                    }
+                    diagnostics.push(found);
                 } else {
                     fronts.insert((address, protocol), front);
                 }

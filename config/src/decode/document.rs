@@ -158,7 +158,12 @@ fn object(
     let read = match read(value) {
         Ok(read) => read,
         Err(fault) => {
-            let found = Diagnostic::new(Code::WrongType, fault.message)
+            // What a Secret holds stands in no message, not even where it has the wrong type.
+            let message = match &*reference.kind {
+                "Secret" => "has the wrong type: values of a Secret are texts".to_owned(),
+                _ => fault.message,
+            };
+            let found = Diagnostic::new(Code::WrongType, message)
                 .object(reference.clone())
                 .at(&origin, fault.field);
             decoded.refuse(found);
@@ -183,7 +188,7 @@ fn object(
         {
             let mut found = Diagnostic::new(Code::UnknownField, "unknown field")
                 .object(reference.clone())
-                .at(&origin, field.clone());
+                .at_key(&origin, field.clone());
             found.help = nearest.map(|nearest| format!("did you mean `{nearest}`?"));
             decoded.diagnostics.push(found);
         }

@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(decoded.objects.len(), 1, "{found:?}");
         assert_eq!(found.len(), 3, "{found:?}");
         assert!(found[0].contains("note[P0111]: ") && found[0].contains("Deployment"), "{found:?}");
-        let want = "f.yaml:13:34: warning[P0110]: Service default/a: spec.ports[0].prot: ";
+        let want = "f.yaml:13:28: warning[P0110]: Service default/a: spec.ports[0].prot: ";
         assert!(found[1].starts_with(want), "{found:?}");
         assert!(found[1].contains("did you mean `port`"), "{found:?}");
         assert!(
@@ -234,6 +234,18 @@ mod tests {
         ] {
             let found = messages(&decode(&Arc::new("f.yaml".into()), bytes));
             assert!(found[0].contains(want), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_secret_holds_stands_in_no_message() {
+        for value in ["12345", "[12345]", "{a: 12345}"] {
+            let text = format!(
+                "apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\ndata: {{pin: {value}}}\n"
+            );
+            let found = messages(&read(&text));
+            assert!(found[0].contains("[P0108]: Secret default/a: data.pin: "), "{found:?}");
+            assert!(!found[0].contains("12345"), "{found:?}");
         }
     }
 

@@ -4,6 +4,7 @@
 //! stand in one: a message names fields, not values of Secrets.
 
 mod code;
+mod excerpt;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::location::Origin;
 use crate::model::ObjectRef;
 
 pub use self::code::Code;
+pub use self::excerpt::{Excerpt, SourceText};
 pub use crate::location::{FieldPath, Position, Step};
 
 /// How much a diagnostic weighs.
@@ -56,6 +58,19 @@ pub struct Diagnostic {
     pub file: Option<Arc<PathBuf>>,
     /// Line and column of the field or, without one, of the object.
     pub position: Option<Position>,
+    /// Other places that belong to it, such as the object that came first.
+    pub related: Vec<Related>,
+}
+
+/// A second place of a finding.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Related {
+    /// The file, `-` for standard input.
+    pub file: Arc<PathBuf>,
+    /// Line and column in it.
+    pub position: Position,
+    /// What stands there, in a few words.
+    pub label: String,
 }
 
 impl Diagnostic {
@@ -69,6 +84,7 @@ impl Diagnostic {
             field: None,
             file: None,
             position: None,
+            related: Vec::new(),
         }
     }
 
@@ -91,10 +107,30 @@ impl Diagnostic {
         self
     }
 
+    /// As [`Diagnostic::at`], where the key itself is wrong.
+    pub(crate) fn at_key(self, origin: &Origin, field: FieldPath) -> Self {
+        let position = origin.key_position(&field);
+        Self { position, ..self.at(origin, field) }
+    }
+
     /// Names the file alone.
     pub(crate) fn file(mut self, file: &Arc<PathBuf>, position: Option<Position>) -> Self {
         self.file = Some(Arc::clone(file));
         self.position = position;
+        self
+    }
+
+    /// Points at `field` of a second object; says nothing where its text has no such place.
+    pub(crate) fn related(
+        mut self,
+        origin: &Origin,
+        field: &FieldPath,
+        label: impl Into<String>,
+    ) -> Self {
+        let file = Arc::clone(&origin.file);
+        let place = origin.position(field);
+        self.related
+            .extend(place.map(|position| Related { file, position, label: label.into() }));
         self
     }
 

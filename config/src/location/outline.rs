@@ -6,8 +6,8 @@ use super::{Position, Step};
 
 /// The position of the node at `steps`, or of the deepest parent of it that exists. Lines count
 /// from 1 within `text`. `None` only if the text cannot be read so far.
-pub(super) fn find(text: &str, steps: &[Step]) -> Option<Position> {
-    let mut walk = Walk { parser: Parser::new_from_str(text) };
+pub(super) fn find(text: &str, steps: &[Step], part: Part) -> Option<Position> {
+    let mut walk = Walk { parser: Parser::new_from_str(text), part };
     loop {
         let (event, span) = walk.next()?;
         if !matches!(event, Event::StreamStart | Event::DocumentStart(..)) {
@@ -16,8 +16,18 @@ pub(super) fn find(text: &str, steps: &[Step]) -> Option<Position> {
     }
 }
 
+/// Which part of a field is meant.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Part {
+    /// What it says.
+    Value,
+    /// What it is called.
+    Key,
+}
+
 struct Walk<'a, I: serde_saphyr::granit_parser::BorrowedInput<'a>> {
     parser: Parser<'a, I>,
+    part: Part,
 }
 
 impl<'a, I: serde_saphyr::granit_parser::BorrowedInput<'a>> Walk<'a, I> {
@@ -46,7 +56,8 @@ impl<'a, I: serde_saphyr::granit_parser::BorrowedInput<'a>> Walk<'a, I> {
                             // key: the key is where a person looks.
                             let is_scalar =
                                 matches!(value, Event::Scalar(ref t, ..) if !t.is_empty());
-                            return Some(match rest.is_empty() && !is_scalar {
+                            let by_key = !is_scalar || self.part == Part::Key;
+                            return Some(match rest.is_empty() && by_key {
                                 true => position(&key_span),
                                 false => found,
                             });
@@ -98,7 +109,7 @@ fn position(span: &Span) -> Position {
 
 #[cfg(test)]
 mod tests {
-    use super::find;
+    use super::{Part, find};
     use crate::location::FieldPath;
 
     const TEXT: &str = "\
@@ -126,8 +137,14 @@ spec:
             ("spec.selector", 9, 11),
             ("metadata", 2, 1),
         ] {
-            let found = find(TEXT, FieldPath::from(field).steps()).unwrap();
+            let found = find(TEXT, FieldPath::from(field).steps(), Part::Value).unwrap();
             assert_eq!((found.line, found.column), (line, column), "{field}");
+        }
+        for (field, line, column) in
+            [("metadata.name", 3, 3), ("spec.ports[1].port", 8, 15), ("spec.ports[1]", 8, 5)]
+        {
+            let found = find(TEXT, FieldPath::from(field).steps(), Part::Key).unwrap();
+            assert_eq!((found.line, found.column), (line, column), "key of {field}");
         }
     }
 }
