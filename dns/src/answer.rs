@@ -1,14 +1,16 @@
-//! One message in, at most one message out: header, table, size limit (`dns 3`).
+//! One message in, at most one message out: what the table says of a question (`dns 1`, `dns 3`).
 //!
-//! Invariants: no I/O, no clock, no panic on any input; a reply never exceeds its transport's limit
-//! and no record is split.
+//! Invariants: no I/O, no clock, no panic on any input. How sections fit is `reply`'s work.
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::question::{
-    Edns, FORMERR, HEADER, NOTIMP, NXDOMAIN, Query, REFUSED, Read, read, u16_at,
+use crate::block::{APEX, ASKED, Body, Node};
+use crate::question::{FORMERR, HEADER, NOTIMP, NXDOMAIN, Query, REFUSED, Read, read};
+use crate::reply::{Reply, UDP_SIZE, row_length};
+use crate::table::{AnswerTable, Found};
+use crate::wire::{
+    A, AAAA, CNAME, OWNER, PTR, SOA, SRV, pointer, put_address, put_record, record_count, u32_at,
 };
-use crate::table::{AnswerTable, Body, Found, Node, rows};
 
 /// How a message came.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,18 +35,6 @@ pub(crate) enum Outcome {
     },
 }
 
-/// The datagram that we take and the largest that we send.
-pub(crate) const UDP_SIZE: u16 = 1232;
-
-struct Reply<'a> {
-    flags: u16,
-    rcode: u8,
-    question: &'a [u8],
-    edns: Option<Edns>,
-    extended_rcode: u8,
-    error: Option<u16>,
-}
-
 /// Answers `message` into `out`, which is emptied first.
 pub(crate) fn answer(
     message: &[u8],
@@ -59,222 +49,245 @@ pub(crate) fn answer(
     if transport == Transport::Udp && matches!(peer.port(), 0 | 7 | 13 | 17 | 19 | 37) {
         return Outcome::Ignored;
     }
-    let kind = match read(message) {
+    let (rcode, kind) = match read(message) {
         Read::Ignore => return Outcome::Ignored,
         Read::Fault { rcode, question, edns } => {
-            let mut reply = Reply::new(message, question, edns);
+            let mut reply = Reply::begin(message, question, edns, out);
             reply.rcode = rcode;
-            reply.write(message, out, Sections::default());
-            0
+            (reply.finish(), 0)
         }
         Read::Query(query) => {
-            answer_query(message, &query, local, transport, table, out);
-            query.kind
+            let mut reply = Reply::begin(message, query.question, query.edns, out);
+            reply.limit = match (transport, query.edns) {
+                (Transport::Tcp, _) => usize::from(u16::MAX),
+                (Transport::Udp, None) => 512,
+                (Transport::Udp, Some(edns)) => usize::from(edns.size.clamp(512, UDP_SIZE)),
+            };
+            reply.query(&query, local, table);
+            (reply.finish(), query.kind)
         }
     };
-    let rcode = out.get(3).copied().unwrap_or_default() & 15;
     Outcome::Reply { rcode, kind }
 }
 
-fn answer_query(
-    message: &[u8],
-    query: &Query<'_>,
-    local: IpAddr,
-    transport: Transport,
-    table: &AnswerTable,
-    out: &mut Vec<u8>,
-) {
-    let limit = match (transport, query.edns) {
-        (Transport::Tcp, _) => usize::from(u16::MAX),
-        (Transport::Udp, None) => 512,
-        (Transport::Udp, Some(edns)) => usize::from(edns.size.clamp(512, UDP_SIZE)),
-    };
-    let mut reply = Reply::new(message, query.question, query.edns);
-    let refused = |reply: &mut Reply<'_>, error| {
-        reply.rcode = REFUSED;
-        reply.error = Some(error);
-    };
-    if query.edns.is_some_and(|edns| edns.version > 0) {
-        reply.extended_rcode = 1;
-        return reply.write(message, out, Sections::default());
-    }
-    match (query.class, query.kind) {
-        (1, 253 | 254) => reply.rcode = NOTIMP,
-        (1, 0 | 41 | 128..=250) => reply.rcode = FORMERR,
-        (1, 251 | 252) => refused(&mut reply, PROHIBITED),
-        (1, kind) => match table.find(query.key.wire()) {
-            Found::Outside => refused(&mut reply, NOT_AUTHORITATIVE),
-            Found::Missing(zone) => {
-                reply.rcode = NXDOMAIN;
-                return negative(&mut reply, message, query, table, zone, out);
-            }
-            Found::Node(node, zone) => {
-                if kind == ANY {
-                    reply.flags |= AUTHORITATIVE;
-                    return reply.write(
-                        message,
-                        out,
-                        Sections { lead: HINFO, ..Sections::default() },
-                    );
+impl Reply<'_> {
+    fn query(&mut self, query: &Query<'_>, local: IpAddr, table: &AnswerTable) {
+        if query.edns.is_some_and(|edns| edns.version > 0) {
+            self.extended_rcode = 1;
+            return;
+        }
+        match (query.class, query.kind) {
+            (1, 253 | 254) => self.rcode = NOTIMP,
+            (1, 0 | 41 | 128..=250) => self.rcode = FORMERR,
+            (1, 251 | 252) => self.refuse(PROHIBITED),
+            (1, kind) => match table.find(query.key.wire()) {
+                Found::Outside => self.refuse(NOT_AUTHORITATIVE),
+                Found::Missing(zone) => {
+                    self.flags |= AUTHORITATIVE;
+                    self.rcode = NXDOMAIN;
+                    self.negative(query.key.wire(), table, Some(zone));
                 }
-                if node.asked {
-                    let row = rows(table.ttl_seconds, kind, &[local], &[0xc0, 12]);
-                    if !row.is_empty() {
-                        reply.flags |= AUTHORITATIVE;
-                        return reply.write(
-                            message,
-                            out,
-                            Sections { lead: &row, ..Sections::default() },
-                        );
-                    }
+                Found::Node(node, suffix) => {
+                    self.flags |= AUTHORITATIVE;
+                    self.node(query.key.wire(), kind, local, table, node, suffix);
                 }
-                return match body_for(node, kind) {
-                    Some(body) => positive(&mut reply, message, body, limit, out),
-                    None => negative(&mut reply, message, query, table, zone, out),
-                };
-            }
-        },
-        _ => refused(&mut reply, NOT_AUTHORITATIVE),
-    }
-    reply.write(message, out, Sections::default());
-}
-
-fn body_for(node: &Node, kind: u16) -> Option<&Body> {
-    node.bodies.iter().find(|body| body.kind == kind)
-}
-
-fn negative(
-    reply: &mut Reply<'_>,
-    message: &[u8],
-    query: &Query<'_>,
-    table: &AnswerTable,
-    zone: Option<usize>,
-    out: &mut Vec<u8>,
-) {
-    let name = query.key.wire().len();
-    // A host outside every zone is a zone of its own (`dns 2`).
-    let start = HEADER + name - zone.unwrap_or(name).min(name);
-    let soa = table.soa(start, HEADER + name - start);
-    reply.flags |= AUTHORITATIVE;
-    reply.write(message, out, Sections { authority: &soa, ..Sections::default() });
-}
-
-fn positive(reply: &mut Reply<'_>, message: &[u8], body: &Body, limit: usize, out: &mut Vec<u8>) {
-    reply.flags |= AUTHORITATIVE;
-    reply.rcode = body.rcode;
-    let free = limit.saturating_sub(HEADER + reply.question.len() + reply.options_length());
-    let fixed = body.lead.len() + body.authority.len();
-    let whole = fixed + body.rows.len() <= free;
-    let (mut rows, mut lead, mut authority): (&[u8], &[u8], &[u8]) =
-        (&body.rows, &body.lead, &body.authority);
-    if !whole {
-        reply.flags |= TRUNCATED;
-        authority = &[];
-        if body.row_length == 0 || body.lead.len() > free {
-            (rows, lead) = (&[], &[]);
+            },
+            _ => self.refuse(NOT_AUTHORITATIVE),
         }
     }
-    let fitting = (free - lead.len().min(free))
-        .checked_div(body.row_length)
-        .unwrap_or(0)
-        * body.row_length;
-    let additional: &[u8] = if whole && fixed + body.rows.len() + body.additional.len() <= free {
-        &body.additional
-    } else {
-        &[]
-    };
-    // The message's own random ID turns the rows: no state, and every client its own order.
-    let turn = match rows.len().checked_div(body.row_length) {
-        Some(count) if count > 1 => {
-            usize::from(u16_at(message, 0).unwrap_or(0)) % count * body.row_length
-        }
-        _ => 0,
-    };
-    let (second, first) = rows.split_at_checked(turn).unwrap_or((&[], rows));
-    let kept_first = first.get(..fitting.min(first.len())).unwrap_or_default();
-    let kept_second = second
-        .get(..(fitting - kept_first.len()).min(second.len()))
-        .unwrap_or_default();
-    reply.write(
-        message,
-        out,
-        Sections { lead, first: kept_first, second: kept_second, authority, additional },
-    );
-}
 
-#[derive(Default)]
-struct Sections<'a> {
-    lead: &'a [u8],
-    first: &'a [u8],
-    second: &'a [u8],
-    authority: &'a [u8],
-    additional: &'a [u8],
-}
-
-impl<'a> Reply<'a> {
-    fn new(message: &[u8], question: &'a [u8], edns: Option<Edns>) -> Self {
-        // Opcode, RD and CD are repeated; RA stays 0: nothing is forwarded.
-        let flags = 0x8000 | (u16_at(message, 2).unwrap_or(0) & 0x7910);
-        Self { flags, rcode: 0, question, edns, extended_rcode: 0, error: None }
+    fn refuse(&mut self, error: u16) {
+        self.rcode = REFUSED;
+        self.error = Some(error);
     }
 
-    fn options_length(&self) -> usize {
-        let error = if self.error.is_some() { 6 } else { 0 };
-        if self.edns.is_some() { 11 + error } else { 0 }
-    }
-
-    fn write(&self, message: &[u8], out: &mut Vec<u8>, sections: Sections<'_>) {
-        let answers = [sections.lead, sections.first, sections.second].map(record_count);
-        let count = |number: usize| u16::try_from(number).unwrap_or(u16::MAX).to_be_bytes();
-        out.extend_from_slice(message.get(..2).unwrap_or(&[0, 0]));
-        out.extend((self.flags | u16::from(self.rcode)).to_be_bytes());
-        out.extend(count(usize::from(!self.question.is_empty())));
-        out.extend(count(answers.iter().sum()));
-        out.extend(count(record_count(sections.authority)));
-        out.extend(count(record_count(sections.additional) + usize::from(self.edns.is_some())));
-        out.extend_from_slice(self.question);
-        out.extend_from_slice(sections.lead);
-        out.extend_from_slice(sections.first);
-        out.extend_from_slice(sections.second);
-        out.extend_from_slice(sections.authority);
-        out.extend_from_slice(sections.additional);
-        let Some(edns) = self.edns else { return };
-        out.extend([0, 0, 41]);
-        out.extend(UDP_SIZE.to_be_bytes());
-        out.extend([self.extended_rcode, 0, if edns.dnssec_ok { 0x80 } else { 0 }, 0]);
-        match self.error {
-            Some(error) => {
-                out.extend([0, 6, 0, 15, 0, 2]);
-                out.extend(error.to_be_bytes());
+    /// What `node`, found under `key`, says of `kind`; `suffix` is the part of names in its block
+    /// that does not lie there.
+    fn node(
+        &mut self,
+        key: &[u8],
+        kind: u16,
+        local: IpAddr,
+        table: &AnswerTable,
+        node: Node<'_>,
+        suffix: &[u8],
+    ) {
+        let start = self.out.len();
+        match kind {
+            ANY => {
+                self.out.extend_from_slice(HINFO);
+                self.answers = 1;
+                return;
             }
-            None => out.extend([0, 0]),
+            A | AAAA if node.is(ASKED) => {
+                put_address(self.out, &[&OWNER], kind, table.ttl_seconds, local);
+                if self.out.len() > start {
+                    self.answers = 1;
+                    return;
+                }
+            }
+            SOA if node.is(APEX) => {
+                table.put_soa(self.out, &OWNER, key.len());
+                self.answers = 1;
+                self.fit(start);
+                return;
+            }
+            CNAME | A | AAAA => {
+                if let Some(target) = table.alias(&node, key) {
+                    return self.chain(kind, table, target);
+                }
+            }
+            _ => {}
+        }
+        match node.body(kind) {
+            Some(Body::Rows(rows)) => self.rows(rows, kind, &OWNER),
+            Some(Body::Literal { lead, additional }) => {
+                self.out.extend_from_slice(lead);
+                self.answers = record_count(lead);
+                if self.fit(start) {
+                    let before = self.out.len();
+                    self.out.extend_from_slice(additional);
+                    self.additionals = record_count(additional);
+                    self.fit_additionals(before);
+                }
+            }
+            Some(Body::Services(weight, pairs)) => {
+                self.services(table, node, suffix, weight, pairs);
+                if self.fit(start) {
+                    self.targets(key, node, suffix, pairs);
+                }
+            }
+            Some(Body::Pointers(targets)) => {
+                let zone = table.names.primary();
+                for target in targets.chunks_exact(4).filter_map(|place| u32_at(place, 0)) {
+                    let data = [node.beside(target).name(), zone];
+                    put_record(self.out, &[&OWNER], PTR, table.ttl_seconds, &data);
+                    self.answers += 1;
+                }
+                self.fit(start);
+            }
+            Some(Body::Alias) | None => self.negative(key, table, table.zone_of(key)),
         }
     }
-}
 
-/// Records in bytes that we encoded ourselves.
-fn record_count(mut bytes: &[u8]) -> usize {
-    let mut count = 0;
-    while let Some(&length) = bytes.first() {
-        match length {
-            0xc0.. => {
-                let Some(data) = u16_at(bytes, 10) else { return count };
-                bytes = bytes.get(12 + usize::from(data)..).unwrap_or_default();
-                count += 1;
+    /// SRV records, in the zone that was asked (`dns 1.5`).
+    fn services(
+        &mut self,
+        table: &AnswerTable,
+        node: Node<'_>,
+        suffix: &[u8],
+        weight: u16,
+        pairs: &[u8],
+    ) {
+        for pair in pairs.chunks_exact(PAIR) {
+            // What is too long already will be cut as a whole.
+            if self.out.len() > self.limit {
+                return;
             }
-            0 => {
-                let Some(data) = u16_at(bytes, 9) else { return count };
-                bytes = bytes.get(11 + usize::from(data)..).unwrap_or_default();
-                count += 1;
-            }
-            label => bytes = bytes.get(1 + usize::from(label)..).unwrap_or_default(),
+            let target = node.beside(u32_at(pair, 0).unwrap_or(0)).name();
+            let port = pair.get(4..).unwrap_or_default();
+            let data = [&[0, 0], &weight.to_be_bytes()[..], port, target, suffix];
+            put_record(self.out, &[&OWNER], SRV, table.ttl_seconds, &data);
+            self.answers += 1;
         }
     }
-    count
+
+    /// The addresses of SRV targets. Their names end in the part of the question that is the
+    /// Service's; never so in SRV data (RFC 2782).
+    fn targets(&mut self, key: &[u8], node: Node<'_>, suffix: &[u8], pairs: &[u8]) {
+        let before = self.out.len();
+        let home = node.home().name().len();
+        let base = pointer(HEADER + key.len().saturating_sub(home + suffix.len()));
+        let mut last = None;
+        for place in pairs.chunks_exact(PAIR).filter_map(|pair| u32_at(pair, 0)) {
+            if self.out.len() > self.limit {
+                break;
+            }
+            if last.replace(place) == Some(place) {
+                continue;
+            }
+            let target = node.beside(place);
+            let name = target.name();
+            let label = name
+                .get(..name.len().saturating_sub(home))
+                .unwrap_or_default();
+            for kind in [A, AAAA] {
+                let Some(Body::Rows(rows)) = target.body(kind) else { continue };
+                for row in rows.chunks_exact(row_length(kind)) {
+                    self.out.extend_from_slice(label);
+                    self.out.extend_from_slice(&base);
+                    self.out
+                        .extend_from_slice(row.get(OWNER.len()..).unwrap_or_default());
+                    self.additionals += 1;
+                }
+            }
+        }
+        self.fit_additionals(before);
+    }
+
+    /// A CNAME, and behind it what we know of its target (`dns 1.7`).
+    fn chain(&mut self, kind: u16, table: &AnswerTable, first: &[u8]) {
+        let start = self.out.len();
+        let mut owner = OWNER;
+        let mut current = first;
+        for length in 1..=LONGEST_CHAIN {
+            let at = self.out.len() + RECORD;
+            put_record(self.out, &[&owner], CNAME, table.ttl_seconds, &[current]);
+            self.answers += 1;
+            owner = pointer(at);
+            if kind == CNAME {
+                break;
+            }
+            let node = match table.find(current) {
+                Found::Outside => break,
+                Found::Missing(zone) => {
+                    self.rcode = NXDOMAIN;
+                    self.absolute_soa(table, current, Some(zone));
+                    break;
+                }
+                Found::Node(node, _) => node,
+            };
+            match (table.alias(&node, current), node.body(kind)) {
+                (Some(target), _) if length < LONGEST_CHAIN => current = target,
+                (Some(_), _) => break,
+                _ if node.is(ASKED) => break,
+                (None, Some(Body::Rows(rows))) if self.out.len() <= self.room() => {
+                    return self.rows(rows, kind, &owner);
+                }
+                (None, Some(_)) => break,
+                (None, None) => {
+                    self.absolute_soa(table, current, table.zone_of(current));
+                    break;
+                }
+            }
+        }
+        self.fit(start);
+    }
+
+    /// The SOA of a negative answer to `key`.
+    fn negative(&mut self, key: &[u8], table: &AnswerTable, zone: Option<usize>) {
+        // A host outside every zone is a zone of its own (`dns 2`).
+        let length = zone.unwrap_or(key.len()).min(key.len());
+        table.put_soa(self.out, &pointer(HEADER + key.len() - length), length);
+        self.authorities = 1;
+    }
+
+    /// The SOA of a name that the question does not hold.
+    fn absolute_soa(&mut self, table: &AnswerTable, name: &[u8], zone: Option<usize>) {
+        let start = name.len() - zone.unwrap_or(name.len()).min(name.len());
+        let zone = name.get(start..).unwrap_or_default();
+        table.put_soa(self.out, zone, zone.len());
+        self.authorities = 1;
+    }
 }
 
 const AUTHORITATIVE: u16 = 0x0400;
-const TRUNCATED: u16 = 0x0200;
+/// CNAMEs that are followed (`dns 1.7`).
+const LONGEST_CHAIN: usize = 10;
+/// Octets of a record in front of its data, behind an owner that is a pointer.
+const RECORD: usize = 12;
+/// Octets of one SRV target.
+const PAIR: usize = 6;
 const ANY: u16 = 255;
 const PROHIBITED: u16 = 18;
 const NOT_AUTHORITATIVE: u16 = 20;

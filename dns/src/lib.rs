@@ -6,12 +6,22 @@
 //!
 //! [`Dns`] stays on the control side, one [`Worker`] moves to each worker thread.
 
+mod wire;
 mod question;
+mod block;
+mod names;
 mod table;
+mod service;
+mod hosts;
+mod draft;
 mod build;
+mod reply;
 mod answer;
 mod metrics;
 mod serve;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use crate::build::Tables;
 use crate::metrics::Metrics;
 use crate::serve::Shared;
 use crate::table::AnswerTable;
@@ -47,6 +58,9 @@ pub struct Dns {
     workers: Vec<mpsc::Sender<Sockets>>,
     listeners: Vec<Listener>,
     shared: Shared,
+    tables: Tables,
+    /// Tables of before that a worker may still hold: freed here, never on a worker.
+    retired: Vec<Arc<AnswerTable>>,
     is_committed: bool,
     has_tried: bool,
 }
@@ -96,12 +110,19 @@ impl Dns {
             })
             .unzip();
         let listeners = options.listen.into_iter().map(Listener::new).collect();
-        let dns =
-            Self { workers: senders, listeners, shared, is_committed: false, has_tried: false };
+        let dns = Self {
+            workers: senders,
+            listeners,
+            shared,
+            tables: Tables::default(),
+            retired: Vec::new(),
+            is_committed: false,
+            has_tried: false,
+        };
         (dns, workers)
     }
 
-    /// Encodes the answers of `snapshot`; at the first call opens the sockets too, since before
+    /// Encodes the answers of `snapshot`, of what changed alone where that is enough; at the first call opens the sockets too, since before
     /// there is nothing to answer.
     pub fn prepare(&mut self, snapshot: &Arc<Snapshot>) -> Prepared {
         if !std::mem::replace(&mut self.has_tried, true) {
@@ -115,14 +136,16 @@ impl Dns {
             .iter()
             .map(|listener| listener.address.ip())
             .collect();
-        Prepared { table: Arc::new(build::build(snapshot, &listen)) }
+        Prepared { table: self.tables.next(snapshot, &listen) }
     }
 
     /// Answers from now on what `prepared` says.
     pub fn commit(&mut self, prepared: Prepared) {
         let names = i64::try_from(prepared.table.names.len()).unwrap_or(i64::MAX);
         self.shared.metrics.names.set(names);
-        self.shared.table.store(prepared.table);
+        let retired = self.shared.table.swap(prepared.table);
+        self.retired.push(retired);
+        self.free_retired();
         self.is_committed = true;
         self.hand_out();
     }
@@ -134,6 +157,7 @@ impl Dns {
                 listener.open(self.workers.len(), now);
             }
         }
+        self.free_retired();
         if self.is_committed {
             self.hand_out();
         }
@@ -158,6 +182,14 @@ impl Dns {
     /// The resolver's metrics, for the process's registry.
     pub fn collector(&self) -> Box<dyn prometheus::core::Collector> {
         Box::new(self.shared.metrics.clone())
+    }
+
+    /// A worker holds a table while it answers one batch or message, and lets it go before it waits:
+    /// few are left here, until the next look.
+    fn free_retired(&mut self) {
+        self.retired.retain(|table| Arc::strong_count(table) > 1);
+        let held = i64::try_from(self.retired.len()).unwrap_or(i64::MAX);
+        self.shared.metrics.retired.set(held);
     }
 
     fn hand_out(&mut self) {

@@ -16,6 +16,8 @@ pub(crate) struct Metrics {
     pub(crate) refused_connections: IntCounter,
     /// Names in the table.
     pub(crate) names: IntGauge,
+    /// Tables of before that a worker still holds.
+    pub(crate) retired: IntGauge,
     by_type: Vec<[IntCounter; TYPES.len()]>,
     by_rcode: Vec<IntCounter>,
 }
@@ -49,7 +51,9 @@ impl Metrics {
         .expect("the name is valid");
         let names = IntGauge::new("portico_dns_table_names", "Names in the answer table.")
             .expect("the name is valid");
-        Self { requests, responses, refused_connections, names, by_type, by_rcode }
+        let retired = IntGauge::new("portico_dns_tables_retired", RETIRED);
+        let retired = retired.expect("the name is valid");
+        Self { requests, responses, refused_connections, names, retired, by_type, by_rcode }
     }
 
     /// Counts one message.
@@ -86,7 +90,8 @@ impl Collector for Metrics {
             .refused_connections
             .desc()
             .into_iter()
-            .chain(self.names.desc());
+            .chain(self.names.desc())
+            .chain(self.retired.desc());
         vectors.chain(single).collect()
     }
 
@@ -100,11 +105,13 @@ impl Collector for Metrics {
             .refused_connections
             .collect()
             .into_iter()
-            .chain(self.names.collect());
+            .chain(self.names.collect())
+            .chain(self.retired.collect());
         vectors.chain(single).collect()
     }
 }
 
+const RETIRED: &str = "Tables that no longer answer and that somebody still holds.";
 /// Types that have a label of their own; the last stands for all others.
 const TYPES: [(u16, &str); 9] = [
     (1, "A"),

@@ -3,6 +3,8 @@
 //! Invariants: no I/O, no allocation; nothing is sized by a header count; every read is checked
 //! against the message's end. A question never holds a compression pointer.
 
+use crate::wire::u16_at;
+
 /// A query that may be looked up.
 #[derive(Debug)]
 pub(crate) struct Query<'a> {
@@ -171,9 +173,4 @@ fn skip_name(message: &[u8], start: usize) -> Option<(usize, bool)> {
             _ => return None,
         }
     }
-}
-
-/// Two octets in network order.
-pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]))
 }

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, Cache};
+use arc_swap::ArcSwap;
 use portico_net::accept::accept_loop;
 use portico_net::datagram::Batch;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
@@ -38,7 +38,6 @@ pub(crate) struct Shared {
 /// Answers datagrams until `stop`.
 pub(crate) async fn datagrams(socket: UdpSocket, shared: Shared, stop: CancellationToken) {
     let mut batch = Batch::default();
-    let mut table = Cache::new(Arc::clone(&shared.table));
     let mut errors = 0_u32;
     loop {
         let received = tokio::select! {
@@ -57,21 +56,26 @@ pub(crate) async fn datagrams(socket: UdpSocket, shared: Shared, stop: Cancellat
             continue;
         }
         errors = 0;
-        let table = table.load();
-        for index in 0..batch.len() {
-            if let Some((message, peer, local, reply)) = batch.datagram(index) {
-                let outcome = answer(message, peer, local, Transport::Udp, table, reply);
-                shared
-                    .metrics
-                    .count(Transport::Udp, peer.is_ipv6(), outcome);
-            }
-        }
+        answer_all(&mut batch, &shared);
         // What cannot be sent now is lost, as any datagram may be; waiting is bounded.
         let sent = socket.async_io(Interest::WRITABLE, || batch.send(&socket));
         if let Ok(Err(error)) = timeout(PAUSE, sent).await {
             warn!(%error, "sending datagrams failed");
         }
         tokio::task::yield_now().await;
+    }
+}
+
+/// Loads the table for this batch alone: who waits for datagrams keeps no old one alive.
+fn answer_all(batch: &mut Batch, shared: &Shared) {
+    let table = shared.table.load();
+    for index in 0..batch.len() {
+        if let Some((message, peer, local, reply)) = batch.datagram(index) {
+            let outcome = answer(message, peer, local, Transport::Udp, &table, reply);
+            shared
+                .metrics
+                .count(Transport::Udp, peer.is_ipv6(), outcome);
+        }
     }
 }
 

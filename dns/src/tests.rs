@@ -1,5 +1,7 @@
 //! The resolver against its rules: every reply is read by hickory-proto, an independent decoder.
 
+mod changes;
+
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
