@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
+use portico_config::diagnostic::Code;
 use portico_config::model::{ClusterIps, Settings};
 
 use crate::app::AppOptions;
@@ -40,6 +41,9 @@ pub enum Command {
     /// Say what is wrong with manifests: file, line, field and the way out
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
+    /// Say what a diagnostic's code means, with a wrong and a right example
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(ExplainArgs),
     /// See it work: a small WordPress site with everything included
     Demo(DemoArgs),
     /// Be a backend that answers what it was asked, to stand in for a pod
@@ -82,6 +86,38 @@ pub struct CheckArgs {
     /// The settings that the manifests are checked against.
     #[command(flatten)]
     pub serve: ServeArgs,
+}
+
+/// `portico explain`; what else it will explain (connections, names, requests) becomes a
+/// subcommand beside the code.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The code of a finding, such as P0304; without one, all are listed
+    #[arg(value_name = "CODE")]
+    pub topic: Option<Topic>,
+}
+
+/// What is to be explained.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Topic {
+    /// A kind of finding.
+    Code(Code),
+}
+
+impl FromStr for Topic {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(code) = Code::parse(text) {
+            return Ok(Self::Code(code));
+        }
+        let near = Code::nearest(text);
+        let hint = match near {
+            Some(code) => format!("did you mean {code}: {}?", code.title()),
+            None => "`portico explain` lists all codes".to_owned(),
+        };
+        Err(format!("there is no such code; {hint}"))
+    }
 }
 
 /// `portico demo`.
@@ -428,6 +464,11 @@ const CHECK_EXAMPLES: &str = "\
 Examples:
   portico check ./manifests
   portico check --strict --format json ./manifests | jq '.[].message'";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  portico explain P0304
+  portico explain                    list all codes";
 
 const ECHO_EXAMPLES: &str = "\
 Examples:

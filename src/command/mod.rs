@@ -3,6 +3,7 @@
 mod lookup;
 mod run;
 mod check;
+mod explain;
 pub mod echo;
 mod demo;
 
@@ -24,6 +25,7 @@ pub fn dispatch(cli: Cli) -> Exit {
     let result = match cli.command {
         Command::Run(arguments) => run::run(arguments),
         Command::Check(arguments) => check::check(arguments),
+        Command::Explain(arguments) => Ok(explain::explain(&arguments)),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Echo(arguments) => echo::echo(&arguments),
     };

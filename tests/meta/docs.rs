@@ -62,7 +62,7 @@ fn every_command_of_the_readme_exists() {
 
 #[test]
 fn settings_describes_every_flag_and_no_other() {
-    let known: BTreeSet<String> = ["run", "check", "demo", "echo"]
+    let known: BTreeSet<String> = ["run", "check", "explain", "demo", "echo"]
         .into_iter()
         .flat_map(|command| flags(&help(command)))
         .collect();

@@ -139,6 +139,22 @@ impl Code {
             .copied()
             .find(|code| *code as u16 == number)
     }
+
+    /// The code that somebody may have meant: by a number that is near, or a word of its title.
+    pub fn nearest(text: &str) -> Option<Self> {
+        let digits: String = text.chars().filter(char::is_ascii_digit).take(9).collect();
+        if let Ok(number) = digits.parse::<u32>() {
+            let distance = |code: &Self| u32::from(*code as u16).abs_diff(number);
+            return Self::ALL.iter().copied().min_by_key(distance);
+        }
+        let word = text.to_lowercase();
+        let holds = |code: &&Self| code.title().to_lowercase().contains(&word);
+        Self::ALL
+            .iter()
+            .find(holds)
+            .copied()
+            .filter(|_| word.len() > 2)
+    }
 }
 
 impl fmt::Display for Code {
@@ -171,6 +187,20 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(Code::parse(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_code_that_does_not_exist_has_a_neighbour() {
+        for (text, want) in [
+            ("P304", Some(Code::NodePortRange)),
+            ("E0304", Some(Code::NodePortRange)),
+            ("P0199999999999", Some(*Code::ALL.last().unwrap())),
+            ("NodePort", Some(Code::NodePortNotAllowed)),
+            ("x", None),
+            ("", None),
+        ] {
+            assert_eq!(Code::nearest(text), want, "{text}");
         }
     }
 

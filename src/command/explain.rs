@@ -1,0 +1,67 @@
+//! `portico explain`: the page of a diagnostic's code, as `docs/diagnostics.md` has it.
+
+use portico_config::diagnostic::Code;
+
+use super::say;
+use crate::cli::{ExplainArgs, Topic};
+use crate::exit::Exit;
+
+/// Runs the command.
+pub(super) fn explain(arguments: &ExplainArgs) -> Exit {
+    match arguments.topic {
+        Some(Topic::Code(code)) => say(&readable(page(PAGES, code))),
+        None => Code::ALL.iter().for_each(|code| {
+            say(&format!("{code}  {:7}  {}", code.severity().to_string(), code.title()));
+        }),
+    }
+    Exit::Fine
+}
+
+/// The page of a code in a text with all of them; a test sees that each has one.
+fn page(pages: &str, code: Code) -> &str {
+    let heading = format!("\n## {code}: ");
+    let start = pages.find(&heading).map_or(pages.len(), |at| at + 1);
+    let page = &pages[start..];
+    let end = page[2.min(page.len())..].find("\n## ");
+    page[..end.map_or(page.len(), |at| at + 2)].trim_end()
+}
+
+/// A page as it reads on a terminal: a bare heading, examples indented instead of fenced.
+fn readable(page: &str) -> String {
+    let mut lines = Vec::new();
+    let mut in_example = false;
+    for line in page.lines() {
+        if let Some(kind) = line.strip_prefix("```") {
+            in_example = !in_example;
+            let word = kind.split(' ').next_back().unwrap_or_default();
+            if in_example && !word.is_empty() {
+                lines.push(format!("{word}:"));
+            }
+        } else if in_example {
+            lines.push(format!("    {line}"));
+        } else {
+            lines.push(line.trim_start_matches("## ").to_owned());
+        }
+    }
+    lines.join("\n")
+}
+
+/// Every page.
+const PAGES: &str = include_str!("../../docs/diagnostics.md");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_ends_where_the_next_begins() {
+        let pages =
+            "# All\n\n## P0101: one\n\n*Error.*\n\n```yaml wrong\na: 1\n```\n\n## P0102: two\nb\n";
+        assert_eq!(
+            readable(page(pages, Code::Unreadable)),
+            "P0101: one\n\n*Error.*\n\nwrong:\n    a: 1"
+        );
+        assert_eq!(page(pages, Code::NotText), "## P0102: two\nb");
+        assert_eq!(page(pages, Code::Syntax), "");
+    }
+}
