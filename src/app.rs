@@ -1,7 +1,7 @@
 //! The running process: threads, their order of start and end, and the compile loop.
 //!
 //! ```text
-//! start: admin binds ─▶ workers ─▶ compile: load ─▶ prepare ─▶ commit proxy, dns ─▶ ready
+//! start: admin binds ─▶ workers ─▶ compile: work ─▶ prepare ─▶ commit proxy, dns ─▶ ready
 //! end:   not ready ─▶ drain_delay ─▶ workers drain ─▶ source ends ─▶ admin closes
 //! ```
 //!
@@ -21,11 +21,9 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use portico_config::diagnostic::{Diagnostic, Severity};
-use portico_config::model::Settings;
-use portico_config::pipeline::Pipeline;
+use portico_config::pipeline::{Pipeline, Update};
 use portico_config::publish::{Publication, Published};
-use portico_config::snapshot::Assignments;
-use portico_config::source::{Changes, Control, Source};
+use portico_config::source::Source;
 use portico_dns::Dns;
 use portico_net::listeners::{ListenerList, ListenerState, ListenerStatus};
 use portico_proxy::Proxy;
@@ -34,32 +32,13 @@ use tracing::{debug, error, info};
 
 use crate::metrics::Metrics;
 use crate::readiness::{Progress, Readiness};
+use crate::settings::{Follow, Told};
+use crate::state::State;
+use crate::work::{Controls, Feed, Work};
 use crate::worker::{self, Life};
-use crate::{admin, findings, host};
+use crate::{admin, findings, host, telemetry};
 
-/// What a process is told.
-#[derive(Clone, Debug)]
-pub struct AppOptions {
-    /// What the compiler and the planes are told.
-    pub settings: Settings,
-    /// Data-plane threads, at least 1; default: one per core.
-    pub workers: usize,
-    /// How long open connections may finish at the end; default 30 s.
-    pub drain_timeout: Duration,
-    /// How long everything goes on, not ready, before the drain; default 0.
-    pub drain_delay: Duration,
-}
-
-impl Default for AppOptions {
-    fn default() -> Self {
-        Self {
-            settings: Settings::default(),
-            workers: std::thread::available_parallelism().map_or(1, usize::from),
-            drain_timeout: Duration::from_secs(30),
-            drain_delay: Duration::ZERO,
-        }
-    }
-}
+pub use crate::settings::AppOptions;
 
 /// Starts instances.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +50,7 @@ pub struct App;
 #[derive(Debug)]
 pub struct Running {
     shared: Arc<Shared>,
-    source: Control,
+    sources: Controls,
     life: Life,
     drain_delay: Duration,
     close: CancellationToken,
@@ -122,6 +101,15 @@ impl App {
     /// Starts an instance that serves what `source` delivers. Returns before the first snapshot
     /// is applied; fails where the system gives no thread or no runtime.
     pub fn start(options: AppOptions, source: Box<dyn Source>) -> anyhow::Result<Running> {
+        Self::start_following(options, source, None)
+    }
+
+    /// As [`App::start`], and takes the edits of a settings file while it runs.
+    pub fn start_following(
+        options: AppOptions,
+        source: Box<dyn Source>,
+        follow: Option<Follow>,
+    ) -> anyhow::Result<Running> {
         // The only failure is a provider that is already there.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let settings = Arc::new(options.settings);
@@ -142,8 +130,9 @@ impl App {
             batches: AtomicU64::new(0),
             admin: ArcSwap::default(),
         });
+        let feed = Feed::new(source, follow);
         let mut running = Running {
-            source: source.control(),
+            sources: feed.controls(),
             life: Life {
                 stop: CancellationToken::new(),
                 drain_timeout: options.drain_timeout,
@@ -162,8 +151,9 @@ impl App {
                 .workers
                 .push(worker.context("start a worker thread")?);
         }
-        let pipeline = Pipeline::new(settings, host::facts(), Assignments::default());
-        running.start_compile(pipeline, Planes { proxy, dns }, source)?;
+        let (state, assignments) = State::open(options.state_dir.as_deref());
+        let pipeline = Pipeline::new(settings, host::facts(), assignments);
+        running.start_compile(pipeline, state, Planes { proxy, dns }, feed)?;
         Ok(running)
     }
 }
@@ -237,9 +227,9 @@ impl Running {
             .wait(timeout, |progress| progress.applied && enough(&publication.load()))
     }
 
-    /// Reads every manifest again and compares.
+    /// Reads every manifest and the settings file again and compares.
     pub fn rescan(&self) {
-        self.source.rescan();
+        self.sources.rescan();
     }
 
     /// Cancelled when a part of the process has died, so that it should end.
@@ -259,7 +249,7 @@ impl Running {
             .wait(self.drain_delay, |progress| progress.failed);
         self.life.stop.cancel();
         join(&mut self.workers);
-        self.source.stop();
+        self.sources.stop();
         self.close.cancel();
         join(&mut self.control);
         info!("ended");
@@ -283,8 +273,9 @@ impl Running {
     fn start_compile(
         &mut self,
         pipeline: Pipeline,
+        state: State,
         planes: Planes,
-        mut source: Box<dyn Source>,
+        feed: Feed,
     ) -> anyhow::Result<()> {
         let planes = Arc::new(Mutex::new(planes));
         let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
@@ -294,14 +285,16 @@ impl Running {
         self.control
             .push(named("portico-retry").spawn(move || retry_loop(&shared, &retried, &close))?);
 
+        let (works, threads) = feed.start()?;
+        self.control.extend(threads);
         let shared = Arc::clone(&self.shared);
         self.control.push(named("portico-compile").spawn(move || {
+            let known = Arc::default();
+            let told = Vec::new();
             let mut compiler =
-                Compiler { pipeline, planes, shared, known: Arc::default(), applied: false };
-            let mut batch = Some(source.load());
-            while let Some(changes) = batch {
-                compiler.apply_guarded(changes);
-                batch = source.next();
+                Compiler { pipeline, state, planes, shared, told, known, applied: false };
+            for work in works {
+                compiler.take_guarded(work);
             }
         })?);
         Ok(())
@@ -313,7 +306,7 @@ impl Drop for Running {
         self.life.stop.cancel();
         self.close.cancel();
         if !self.control.is_empty() {
-            self.source.stop();
+            self.sources.stop();
         }
         self.shared
             .readiness
@@ -324,32 +317,62 @@ impl Drop for Running {
 /// The compile thread's state.
 struct Compiler {
     pipeline: Pipeline,
+    state: State,
     planes: Arc<Mutex<Planes>>,
     shared: Arc<Shared>,
+    /// What is wrong with the settings file as it is now.
+    told: Vec<Diagnostic>,
     /// The findings that the log has already told.
     known: Arc<[Diagnostic]>,
     applied: bool,
 }
 
 impl Compiler {
-    /// Applies one batch; whatever goes wrong inside, the last snapshot serves on.
-    fn apply_guarded(&mut self, changes: Changes) {
-        if catch_unwind(AssertUnwindSafe(|| self.apply(changes))).is_err() {
+    /// Does one piece of work; whatever goes wrong inside, the last snapshot serves on.
+    fn take_guarded(&mut self, work: Work) {
+        if catch_unwind(AssertUnwindSafe(|| self.take(work))).is_err() {
             self.shared.metrics.load_failed();
             error!("portico failed to apply a change; the last snapshot serves on");
         }
     }
 
-    fn apply(&mut self, changes: Changes) {
+    fn take(&mut self, work: Work) {
         let begun = Instant::now();
-        let files = changes.written.len() + changes.removed.len();
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
-        let update = self.pipeline.apply(changes, now);
+        match work {
+            Work::Manifests(changes) => {
+                let files = changes.written.len() + changes.removed.len();
+                let update = self.pipeline.apply(changes, now);
+                self.apply(update, files, begun, now);
+            }
+            Work::Settings(told) => {
+                self.take_settings(*told);
+                // Before the first manifests there is nothing to serve differently.
+                if self.applied {
+                    let update = self.pipeline.compile(now);
+                    self.apply(update, 1, begun, now);
+                }
+            }
+        }
+    }
+
+    fn take_settings(&mut self, told: Told) {
+        self.told = told.findings;
+        let Some(options) = told.options else { return };
+        if !told.changed.is_empty() {
+            info!("settings changed: {}", told.changed.join(", "));
+        }
+        telemetry::filter(&options.log_level);
+        self.pipeline.reconfigure(Arc::new(options.settings));
+    }
+
+    fn apply(&mut self, update: Update, files: usize, begun: Instant, now: u64) {
+        let diagnostics = self.with_told(update.diagnostics);
         let changed = update.changed || !self.applied;
         let published =
-            Published { snapshot: update.snapshot, diagnostics: Arc::clone(&update.diagnostics) };
+            Published { snapshot: update.snapshot, diagnostics: Arc::clone(&diagnostics) };
         if changed {
             let mut planes = lock(&self.planes);
             let proxy = planes.proxy.prepare(&published.snapshot);
@@ -360,11 +383,12 @@ impl Compiler {
         }
         let took = begun.elapsed();
         self.shared.metrics.loaded(&published, changed, took, now);
-        findings::tell_new(&self.known, &update.diagnostics);
-        self.known = update.diagnostics;
+        findings::tell_new(&self.known, &diagnostics);
+        self.known = diagnostics;
         let refused = count(&self.known, Severity::Error);
         let generation = published.snapshot.generation;
         let services = published.snapshot.services.len();
+        let assignments = Arc::clone(&published.snapshot.assignments);
         self.shared.publication.store(published);
         // Counted before anybody is told: who waits for the first batch must not see it come twice.
         self.shared.batches.fetch_add(1, Ordering::SeqCst);
@@ -382,6 +406,15 @@ impl Compiler {
         } else {
             debug!(generation, files, refused, "read again, nothing to change");
         }
+        self.state.save(&assignments);
+    }
+
+    /// The findings about the settings file and those about manifests.
+    fn with_told(&self, manifests: Arc<[Diagnostic]>) -> Arc<[Diagnostic]> {
+        if self.told.is_empty() {
+            return manifests;
+        }
+        self.told.iter().chain(manifests.iter()).cloned().collect()
     }
 }
 

@@ -1,22 +1,17 @@
-//! The command line: what was typed, and what it means.
+//! The command line: the commands and what each takes.
 //!
-//! Every flag has an environment variable (`--dns-ttl` is `PORTICO_DNS_TTL`); a flag wins. Only
-//! this file turns text into [`Settings`]; lists in the environment are separated by commas.
+//! The flags that are settings come from [`crate::settings`]'s table; here are the commands and
+//! the flags of single ones.
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ipnet::IpNet;
+use clap_complete::Shell;
 use portico_config::diagnostic::Code;
-use portico_config::model::{ClusterIps, Settings};
 
-use crate::app::AppOptions;
-use crate::host;
+pub use crate::settings::{Format, LogArgs, ServeArgs};
 
 /// Kubernetes Services, cluster DNS and Ingress from a folder of manifests, with no cluster.
 #[derive(Debug, Parser)]
@@ -49,6 +44,34 @@ pub enum Command {
     /// Be a backend that answers what it was asked, to stand in for a pod
     #[command(after_help = ECHO_EXAMPLES)]
     Echo(EchoArgs),
+    /// Look at the settings
+    #[command(subcommand, subcommand_value_name = "COMMAND")]
+    Config(ConfigCommand),
+    /// Print a script that completes portico's commands and flags in a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell to complete in
+        shell: Shell,
+    },
+}
+
+/// `portico config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the settings that count, each with where it is from
+    #[command(after_help = DUMP_EXAMPLES)]
+    Dump(DumpArgs),
+}
+
+/// `portico config dump`.
+#[derive(Debug, Args)]
+pub struct DumpArgs {
+    /// As a settings file for --config, or as a list of key, value and origin
+    #[arg(long, value_enum, default_value_t, env = "PORTICO_FORMAT")]
+    pub format: Format,
+    /// The settings to print.
+    #[command(flatten)]
+    pub serve: ServeArgs,
 }
 
 /// `portico run`.
@@ -157,92 +180,6 @@ pub struct EchoArgs {
     pub tcp: bool,
 }
 
-/// Flags of everything that serves.
-#[derive(Args, Clone, Debug, Default)]
-pub struct ServeArgs {
-    /// Plain HTTP for Ingress; repeatable [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR[:PORT]|off", value_delimiter = ',', env = "PORTICO_HTTP")]
-    #[arg(help_heading = "Listeners")]
-    pub http: Vec<Listen>,
-    /// HTTPS for Ingress; repeatable [default: 127.0.0.1:8443]
-    #[arg(long, value_name = "ADDR[:PORT]|off", value_delimiter = ',', env = "PORTICO_HTTPS")]
-    #[arg(help_heading = "Listeners")]
-    pub https: Vec<Listen>,
-    /// Cluster DNS over UDP and TCP; repeatable [default: 127.0.0.1:1053]
-    #[arg(long, value_name = "ADDR[:PORT]|off", value_delimiter = ',', env = "PORTICO_DNS")]
-    #[arg(help_heading = "Listeners")]
-    pub dns: Vec<Listen>,
-    /// Metrics, probes and the API; repeatable [default: 127.0.0.1:9080]
-    #[arg(long, value_name = "ADDR[:PORT]|off", value_delimiter = ',', env = "PORTICO_ADMIN")]
-    #[arg(help_heading = "Listeners")]
-    pub admin: Vec<Listen>,
-
-    /// Where Services get addresses, one network per family; repeatable [default: 127.96.0.0/16]
-    #[arg(long, value_name = "CIDR", value_delimiter = ',', env = "PORTICO_SERVICE_CIDR")]
-    #[arg(help_heading = "Addresses")]
-    pub service_cidr: Vec<IpNet>,
-    /// What happens to a clusterIP that this host does not have
-    #[arg(long, value_enum, default_value_t, env = "PORTICO_CLUSTER_IPS")]
-    #[arg(help_heading = "Addresses")]
-    pub cluster_ips: ClusterIpsArg,
-    /// Where NodePorts listen; repeatable [default: 127.0.0.1 and ::1]
-    #[arg(long, value_name = "ADDR", value_delimiter = ',', env = "PORTICO_NODE_ADDRESS")]
-    #[arg(help_heading = "Addresses")]
-    pub node_address: Vec<IpAddr>,
-    /// Which Node object is this host
-    #[arg(long, value_name = "NAME", env = "PORTICO_NODE_NAME", help_heading = "Addresses")]
-    pub node_name: Option<String>,
-
-    /// The cluster's zone; repeatable, the first is primary [default: cluster.local]
-    #[arg(long, value_name = "ZONE", value_delimiter = ',', env = "PORTICO_CLUSTER_DOMAIN")]
-    #[arg(value_parser = zone, help_heading = "Names")]
-    pub cluster_domain: Vec<String>,
-    /// A zone with the same names; repeatable [default: portico.test]
-    #[arg(long, value_name = "ZONE|off", value_delimiter = ',', env = "PORTICO_ALIAS_ZONE")]
-    #[arg(value_parser = zone, help_heading = "Names")]
-    pub alias_zone: Vec<String>,
-    /// How long answers may be cached, 0 to 3600 [default: 5]
-    #[arg(long, value_name = "SECONDS", env = "PORTICO_DNS_TTL", help_heading = "Names")]
-    #[arg(value_parser = clap::value_parser!(u32).range(0..=3600))]
-    pub dns_ttl: Option<u32>,
-
-    /// Data-plane threads, 1 to 256 [default: one per core]
-    #[arg(long, value_name = "N", env = "PORTICO_WORKERS", help_heading = "Process")]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub workers: Option<u16>,
-    /// How long open connections may finish at the end, such as 30s or 2m [default: 30s]
-    #[arg(long, value_name = "TIME", env = "PORTICO_DRAIN_TIMEOUT", help_heading = "Process")]
-    #[arg(value_parser = duration)]
-    pub drain_timeout: Option<Duration>,
-    /// How long to go on, not ready, before nothing new is accepted [default: 0s]
-    #[arg(long, value_name = "TIME", env = "PORTICO_DRAIN_DELAY", help_heading = "Process")]
-    #[arg(value_parser = duration)]
-    pub drain_delay: Option<Duration>,
-}
-
-/// Flags of the log.
-#[derive(Args, Clone, Debug)]
-pub struct LogArgs {
-    /// How log lines on stderr look
-    #[arg(long, value_enum, default_value_t, global = true, env = "PORTICO_LOG_FORMAT")]
-    #[arg(help_heading = "Log")]
-    pub log_format: Format,
-    /// What is logged: error, warn, info, debug, trace or target=level pairs
-    #[arg(long, value_name = "LEVEL", global = true, env = "PORTICO_LOG_LEVEL")]
-    #[arg(default_value = "info", help_heading = "Log")]
-    pub log_level: String,
-}
-
-/// How something is printed.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
-pub enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// For programs.
-    Json,
-}
-
 /// `check --format`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 pub enum CheckFormat {
@@ -269,186 +206,14 @@ pub enum Color {
     Never,
 }
 
-/// `--cluster-ips`.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
-pub enum ClusterIpsArg {
-    /// Serve it on an address inside the service CIDR instead.
-    #[default]
-    Map,
-    /// Never change it: what cannot be bound is not listened on.
-    Keep,
-}
-
-/// One value of a listener flag.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Listen {
-    /// `off`: this listener does not exist.
-    Off,
-    /// `ADDR:PORT`, or `ADDR` with the listener's own port, or `PORT` on 127.0.0.1.
-    At(Option<IpAddr>, Option<u16>),
-}
-
-impl FromStr for Listen {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "off" {
-            return Ok(Self::Off);
-        }
-        if let Ok(address) = text.parse::<SocketAddr>() {
-            return Ok(Self::At(Some(address.ip()), Some(address.port())));
-        }
-        if let Ok(address) = text.trim_matches(['[', ']']).parse() {
-            return Ok(Self::At(Some(address), None));
-        }
-        if let Ok(port) = text.parse() {
-            return Ok(Self::At(None, Some(port)));
-        }
-        Err(match text.strip_prefix(':') {
-            Some(port) => format!("name the address too: 127.0.0.1:{port}, or 0.0.0.0:{port}"),
-            None => "expected ADDR:PORT, ADDR, PORT or off".to_owned(),
-        })
-    }
-}
-
-impl fmt::Display for Listen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Off => f.write_str("off"),
-            Self::At(Some(ip), Some(port)) => SocketAddr::new(*ip, *port).fmt(f),
-            Self::At(Some(ip), None) => ip.fmt(f),
-            Self::At(None, Some(port)) => port.fmt(f),
-            Self::At(None, None) => f.write_str("default"),
-        }
-    }
-}
-
-impl ServeArgs {
-    /// The settings that these flags mean on this host.
-    pub fn settings(&self) -> Settings {
-        let defaults = Settings::default();
-        let names = |given: &[String], default: Vec<Arc<str>>| match given {
-            [] => default,
-            given => given
-                .iter()
-                .filter(|name| *name != "off")
-                .map(|name| name.as_str().into())
-                .collect(),
-        };
-        Settings {
-            http: listeners(&self.http, &defaults.http),
-            https: listeners(&self.https, &defaults.https),
-            dns: listeners(&self.dns, &defaults.dns),
-            admin: listeners(&self.admin, &defaults.admin),
-            service_cidrs: or_default(&self.service_cidr, &defaults.service_cidrs),
-            cluster_ips: match self.cluster_ips {
-                ClusterIpsArg::Map => ClusterIps::Map,
-                ClusterIpsArg::Keep => ClusterIps::Keep,
-            },
-            // Said by nobody, ::1 is a convenience: a host without IPv6 shall not hear of it.
-            node_addresses: match &self.node_address[..] {
-                [] => defaults
-                    .node_addresses
-                    .into_iter()
-                    .filter(|address| address.is_ipv4() || host::has_ipv6_loopback())
-                    .collect(),
-                given => given.to_vec(),
-            },
-            node_name: self.node_name.as_deref().map(Into::into),
-            cluster_domains: names(&self.cluster_domain, defaults.cluster_domains),
-            alias_zones: names(&self.alias_zone, defaults.alias_zones),
-            dns_ttl_seconds: self.dns_ttl.unwrap_or(defaults.dns_ttl_seconds),
-            controllers: defaults.controllers,
-            class_names: defaults.class_names,
-            serve_classless: defaults.serve_classless,
-            limits: defaults.limits,
-            reload: defaults.reload,
-        }
-    }
-
-    /// Settings and the matters of the process.
-    pub fn app_options(&self) -> AppOptions {
-        let defaults = AppOptions::default();
-        AppOptions {
-            settings: self.settings(),
-            workers: self.workers.map_or(defaults.workers, usize::from),
-            drain_timeout: self.drain_timeout.unwrap_or(defaults.drain_timeout),
-            drain_delay: self.drain_delay.unwrap_or(defaults.drain_delay),
-        }
-    }
-}
-
-/// `given` in the order typed, completed by the default's port; `off` empties what came before it.
-fn listeners(given: &[Listen], default: &[SocketAddr]) -> Vec<SocketAddr> {
-    if given.is_empty() {
-        return default.to_vec();
-    }
-    let own_port = default.first().map_or(0, SocketAddr::port);
-    let mut listeners = Vec::new();
-    for listen in given {
-        match *listen {
-            Listen::Off => listeners.clear(),
-            Listen::At(ip, port) => listeners.push(SocketAddr::new(
-                ip.unwrap_or_else(|| Ipv4Addr::LOCALHOST.into()),
-                port.unwrap_or(own_port),
-            )),
-        }
-    }
-    listeners.dedup();
-    listeners
-}
-
-fn or_default<T: Clone>(given: &[T], default: &[T]) -> Vec<T> {
-    if given.is_empty() { default.to_vec() } else { given.to_vec() }
-}
-
-fn zone(text: &str) -> Result<String, String> {
-    let name = text.strip_suffix('.').unwrap_or(text);
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-    };
-    if name.len() <= 200 && name.split('.').all(label) {
-        Ok(name.to_ascii_lowercase())
-    } else {
-        Err("expected a domain name such as cluster.local".to_owned())
-    }
-}
-
-/// Go's duration text with one unit: `250ms`, `30s`, `2m`, `1h`; a bare number is seconds.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let number: u64 = number
-        .parse()
-        .map_err(|_| "expected a time such as 30s or 2m".to_owned())?;
-    let milliseconds = match unit {
-        "ms" => 1,
-        "s" | "" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err(format!("{unit} is no unit of time: use ms, s, m or h")),
-    };
-    number
-        .checked_mul(milliseconds)
-        .filter(|total| *total <= LONGEST_TIME_MS)
-        .map(Duration::from_millis)
-        .ok_or_else(|| "at most 24h".to_owned())
-}
-
-const LONGEST_TIME_MS: u64 = 24 * 3_600_000;
-
 const EXAMPLES: &str = "\
 Start here:
   portico demo                       see it work, with nothing else installed
   portico run ./manifests            serve your own Services and Ingresses
   portico check ./manifests          find mistakes before they are served
 
-Every flag can be set in the environment: --dns-ttl 30 is PORTICO_DNS_TTL=30.
+Settings come from flags, then the environment (--dns-ttl 30 is PORTICO_DNS_TTL=30), then the
+file of --config (dns: {ttl: 30}): portico config dump prints what counts and where it is from.
 Exit codes: 0 fine, 1 errors in manifests, 2 wrong usage or unreadable input.";
 
 const RUN_EXAMPLES: &str = "\
@@ -469,6 +234,16 @@ const EXPLAIN_EXAMPLES: &str = "\
 Examples:
   portico explain P0304
   portico explain                    list all codes";
+const DUMP_EXAMPLES: &str = "\
+Examples:
+  portico config dump
+  portico config dump --config portico.yaml --dns-ttl 30
+  portico config dump > portico.yaml     a settings file to start from";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  source <(portico completions bash)
+  portico completions fish > ~/.config/fish/completions/portico.fish";
 
 const ECHO_EXAMPLES: &str = "\
 Examples:
@@ -481,12 +256,17 @@ request header X-Echo-Set-Header: Name:value.";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::AppOptions;
     use clap::CommandFactory;
+    use portico_config::model::ClusterIps;
+    use std::net::IpAddr;
+    use std::time::Duration;
 
     fn run(arguments: &[&str]) -> Result<AppOptions, clap::Error> {
         let line = ["portico", "run", "manifests"].iter().chain(arguments);
-        match Cli::try_parse_from(line)?.command {
-            Command::Run(run) => Ok(run.serve.app_options()),
+        let cli = Cli::try_parse_from(line)?;
+        match cli.command {
+            Command::Run(run) => Ok(run.serve.load(&cli.log).unwrap().effective.options),
             other => panic!("{other:?}"),
         }
     }
@@ -510,10 +290,6 @@ mod tests {
     fn a_listener_flag_takes_addresses_ports_and_off() {
         for (arguments, want) in [
             (&["--http", "0.0.0.0:80"][..], &["0.0.0.0:80"][..]),
-            (&["--http", "192.0.2.1"], &["192.0.2.1:8080"]),
-            (&["--http", "::1"], &["[::1]:8080"]),
-            (&["--http", "[::1]:81"], &["[::1]:81"]),
-            (&["--http", "81"], &["127.0.0.1:81"]),
             (&["--http", "off"], &[]),
             (&["--http", "81", "--http", "127.0.0.2:82"], &["127.0.0.1:81", "127.0.0.2:82"]),
             (&["--http", "81,82"], &["127.0.0.1:81", "127.0.0.1:82"]),
@@ -524,16 +300,12 @@ mod tests {
     }
 
     #[test]
-    fn bad_values_are_refused_with_the_way_out() {
+    fn bad_values_are_refused_with_the_flag_and_the_way_out() {
         for (arguments, want) in [
             (&["--http", ":8080"][..], "127.0.0.1:8080"),
-            (&["--http", "web"], "ADDR:PORT"),
-            (&["--dns-ttl", "3601"], "3601"),
-            (&["--workers", "0"], "0"),
-            (&["--service-cidr", "127.96.0.0"], "service-cidr"),
-            (&["--drain-timeout", "1y"], "no unit"),
-            (&["--drain-timeout", "25h"], "at most 24h"),
-            (&["--alias-zone", "a..b"], "domain name"),
+            (&["--dns-ttl", "3601"], "'--dns-ttl <SECONDS>'"),
+            (&["--cluster-ips", "mapp"], "possible values: map, keep"),
+            (&["--service-cidr", "127.96.0.0"], "expected a network"),
         ] {
             let error = run(arguments).unwrap_err();
             assert_eq!(error.exit_code(), 2, "{arguments:?}");
@@ -552,9 +324,13 @@ mod tests {
             "--cluster-domain=Corp.Example.",
             "--alias-zone=off",
             "--dns-ttl=0",
+            "--ingress-class-names=a,b",
+            "--ingress-serve-classless=false",
+            "--limits-max-file-bytes=1Mi",
             "--workers=3",
             "--drain-timeout=2m",
             "--drain-delay=250ms",
+            "--log-level=debug",
         ])
         .unwrap();
         let settings = options.settings;
@@ -565,8 +341,22 @@ mod tests {
         assert_eq!(settings.cluster_domains, ["corp.example".into()]);
         assert!(settings.alias_zones.is_empty());
         assert_eq!(settings.dns_ttl_seconds, 0);
+        assert_eq!(settings.class_names, ["a".into(), "b".into()]);
+        assert!(!settings.serve_classless);
+        assert_eq!(settings.limits.max_file_bytes, 1 << 20);
         assert_eq!(options.workers, 3);
         assert_eq!(options.drain_timeout, Duration::from_secs(120));
         assert_eq!(options.drain_delay, Duration::from_millis(250));
+        assert_eq!(options.log_level, "debug");
+    }
+
+    #[test]
+    fn the_log_s_flags_stand_before_and_behind_the_command() {
+        for line in [
+            ["portico", "--log-level", "debug", "run", "x"],
+            ["portico", "run", "x", "--log-level", "debug"],
+        ] {
+            assert_eq!(Cli::parse_from(line).log.options().log_level, "debug", "{line:?}");
+        }
     }
 }

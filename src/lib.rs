@@ -11,14 +11,17 @@
 //! process, which is how the tests use it.
 
 pub mod exit;
+mod host;
+mod state;
+pub mod settings;
 pub mod cli;
 pub mod telemetry;
-mod host;
 mod signal;
 mod http_io;
 mod findings;
 mod readiness;
 mod metrics;
+mod work;
 mod worker;
 mod report;
 mod admin;

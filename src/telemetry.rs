@@ -5,27 +5,54 @@
 //! or that is closed loses lines, it never stops the process.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Format, LogArgs};
+use crate::settings::{AppOptions, Format};
 
 /// Starts the log of the process; a second call changes nothing.
-pub fn start(log: &LogArgs) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&log.log_level)
-        .map_err(|error| format!("--log-level {}: {error}", log.log_level))?;
+pub fn start(options: &AppOptions) {
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(parse(&options.log_level))
         .with_writer(|| CleanLine { line: Vec::with_capacity(256) })
         .with_ansi(false);
-    let result = match log.log_format {
-        Format::Text => builder.with_target(io::stderr().is_terminal()).try_init(),
-        Format::Json => builder.json().flatten_event(true).try_init(),
+    let (result, change): (_, ChangeFilter) = match options.log_format {
+        Format::Text => {
+            let builder = builder
+                .with_target(io::stderr().is_terminal())
+                .with_filter_reloading();
+            let handle = builder.reload_handle();
+            (builder.try_init(), Box::new(move |filter| drop(handle.reload(filter))))
+        }
+        Format::Json => {
+            let builder = builder.json().flatten_event(true).with_filter_reloading();
+            let handle = builder.reload_handle();
+            (builder.try_init(), Box::new(move |filter| drop(handle.reload(filter))))
+        }
     };
     // The only failure is a log that already runs, as where tests start several instances.
-    drop(result);
-    Ok(())
+    if result.is_ok() {
+        let _ = FILTER.set(change);
+    }
 }
+
+/// Changes what is logged from now on, as `--log-level` says it.
+pub(crate) fn filter(level: &str) {
+    if let Some(change) = FILTER.get() {
+        change(parse(level));
+    }
+}
+
+/// Settings have checked the text; what cannot be read all the same says nothing.
+fn parse(level: &str) -> EnvFilter {
+    EnvFilter::try_new(level).unwrap_or_default()
+}
+
+type ChangeFilter = Box<dyn Fn(EnvFilter) + Send + Sync>;
+
+/// The one log of the process.
+static FILTER: OnceLock<ChangeFilter> = OnceLock::new();
 
 /// Collects one event and writes it as one clean line when it ends.
 struct CleanLine {

@@ -62,7 +62,7 @@ impl Pipeline {
         }
     }
 
-    /// Takes other settings: the next [`Pipeline::apply`] compiles everything under them.
+    /// Takes other settings: the next compilation looks at everything under them.
     pub fn reconfigure(&mut self, settings: Arc<Settings>) {
         self.settings = settings;
         self.memory = None;
@@ -83,6 +83,11 @@ impl Pipeline {
             self.store.write(file, decode(file, content), check);
         }
         self.unreadable = changes.unreadable;
+        self.compile(now_seconds)
+    }
+
+    /// Compiles what there is once more, as after [`Pipeline::reconfigure`].
+    pub fn compile(&mut self, now_seconds: u64) -> Update {
         let mut dirty = self.objects.take(self.store.take_changes());
         let mut memory = self.memory.take().unwrap_or_else(|| {
             dirty = Dirty::all(&self.objects);

@@ -25,6 +25,9 @@ pub struct Document {
     origin: Origin,
     /// Its settings in the order of their keys; what is null is absent.
     pub entries: Vec<Entry>,
+    /// What is wrong with its form, by position; a document that has any is not to be used, but its
+    /// entries can still be checked, so that everything is told at once.
+    pub wrong: Vec<Diagnostic>,
 }
 
 /// One setting of the file.
@@ -39,19 +42,19 @@ pub struct Entry {
 }
 
 impl Document {
-    /// Reads the content of `file`, in which the keys `known` may stand; fails with everything
-    /// that is wrong with its form.
+    /// Reads the content of `file`, in which the keys `known` may stand; fails where it holds no
+    /// mapping at all.
     pub fn read(
         file: &Arc<PathBuf>,
         content: &[u8],
         known: &[&'static str],
-    ) -> Result<Self, Vec<Diagnostic>> {
-        let (origin, tree) = decode::only_document(file, content).map_err(|found| vec![*found])?;
+    ) -> Result<Self, Box<Diagnostic>> {
+        let (origin, tree) = decode::only_document(file, content)?;
         let refuse = |field: &str, message: String| {
             Diagnostic::new(Code::NotSettings, message).at(&origin, FieldPath::from(field))
         };
         let Value::Object(map) = tree else {
-            return Err(vec![refuse("", format!("is not a mapping: {BEGINNING}"))]);
+            return Err(Box::new(refuse("", format!("is not a mapping: {BEGINNING}"))));
         };
         let mut wrong = Vec::new();
         for (key, want) in [("apiVersion", API_VERSION), ("kind", KIND)] {
@@ -67,7 +70,7 @@ impl Document {
         walk.section("", &map);
         let Walk { entries, mut wrong, .. } = walk;
         wrong.sort_by_key(|found| found.position);
-        if wrong.is_empty() { Ok(Self { origin, entries }) } else { Err(wrong) }
+        Ok(Self { origin, entries, wrong })
     }
 
     /// Says that the value of `key` is not taken: what is wrong with it or with its item `index`.
@@ -187,8 +190,10 @@ mod tests {
     }
 
     fn whole(text: &str) -> Result<Document, Vec<String>> {
-        Document::read(&Arc::new("p.yaml".into()), text.as_bytes(), KNOWN)
-            .map_err(|found| found.iter().map(ToString::to_string).collect())
+        let document = Document::read(&Arc::new("p.yaml".into()), text.as_bytes(), KNOWN)
+            .map_err(|found| vec![found.to_string()])?;
+        let wrong: Vec<_> = document.wrong.iter().map(ToString::to_string).collect();
+        if wrong.is_empty() { Ok(document) } else { Err(wrong) }
     }
 
     #[test]

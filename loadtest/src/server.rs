@@ -137,6 +137,7 @@ impl Site {
             // Apart from a portico that serves on this machine with the default.
             "--service-cidr=127.97.0.0/16",
             "--log-level=warn",
+            "--state-dir=off",
         ];
         let port = match self.scenario {
             Scenario::Http1Small => http_port,

@@ -9,14 +9,15 @@ use portico_config::pipeline::Pipeline;
 use portico_config::snapshot::Assignments;
 use portico_config::source::{Source, files::FileSource};
 
-use super::complain;
+use super::{DEFAULT_WIDTH, complain};
 use crate::cli::{CheckArgs, CheckFormat, Color};
 use crate::exit::Exit;
 use crate::report::{self, Counts, Form, Look, Sources};
+use crate::settings::Loaded;
 use crate::{host, telemetry};
 
 /// Runs the command.
-pub(super) fn check(arguments: CheckArgs) -> anyhow::Result<Exit> {
+pub(super) fn check(arguments: CheckArgs, loaded: Loaded) -> anyhow::Result<Exit> {
     let mut missing = false;
     for path in &arguments.paths {
         if path.as_os_str() != "-" && !path.exists() {
@@ -27,7 +28,7 @@ pub(super) fn check(arguments: CheckArgs) -> anyhow::Result<Exit> {
     if missing {
         return Ok(Exit::Usage);
     }
-    let settings = Arc::new(arguments.serve.settings());
+    let settings = Arc::new(loaded.effective.options.settings);
     let changes = FileSource::new(arguments.paths.clone()).load();
     let sources = Sources::of(&changes);
     let (files, unreadable) = (changes.written.len(), changes.unreadable.clone());
@@ -78,7 +79,8 @@ fn print(
     out.flush()
 }
 
-fn form(arguments: &CheckArgs) -> Form {
+/// How the findings are printed.
+pub(super) fn form(arguments: &CheckArgs) -> Form {
     match arguments.format {
         CheckFormat::Json => Form::Json,
         CheckFormat::Short => Form::Short,
@@ -102,6 +104,3 @@ fn form(arguments: &CheckArgs) -> Form {
         }
     }
 }
-
-/// Columns where nobody says how many there are.
-const DEFAULT_WIDTH: usize = 120;

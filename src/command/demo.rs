@@ -20,6 +20,7 @@ use super::{run::announce, say, serve};
 use crate::app::{App, Running};
 use crate::cli::DemoArgs;
 use crate::exit::Exit;
+use crate::settings::Loaded;
 use crate::signal::Signals;
 
 /// The files of `examples/wordpress`.
@@ -31,18 +32,22 @@ const FILES: [(&str, &str); 4] = [
 ];
 
 /// Runs the command.
-pub(super) fn demo(arguments: &DemoArgs) -> anyhow::Result<Exit> {
+pub(super) fn demo(arguments: &DemoArgs, loaded: Loaded) -> anyhow::Result<Exit> {
     let signals = Signals::new().context("take over signals")?;
-    let mut options = arguments.serve.app_options();
+    let Loaded { effective, follow } = loaded;
+    let mut options = effective.options.clone();
+    // Its addresses are of no interest to a later run.
+    options.state_dir = options
+        .state_dir
+        .filter(|_| !effective.is_default("stateDir"));
     let settings = &mut options.settings;
-    let chosen = &arguments.serve;
-    for (addresses, is_given) in [
-        (&mut settings.http, !chosen.http.is_empty()),
-        (&mut settings.https, !chosen.https.is_empty()),
-        (&mut settings.dns, !chosen.dns.is_empty()),
-        (&mut settings.admin, !chosen.admin.is_empty()),
+    for (key, addresses) in [
+        ("http", &mut settings.http),
+        ("https", &mut settings.https),
+        ("dns.listen", &mut settings.dns),
+        ("admin", &mut settings.admin),
     ] {
-        for address in addresses.iter_mut().filter(|_| !is_given) {
+        for address in addresses.iter_mut().filter(|_| effective.is_default(key)) {
             *address = free(*address)?;
         }
     }
@@ -59,7 +64,7 @@ pub(super) fn demo(arguments: &DemoArgs) -> anyhow::Result<Exit> {
     files[3].1 = files[3].1.replace("30080", &node_port.to_string());
     let source = MemorySource::new(files.iter().map(|(name, text)| (*name, text.as_str())));
     let editor = source.editor();
-    let running = App::start(options, Box::new(source))?;
+    let running = App::start_following(options, Box::new(source), follow)?;
     running.wait_ready();
     announce(&running);
     if let Some(database) = cluster_ip(&running.published().snapshot, "mi-bbdd-wp", 3307) {

@@ -20,6 +20,7 @@ use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
+use portico_config::model::parse_duration;
 use serde_json::json;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +28,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info};
 
 use super::say;
-use crate::cli::{self, EchoArgs};
+use crate::cli::EchoArgs;
 use crate::exit::Exit;
 use crate::http_io::HttpIo;
 use crate::signal::{Event, Signals};
@@ -163,7 +164,7 @@ fn delay(query: &str) -> Result<Duration, String> {
     let value = query
         .split('&')
         .find_map(|pair| pair.strip_prefix("delay="));
-    value.map_or(Ok(Duration::ZERO), cli::duration)
+    value.map_or(Ok(Duration::ZERO), parse_duration)
 }
 
 /// The answer to one request, its body aside.

@@ -6,33 +6,78 @@ mod check;
 mod explain;
 pub mod echo;
 mod demo;
+mod config;
+mod completions;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use crate::app::Running;
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, ConfigCommand, LogArgs, ServeArgs};
 use crate::exit::Exit;
+use crate::report::{self, Form, Look, Sources};
+use crate::settings::Loaded;
 use crate::signal::{Event, Signals};
 use crate::telemetry;
 
 /// Runs the command that was typed.
 pub fn dispatch(cli: Cli) -> Exit {
-    if let Err(error) = telemetry::start(&cli.log) {
-        complain(&error);
-        return Exit::Usage;
-    }
-    let result = match cli.command {
-        Command::Run(arguments) => run::run(arguments),
-        Command::Check(arguments) => check::check(arguments),
-        Command::Explain(arguments) => Ok(explain::explain(&arguments)),
-        Command::Demo(arguments) => demo::demo(&arguments),
-        Command::Echo(arguments) => echo::echo(&arguments),
-    };
+    let log = cli.log;
+    let load = |serve: &ServeArgs, form| settings(serve, &log, form);
+    let result =
+        match cli.command {
+            Command::Run(arguments) => load(&arguments.serve, None)
+                .map_or_else(Ok, |loaded| run::run(arguments.paths, loaded)),
+            Command::Check(arguments) => load(&arguments.serve, Some(check::form(&arguments)))
+                .map_or_else(Ok, |loaded| check::check(arguments, loaded)),
+            Command::Explain(arguments) => {
+                telemetry::start(&log.options());
+                Ok(explain::explain(&arguments))
+            }
+            Command::Demo(arguments) => load(&arguments.serve, None)
+                .map_or_else(Ok, |loaded| demo::demo(&arguments, loaded)),
+            Command::Config(ConfigCommand::Dump(arguments)) => load(&arguments.serve, None)
+                .map_or_else(Ok, |loaded| Ok(config::dump(&loaded, arguments.format))),
+            Command::Echo(arguments) => {
+                telemetry::start(&log.options());
+                echo::echo(&arguments)
+            }
+            Command::Completions { shell } => Ok(completions::completions(shell)),
+        };
     result.unwrap_or_else(|error| {
         complain(&format!("{error:#}"));
         Exit::Internal
     })
+}
+
+/// The settings that count, with the log started as they say. A settings file that is wrong ends
+/// the command; its findings go to standard error, or where and how `check` prints its own.
+fn settings(serve: &ServeArgs, log: &LogArgs, form: Option<Form>) -> Result<Loaded, Exit> {
+    let loaded = serve.load(log).map_err(|refused| {
+        let sources = Sources::of(&refused.read);
+        let mut report = Vec::new();
+        let to_stderr = Form::Text(Look {
+            color: anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never,
+            width: DEFAULT_WIDTH,
+        });
+        // Writing to memory does not fail.
+        let _ = report::print(
+            &mut report,
+            &refused.findings,
+            &sources,
+            form.unwrap_or(to_stderr),
+            true,
+        );
+        // A closed pipe is no reason to fail in another way.
+        let _ = match form {
+            Some(_) => io::stdout().lock().write_all(&report),
+            None => io::stderr().lock().write_all(&report),
+        };
+        complain("the settings file is refused");
+        Exit::Usage
+    })?;
+    telemetry::start(&loaded.effective.options);
+    Ok(loaded)
 }
 
 /// Serves until a signal says otherwise, then drains; a second signal ends at once.
@@ -76,3 +121,6 @@ fn curl(host: &str, http: SocketAddr) -> String {
 fn dig(name: &str, dns: SocketAddr) -> String {
     format!("dig @{} -p {} {name}", dns.ip(), dns.port())
 }
+
+/// Columns where nobody says how many there are.
+const DEFAULT_WIDTH: usize = 120;

@@ -1,5 +1,7 @@
 //! `portico run`: serve files and folders until told to end.
 
+use std::path::PathBuf;
+
 use anyhow::Context;
 use portico_config::model::HostPattern;
 use portico_config::source::files::FileSource;
@@ -7,22 +9,22 @@ use portico_net::listeners::ListenerState;
 
 use super::{complain, curl, dig, say, serve};
 use crate::app::{App, Running};
-use crate::cli::RunArgs;
 use crate::exit::Exit;
+use crate::settings::Loaded;
 use crate::signal::Signals;
 
 /// Runs the command.
-pub(super) fn run(arguments: RunArgs) -> anyhow::Result<Exit> {
-    let exists = |path: &std::path::PathBuf| path.as_os_str() == "-" || path.exists();
-    if !arguments.paths.iter().any(exists) {
-        for path in &arguments.paths {
+pub(super) fn run(paths: Vec<PathBuf>, loaded: Loaded) -> anyhow::Result<Exit> {
+    let exists = |path: &PathBuf| path.as_os_str() == "-" || path.exists();
+    if !paths.iter().any(exists) {
+        for path in &paths {
             complain(&format!("{}: no such file or folder", path.display()));
         }
         return Ok(Exit::Usage);
     }
     let signals = Signals::new().context("take over signals")?;
-    let source = Box::new(FileSource::new(arguments.paths));
-    let running = App::start(arguments.serve.app_options(), source)?;
+    let source = Box::new(FileSource::new(paths));
+    let running = App::start_following(loaded.effective.options, source, loaded.follow)?;
     running.wait_ready();
     announce(&running);
     Ok(serve(running, signals))

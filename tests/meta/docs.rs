@@ -6,6 +6,9 @@ use std::process::Command;
 
 use crate::tree;
 
+/// Between these two lines `docs/settings.md` is written by this test.
+const GENERATED: &str = "<!-- Generated from src/settings/table.rs: CONTRIBUTING.md says how. -->";
+const END_OF_GENERATED: &str = "<!-- End of the generated part. -->";
 /// The two commands of the README, in their order.
 const README_COMMANDS: [&str; 2] = ["cargo run --release -- demo", "cargo test --workspace"];
 
@@ -61,11 +64,30 @@ fn every_command_of_the_readme_exists() {
 }
 
 #[test]
+fn the_settings_are_documented_as_they_are() {
+    let page = tree::read("docs/settings.md".as_ref());
+    let (before, rest) = page
+        .split_once(GENERATED)
+        .expect("the page marks its generated part");
+    let (_, after) = rest
+        .split_once(END_OF_GENERATED)
+        .expect("the page marks where that ends");
+    let reference = portico::settings::reference();
+    let want = format!("{before}{GENERATED}\n\n{reference}\n{END_OF_GENERATED}{after}");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(tree::root().join("docs/settings.md"), &want).expect("the page is written");
+    } else {
+        assert!(page == want, "run: UPDATE_DOCS=1 cargo test -p portico --test meta");
+    }
+}
+
+#[test]
 fn settings_describes_every_flag_and_no_other() {
-    let known: BTreeSet<String> = ["run", "check", "explain", "demo", "echo"]
-        .into_iter()
-        .flat_map(|command| flags(&help(command)))
-        .collect();
+    let known: BTreeSet<String> =
+        ["run", "check", "explain", "demo", "echo", "config dump", "completions"]
+            .into_iter()
+            .flat_map(|command| flags(&help(command)))
+            .collect();
     assert!(known.contains("--http"), "{known:?}");
     let settings = flags(&tree::read("docs/settings.md".as_ref()));
     let missing: Vec<_> = known
@@ -187,7 +209,8 @@ fn metrics(source: &str) -> impl Iterator<Item = &str> {
 
 fn help(command: &str) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_portico"))
-        .args([command, "--help"])
+        .args(command.split(' '))
+        .arg("--help")
         .output()
         .expect("cargo has built the binary");
     assert!(output.status.success(), "portico {command} --help: {:?}", output.status);

@@ -1,0 +1,261 @@
+//! Every setting there is, in the order of help and documentation.
+//!
+//! A new setting is one row here and its field in `AppOptions` or `model::Settings`; nothing else
+//! has to hear of it but `docs/settings.md`, which `UPDATE_DOCS=1 cargo test -p portico --test meta` writes.
+
+use std::time::Duration;
+
+use super::kind::Kind;
+use super::{Group, Setting};
+
+/// The settings.
+pub(crate) static SETTINGS: &[Setting] = &[
+    // Listeners.
+    Setting::new(
+        "http",
+        Group::Listeners,
+        "ADDR[:PORT]|off",
+        "Plain HTTP for Ingress",
+        Kind::Listeners(|to| &mut to.settings.http),
+    ),
+    Setting::new(
+        "https",
+        Group::Listeners,
+        "ADDR[:PORT]|off",
+        "HTTPS for Ingress, with certificates from Secrets",
+        Kind::Listeners(|to| &mut to.settings.https),
+    ),
+    Setting::new(
+        "dns.listen",
+        Group::Listeners,
+        "ADDR[:PORT]|off",
+        "Cluster DNS over UDP and TCP",
+        Kind::Listeners(|to| &mut to.settings.dns),
+    ),
+    Setting::new(
+        "admin",
+        Group::Listeners,
+        "ADDR[:PORT]|off",
+        "Metrics, probes and the API, without authentication",
+        Kind::Listeners(|to| &mut to.settings.admin),
+    ),
+    // Addresses.
+    Setting::new(
+        "serviceCidr",
+        Group::Addresses,
+        "CIDR",
+        "Where Services get addresses, one network per family",
+        Kind::Networks(|to| &mut to.settings.service_cidrs),
+    )
+    .live(),
+    Setting::new(
+        "clusterIps",
+        Group::Addresses,
+        "map|keep",
+        "What happens to a clusterIP that this host does not have",
+        Kind::ClusterIps(|to| &mut to.settings.cluster_ips),
+    )
+    .live(),
+    Setting::new(
+        "nodeAddress",
+        Group::Addresses,
+        "ADDR",
+        "Where NodePorts listen",
+        Kind::Addresses(|to| &mut to.settings.node_addresses),
+    )
+    .live(),
+    Setting::new(
+        "nodeName",
+        Group::Addresses,
+        "NAME",
+        "Which Node object is this host",
+        Kind::Name(|to| &mut to.settings.node_name),
+    )
+    .live(),
+    // Names.
+    Setting::new(
+        "clusterDomain",
+        Group::Names,
+        "ZONE",
+        "The cluster's zone; of several, the first is primary",
+        Kind::Zones { may_be_off: false, lens: |to| &mut to.settings.cluster_domains },
+    )
+    .live(),
+    Setting::new(
+        "aliasZone",
+        Group::Names,
+        "ZONE|off",
+        "A zone with the same names",
+        Kind::Zones { may_be_off: true, lens: |to| &mut to.settings.alias_zones },
+    )
+    .live(),
+    Setting::new(
+        "dns.ttl",
+        Group::Names,
+        "SECONDS",
+        "How long answers may be cached",
+        Kind::Seconds(0..=3600, |to| &mut to.settings.dns_ttl_seconds),
+    )
+    .live(),
+    // Ingress.
+    Setting::new(
+        "ingress.controllers",
+        Group::Ingress,
+        "CONTROLLER",
+        "Controllers of IngressClass objects that are served",
+        Kind::Names(|to| &mut to.settings.controllers),
+    )
+    .live(),
+    Setting::new(
+        "ingress.classNames",
+        Group::Ingress,
+        "NAME",
+        "Classes that are served without an IngressClass object",
+        Kind::Names(|to| &mut to.settings.class_names),
+    )
+    .live(),
+    Setting::new(
+        "ingress.serveClassless",
+        Group::Ingress,
+        "true|false",
+        "Whether an Ingress without any class is served",
+        Kind::Switch(|to| &mut to.settings.serve_classless),
+    )
+    .live(),
+    // Process.
+    Setting::new(
+        "workers",
+        Group::Process,
+        "N",
+        "Data-plane threads",
+        Kind::Count(1..=256, |to| &mut to.workers),
+    )
+    .by_default("one per core"),
+    Setting::new(
+        "drainTimeout",
+        Group::Process,
+        "TIME",
+        "How long open connections may finish at the end",
+        Kind::Time(ZERO..=DAY, |to| &mut to.drain_timeout),
+    ),
+    Setting::new(
+        "drainDelay",
+        Group::Process,
+        "TIME",
+        "How long to go on, not ready, before nothing new is accepted",
+        Kind::Time(ZERO..=DAY, |to| &mut to.drain_delay),
+    ),
+    Setting::new(
+        "stateDir",
+        Group::Process,
+        "FOLDER|off",
+        "Where assigned addresses are kept over restarts",
+        Kind::Folder(|to| &mut to.state_dir),
+    )
+    .by_default("$STATE_DIRECTORY, or portico in the user's state folder"),
+    // Log.
+    Setting::new(
+        "logFormat",
+        Group::Log,
+        "text|json",
+        "How log lines on stderr look",
+        Kind::Format(|to| &mut to.log_format),
+    ),
+    Setting::new(
+        "logLevel",
+        Group::Log,
+        "LEVEL",
+        "What is logged: error, warn, info, debug, trace or target=level pairs",
+        Kind::LogFilter(|to| &mut to.log_level),
+    )
+    .live(),
+    // Reload.
+    Setting::new(
+        "reload.quiet",
+        Group::Reload,
+        "TIME",
+        "Edits this close together are taken together",
+        Kind::Time(MILLISECOND..=MINUTE, |to| &mut to.settings.reload.quiet),
+    ),
+    Setting::new(
+        "reload.longest",
+        Group::Reload,
+        "TIME",
+        "A stream of edits is cut after this",
+        Kind::Time(MILLISECOND..=MINUTE, |to| &mut to.settings.reload.longest),
+    ),
+    Setting::new(
+        "reload.poll",
+        Group::Reload,
+        "TIME",
+        "How often to look where no file events come",
+        Kind::Time(MILLISECOND..=DAY, |to| &mut to.settings.reload.poll),
+    ),
+    Setting::new(
+        "reload.rescan",
+        Group::Reload,
+        "TIME",
+        "How often everything is compared, file events or not",
+        Kind::Time(MILLISECOND..=DAY, |to| &mut to.settings.reload.rescan),
+    ),
+    // Limits.
+    Setting::new(
+        "limits.maxFileBytes",
+        Group::Limits,
+        "BYTES",
+        "The largest manifest file",
+        Kind::Bytes(1..=1 << 40, |to| &mut to.settings.limits.max_file_bytes),
+    ),
+    Setting::new(
+        "limits.maxTotalBytes",
+        Group::Limits,
+        "BYTES",
+        "All manifest files together",
+        Kind::Bytes(1..=1 << 40, |to| &mut to.settings.limits.max_total_bytes),
+    ),
+    Setting::new(
+        "limits.maxFiles",
+        Group::Limits,
+        "N",
+        "Manifest files of all folders together",
+        Kind::Count(1..=10_000_000, |to| &mut to.settings.limits.max_files),
+    ),
+    Setting::new(
+        "limits.maxDocuments",
+        Group::Limits,
+        "N",
+        "Documents of one file",
+        Kind::Count(1..=10_000_000, |to| &mut to.settings.limits.max_documents),
+    ),
+    Setting::new(
+        "limits.maxDepth",
+        Group::Limits,
+        "N",
+        "Nesting of one document",
+        Kind::Count(8..=256, |to| &mut to.settings.limits.max_depth),
+    ),
+    Setting::new(
+        "limits.maxAliases",
+        Group::Limits,
+        "N",
+        "YAML aliases of one document",
+        Kind::Count(0..=1_000_000, |to| &mut to.settings.limits.max_aliases),
+    ),
+    Setting::new(
+        "limits.maxReplayedEvents",
+        Group::Limits,
+        "N",
+        "Parser events that the aliases of one document may repeat",
+        Kind::Count(0..=10_000_000, |to| &mut to.settings.limits.max_replayed_events),
+    ),
+];
+
+/// The keys of all settings.
+pub(crate) fn keys() -> Vec<&'static str> {
+    SETTINGS.iter().map(|setting| setting.key).collect()
+}
+
+const ZERO: Duration = Duration::ZERO;
+const MILLISECOND: Duration = Duration::from_millis(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);

@@ -1,0 +1,119 @@
+//! What the compile thread has to do, and the threads that say so.
+//!
+//! ```text
+//! manifests:     source ─▶ Changes ─┐
+//! settings file: source ─▶ Told    ─┴─▶ Work ─▶ compile thread
+//! ```
+//!
+//! Invariants: one piece of work waits at most, so a source that is faster than the compile thread
+//! joins its edits; the compile thread ends when both sources have.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use portico_config::source::files::FileSource;
+use portico_config::source::{Changes, Control, Source};
+
+use crate::settings::{Follow, Told};
+
+/// One piece of work.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Manifests have changed.
+    Manifests(Changes),
+    /// The settings file has changed.
+    Settings(Box<Told>),
+}
+
+/// The sources, before their threads run.
+pub(crate) struct Feed {
+    manifests: Box<dyn Source>,
+    settings: Option<(FileSource, Follow)>,
+}
+
+/// Wakes or ends every source.
+#[derive(Clone, Debug)]
+pub(crate) struct Controls(Vec<Control>);
+
+impl Controls {
+    /// Everything is read again and compared.
+    pub(crate) fn rescan(&self) {
+        self.0.iter().for_each(Control::rescan);
+    }
+
+    /// The sources end, and with them the work.
+    pub(crate) fn stop(&self) {
+        self.0.iter().for_each(Control::stop);
+    }
+}
+
+impl Feed {
+    /// Manifests from one source and, where there is one, settings from the file to follow.
+    pub(crate) fn new(manifests: Box<dyn Source>, follow: Option<Follow>) -> Self {
+        let settings =
+            follow.map(|follow| (FileSource::new(vec![follow.path().to_owned()]), follow));
+        Self { manifests, settings }
+    }
+
+    /// Handles with which other threads wake or end the sources.
+    pub(crate) fn controls(&self) -> Controls {
+        let settings = self.settings.iter().map(|(source, _)| source.control());
+        Controls(
+            std::iter::once(self.manifests.control())
+                .chain(settings)
+                .collect(),
+        )
+    }
+
+    /// Starts a thread for each source; fails where the system gives none.
+    pub(crate) fn start(self) -> io::Result<(Receiver<Work>, Vec<JoinHandle<()>>)> {
+        let (sender, works) = sync_channel(MAX_WAITING);
+        let mut threads = Vec::new();
+        let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        if let Some((source, follow)) = self.settings {
+            let sender = sender.clone();
+            let follow = move || follow_settings(source, follow, &sender);
+            threads.push(named("portico-settings").spawn(follow)?);
+        }
+        let mut manifests = self.manifests;
+        threads.push(named("portico-source").spawn(move || {
+            let mut batch = Some(manifests.load());
+            while let Some(changes) = batch {
+                if sender.send(Work::Manifests(changes)).is_err() {
+                    return;
+                }
+                batch = manifests.next();
+            }
+        })?);
+        Ok((works, threads))
+    }
+}
+
+/// Reads the settings file whenever it is edited, until the source ends.
+fn follow_settings(mut source: FileSource, mut follow: Follow, sender: &SyncSender<Work>) {
+    let mut batch = Some(source.load());
+    while let Some(changes) = batch {
+        if let Some(told) = read(&mut follow, &changes)
+            && sender.send(Work::Settings(Box::new(told))).is_err()
+        {
+            return;
+        }
+        batch = source.next();
+    }
+}
+
+/// What a batch of the settings file's own source says.
+fn read(follow: &mut Follow, changes: &Changes) -> Option<Told> {
+    if let Some((_, reason)) = changes.unreadable.first() {
+        return Some(follow.lost(reason));
+    }
+    if let Some((_, content)) = changes.written.last() {
+        return follow.edited(&Arc::clone(content));
+    }
+    (!changes.removed.is_empty()).then(|| follow.lost("is gone"))
+}
+
+/// Pieces of work that wait while one is done.
+const MAX_WAITING: usize = 1;
