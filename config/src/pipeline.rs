@@ -156,3 +156,64 @@ fn describe(old: &Snapshot, new: &Snapshot) -> Vec<String> {
 }
 
 const MAX_NAMED_CHANGES: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::Reach;
+
+    fn written(name: &str) -> Changes {
+        let text = format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{ports: [{{port: 80}}]}}\n"
+        );
+        let file = Arc::new(PathBuf::from(format!("{name}.yaml")));
+        Changes { written: vec![(file, text.into_bytes().into())], ..Changes::default() }
+    }
+
+    fn addresses(update: &Update) -> Vec<String> {
+        let services = update.snapshot.services.values();
+        let all = services.map(|service| match &service.reach {
+            Reach::ClusterIp(addresses) => addresses[0].to_string(),
+            other => panic!("{other:?}"),
+        });
+        all.collect()
+    }
+
+    fn pipeline(cidr: &str, assignments: Assignments) -> (Pipeline, Arc<Settings>) {
+        let settings = |cidr: &str| {
+            let service_cidrs = vec![cidr.parse().unwrap()];
+            Arc::new(Settings { service_cidrs, ..Settings::default() })
+        };
+        let pipeline = Pipeline::new(settings(cidr), HostFacts::default(), assignments);
+        (pipeline, settings("127.98.0.0/16"))
+    }
+
+    #[test]
+    fn another_service_cidr_counts_for_new_services_and_for_all_at_the_next_start() {
+        let (mut pipeline, other) = pipeline("127.97.0.0/16", Assignments::default());
+        let first = addresses(&pipeline.apply(written("a"), 0));
+        assert!(first[0].starts_with("127.97."), "{first:?}");
+        pipeline.reconfigure(Arc::clone(&other));
+        let reconfigured = pipeline.compile(1);
+        assert_eq!(addresses(&reconfigured), first);
+        let both = pipeline.apply(written("b"), 2);
+        let found = addresses(&both);
+        assert!(found[0] == first[0] && found[1].starts_with("127.98."), "{found:?}");
+        let kept = Assignments::clone(&both.snapshot.assignments);
+        let mut restarted = Pipeline::new(other, HostFacts::default(), kept);
+        let found = addresses(&restarted.apply(written("a"), 3));
+        assert!(found[0].starts_with("127.98."), "{found:?}");
+    }
+
+    #[test]
+    fn other_settings_count_from_the_next_compilation_on() {
+        let (mut pipeline, _) = pipeline("127.97.0.0/16", Assignments::default());
+        let first = pipeline.apply(written("a"), 0);
+        assert!(!pipeline.compile(1).changed, "nothing is new");
+        pipeline.reconfigure(Arc::new(Settings { dns_ttl_seconds: 77, ..Settings::default() }));
+        let second = pipeline.compile(2);
+        assert!(second.changed);
+        assert_eq!(first.snapshot.zones.ttl_seconds, 5);
+        assert_eq!(second.snapshot.zones.ttl_seconds, 77);
+    }
+}

@@ -139,7 +139,11 @@ fn cluster_ips(
                 }
                 let free = |address: &IpAddr| !taken.contains_key(address);
                 let mut before = before.into_iter().flatten().copied();
-                let before = before.find(|address| network.contains(address));
+                // Another network counts for new Services, and for all at the next start.
+                let runs = inputs.previous.generation > 0;
+                let before = before.find(|address| {
+                    network.contains(address) || (runs && address.is_ipv4() == ipv4)
+                });
                 let address = match (anew, before) {
                     (false, before) => before.filter(free),
                     (true, _) => candidates(network, name).find(free),
