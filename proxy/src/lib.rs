@@ -15,6 +15,9 @@ mod l4;
 mod l7;
 mod reconcile;
 mod worker;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

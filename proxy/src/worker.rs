@@ -130,12 +130,13 @@ async fn listen(socket: Socket, shared: Arc<Shared>, plane: Rc<Plane>, all: Canc
         Ok(listener) => listener,
         Err(error) => return error!(?serve, %error, "a bound socket cannot be used"),
     };
-    let stopped = async move {
+    // Boxed: it is moved on twice, and each move of a large future is its size once more.
+    let stopped = Box::pin(async move {
         tokio::select! {
             () = stop.cancelled() => {}
             () = all.cancelled() => {}
         }
-    };
+    });
     match serve {
         Serve::Front { address } => {
             accept_loop(listener, stopped, async |stream, _peer| {

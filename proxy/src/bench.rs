@@ -1,0 +1,120 @@
+//! Private stages for `benches/`, behind the feature `bench`: no contract.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use portico_config::model::{HostPattern, ObjectName, PathKind, Protocol};
+use portico_config::snapshot::{
+    Backend, Endpoint, Front, FrontKind, Host, Location, PortId, Reach, RouteTable, Service,
+    ServicePort, Snapshot,
+};
+
+use crate::view::{Builder, View};
+
+/// Builds views, each from the one before.
+#[derive(Debug, Default)]
+pub struct Views(Builder);
+
+/// A view, to be dropped outside of the measurement.
+#[derive(Debug)]
+pub struct Built {
+    _view: Arc<View>,
+}
+
+impl Views {
+    /// The view of `snapshot`.
+    pub fn next(&mut self, snapshot: &Arc<Snapshot>) -> Built {
+        Built { _view: self.0.next(snapshot) }
+    }
+}
+
+/// Services `s0` and up with ten endpoints each, a ClusterIP front for each and a NodePort for
+/// each hundredth, and a host for each tenth.
+pub fn cluster(services: usize) -> Snapshot {
+    let all: Vec<Arc<Service>> = (0..services).map(|number| service(number, 0)).collect();
+    let front = |address: SocketAddr, kind, service: &Service| Front {
+        address,
+        protocol: Protocol::Tcp,
+        kind,
+        port: Arc::clone(&service.ports[0].id),
+    };
+    let mut fronts: Vec<Front> = all
+        .iter()
+        .enumerate()
+        .map(|(number, service)| front(address(127, number, 18_080), FrontKind::ClusterIp, service))
+        .collect();
+    fronts.extend(
+        all.iter()
+            .step_by(100)
+            .zip(30_000..)
+            .map(|(service, port)| {
+                front(SocketAddr::from(([127, 0, 0, 1], port)), FrontKind::NodePort, service)
+            }),
+    );
+    fronts.sort_by_key(|front| front.address);
+    let mut routes = RouteTable::default();
+    for (number, service) in all.iter().enumerate().step_by(10) {
+        let name: Arc<str> = format!("h{number}.test").into();
+        let location = Location {
+            kind: PathKind::Prefix,
+            path: "/".into(),
+            backend: Backend::Service(Arc::clone(&service.ports[0].id)),
+            ingress: ObjectName::new("default", format!("h{number}")),
+        };
+        let host = Host {
+            pattern: HostPattern::Exact(Arc::clone(&name)),
+            locations: vec![location],
+            default_backend: None,
+        };
+        routes.exact.insert(name, Arc::new(host));
+    }
+    Snapshot {
+        generation: 1,
+        services: all.into_iter().map(|it| (it.name.clone(), it)).collect(),
+        fronts: Arc::new(fronts),
+        routes: Arc::new(routes),
+        ..Snapshot::default()
+    }
+}
+
+/// The same with Service `s{number}` on other endpoints.
+pub fn with_moved(before: &Snapshot, number: usize, turn: usize) -> Snapshot {
+    let mut next = before.clone();
+    next.generation += 1;
+    let moved = service(number, turn);
+    next.services.insert(moved.name.clone(), moved);
+    next
+}
+
+fn service(number: usize, turn: usize) -> Arc<Service> {
+    let name = ObjectName::new("default", format!("s{number}"));
+    let endpoint = |index: usize| Endpoint {
+        address: address(10, number * 10 + index, 8_080 + u16::try_from(turn % 1_000).unwrap_or(0)),
+        ready: true,
+        serving: true,
+        terminating: false,
+        node: None,
+        zone: None,
+        label: "a".into(),
+        pod: None,
+    };
+    let port = ServicePort {
+        id: Arc::new(PortId { service: name.clone(), name: "".into(), protocol: Protocol::Tcp }),
+        port: 80,
+        node_port: None,
+        endpoints: (0..10).map(endpoint).collect(),
+    };
+    Arc::new(Service {
+        name,
+        reach: Reach::Headless,
+        ports: vec![Arc::new(port)],
+        addresses: Vec::new(),
+    })
+}
+
+/// The `number`th address of a network of class A, its first two hundred and fifty six left out.
+fn address(network: u8, number: usize, port: u16) -> SocketAddr {
+    let number = u32::try_from(number + 256).unwrap_or(0);
+    let [_, a, b, c] = number.to_be_bytes();
+    SocketAddr::from(([network, a, b, c], port))
+}
