@@ -20,13 +20,13 @@ use crate::validate::{InUse, Kind, Secret};
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     pub(super) diagnostics: Vec<Diagnostic>,
-    next_expiry_seconds: i64,
+    next_turn_seconds: i64,
 }
 
 impl Memory {
-    /// Whether a certificate has expired since.
+    /// Whether a certificate has become valid or expired since.
     pub(super) fn is_due(&self, inputs: &Inputs<'_>) -> bool {
-        self.next_expiry_seconds < now_seconds(inputs)
+        self.next_turn_seconds < now_seconds(inputs)
     }
 }
 
@@ -85,16 +85,19 @@ pub(super) fn compile(
             HostPattern::Any => {}
         }
     }
-    memory.next_expiry_seconds = next_expiry(&table, inputs);
+    memory.next_turn_seconds = next_turn(&table, inputs);
     table
 }
 
-/// When the next of the served certificates expires.
-fn next_expiry(table: &CertificateTable, inputs: &Inputs<'_>) -> i64 {
+/// When the next of the served certificates begins to be valid or expires.
+fn next_turn(table: &CertificateTable, inputs: &Inputs<'_>) -> i64 {
     let now = now_seconds(inputs);
     let all = table.exact.values().chain(table.wildcard.values());
-    let ends = all.map(|certificate| certificate.not_after_seconds);
-    ends.filter(|end| *end >= now).min().unwrap_or(i64::MAX)
+    // The last second before each change.
+    let turns = all.flat_map(|certificate| {
+        [certificate.not_before_seconds.saturating_sub(1), certificate.not_after_seconds]
+    });
+    turns.filter(|turn| *turn >= now).min().unwrap_or(i64::MAX)
 }
 
 fn now_seconds(inputs: &Inputs<'_>) -> i64 {
@@ -116,7 +119,7 @@ fn find(
         if let Kind::Secret(Secret { certificate: Some(certificate), hosts, .. }) =
             &found.valid.kind
         {
-            expiry(found, certificate, inputs, diagnostics);
+            validity(found, certificate, inputs, diagnostics);
             return Some((Arc::clone(certificate), hosts.clone()));
         }
         let text =
@@ -143,7 +146,8 @@ fn find(
     None
 }
 
-fn expiry(
+/// Too old or too young is served all the same.
+fn validity(
     secret: &InUse,
     certificate: &Certificate,
     inputs: &Inputs<'_>,
@@ -152,6 +156,9 @@ fn expiry(
     if certificate.not_after_seconds < now_seconds(inputs) {
         let text = "the certificate has expired; it is still served";
         diagnostics.push(finding(Code::CertificateExpired, secret, "metadata.name", text));
+    } else if certificate.not_before_seconds > now_seconds(inputs) {
+        let text = "the certificate is not valid yet; it is served all the same";
+        diagnostics.push(finding(Code::CertificateNotYetValid, secret, "metadata.name", text));
     }
 }
 

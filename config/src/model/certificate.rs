@@ -14,6 +14,8 @@ pub struct Certificate {
     pub secret: Option<ObjectName>,
     /// Chain and signing key; never printed.
     pub key: Arc<CertifiedKey>,
+    /// Beginning of validity of the leaf, in seconds since 1970.
+    pub not_before_seconds: i64,
     /// End of validity of the leaf, in seconds since 1970.
     pub not_after_seconds: i64,
 }
@@ -22,6 +24,7 @@ impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Certificate")
             .field("secret", &self.secret)
+            .field("not_before_seconds", &self.not_before_seconds)
             .field("not_after_seconds", &self.not_after_seconds)
             .finish_non_exhaustive()
     }

@@ -18,6 +18,7 @@ pub(super) fn make() -> Arc<Certificate> {
     Arc::new(Certificate {
         secret: None,
         key: Arc::new(CertifiedKey::new(vec![made.cert.der().clone()], signing)),
+        not_before_seconds: 0,
         not_after_seconds: i64::MAX,
     })
 }

@@ -1,9 +1,10 @@
 //! Ingress (`ingress 1.1`).
 
-use std::net::IpAddr;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Check, names, unsupported};
+use super::check::invalid;
+use super::{Check, address, names};
 use crate::api::networking_v1::{self, IngressBackend};
 use crate::diagnostic::Code;
 use crate::location::FieldPath;
@@ -79,18 +80,14 @@ pub(super) fn ingress(object: &networking_v1::Ingress, check: &mut Check<'_>) ->
     if object.spec.rules.is_empty() && object.spec.default_backend.is_none() {
         check.report(Code::NoRules, &spec, "either `defaultBackend` or `rules` must be specified");
     }
-    let old_class = object
-        .metadata
-        .annotations
-        .get("kubernetes.io/ingress.class");
-    let class = object.spec.ingress_class_name.as_ref().or(old_class);
+    let class = class(object, check);
     let rules = object.spec.rules.iter().enumerate().map(|(index, rule)| {
         let field = spec.key("rules").index(index);
         let host = host(rule.host.as_deref().unwrap_or_default(), &field.key("host"), check);
         let paths = rule.http.as_ref().map(|http| {
             let field = field.key("http").key("paths");
             if http.paths.is_empty() {
-                check.report(Code::Required, &field, "required value");
+                check.required(&field);
             }
             let paths = http.paths.iter().enumerate();
             paths
@@ -100,48 +97,90 @@ pub(super) fn ingress(object: &networking_v1::Ingress, check: &mut Check<'_>) ->
         Rule { host, paths }
     });
     let rules = rules.collect();
-    let tls = object.spec.tls.iter().enumerate().map(|(index, entry)| {
-        let field = spec.key("tls").index(index);
-        let hosts = entry.hosts.iter().enumerate();
-        TlsEntry {
-            hosts: hosts
-                .map(|(index, text)| host(text, &field.key("hosts").index(index), check))
-                .collect(),
-            secret: entry
-                .secret_name
-                .as_deref()
-                .filter(|name| !name.is_empty())
-                .map(Into::into),
-        }
-    });
-    let tls = tls.collect();
     let default_backend = object.spec.default_backend.as_ref();
     let default_backend = default_backend.map(|b| backend(b, &spec.key("defaultBackend"), check));
-    Ingress { class: class.map(|name| name.as_str().into()), rules, default_backend, tls }
+    Ingress { class, rules, default_backend, tls: tls(object, check) }
 }
 
-fn host(text: &str, field: &FieldPath, check: &mut Check<'_>) -> HostPattern {
-    let name = text.strip_prefix("*.").unwrap_or(text);
-    if text.parse::<IpAddr>().is_ok() {
-        check.report(
-            Code::InvalidHost,
-            field,
-            format!("{text:?} must be a DNS name, not an IP address"),
-        );
-    } else if !text.is_empty()
-        && let Err(fault) = names::subdomain(&name.to_ascii_lowercase())
-    {
-        let port = text
-            .rsplit_once(':')
-            .filter(|(_, port)| port.parse::<u16>().is_ok());
-        match port {
-            Some(_) => {
-                check.report(Code::InvalidHost, field, format!("{text:?} must not hold a port"))
+/// `ingress 1.7.1`: the field, else the old annotation; where both differ the field wins.
+fn class(object: &networking_v1::Ingress, check: &mut Check<'_>) -> Option<Arc<str>> {
+    let annotation = object.metadata.annotations.get(CLASS_ANNOTATION);
+    let field = FieldPath::from("spec.ingressClassName");
+    let Some(class) = &object.spec.ingress_class_name else {
+        return annotation.map(|name| name.as_str().into());
+    };
+    if let Err(fault) = names::subdomain(class) {
+        check.invalid(Code::InvalidName, &field, class, fault);
+    }
+    if let Some(other) = annotation.filter(|other| *other != class) {
+        let field = FieldPath::from("metadata.annotations").key(CLASS_ANNOTATION);
+        let text = invalid(other, "must match `ingressClassName` when both are specified");
+        let help = format!("`{class}` is used: delete the annotation");
+        check.advise(Code::ClassesDisagree, &field, text, help);
+    }
+    Some(class.as_str().into())
+}
+
+fn tls(object: &networking_v1::Ingress, check: &mut Check<'_>) -> Vec<TlsEntry> {
+    let mut seen: HashMap<HostPattern, usize> = HashMap::new();
+    let mut entries = Vec::new();
+    for (at, entry) in object.spec.tls.iter().enumerate() {
+        let field = FieldPath::from("spec.tls").index(at);
+        let mut hosts = Vec::new();
+        for (index, text) in entry.hosts.iter().enumerate() {
+            let field = field.key("hosts").index(index);
+            if text.is_empty() {
+                check.required(&field);
+                continue;
             }
-            None => check.report(Code::InvalidHost, field, fault),
+            let host = host(text, &field, check);
+            let first = *seen.entry(host.clone()).or_insert(at);
+            if first != at && object.spec.tls[first].secret_name != entry.secret_name {
+                let text =
+                    format!("{text:?} stands in spec.tls[{first}] too, whose Secret is used");
+                check.report(Code::TlsHostTwice, &field, text);
+            }
+            hosts.push(host);
+        }
+        let secret = entry.secret_name.as_deref().unwrap_or_default();
+        check.name(&field.key("secretName"), secret, names::subdomain);
+        let secret = (!secret.is_empty()).then(|| secret.into());
+        entries.push(TlsEntry { hosts, secret });
+    }
+    entries
+}
+
+/// A DNS name or `*.` and one (`ingress 1.1`); empty is every host.
+fn host(text: &str, field: &FieldPath, check: &mut Check<'_>) -> HostPattern {
+    let wildcard = text.contains('*');
+    let grammar = if wildcard { names::wildcard } else { names::domain };
+    let bare = text.trim_start_matches('[').split(']').next();
+    let bare = bare.unwrap_or(text);
+    if address::parse(bare).is_some() {
+        let text = invalid(text, "must be a DNS name, not an IP address");
+        check.advise(Code::InvalidHost, field, text, "leave `host` out to serve every name");
+    } else if let Err(fault) = grammar(text)
+        && !text.is_empty()
+    {
+        match proposal(text, grammar) {
+            Some(help) => check.advise(Code::InvalidHost, field, invalid(text, fault), help),
+            None => check.invalid(Code::InvalidHost, field, text, fault),
         }
     }
     HostPattern::parse(text)
+}
+
+/// The host that was probably meant: without scheme, port, path, trailing dot and capitals.
+fn proposal(text: &str, grammar: fn(&str) -> Result<(), &'static str>) -> Option<String> {
+    if text == "*" {
+        return Some("leave `host` out to serve every name".to_owned());
+    }
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let rest = rest.split(['/', ':']).next().unwrap_or(rest);
+    let host = rest.trim_end_matches('.').to_ascii_lowercase();
+    grammar(&host)
+        .is_ok()
+        .then(|| format!("write {host}: a host has neither capitals, scheme, port nor path"))
 }
 
 fn path(
@@ -151,82 +190,122 @@ fn path(
 ) -> PathRule {
     let text = path.path.as_deref().unwrap_or_default();
     let type_field = field.key("pathType");
-    let supported = ["Exact", "ImplementationSpecific", "Prefix"];
-    let (kind, strict) = match path.path_type.as_deref() {
-        Some("Exact") => (PathKind::Exact, true),
-        Some("Prefix") => (PathKind::Prefix, true),
-        Some("ImplementationSpecific") => (PathKind::Prefix, false),
-        Some(other) => {
-            check.report(Code::Unsupported, &type_field, unsupported(other, &supported));
-            (PathKind::Prefix, false)
-        }
-        None => {
-            check.report(Code::Required, &type_field, "pathType must be specified");
-            (PathKind::Prefix, false)
-        }
-    };
-    let field_path = field.key("path");
-    if !text.starts_with('/') && (strict || !text.is_empty()) {
-        check.report(Code::InvalidPath, &field_path, format!("{text:?} must be an absolute path"));
+    let types = [
+        ("Exact", (PathKind::Exact, true)),
+        ("ImplementationSpecific", (PathKind::Prefix, false)),
+        ("Prefix", (PathKind::Prefix, true)),
+    ];
+    let written = path.path_type.as_deref();
+    let found = check.choice(&type_field, written, &types);
+    if written.is_none_or(str::is_empty) {
+        let message = "pathType must be specified";
+        check.advise(Code::Required, &type_field, message, "Prefix is what most paths mean");
     }
-    if strict {
-        for bad in ["//", "/./", "/../", "%2f", "%2F"] {
-            if text.contains(bad) {
-                check.report(
-                    Code::InvalidPath,
-                    &field_path,
-                    format!("{text:?} must not contain {bad:?}"),
-                );
-            }
-        }
-        for bad in ["/.", "/.."] {
-            if text.ends_with(bad) {
-                check.report(
-                    Code::InvalidPath,
-                    &field_path,
-                    format!("{text:?} cannot end with {bad:?}"),
-                );
-            }
-        }
+    let (kind, strict) = found.unwrap_or((PathKind::Prefix, false));
+    if found.is_some() {
+        path_text(text, strict, &field.key("path"), check);
     }
     let text = if text.is_empty() { "/" } else { text };
     let backend = backend(&path.backend, &field.key("backend"), check);
     PathRule { kind, path: text.into(), backend }
 }
 
+/// `ingress 1.1`: what a path may hold, by its type.
+fn path_text(text: &str, strict: bool, field: &FieldPath, check: &mut Check<'_>) {
+    if !text.starts_with('/') && (strict || !text.is_empty()) {
+        let message = invalid(text, "must be an absolute path");
+        check.advise(Code::InvalidPath, field, message, format!("write /{text}"));
+    }
+    if !strict {
+        return;
+    }
+    for bad in ["//", "/./", "/../", "%2f", "%2F"] {
+        if text.contains(bad) {
+            check.invalid(Code::InvalidPath, field, text, format!("must not contain '{bad}'"));
+        }
+    }
+    for bad in ["/..", "/."] {
+        if text.ends_with(bad) {
+            check.invalid(Code::InvalidPath, field, text, format!("cannot end with '{bad}'"));
+        }
+    }
+    if text.contains(['*', '^', '$', '|', '\\', '(', ')', '[', ']', '{', '}', '?', '#']) {
+        let help = "a Prefix needs no star; a regex needs pathType ImplementationSpecific";
+        let text = format!("{text:?} is compared letter by letter: it is no pattern");
+        check.advise(Code::PatternInPath, field, text, help);
+    }
+}
+
 fn backend(backend: &IngressBackend, field: &FieldPath, check: &mut Check<'_>) -> BackendRef {
     let Some(service) = &backend.service else {
-        if backend.resource.is_none() {
-            check.report(Code::InvalidBackend, field, "must specify a `service` or a `resource`");
+        match &backend.resource {
+            Some(resource) => self::resource(resource, &field.key("resource"), check),
+            None => {
+                let text = "resource or service backend is required";
+                check.report(Code::InvalidBackend, field, text);
+            }
         }
         return BackendRef::Resource;
     };
     if backend.resource.is_some() {
-        check.report(Code::InvalidBackend, field, "cannot set both `service` and `resource`");
+        let text = "cannot set both resource and service backends";
+        check.report(Code::InvalidBackend, field, text);
     }
-    let field = field.key("service");
-    if let Err(fault) = names::label(&service.name) {
-        check.report(Code::InvalidName, &field.key("name"), fault);
+    let name_field = field.key("service").key("name");
+    if service.name.is_empty() {
+        check.required(&name_field);
     }
-    let field = field.key("port");
-    let port = service.port.as_ref();
+    // `services 3`: since Kubernetes 1.36 a Service name may begin with a digit.
+    check.name(&name_field, &service.name, names::label);
+    let port = port(service.port.as_ref(), field, check);
+    BackendRef::Service { name: service.name.as_str().into(), port }
+}
+
+/// Exactly one of name and number; `field` is the backend, which the API server blames.
+fn port(
+    port: Option<&networking_v1::ServiceBackendPort>,
+    field: &FieldPath,
+    check: &mut Check<'_>,
+) -> BackendPort {
+    let written = field.key("service").key("port");
     let name = port
         .and_then(|port| port.name.as_deref())
         .filter(|name| !name.is_empty());
     let number = port
         .and_then(|port| port.number)
         .filter(|&number| number != 0);
-    let port = match (name, number) {
-        (Some(name), None) => BackendPort::Name(name.into()),
-        (None, Some(number)) => BackendPort::Number(check.port(&field.key("number"), number)),
+    match (name, number) {
+        (Some(name), None) => {
+            check.name(&written.key("name"), name, names::port_name);
+            BackendPort::Name(name.into())
+        }
+        (None, Some(number)) => BackendPort::Number(check.port(&written.key("number"), number)),
         (None, None) => {
-            check.report(Code::Required, &field, "port name or number is required");
+            let text = "port name or number is required";
+            check.report_as(Code::Required, field, &written, text);
             BackendPort::Number(0)
         }
-        (Some(_), Some(number)) => {
-            check.report(Code::InvalidBackend, &field, "cannot set both port name and port number");
-            BackendPort::Number(check.port(&field.key("number"), number))
+        (Some(_), Some(_)) => {
+            let text = "cannot set both port name & port number";
+            check.report_as(Code::InvalidBackend, field, &written, text);
+            BackendPort::Number(0)
         }
-    };
-    BackendRef::Service { name: service.name.as_str().into(), port }
+    }
 }
+
+/// A reference that portico does not follow, but that must be one.
+fn resource(
+    resource: &networking_v1::TypedLocalObjectReference,
+    field: &FieldPath,
+    check: &mut Check<'_>,
+) {
+    for (key, value) in [("kind", &resource.kind), ("name", &resource.name)] {
+        if value.as_deref().is_none_or(str::is_empty) {
+            check.required(&field.key(key));
+        }
+    }
+    let group = resource.api_group.as_deref().unwrap_or_default();
+    check.name(&field.key("apiGroup"), group, names::subdomain);
+}
+
+const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";

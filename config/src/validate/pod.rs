@@ -1,10 +1,10 @@
 //! Pod (`services 2.4`), as far as it can stand behind a Service.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Check;
+use super::{Check, address, names};
 use crate::api::core_v1;
 use crate::diagnostic::Code;
 use crate::location::FieldPath;
@@ -29,6 +29,8 @@ pub(crate) struct Pod {
     pub(crate) hostname: Option<Arc<str>>,
     /// `spec.subdomain`.
     pub(crate) subdomain: Option<Arc<str>>,
+    /// `spec.hostNetwork`: its address is the node's, so its sources are no Pod's.
+    pub(crate) host_network: bool,
     /// Named container ports in the order in which a name is looked up.
     pub(crate) ports: Vec<(Arc<str>, Protocol, u16)>,
 }
@@ -42,59 +44,103 @@ impl Pod {
 }
 
 pub(super) fn pod(pod: &core_v1::Pod, check: &mut Check<'_>) -> Pod {
-    let status = FieldPath::from("status");
-    let mut addresses = Vec::new();
-    for (index, ip) in pod.status.pod_ips.iter().enumerate() {
-        addresses.extend(check.address(&status.key("podIPs").index(index).key("ip"), &ip.ip));
-    }
-    if let Some(ip) = pod.status.pod_ip.as_deref().filter(|ip| !ip.is_empty()) {
-        let address = check.address(&status.key("podIP"), ip);
-        if pod.status.pod_ips.is_empty() {
-            addresses.extend(address);
-        }
-    }
-    let sidecar = |c: &&core_v1::Container| c.restart_policy.as_deref() == Some("Always");
-    let mut ports = Vec::new();
-    let lists = [
-        ("containers", pod.spec.containers.iter().collect::<Vec<_>>()),
-        ("initContainers", pod.spec.init_containers.iter().filter(sidecar).collect()),
-    ];
-    for (list, containers) in lists {
-        for (container, index) in containers.into_iter().zip(0..) {
-            let field = FieldPath::from("spec").key(list).index(index).key("ports");
-            for (index, port) in container.ports.iter().enumerate() {
-                let field = field.index(index);
-                let Some(number) = port.container_port else {
-                    check.report(Code::Required, &field.key("containerPort"), "required value");
-                    continue;
-                };
-                let number = check.port(&field.key("containerPort"), number);
-                let protocol = check.protocol(&field.key("protocol"), port.protocol.as_deref());
-                if let Some(name) = port.name.as_deref().filter(|name| !name.is_empty()) {
-                    ports.push((name.into(), protocol, number));
-                }
-            }
-        }
-    }
-    let ready = pod
-        .status
+    let (spec, status) = (&pod.spec, &pod.status);
+    let field = FieldPath::from("spec");
+    let named = |name: &Option<String>, key: &str, grammar, check: &mut Check<'_>| {
+        let name = name.as_deref().filter(|name| !name.is_empty())?;
+        check.name(&field.key(key), name, grammar);
+        Some(Arc::from(name))
+    };
+    let ready = status
         .conditions
         .iter()
         .find(|condition| condition.type_ == "Ready");
-    let text = |text: &Option<String>| text.as_deref().filter(|t| !t.is_empty()).map(Into::into);
     let labels = &pod.metadata.labels;
     Pod {
         labels: labels
             .iter()
             .map(|(k, v)| (k.as_str().into(), v.as_str().into()))
             .collect(),
-        addresses,
+        addresses: addresses(status, check),
         ready: ready.is_none_or(|condition| condition.status == "True"),
         terminating: pod.metadata.deletion_timestamp.is_some(),
-        finished: matches!(pod.status.phase.as_deref(), Some("Succeeded" | "Failed")),
-        node: text(&pod.spec.node_name),
-        hostname: text(&pod.spec.hostname),
-        subdomain: text(&pod.spec.subdomain),
-        ports,
+        finished: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
+        node: named(&spec.node_name, "nodeName", names::subdomain, check),
+        hostname: named(&spec.hostname, "hostname", names::label, check),
+        subdomain: named(&spec.subdomain, "subdomain", names::label, check),
+        host_network: spec.host_network,
+        ports: {
+            conditions(status, check);
+            ports(spec, check)
+        },
     }
+}
+
+fn addresses(status: &core_v1::PodStatus, check: &mut Check<'_>) -> Vec<IpAddr> {
+    let (one, all) = (FieldPath::from("status.podIP"), FieldPath::from("status.podIPs"));
+    let mut addresses = Vec::new();
+    for (index, ip) in status.pod_ips.iter().enumerate() {
+        addresses.extend(check.address(&all.index(index).key("ip"), &ip.ip));
+    }
+    if address::repeat_a_family(addresses.iter().copied()) {
+        let text = "may specify no more than one IP for each IP family";
+        check.report(Code::PodIpsDisagree, &all, text);
+    }
+    if let Some(ip) = status.pod_ip.as_deref().filter(|ip| !ip.is_empty()) {
+        let address = check.address(&one, ip);
+        if status.pod_ips.is_empty() {
+            addresses.extend(address);
+        } else if address.is_some() && addresses.first() != address.as_ref() {
+            check.report(Code::PodIpsDisagree, &all, "first value must match `podIP`");
+        }
+    }
+    addresses
+}
+
+fn conditions(status: &core_v1::PodStatus, check: &mut Check<'_>) {
+    let field = FieldPath::from("status.conditions");
+    for (index, condition) in status.conditions.iter().enumerate() {
+        if !matches!(&*condition.status, "True" | "False" | "Unknown") {
+            let text = format!(
+                "{:?} is neither \"True\", \"False\" nor \"Unknown\": it counts as not true",
+                condition.status
+            );
+            check.report(Code::ConditionStatus, &field.index(index).key("status"), text);
+        }
+    }
+}
+
+/// Named container ports in the order in which a name is looked up (`services 2.4`).
+fn ports(spec: &core_v1::PodSpec, check: &mut Check<'_>) -> Vec<(Arc<str>, Protocol, u16)> {
+    let mut ports = Vec::new();
+    for (list, containers, all) in
+        [("containers", &spec.containers, true), ("initContainers", &spec.init_containers, false)]
+    {
+        for (index, container) in containers.iter().enumerate() {
+            let field = FieldPath::from("spec").key(list).index(index).key("ports");
+            let mut seen: HashSet<(&str, Protocol)> = HashSet::new();
+            for (index, port) in container.ports.iter().enumerate() {
+                let field = field.index(index);
+                let name = port.name.as_deref().unwrap_or_default();
+                check.name(&field.key("name"), name, names::port_name);
+                let protocol = check.protocol(&field.key("protocol"), port.protocol.as_deref());
+                // An API server refuses one name for two protocols too; both can be told apart.
+                if !name.is_empty() && !seen.insert((name, protocol)) {
+                    check.duplicate(&field.key("name"), name);
+                }
+                let Some(number) = port.container_port else {
+                    check.required(&field.key("containerPort"));
+                    continue;
+                };
+                let number = check.port(&field.key("containerPort"), number);
+                // Of init containers only those that stay have ports to reach.
+                if !name.is_empty()
+                    && (all || container.restart_policy.as_deref() == Some("Always"))
+                {
+                    ports.push((name.into(), protocol, number));
+                }
+            }
+        }
+    }
+    ports
 }

@@ -1,22 +1,20 @@
-//! Secret: certificates and the keys that fit them (`ingress 1.6`).
+//! Secret and ConfigMap (`ingress 1.6`, `services 3`): their keys, and the pair of certificate and
+//! key that a Secret may hold.
 //!
-//! A message names the key of the Secret, never a value of it.
+//! A message names the key of a Secret, never a value of it.
 
+mod certificate;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine;
-use rustls::InconsistentKeys;
-use rustls::crypto::aws_lc_rs::sign::any_supported_type;
-use rustls::sign::CertifiedKey;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use super::Check;
+use super::{Check, names};
 use crate::api::core_v1;
 use crate::diagnostic::Code;
 use crate::location::FieldPath;
-use crate::model::{Certificate, HostPattern, ObjectName};
+use crate::model::{Certificate, HostPattern};
 
 /// A Secret that is right by itself.
 #[derive(Clone, Debug)]
@@ -35,149 +33,92 @@ impl PartialEq for Secret {
     }
 }
 
+/// The bytes of one key, and where they are written.
+struct Value {
+    field: FieldPath,
+    bytes: Vec<u8>,
+}
+
 pub(super) fn secret(secret: &core_v1::Secret, check: &mut Check<'_>) -> Secret {
-    let none = Secret { certificate: None, hosts: Vec::new(), fingerprint: 0 };
+    let none = || Secret { certificate: None, hosts: Vec::new(), fingerprint: 0 };
+    let mut values = values(secret, check);
+    required_keys(secret, check);
     let is_tls = secret.type_.as_deref() == Some("kubernetes.io/tls");
-    let has = |key| secret.data.contains_key(key) || secret.string_data.contains_key(key);
-    let has_pair = has("tls.crt") && has("tls.key");
-    if !is_tls && !has_pair {
-        return none;
+    let pair = (values.remove("tls.crt"), values.remove("tls.key"));
+    let (Some(chain), Some(key)) = pair else { return none() };
+    // Outside its own type a pair is one only where both are: an empty value is none.
+    if !is_tls && (chain.bytes.is_empty() || key.bytes.is_empty()) {
+        return none();
     }
-    let certificate = value(secret, "tls.crt", check);
-    let key = value(secret, "tls.key", check);
-    let (Some((field, certificate)), Some((key_field, key))) = (certificate, key) else {
-        return none;
-    };
-    if certificate.len().max(key.len()) > MAX_PEM_BYTES {
-        check.report(Code::LimitExceeded, &field, "is longer than 1 MiB");
-        return none;
-    }
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&certificate).collect();
-    let Some(chain) = chain
-        .into_iter()
-        .collect::<Result<Vec<_>, _>>()
-        .ok()
-        .filter(|c| !c.is_empty())
-    else {
-        check.report(Code::NoCertificate, &field, "holds no certificate in PEM form");
-        return none;
-    };
-    let Some(signing) = signing_key(&key, &key_field, check) else { return none };
-    let Ok((_, leaf)) = X509Certificate::from_der(&chain[0]) else {
-        check.report(Code::NoCertificate, &field, "holds a certificate that cannot be read");
-        return none;
-    };
-    let hosts = names(&leaf);
-    let not_after_seconds = leaf.validity().not_after.timestamp();
-    let certified = CertifiedKey::new(chain.clone(), signing);
-    match certified.keys_match() {
-        Ok(()) => {}
-        Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
-            check.report(
-                Code::KeyNotCompared,
-                &key_field,
-                "cannot be compared with the certificate",
-            );
-        }
-        Err(_) => {
-            check.report(
-                Code::KeyDoesNotFit,
-                &key_field,
-                "does not fit the certificate in tls.crt",
-            );
-            return none;
+    certificate::certificate(secret, &chain, &key, check).unwrap_or_else(none)
+}
+
+/// What each key holds, base64 undone; `stringData` stands over `data`.
+fn values<'a>(secret: &'a core_v1::Secret, check: &mut Check<'_>) -> BTreeMap<&'a str, Value> {
+    let mut values = BTreeMap::new();
+    let root = FieldPath::from("data");
+    for (key, text) in &secret.data {
+        let field = root.key(key);
+        data_key(&field, key, check);
+        let text: String = text.split_ascii_whitespace().collect();
+        match base64::engine::general_purpose::STANDARD.decode(text) {
+            Ok(value) => drop(values.insert(&**key, Value { field, bytes: value })),
+            Err(_) => {
+                let help = "stringData takes plain text";
+                check.advise(Code::NotBase64, &field, "is not base64", help);
+            }
         }
     }
-    let name =
-        ObjectName::new(secret.metadata.namespace_or_default(), secret.metadata.name.as_str());
-    let certificate =
-        Certificate { secret: Some(name), key: Arc::new(certified), not_after_seconds };
-    let fingerprint = fingerprint(&[&*chain_bytes(&chain), &key]);
-    Secret { certificate: Some(Arc::new(certificate)), hosts, fingerprint }
+    let root = FieldPath::from("stringData");
+    for (key, text) in &secret.string_data {
+        let field = root.key(key);
+        data_key(&field, key, check);
+        values.insert(key, Value { field, bytes: text.clone().into_bytes() });
+    }
+    let bytes = values
+        .values()
+        .map(|value| value.bytes.len())
+        .sum::<usize>();
+    if bytes > MAX_DATA_BYTES {
+        check.too_long(&FieldPath::from("data"), MAX_DATA_BYTES);
+    }
+    values
 }
 
-/// The key, if TLS can sign with it.
-fn signing_key(
-    pem: &[u8],
-    field: &FieldPath,
-    check: &mut Check<'_>,
-) -> Option<Arc<dyn rustls::sign::SigningKey>> {
-    let Ok(private) = PrivateKeyDer::from_pem_slice(pem) else {
-        let encrypted = pem.windows(9).any(|window| window == b"ENCRYPTED");
-        let text = if encrypted {
-            "is encrypted: store the key in the clear"
-        } else {
-            "holds no private key in PEM form"
-        };
-        check.report(Code::NoKey, field, text);
-        return None;
-    };
-    let signing = any_supported_type(&private).ok();
-    if signing.is_none() {
-        check.report(Code::NoKey, field, "is a key of a kind that TLS does not use here");
-    }
-    signing
-}
-
-/// A value of `stringData`, or of `data` with base64 undone, and its field.
-fn value(
-    secret: &core_v1::Secret,
-    key: &str,
-    check: &mut Check<'_>,
-) -> Option<(FieldPath, Vec<u8>)> {
-    if let Some(text) = secret.string_data.get(key) {
-        return Some((FieldPath::from("stringData").key(key), text.clone().into_bytes()));
-    }
-    let field = FieldPath::from("data").key(key);
-    let Some(text) = secret.data.get(key) else {
-        check.report(Code::Required, &FieldPath::from("data"), format!("has no {key}"));
-        return None;
-    };
-    let text: String = text.split_ascii_whitespace().collect();
-    match base64::engine::general_purpose::STANDARD.decode(text) {
-        Ok(bytes) => Some((field, bytes)),
-        Err(_) => {
-            check.report(Code::NotBase64, &field, "is not base64: use stringData for plain text");
-            None
+/// Keys that the type promises.
+fn required_keys(secret: &core_v1::Secret, check: &mut Check<'_>) {
+    let has = |key: &str| secret.data.contains_key(key) || secret.string_data.contains_key(key);
+    let keys: &[&str] = match secret.type_.as_deref().unwrap_or_default() {
+        "kubernetes.io/tls" => &["tls.crt", "tls.key"],
+        "kubernetes.io/dockercfg" => &[".dockercfg"],
+        "kubernetes.io/dockerconfigjson" => &[".dockerconfigjson"],
+        "kubernetes.io/ssh-auth" => &["ssh-privatekey"],
+        // One of the two is enough.
+        "kubernetes.io/basic-auth" if !has("username") && !has("password") => {
+            &["username", "password"]
         }
+        _ => &[],
+    };
+    for key in keys.iter().filter(|key| !has(key)) {
+        check.required(&FieldPath::from("data").key(key));
     }
 }
 
-/// The DNS names of the leaf; its common name where it has no alternative names.
-fn names(leaf: &X509Certificate<'_>) -> Vec<HostPattern> {
-    let alternative = leaf.subject_alternative_name().ok().flatten();
-    let alternative = alternative.map(|names| {
-        let names = names.value.general_names.iter();
-        names.filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some(HostPattern::parse(name)),
-            _ => None,
-        })
-    });
-    match alternative {
-        Some(names) => names.collect(),
-        None => {
-            let common = leaf.subject().iter_common_name().next();
-            common
-                .and_then(|name| name.as_str().ok())
-                .map(HostPattern::parse)
-                .into_iter()
-                .collect()
-        }
+pub(super) fn config_map(map: &core_v1::ConfigMap, check: &mut Check<'_>) {
+    let field = FieldPath::from("data");
+    for key in map.data.keys() {
+        data_key(&field.key(key), key, check);
+    }
+    if map.data.values().map(String::len).sum::<usize>() > MAX_DATA_BYTES {
+        check.too_long(&field, MAX_DATA_BYTES);
     }
 }
 
-fn chain_bytes(chain: &[CertificateDer<'_>]) -> Vec<u8> {
-    chain
-        .iter()
-        .flat_map(|certificate| certificate.iter().copied())
-        .collect()
+fn data_key(field: &FieldPath, key: &str, check: &mut Check<'_>) {
+    if let Err(fault) = names::data_key(key) {
+        check.invalid(Code::InvalidDataKey, field, key, fault);
+    }
 }
 
-fn fingerprint(parts: &[&[u8]]) -> u64 {
-    use std::hash::{Hash, Hasher};
-    let mut hasher = std::collections::hash_map::DefaultHasher::new();
-    parts.hash(&mut hasher);
-    hasher.finish()
-}
-
-const MAX_PEM_BYTES: usize = 1 << 20;
+/// All values of a Secret or ConfigMap together; `reliability 4` has the same for one PEM.
+const MAX_DATA_BYTES: usize = 1 << 20;

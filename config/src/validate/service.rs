@@ -1,21 +1,42 @@
-//! Service (`services 2.1`, `services 3`), with the short form for endpoints.
+//! Service (`services 2.1`, `services 3`): everything that its manifest says, typed and defaulted.
+//!
+//! What the cluster as a whole decides (which families there are, which numbers are free) is asked
+//! for here and answered by `compile`.
+
+mod exposure;
+mod families;
+mod load_balancer;
+mod ports;
+mod short_form;
+mod traffic;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Check, names, unsupported};
-use crate::api::{IntOrString, core_v1};
+use super::{Check, metadata};
+use crate::api::core_v1;
 use crate::diagnostic::Code;
 use crate::location::FieldPath;
-use crate::model::Protocol;
+
+pub(crate) use exposure::Exposure;
+pub(crate) use families::Families;
+pub(crate) use load_balancer::LoadBalancer;
+pub(crate) use ports::{Port, TargetPort};
+pub(crate) use short_form::{ShortEndpoint, ShortPort};
+pub(crate) use traffic::Traffic;
 
 /// A Service that is right by itself.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Service {
+    /// `spec.type`, ClusterIP where the manifest is silent.
+    pub(crate) type_: ServiceType,
     /// How it is reached.
     pub(crate) exposure: Exposure,
-    /// Whether its ports get NodePorts (types NodePort and LoadBalancer).
+    /// Which IP families it asks for.
+    pub(crate) families: Families,
+    /// Whether ports without a NodePort get one: type NodePort, and LoadBalancer unless
+    /// `allocateLoadBalancerNodePorts` is false.
     pub(crate) node_ports: bool,
     /// Its ports in the manifest's order.
     pub(crate) ports: Vec<Port>,
@@ -23,317 +44,123 @@ pub(crate) struct Service {
     pub(crate) selector: BTreeMap<Arc<str>, Arc<str>>,
     /// Whether endpoints count as ready whatever their Pods say.
     pub(crate) publish_not_ready: bool,
+    /// `spec.externalIPs`.
+    pub(crate) external_ips: Vec<IpAddr>,
+    /// How flows are spread.
+    pub(crate) traffic: Traffic,
+    /// What a load balancer does in front of it; of type LoadBalancer alone.
+    pub(crate) load_balancer: Option<LoadBalancer>,
+    /// Label `service.kubernetes.io/service-proxy-name`: another proxy serves it.
+    pub(crate) other_proxy: Option<Arc<str>>,
     /// `portico.dev/endpoints`: replaces the selector.
     pub(crate) short_form: Option<Vec<ShortEndpoint>>,
 }
 
-/// How a Service is reached.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Exposure {
-    /// By addresses; those that the manifest asks for.
-    ClusterIp(Vec<IpAddr>),
-    /// By the names of its endpoints.
-    Headless,
-    /// As another name.
-    ExternalName(Arc<str>),
+/// `ServiceSpec.type`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ServiceType {
+    /// An address inside.
+    ClusterIp,
+    /// An alias.
+    ExternalName,
+    /// An address outside, and all that NodePort has.
+    LoadBalancer,
+    /// A port on every node, and all that ClusterIP has.
+    NodePort,
 }
 
-/// One port.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Port {
-    /// Name, empty for the unnamed one.
-    pub(crate) name: Arc<str>,
-    /// Protocol.
-    pub(crate) protocol: Protocol,
-    /// Port of the Service.
-    pub(crate) port: u16,
-    /// Port of the Pods.
-    pub(crate) target: TargetPort,
-    /// NodePort, if the manifest asks for one.
-    pub(crate) node_port: Option<u16>,
+impl ServiceType {
+    const ALL: [(&'static str, Self); 4] = [
+        ("ClusterIP", Self::ClusterIp),
+        ("ExternalName", Self::ExternalName),
+        ("LoadBalancer", Self::LoadBalancer),
+        ("NodePort", Self::NodePort),
+    ];
+
+    /// As manifests write it.
+    fn name(self) -> &'static str {
+        let same = |(_, type_): &&(&str, Self)| *type_ == self;
+        Self::ALL.iter().find(same).map_or("", |(name, _)| name)
+    }
 }
 
-/// `targetPort`: a number, or a name that each Pod resolves.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum TargetPort {
-    /// The same number in every Pod.
-    Number(u16),
-    /// A container port's name.
-    Name(Arc<str>),
+/// The Service under check: what its rules ask about most.
+struct Draft<'a> {
+    object: &'a core_v1::Service,
+    spec: &'a core_v1::ServiceSpec,
+    /// None where `type` is a word that does not exist: rules that depend on it stay silent.
+    type_: Option<ServiceType>,
+    headless: bool,
+    /// `spec`.
+    root: FieldPath,
 }
 
-/// One entry of `portico.dev/endpoints`.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ShortEndpoint {
-    /// The port that it serves; none: every port.
-    pub(crate) port: Option<ShortPort>,
-    /// Where to dial.
-    pub(crate) address: SocketAddr,
-}
+impl Draft<'_> {
+    fn is(&self, type_: ServiceType) -> bool {
+        self.type_ == Some(type_)
+    }
 
-/// How an entry names a port of its Service.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum ShortPort {
-    /// By number.
-    Number(u16),
-    /// By name.
-    Name(Arc<str>),
-}
+    /// Whether a type is known and is not this one.
+    fn is_not(&self, type_: ServiceType) -> bool {
+        self.type_.is_some_and(|this| this != type_)
+    }
 
-/// The annotation that lists endpoints.
-pub(super) const ENDPOINTS_ANNOTATION: &str = "portico.dev/endpoints";
+    /// NodePort, LoadBalancer, or ClusterIP with external addresses.
+    fn is_externally_accessible(&self) -> bool {
+        match self.type_ {
+            Some(ServiceType::NodePort | ServiceType::LoadBalancer) => true,
+            Some(ServiceType::ClusterIp) => !self.spec.external_ips.is_empty(),
+            Some(ServiceType::ExternalName) | None => false,
+        }
+    }
+}
 
 pub(super) fn service(object: &core_v1::Service, check: &mut Check<'_>) -> Service {
     let spec = &object.spec;
     let root = FieldPath::from("spec");
-    let type_ = spec
-        .type_
-        .as_deref()
-        .filter(|text| !text.is_empty())
-        .unwrap_or("ClusterIP");
-    let node_ports = matches!(type_, "NodePort" | "LoadBalancer");
-    if !matches!(type_, "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName") {
-        let supported = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
-        check.report(Code::Unsupported, &root.key("type"), unsupported(type_, &supported));
+    let type_ = match text(&spec.type_) {
+        None => Some(ServiceType::ClusterIp),
+        type_ => check.choice(&root.key("type"), type_, &ServiceType::ALL),
+    };
+    let headless = spec.cluster_ip.as_deref() == Some("None")
+        || spec.cluster_ips.first().is_some_and(|ip| ip == "None");
+    let draft = Draft { object, spec, type_, headless, root };
+    let exposure = exposure::exposure(&draft, check);
+    let families = families::families(&draft, &exposure, check);
+    let ports = ports::ports(&draft, check);
+    for (key, value) in &spec.selector {
+        let field = draft.root.key("selector").key(key);
+        metadata::label(Code::InvalidSelector, &field, (key, value), check);
     }
-    let exposure = exposure(spec, type_, check);
-    let ports: Vec<_> = spec
-        .ports
-        .iter()
-        .enumerate()
-        .map(|(index, port)| {
-            let field = root.key("ports").index(index);
-            self::port(port, &field, type_, check)
-        })
-        .collect();
-    if ports.is_empty() && matches!(exposure, Exposure::ClusterIp(_)) {
-        check.report(Code::Required, &root.key("ports"), "required value");
-    }
-    duplicates(&ports, spec, check);
-    for (field, value, supported) in [
-        ("sessionAffinity", &spec.session_affinity, ["ClientIP", "None"]),
-        ("externalTrafficPolicy", &spec.external_traffic_policy, ["Cluster", "Local"]),
-        ("internalTrafficPolicy", &spec.internal_traffic_policy, ["Cluster", "Local"]),
-    ] {
-        if let Some(value) = value.as_deref().filter(|value| !value.is_empty())
-            && !supported.contains(&value)
-        {
-            check.report(Code::Unsupported, &root.key(field), unsupported(value, &supported));
-        }
-    }
-    let selector = spec
-        .selector
-        .iter()
-        .map(|(key, value)| (key.as_str().into(), value.as_str().into()));
+    let proxy = object.metadata.labels.get(PROXY_NAME_LABEL);
+    let pairs = spec.selector.iter();
     Service {
+        type_: type_.unwrap_or(ServiceType::ClusterIp),
         exposure,
-        node_ports,
+        families,
+        node_ports: match type_ {
+            Some(ServiceType::NodePort) => true,
+            Some(ServiceType::LoadBalancer) => {
+                spec.allocate_load_balancer_node_ports.unwrap_or(true)
+            }
+            _ => false,
+        },
         ports,
-        selector: selector.collect(),
-        publish_not_ready: spec.publish_not_ready_addresses,
-        short_form: short_form(object, check),
-    }
-}
-
-fn exposure(spec: &core_v1::ServiceSpec, type_: &str, check: &mut Check<'_>) -> Exposure {
-    let root = FieldPath::from("spec");
-    if type_ == "ExternalName" {
-        let field = root.key("externalName");
-        let name = spec
-            .external_name
-            .as_deref()
-            .unwrap_or_default()
-            .to_ascii_lowercase();
-        let name = name.strip_suffix('.').unwrap_or(&name);
-        if name.is_empty() {
-            check.report(Code::Required, &field, "required value");
-        } else if let Err(fault) = names::subdomain(name) {
-            check.report(Code::InvalidName, &field, fault);
-        }
-        return Exposure::ExternalName(name.into());
-    }
-    let first = spec.cluster_ip.as_deref().unwrap_or_default();
-    let all: Vec<&str> = match spec.cluster_ips.is_empty() {
-        true => [first]
-            .into_iter()
-            .filter(|text| !text.is_empty())
+        selector: pairs
+            .map(|(key, value)| (key.as_str().into(), value.as_str().into()))
             .collect(),
-        false => spec.cluster_ips.iter().map(String::as_str).collect(),
-    };
-    let field = match spec.cluster_ips.is_empty() {
-        true => root.key("clusterIP"),
-        false => root.key("clusterIPs"),
-    };
-    if !first.is_empty() && all.first() != Some(&first) {
-        check.report(Code::ClusterIpsDisagree, &field, "first value must match `clusterIP`");
-    }
-    if all.contains(&"None") {
-        if all.len() > 1 {
-            check.report(
-                Code::ClusterIpsDisagree,
-                &field,
-                "'None' must be the first and only value",
-            );
-        }
-        if type_ != "ClusterIP" {
-            check.report(
-                Code::HeadlessNotAllowed,
-                &field,
-                format!("may not be set to 'None' for {type_} services"),
-            );
-        }
-        return Exposure::Headless;
-    }
-    let addresses: Vec<_> = all
-        .iter()
-        .filter_map(|text| check.address(&field, text))
-        .collect();
-    if addresses.len() > 2 {
-        check.report(Code::ClusterIpsDisagree, &field, "may only hold up to 2 values");
-    } else if let [one, other] = addresses[..]
-        && one.is_ipv4() == other.is_ipv4()
-    {
-        check.report(
-            Code::ClusterIpsDisagree,
-            &field,
-            "may specify no more than one IP for each IP family",
-        );
-    }
-    Exposure::ClusterIp(addresses)
-}
-
-fn port(
-    port: &core_v1::ServicePort,
-    field: &FieldPath,
-    type_: &str,
-    check: &mut Check<'_>,
-) -> Port {
-    let name = port.name.as_deref().unwrap_or_default();
-    if !name.is_empty()
-        && let Err(fault) = names::label(name)
-    {
-        check.report(Code::InvalidName, &field.key("name"), fault);
-    }
-    let protocol = check.protocol(&field.key("protocol"), port.protocol.as_deref());
-    let number = match port.port {
-        Some(number) => check.port(&field.key("port"), number),
-        None => {
-            check.report(Code::Required, &field.key("port"), "required value");
-            0
-        }
-    };
-    // `services 2.1`: absent, 0 and "" all mean the Service's own port.
-    let target_field = field.key("targetPort");
-    let target = match &port.target_port {
-        None | Some(IntOrString::Int(0)) => TargetPort::Number(number),
-        Some(IntOrString::Int(target)) => TargetPort::Number(check.port(&target_field, *target)),
-        Some(IntOrString::String(name)) if name.is_empty() => TargetPort::Number(number),
-        Some(IntOrString::String(name)) => {
-            if let Err(fault) = names::port_name(name) {
-                check.report(
-                    Code::InvalidTargetPort,
-                    &target_field,
-                    format!("{name:?} is not valid: {fault}"),
-                );
-            }
-            TargetPort::Name(Arc::clone(name))
-        }
-    };
-    let node_field = field.key("nodePort");
-    let node_port = port.node_port.filter(|&number| number != 0).map(|number| {
-        if !matches!(type_, "NodePort" | "LoadBalancer") {
-            check.report(
-                Code::NodePortNotAllowed,
-                &node_field,
-                format!("may not be used when `type` is '{type_}'"),
-            );
-        } else if !(30_000..=32_767).contains(&number) {
-            let range = "provided port is not in the valid range";
-            check.report(
-                Code::NodePortRange,
-                &node_field,
-                format!("{number}: {range}: it is 30000-32767"),
-            );
-        }
-        u16::try_from(number).unwrap_or_default()
-    });
-    Port { name: name.into(), protocol, port: number, target, node_port }
-}
-
-fn duplicates(ports: &[Port], spec: &core_v1::ServiceSpec, check: &mut Check<'_>) {
-    let field = |index| FieldPath::from("spec.ports").index(index);
-    for (index, port) in ports.iter().enumerate() {
-        if ports.len() > 1
-            && spec.ports[index]
-                .name
-                .as_deref()
-                .unwrap_or_default()
-                .is_empty()
-        {
-            check.report(Code::Required, &field(index).key("name"), "required value");
-        }
-        let before = &ports[..index];
-        if !port.name.is_empty() && before.iter().any(|other| other.name == port.name) {
-            check.report(
-                Code::Duplicate,
-                &field(index).key("name"),
-                format!("duplicate value: {:?}", port.name),
-            );
-        }
-        let same = |other: &Port| other.protocol == port.protocol && other.port == port.port;
-        if before.iter().any(same) {
-            let text = format!("duplicate value: port {}, protocol {}", port.port, port.protocol);
-            check.report(Code::Duplicate, &field(index), text);
-        }
-        let same = |other: &Port| {
-            other.protocol == port.protocol
-                && port.node_port.is_some()
-                && other.node_port == port.node_port
-        };
-        if before.iter().any(same) {
-            check.report(Code::Duplicate, &field(index).key("nodePort"), "duplicate value");
-        }
+        publish_not_ready: spec.publish_not_ready_addresses,
+        external_ips: exposure::external_ips(&draft, check),
+        traffic: traffic::traffic(&draft, check),
+        load_balancer: load_balancer::load_balancer(&draft, check),
+        other_proxy: proxy.map(|name| name.as_str().into()),
+        short_form: short_form::short_form(object, check),
     }
 }
 
-/// Reads `[port=]address:port,…`.
-fn short_form(object: &core_v1::Service, check: &mut Check<'_>) -> Option<Vec<ShortEndpoint>> {
-    let text = object.metadata.annotations.get(ENDPOINTS_ANNOTATION)?;
-    let field = FieldPath::from("metadata.annotations").key(ENDPOINTS_ANNOTATION);
-    let mut endpoints = Vec::new();
-    for entry in text
-        .split(',')
-        .map(str::trim)
-        .filter(|entry| !entry.is_empty())
-    {
-        let (port, address) = match entry.split_once('=') {
-            Some((port, address)) => (Some(port.trim()), address.trim()),
-            None => (None, entry),
-        };
-        let port = port.map(|port| match port.parse() {
-            Ok(number) => ShortPort::Number(number),
-            Err(_) => ShortPort::Name(port.into()),
-        });
-        let known = |short: &ShortPort| {
-            object.spec.ports.iter().any(|port| match short {
-                ShortPort::Number(number) => port.port == Some((*number).into()),
-                ShortPort::Name(name) => port.name.as_deref() == Some(name),
-            })
-        };
-        match address.parse::<SocketAddr>() {
-            _ if port.as_ref().is_some_and(|port| !known(port)) => {
-                check.report(
-                    Code::InvalidEndpointsAnnotation,
-                    &field,
-                    format!("{entry:?} names no port of this Service"),
-                );
-            }
-            Ok(address) if address.port() != 0 => endpoints.push(ShortEndpoint { port, address }),
-            _ => {
-                let text = format!("{entry:?} is not [port=]address:port, such as 127.0.0.1:8081");
-                check.report(Code::InvalidEndpointsAnnotation, &field, text);
-            }
-        }
-    }
-    Some(endpoints)
+/// An optional text; empty is absent (`services 1.8`).
+fn text(text: &Option<String>) -> Option<&str> {
+    text.as_deref().filter(|text| !text.is_empty())
 }
+
+const PROXY_NAME_LABEL: &str = "service.kubernetes.io/service-proxy-name";
