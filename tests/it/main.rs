@@ -17,3 +17,4 @@ mod front_door;
 mod names;
 mod reload;
 mod services;
+mod settings;

@@ -207,7 +207,11 @@ fn note(api_version: &str, kind: &str, origin: &Origin, decoded: &mut DecodedFil
         .all(|found| found.message != message)
     {
         let found = Diagnostic::new(Code::UnusedKind, message).at(origin, FieldPath::default());
-        decoded.diagnostics.push(found);
+        // The name of the settings file's kind; that kind itself is read by `settings` alone.
+        decoded.diagnostics.push(match kind {
+            "PorticoConfiguration" => found.help("settings count in the file that --config names"),
+            _ => found,
+        });
     }
 }
 

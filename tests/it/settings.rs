@@ -1,0 +1,122 @@
+//! The settings file and the state folder as a person meets them: strict, live, kept.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use crate::harness::process::{Process, free_address, run};
+use crate::harness::{eventually, http};
+
+const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  type: \
+                       NodePort\n  ports: [{port: 80}]\n";
+
+/// A settings file that keeps away from other instances.
+fn settings(admin: SocketAddr, cidr: u8, rest: &str) -> String {
+    format!(
+        "apiVersion: portico.dev/v1alpha1\nkind: PorticoConfiguration\nhttp: off\nhttps: off\n\
+         admin: {admin}\nserviceCidr: 127.{cidr}.0.0/16\nnodeAddress: 127.249.{cidr}.1\n\
+         workers: 1\n{rest}"
+    )
+}
+
+/// A process that follows `portico.yaml` and serves `manifests` beside it.
+fn start(folder: &Path, admin: SocketAddr) -> Process {
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (config, manifests, state) = (path("portico.yaml"), path("manifests"), path("state"));
+    let process =
+        Process::portico(&["run", &manifests, "--config", &config, "--state-dir", &state]);
+    eventually("it is ready", || {
+        std::net::TcpStream::connect(admin).ok()?;
+        (http::get(admin, &admin.to_string(), "/readyz").status == 200).then_some(())
+    });
+    process
+}
+
+fn snapshot(admin: SocketAddr) -> serde_json::Value {
+    let answer = http::get(admin, &admin.to_string(), "/api/v1/snapshot");
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+#[test]
+fn an_edit_of_the_settings_file_is_live_and_a_bad_one_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("manifests")).unwrap();
+    let file = folder.path().join("portico.yaml");
+    let admin = free_address("127.0.0.1");
+    let write = |dns: &str| {
+        fs::write(&file, settings(admin, 246, &format!("dns: {{listen: off, ttl: {dns}}}\n")))
+    };
+    write("7").unwrap();
+    let _process = start(folder.path(), admin);
+    assert_eq!(snapshot(admin)["zones"]["ttlSeconds"], 7);
+    write("9").unwrap();
+    eventually("the new ttl counts", || {
+        (snapshot(admin)["zones"]["ttlSeconds"] == 9).then_some(())
+    });
+    write("many").unwrap();
+    eventually("the mistake is reported", || {
+        let ready = http::get(admin, &admin.to_string(), "/readyz");
+        (ready.text().starts_with("ready\n") && ready.text().contains("dns.ttl: expected"))
+            .then_some(())
+    });
+    assert_eq!(snapshot(admin)["zones"]["ttlSeconds"], 9, "the last good settings stay");
+    write("11").unwrap();
+    eventually("it is mended", || (snapshot(admin)["zones"]["ttlSeconds"] == 11).then_some(()));
+    assert_eq!(snapshot(admin)["diagnostics"], serde_json::json!([]));
+}
+
+#[test]
+fn assigned_addresses_outlive_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifests = folder.path().join("manifests");
+    fs::create_dir(&manifests).unwrap();
+    let admin = free_address("127.0.0.1");
+    let config = settings(admin, 247, "dns: {listen: off}\n");
+    fs::write(folder.path().join("portico.yaml"), config).unwrap();
+    fs::create_dir(folder.path().join("state")).unwrap();
+    // Not what a hash of the name would come to, so that only the state can say it.
+    fs::write(
+        folder.path().join("state/assignments.json"),
+        r#"{"version": 1, "clusterIPs": {"default/web": ["127.247.200.200"]},
+            "nodePorts": {"default/web": {"80": 31999}}}"#,
+    )
+    .unwrap();
+    fs::write(manifests.join("web.yaml"), SERVICE).unwrap();
+    for _ in 0..2 {
+        let process = start(folder.path(), admin);
+        let service = snapshot(admin)["services"][0].clone();
+        assert_eq!(service["addresses"], serde_json::json!(["127.247.200.200"]));
+        assert_eq!(service["ports"][0]["nodePort"], 31_999);
+        process.signal("TERM");
+        assert_eq!(process.exit_code(), Some(0));
+    }
+}
+
+#[test]
+fn a_wrong_settings_file_ends_the_start_with_every_mistake_and_a_dump_loads_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (wrong, first, manifests) = (path("wrong.yaml"), path("first.yaml"), path("."));
+    let head = "apiVersion: portico.dev/v1alpha1\nkind: PorticoConfiguration\n";
+    fs::write(&wrong, format!("{head}worker: 1\ndns: {{ttl: -1}}\n")).unwrap();
+    for command in ["run", "check"] {
+        let output = run(&[command, "--config", &wrong, &manifests]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        for part in ["wrong.yaml:3:9", "did you mean `workers`?", "wrong.yaml:4:12", "P0803"] {
+            assert!(text.contains(part), "{command}: {part} in:\n{text}");
+        }
+    }
+    let dump = run(&["config", "dump", "--dns-ttl", "30", "--http", "off"]).stdout;
+    let text = String::from_utf8(dump.clone()).unwrap();
+    assert!(text.contains("  ttl: 30 # --dns-ttl\n"), "{text}");
+    fs::write(&first, &dump).unwrap();
+    let again = String::from_utf8(run(&["config", "dump", "--config", &first]).stdout).unwrap();
+    let values = |text: &str| -> Vec<String> {
+        let value = |line: &str| line.split(" # ").next().unwrap_or_default().to_owned();
+        text.lines().map(value).collect()
+    };
+    assert_eq!(values(&again), values(&text));
+    assert!(again.contains(&format!("  ttl: 30 # {first}:")), "{again}");
+}
