@@ -13,10 +13,11 @@ use crate::model::{Certificate, HostFacts, Settings};
 use crate::snapshot::diff::{self, Change};
 use crate::snapshot::{Assignments, Snapshot};
 use crate::source::Changes;
-use crate::store::Store;
+use crate::store::{CheckedFile, Store};
 use crate::validate::{Valid, validate};
 
 mod default_certificate;
+mod read;
 
 /// The configuration pipeline of one process.
 #[derive(Debug)]
@@ -78,9 +79,14 @@ impl Pipeline {
         for file in &changes.removed {
             self.store.remove(file);
         }
-        for (file, content) in &changes.written {
-            let check = |decoded: &Decoded| validate(&decoded.object, &decoded.origin);
-            self.store.write(file, decode(file, content), check);
+        for files in changes.written.chunks(FILES_AT_ONCE) {
+            let read = read::read(files, |file, content| {
+                let check = |decoded: &Decoded| validate(&decoded.object, &decoded.origin);
+                CheckedFile::new(decode(file, content), check)
+            });
+            for ((file, _), read) in files.iter().zip(read) {
+                self.store.write(file, read);
+            }
         }
         self.unreadable = changes.unreadable;
         self.compile(now_seconds)
@@ -156,6 +162,8 @@ fn describe(old: &Snapshot, new: &Snapshot) -> Vec<String> {
 }
 
 const MAX_NAMED_CHANGES: usize = 20;
+/// Files decoded before any of them is stored: bounds what is held twice.
+const FILES_AT_ONCE: usize = 1_024;
 
 #[cfg(test)]
 mod tests {

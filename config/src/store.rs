@@ -82,6 +82,26 @@ pub(crate) struct Changed<V> {
 /// What a later stage thinks of an object: its value unless it is refused, and its findings.
 pub(crate) type Checked<V> = (Option<V>, Vec<Diagnostic>);
 
+/// All that one file holds, each object judged by itself.
+#[derive(Debug)]
+pub(crate) struct CheckedFile<V> {
+    objects: Vec<(Decoded, Checked<V>)>,
+    diagnostics: Vec<Diagnostic>,
+    incomplete: bool,
+}
+
+impl<V> CheckedFile<V> {
+    /// Lets `check` judge each object of a file.
+    pub(crate) fn new(file: DecodedFile, check: impl Fn(&Decoded) -> Checked<V>) -> Self {
+        let objects = file.objects.into_iter().map(|decoded| {
+            let checked = check(&decoded);
+            (decoded, checked)
+        });
+        let objects = objects.collect();
+        Self { objects, diagnostics: file.diagnostics, incomplete: file.incomplete }
+    }
+}
+
 impl<V: PartialEq> Store<V> {
     /// A store without files.
     pub(crate) fn new() -> Self {
@@ -94,13 +114,8 @@ impl<V: PartialEq> Store<V> {
         }
     }
 
-    /// Takes what a file holds now; `check` judges each object by itself.
-    pub(crate) fn write(
-        &mut self,
-        name: &FileName,
-        decoded: DecodedFile,
-        check: impl Fn(&Decoded) -> Checked<V>,
-    ) {
+    /// Takes what a file holds now.
+    pub(crate) fn write(&mut self, name: &FileName, file: CheckedFile<V>) {
         let old = self
             .files
             .get(name)
@@ -109,13 +124,13 @@ impl<V: PartialEq> Store<V> {
         for entry in old {
             before.entry(&entry.key).or_insert(entry);
         }
-        let mut entries: Vec<Entry<V>> = Vec::with_capacity(decoded.objects.len());
-        for decoded in decoded.objects {
+        let mut entries: Vec<Entry<V>> = Vec::with_capacity(file.objects.len());
+        for (decoded, checked) in file.objects {
             let key = (decoded.object.type_name().1, decoded.object.name());
             let old = before.remove(&key);
-            entries.push(entry(key, decoded, old, &check));
+            entries.push(entry(key, decoded, checked, old));
         }
-        if decoded.incomplete {
+        if file.incomplete {
             // What is not readable now is not deleted: it stays as it was.
             // What was wrong with an older text of it is not wrong with the text of now.
             let good = before.into_values().filter(|entry| entry.good.is_some());
@@ -123,7 +138,7 @@ impl<V: PartialEq> Store<V> {
             kept.sort_by(|a, b| a.origin.index.cmp(&b.origin.index).then(a.key.cmp(&b.key)));
             entries.extend(kept);
         }
-        self.replace(name, Some(File { entries, diagnostics: decoded.diagnostics }));
+        self.replace(name, Some(File { entries, diagnostics: file.diagnostics }));
     }
 
     /// Forgets a file and all that it held.
@@ -241,15 +256,14 @@ impl<V> Entry<V> {
     }
 }
 
-/// Checks one object; `old` is what the same file held under its name before.
+/// What an object of a file comes to; `old` is what the same file held under its name before.
 fn entry<V: PartialEq>(
     key: Key,
     decoded: Decoded,
+    (valid, diagnostics): Checked<V>,
     old: Option<&Entry<V>>,
-    check: impl Fn(&Decoded) -> Checked<V>,
 ) -> Entry<V> {
     let object = decoded.object.reference();
-    let (valid, diagnostics) = check(&decoded);
     let origin = decoded.origin;
     let before = old.and_then(|old| old.good.as_ref());
     let valid = match (valid, before) {
