@@ -8,7 +8,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use outline::Part;
 pub(crate) use secrets::Hidden;
 
 /// A file, or `-` for standard input, or a name for what is compiled in.
@@ -23,38 +22,78 @@ pub struct Position {
     pub column: u32,
 }
 
-/// Where an object was written: its file, the document's first line and, in a `List`, its index.
+/// A place in a file: its offset, and what a person calls it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Mark {
+    offset: u32,
+    line: u32,
+    column: u32,
+}
+
+impl Mark {
+    /// The place `offset` bytes into the file, in a line and a column that count from 1.
+    pub(crate) fn new(offset: usize, line: u32, column: u32) -> Self {
+        Self { offset: number(offset), line, column }
+    }
+
+    /// Bytes from the file's beginning.
+    pub(crate) fn offset(self) -> usize {
+        self.offset as usize
+    }
+
+    /// Line and column.
+    pub(crate) fn position(self) -> Position {
+        Position { line: self.line, column: self.column }
+    }
+
+    /// The place in the file of one in a text that begins here: its line from 1, its column from 0
+    /// and its offset.
+    pub(crate) fn inside(self, line: usize, column: usize, offset: usize) -> Self {
+        let first = if line <= 1 { self.column - 1 } else { 0 };
+        Self {
+            offset: self.offset.saturating_add(number(offset)),
+            line: self.line.saturating_add(number(line.saturating_sub(1))),
+            column: number(column).saturating_add(first).saturating_add(1),
+        }
+    }
+
+    /// The place behind `text`, which begins here.
+    pub(crate) fn after(self, text: &str) -> Self {
+        let line = 1 + text.bytes().filter(|&byte| byte == b'\n').count();
+        let last = text.rsplit('\n').next().unwrap_or(text);
+        self.inside(line, last.chars().count(), text.len())
+    }
+}
+
+fn number(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+/// Where an object was written: its file, and where in the file's text it begins.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Origin {
     /// The file as the user named it.
     pub(crate) file: FileName,
-    /// Text of the document that holds the object; shared by all objects of a `List`.
-    pub(crate) text: Arc<str>,
-    /// Line of the file on which `text` begins, from 1.
-    pub(crate) first_line: u32,
-    /// Path of the object inside the document: empty, or `items[3]`.
-    pub(crate) prefix: FieldPath,
+    /// Content of the file, UTF-8; shared by all of its objects.
+    pub(crate) content: Arc<[u8]>,
+    /// Where the object begins.
+    pub(crate) start: Mark,
+    /// Where its document ends, in bytes of the file.
+    pub(crate) end: usize,
     /// Position of the object in its file: orders objects of one file.
     pub(crate) index: u32,
 }
 
 impl Origin {
-    /// Where `field` of this object stands; a field that is absent stands where its nearest
-    /// parent does. Reads the text once more: only diagnostics ask.
+    /// Where `field` of this object stands: a scalar itself, the key of a mapping, a sequence or a
+    /// value that is not there; a field that is absent stands where its nearest parent does.
+    /// Reads the object's text once more: only diagnostics ask.
     pub(crate) fn position(&self, field: &FieldPath) -> Option<Position> {
-        self.find(field, Part::Value)
-    }
-
-    /// Where the key of `field` stands.
-    pub(crate) fn key_position(&self, field: &FieldPath) -> Option<Position> {
-        self.find(field, Part::Key)
-    }
-
-    fn find(&self, field: &FieldPath, part: Part) -> Option<Position> {
-        let path = self.prefix.join(field);
-        let mut position = outline::find(&self.text, path.steps(), part)?;
-        position.line += self.first_line - 1;
-        Some(position)
+        let text = self.content.get(self.start.offset()..self.end)?;
+        let text = std::str::from_utf8(text).ok()?;
+        let indentation = self.start.column.saturating_sub(1);
+        let found = outline::find(text, indentation, field.steps())?;
+        Some(Position { line: found.line.saturating_add(self.start.line - 1), ..found })
     }
 }
 

@@ -79,10 +79,11 @@ impl Pipeline {
         for file in &changes.removed {
             self.store.remove(file);
         }
+        let limits = &self.settings.limits;
         for files in changes.written.chunks(FILES_AT_ONCE) {
             let read = read::read(files, |file, content| {
                 let check = |decoded: &Decoded| validate(&decoded.object, &decoded.origin);
-                CheckedFile::new(decode(file, content), check)
+                CheckedFile::new(decode(file, content, limits), check)
             });
             for ((file, _), read) in files.iter().zip(read) {
                 self.store.write(file, read);

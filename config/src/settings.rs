@@ -230,8 +230,8 @@ mod tests {
                 "p.yaml:3:6: error[P0803]: dns: is not a mapping, with any of listen, ttl in it",
             ),
             ("http: [\n", "error[P0103]"),
-            ("http: a\nhttp: b\n", "error[P0103]"),
-            ("---\nkind: Service\n", "p.yaml:3:1: error[P0801]: a second document"),
+            ("http: a\nhttp: b\n", "error[P0113]"),
+            ("---\nkind: Service\n", "p.yaml:4:1: error[P0801]: a second document"),
         ] {
             let found = read(body).unwrap_err();
             assert!(found[0].contains(want), "{body}: {found:?}");

@@ -179,6 +179,16 @@ pub(crate) struct PodSpec {
     pub(crate) subdomain: Option<String>,
     #[serde(deserialize_with = "nullable")]
     pub(crate) host_network: bool,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) readiness_gates: Vec<PodReadinessGate>,
+}
+
+/// `PodReadinessGate`: a condition that has to be true before a Pod is ready.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct PodReadinessGate {
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) condition_type: String,
 }
 
 /// `Container`.
@@ -186,8 +196,75 @@ pub(crate) struct PodSpec {
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Container {
     #[serde(deserialize_with = "nullable")]
+    pub(crate) name: String,
+    #[serde(deserialize_with = "nullable")]
     pub(crate) ports: Vec<ContainerPort>,
     pub(crate) restart_policy: Option<String>,
+    pub(crate) liveness_probe: Option<Box<Probe>>,
+    pub(crate) readiness_probe: Option<Box<Probe>>,
+    pub(crate) startup_probe: Option<Box<Probe>>,
+}
+
+/// `Probe`: one way to ask, and how often.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Probe {
+    pub(crate) exec: Option<ExecAction>,
+    pub(crate) http_get: Option<HttpGetAction>,
+    pub(crate) tcp_socket: Option<TcpSocketAction>,
+    pub(crate) grpc: Option<GrpcAction>,
+    pub(crate) initial_delay_seconds: Option<i64>,
+    pub(crate) timeout_seconds: Option<i64>,
+    pub(crate) period_seconds: Option<i64>,
+    pub(crate) success_threshold: Option<i64>,
+    pub(crate) failure_threshold: Option<i64>,
+    pub(crate) termination_grace_period_seconds: Option<i64>,
+}
+
+/// `ExecAction`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct ExecAction {
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) command: Vec<String>,
+}
+
+/// `HTTPGetAction`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct HttpGetAction {
+    pub(crate) path: Option<String>,
+    pub(crate) port: Option<IntOrString>,
+    pub(crate) host: Option<String>,
+    pub(crate) scheme: Option<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) http_headers: Vec<HttpHeader>,
+}
+
+/// `HTTPHeader`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct HttpHeader {
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) name: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) value: String,
+}
+
+/// `TCPSocketAction`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct TcpSocketAction {
+    pub(crate) port: Option<IntOrString>,
+    pub(crate) host: Option<String>,
+}
+
+/// `GRPCAction`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct GrpcAction {
+    pub(crate) port: Option<i64>,
+    pub(crate) service: Option<String>,
 }
 
 /// `ContainerPort`.
@@ -196,6 +273,7 @@ pub(crate) struct Container {
 pub(crate) struct ContainerPort {
     pub(crate) name: Option<String>,
     pub(crate) container_port: Option<i64>,
+    pub(crate) host_port: Option<i64>,
     pub(crate) protocol: Option<String>,
 }
 
@@ -208,6 +286,8 @@ pub(crate) struct PodStatus {
     pub(crate) pod_ip: Option<String>,
     #[serde(rename = "podIPs", deserialize_with = "nullable")]
     pub(crate) pod_ips: Vec<PodIp>,
+    #[serde(rename = "hostIP")]
+    pub(crate) host_ip: Option<String>,
     #[serde(deserialize_with = "nullable")]
     pub(crate) conditions: Vec<Condition>,
 }

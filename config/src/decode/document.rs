@@ -1,246 +1,244 @@
-//! One document: text to tree, tree to objects.
+//! One document: tree to objects.
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::kinds::{self, Meaning};
-use super::{Decoded, DecodedFile, known_fields};
+use super::stream::Document;
+use super::tree::{Entry, Fault, Node, Tree, Value, brief};
+use super::typed::Wrong;
+use super::{Decoded, DecodedFile, known_fields, yaml};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::location::{FieldPath, FileName, Origin, Position};
-use crate::model::ObjectRef;
+use crate::location::{FieldPath, FileName, Mark, Origin, Step};
+use crate::model::{Limits, ObjectRef};
+
+/// A file that is being decoded.
+pub(super) struct File<'f> {
+    pub(super) name: &'f FileName,
+    pub(super) content: &'f Arc<[u8]>,
+    pub(super) limits: &'f Limits,
+}
 
 /// Decodes one document into `decoded`.
-pub(super) fn decode(file: &FileName, first_line: u32, text: &str, decoded: &mut DecodedFile) {
-    let tree = match parse(file, first_line, text) {
+pub(super) fn decode(file: &File<'_>, document: Document<'_>, decoded: &mut DecodedFile) {
+    let tree = match yaml::parse(document, file.limits) {
         Ok(tree) => tree,
-        Err(found) => return decoded.refuse(*found),
+        Err(fault) => return decoded.refuse(diagnostic(*fault, file.name)),
     };
-    if tree.is_null() {
+    if tree.root.is_null() {
         return;
     }
-    let origin = Origin {
-        file: Arc::clone(file),
-        text: text.into(),
-        first_line,
-        prefix: FieldPath::default(),
-        index: u32::try_from(decoded.objects.len()).unwrap_or(u32::MAX),
-    };
-    value(tree, origin, 0, decoded);
+    let Tree { root, faults } = tree;
+    let mut reading = Reading { file, end: document.end(), faults, decoded };
+    reading.value(&root, document.end(), None);
+    reading.rest();
 }
 
-/// The tree of a document; fails with what is wrong and where.
-pub(super) fn parse(
-    file: &FileName,
-    first_line: u32,
-    text: &str,
-) -> Result<Value, Box<Diagnostic>> {
-    tree(text).map_err(|(message, position)| {
-        let position = position
-            .map(|found| Position { line: found.line.saturating_add(first_line - 1), ..found });
-        let mut found = Diagnostic::new(Code::Syntax, message);
-        if text
-            .lines()
-            .any(|line| line.trim_start_matches(' ').starts_with('\t'))
-        {
-            found = found.help("a line is indented with a tab: YAML wants spaces");
+/// A fault as it is told.
+pub(super) fn diagnostic(fault: Fault, file: &FileName) -> Diagnostic {
+    let found = Diagnostic::new(fault.code, fault.message).file(file, Some(fault.at.position()));
+    Diagnostic { help: fault.help, ..found }
+}
+
+struct Reading<'r> {
+    file: &'r File<'r>,
+    /// Where the document ends.
+    end: usize,
+    /// What is wrong with parts of the document and was not told yet, in its order.
+    faults: Vec<Fault>,
+    decoded: &'r mut DecodedFile,
+}
+
+impl Reading<'_> {
+    /// Reads an object that ends before `end`, or the items of a list; `of` is the type that a
+    /// list gives its items.
+    fn value(&mut self, node: &Node<'_>, end: usize, of: Option<(&str, &str)>) {
+        let Value::Mapping(_) = node.value() else {
+            let found = self.at(Code::NotAnObject, node.at, FieldPath::default(), NOT_AN_OBJECT);
+            let help = matches!(node.value(), Value::Sequence(_))
+                .then(|| "objects in a row go under `items:` of a `kind: List`, or each into a document of its own".to_owned());
+            return self.decoded.refuse(Diagnostic { help, ..found });
+        };
+        let field = |key| match node.get(key).map(|value| (value, value.text())) {
+            Some((_, Some(text))) if !text.is_empty() => Ok(Some(text)),
+            None => Ok(None),
+            Some((value, Some(_))) => Err((value.at, "required value")),
+            Some((value, None)) if value.is_null() => Err((value.at, "required value")),
+            Some((value, None)) => Err((value.at, "is not a text")),
+        };
+        let (api_version, kind) = match (field("apiVersion"), field("kind"), of) {
+            (Ok(Some(api_version)), Ok(Some(kind)), _) => (api_version, kind),
+            (Ok(None), Ok(None), Some(of)) => of,
+            (api_version, kind, _) => {
+                let (name, fault) = match api_version {
+                    Ok(Some(_)) => ("kind", kind.err()),
+                    other => ("apiVersion", other.err()),
+                };
+                let (at, message) = fault.unwrap_or((node.at, "required value"));
+                let found = self.at(Code::NoType, at, FieldPath::from(name), message);
+                let version = kind.ok().flatten().and_then(kinds::version_of);
+                let help = version
+                    .filter(|_| name == "apiVersion")
+                    .map(|version| format!("write apiVersion: {version}"));
+                return self.decoded.refuse(Diagnostic { help, ..found });
+            }
+        };
+        let reference = reference(node, api_version, kind);
+        match kinds::meaning(api_version, kind) {
+            Meaning::Used(read) => self.object(node, end, read, &reference),
+            Meaning::List => self.items(node, end, api_version, kind),
+            Meaning::Wrong { code, field, message, help } => {
+                let at = node.get(field).map_or(node.at, |value| value.at);
+                let found = self.at(code, at, FieldPath::from(field), message);
+                self.decoded.refuse(found.object(reference).help(help));
+            }
+            Meaning::Unused => self
+                .decoded
+                .note(self.file.name, node.at, api_version, kind),
         }
-        Box::new(found.file(file, position))
-    })
-}
-
-fn tree(text: &str) -> Result<Value, (String, Option<Position>)> {
-    let options = serde_saphyr::options! {
-        with_snippet: false,
-        budget: serde_saphyr::budget! {
-            max_depth: MAX_DEPTH,
-            max_nodes: MAX_NODES,
-            max_events: MAX_EVENTS,
-            max_aliases: MAX_ALIASES,
-            max_total_scalar_bytes: MAX_SCALAR_BYTES,
-        },
-        alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: MAX_REPLAYED_EVENTS,
-        },
-    };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let number = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
-        let position = error
-            .location()
-            .filter(|found| found.line() > 0)
-            .map(|found| Position { line: number(found.line()), column: number(found.column()) });
-        (first_line(&error.to_string()), position)
-    })
-}
-
-/// The message alone: place and picture are ours to give.
-fn first_line(message: &str) -> String {
-    let line = message
-        .lines()
-        .find(|line| !line.trim().is_empty())
-        .unwrap_or("cannot be read");
-    let line = line.trim().trim_start_matches("error: ");
-    let end = line.find(" at line ").unwrap_or(line.len());
-    let mut text = line[..end].trim_end_matches([',', '.', ':']).to_owned();
-    if text.len() > MAX_MESSAGE_BYTES {
-        let cut = (0..=MAX_MESSAGE_BYTES)
-            .rev()
-            .find(|&at| text.is_char_boundary(at));
-        text.truncate(cut.unwrap_or_default());
-        text.push('…');
     }
-    text
-}
 
-/// Decodes an object, or the items of a list.
-fn value(value: Value, origin: Origin, depth: usize, decoded: &mut DecodedFile) {
-    let Value::Object(map) = &value else {
-        let text = "is not a mapping: a manifest begins with apiVersion, kind and metadata";
-        let found = Diagnostic::new(Code::NotAnObject, text).at(&origin, FieldPath::default());
-        decoded.refuse(found);
-        return;
-    };
-    let text = |key: &str| {
-        map.get(key)
-            .and_then(Value::as_str)
-            .filter(|text| !text.is_empty())
-    };
-    let (api_version, kind) = match (text("apiVersion"), text("kind")) {
-        (Some(api_version), Some(kind)) => (api_version.to_owned(), kind.to_owned()),
-        (api_version, _) => {
-            let field = if api_version.is_some() { "kind" } else { "apiVersion" };
+    fn items(&mut self, list: &Node<'_>, end: usize, api_version: &str, kind: &str) {
+        let Some(items) = list.get("items").filter(|items| !items.is_null()) else { return };
+        let Value::Sequence(values) = items.value() else {
             let found =
-                Diagnostic::new(Code::NoType, "required value").at(&origin, FieldPath::from(field));
-            decoded.refuse(found);
-            return;
+                self.at(Code::WrongType, items.at, FieldPath::from("items"), "is not a sequence");
+            return self.decoded.refuse(found);
+        };
+        // `ServiceList` of the API itself: its items do not say again what they are.
+        let of = kind
+            .strip_suffix("List")
+            .filter(|kind| !kind.is_empty())
+            .map(|kind| (api_version, kind));
+        for (index, value) in values.iter().enumerate() {
+            let end = values.get(index + 1).map_or(end, |next| next.at.offset());
+            self.value(value, end, of);
         }
-    };
-    let reference = reference(map, &api_version, &kind);
-    match kinds::meaning(&api_version, &kind) {
-        Meaning::Used(read) => object(value, read, &reference, origin, decoded),
-        Meaning::List if depth == 0 => items(value, &origin, decoded),
-        Meaning::OldVersion(version) => {
-            let text = format!("{api_version} is not served any more: write {version}");
-            let found = Diagnostic::new(Code::OldVersion, text)
-                .object(reference)
-                .at(&origin, FieldPath::from("apiVersion"));
-            decoded.refuse(found);
-        }
-        Meaning::List | Meaning::Unused => note(&api_version, &kind, &origin, decoded),
     }
-}
 
-fn items(mut list: Value, origin: &Origin, decoded: &mut DecodedFile) {
-    let items = match list.get_mut("items").map(Value::take) {
-        Some(Value::Array(items)) => items,
-        None | Some(Value::Null) => return,
-        Some(_) => {
-            let found = Diagnostic::new(Code::WrongType, "is not a sequence")
-                .at(origin, FieldPath::from("items"));
-            decoded.refuse(found);
+    fn object(&mut self, node: &Node<'_>, end: usize, read: kinds::Read, reference: &ObjectRef) {
+        if self.tell(node.at.offset(), end) > 0 {
             return;
         }
-    };
-    for (position, item) in items.into_iter().enumerate() {
-        let prefix = origin.prefix.key("items").index(position);
-        let index = u32::try_from(decoded.objects.len()).unwrap_or(u32::MAX);
-        value(item, Origin { prefix, index, ..origin.clone() }, 1, decoded);
-    }
-}
-
-fn object(
-    value: Value,
-    read: fn(Value) -> Result<kinds::Read, kinds::Fault>,
-    reference: &ObjectRef,
-    origin: Origin,
-    decoded: &mut DecodedFile,
-) {
-    let read = match read(value) {
-        Ok(read) => read,
-        Err(fault) => {
-            // What a Secret holds stands in no message, not even where it has the wrong type.
-            let message = match &*reference.kind {
-                "Secret" => "has the wrong type: values of a Secret are texts".to_owned(),
-                _ => fault.message,
-            };
-            let found = Diagnostic::new(Code::WrongType, message)
-                .object(reference.clone())
-                .at(&origin, fault.field);
-            decoded.refuse(found);
-            return;
+        let kind = &*reference.kind;
+        let (object, findings) = read(node, &|keys| known_fields::is_known(kind, keys));
+        for wrong in findings.wrong {
+            self.wrong(wrong, reference);
         }
-    };
-    if read.object.metadata().name.is_empty() {
-        let mut found = Diagnostic::new(Code::NoName, "required value")
-            .object(reference.clone())
-            .at(&origin, FieldPath::from("metadata.name"));
-        if read.object.metadata().generate_name.is_some() {
+        for (field, at) in findings.unknown {
+            let mut found = self.at(Code::UnknownField, at, field.clone(), "unknown field");
+            found.help = known_fields::suggestion(kind, &keys(&field));
+            self.decoded.tell(found.object(reference.clone()));
+        }
+        let Some(object) = object else { return };
+        if object.metadata().name.is_empty() {
+            let place = node.entries().iter().find(|entry| entry.key == "metadata");
+            let at = place.map_or(node.at, |entry| name_at(entry));
+            let found =
+                self.at(Code::NoName, at, FieldPath::from("metadata.name"), "required value");
             // An API server would make up another name at every load.
-            found = found.help("metadata.generateName is not used: give the object a name");
+            let help =
+                object.metadata().generate_name.is_some().then(|| {
+                    "metadata.generateName is not used: give the object a name".to_owned()
+                });
+            let found = Diagnostic { help, ..found };
+            return self.decoded.refuse(found.object(reference.clone()));
         }
-        decoded.refuse(found);
-        return;
+        let origin = Origin {
+            file: Arc::clone(self.file.name),
+            content: Arc::clone(self.file.content),
+            start: node.at,
+            end: self.end,
+            index: u32::try_from(self.decoded.objects.len()).unwrap_or(u32::MAX),
+        };
+        self.decoded
+            .objects
+            .push(Decoded { object: Arc::new(object), origin });
     }
-    let reference = read.object.reference();
-    for field in &read.ignored {
-        if let known_fields::Verdict::Unknown(nearest) =
-            known_fields::verdict(&reference.kind, field)
-        {
-            let mut found = Diagnostic::new(Code::UnknownField, "unknown field")
-                .object(reference.clone())
-                .at_key(&origin, field.clone());
-            found.help = nearest.map(|nearest| format!("did you mean `{nearest}`?"));
-            decoded.diagnostics.push(found);
+
+    fn wrong(&mut self, mut wrong: Wrong, reference: &ObjectRef) {
+        if &*reference.kind == "Secret" {
+            // What a Secret holds stands in no message, not even where it has the wrong type.
+            wrong.message = "has the wrong type: values of a Secret are texts".to_owned();
+            wrong.help = (wrong.code == Code::NeedsQuotes).then(|| "put it in quotes".to_owned());
         }
+        let help = wrong.help.or_else(|| match keys(&wrong.field).as_slice() {
+            ["spec", "selector", "matchLabels" | "matchExpressions"]
+                if &*reference.kind == "Service" =>
+            {
+                Some(
+                    "a Service's selector holds the labels themselves: `selector: {app: web}`"
+                        .to_owned(),
+                )
+            }
+            _ => None,
+        });
+        let found = self.at(wrong.code, wrong.at, wrong.field, wrong.message);
+        self.decoded
+            .refuse(Diagnostic { help, ..found }.object(reference.clone()));
     }
-    decoded
-        .objects
-        .push(Decoded { object: Arc::new(read.object), origin });
+
+    /// Tells what is wrong between two places of the document; returns how much that is.
+    fn tell(&mut self, start: usize, end: usize) -> usize {
+        let inside = |fault: &Fault| (start..end).contains(&fault.at.offset());
+        if !self.faults.iter().any(inside) {
+            return 0;
+        }
+        let (told, rest) = std::mem::take(&mut self.faults)
+            .into_iter()
+            .partition::<Vec<_>, _>(inside);
+        self.faults = rest;
+        let count = told.len();
+        for fault in told {
+            self.decoded.refuse(diagnostic(fault, self.file.name));
+        }
+        count
+    }
+
+    /// Tells what is wrong outside of every object.
+    fn rest(&mut self) {
+        self.tell(0, usize::MAX);
+    }
+
+    fn at(&self, code: Code, at: Mark, field: FieldPath, message: impl Into<String>) -> Diagnostic {
+        let found = Diagnostic::new(code, message).file(self.file.name, Some(at.position()));
+        Diagnostic { field: Some(field), ..found }
+    }
 }
 
-/// Says once a file that a kind is not used.
-fn note(api_version: &str, kind: &str, origin: &Origin, decoded: &mut DecodedFile) {
-    let message = format!("kind {kind} of {api_version} is not used by portico");
-    if decoded
-        .diagnostics
+/// Where a name is missing: at an empty one, else at the metadata.
+fn name_at(metadata: &Entry<'_>) -> Mark {
+    metadata
+        .value
+        .get("name")
+        .map_or(metadata.at, |name| name.at)
+}
+
+fn keys(field: &FieldPath) -> Vec<&str> {
+    field
+        .steps()
         .iter()
-        .all(|found| found.message != message)
-    {
-        let found = Diagnostic::new(Code::UnusedKind, message).at(origin, FieldPath::default());
-        // The name of the settings file's kind; that kind itself is read by `settings` alone.
-        decoded.diagnostics.push(match kind {
-            "PorticoConfiguration" => found.help("settings count in the file that --config names"),
-            _ => found,
-        });
-    }
+        .filter_map(|step| match step {
+            Step::Key(key) => Some(&**key),
+            Step::Index(_) => None,
+        })
+        .collect()
 }
 
 /// Names an object that may not be readable as a whole.
-fn reference(map: &serde_json::Map<String, Value>, api_version: &str, kind: &str) -> ObjectRef {
-    let metadata = |key: &str| {
-        map.get("metadata")
-            .and_then(|m| m.get(key))
-            .and_then(Value::as_str)
+fn reference(node: &Node<'_>, api_version: &str, kind: &str) -> ObjectRef {
+    let metadata = |key| {
+        let text = node.get("metadata")?.get(key)?.text()?;
+        (!text.is_empty()).then(|| brief(text))
     };
+    let is_cluster_scoped = matches!(kind, "Node" | "Namespace" | "IngressClass");
+    let namespace = metadata("namespace").unwrap_or_else(|| "default".to_owned());
     ObjectRef {
-        api_version: api_version.into(),
-        kind: kind.into(),
-        namespace: Some(metadata("namespace").unwrap_or("default").into()),
-        name: metadata("name").unwrap_or("?").into(),
+        api_version: brief(api_version).into(),
+        kind: brief(kind).into(),
+        namespace: (!is_cluster_scoped).then(|| namespace.into()),
+        name: metadata("name").map_or_else(|| "?".into(), Into::into),
     }
 }
 
-/// Nesting of one document (`reliability 4`).
-const MAX_DEPTH: usize = 64;
-/// Nodes of one document.
-const MAX_NODES: usize = 5_000_000;
-/// Parser events of one document.
-const MAX_EVENTS: usize = 10_000_000;
-/// Aliases of one document.
-const MAX_ALIASES: usize = 1_000;
-/// Events that aliases may repeat.
-const MAX_REPLAYED_EVENTS: usize = 100_000;
-/// Text of all scalars of one document; a file is at most as long.
-const MAX_SCALAR_BYTES: usize = 64 << 20;
-/// A parser's message is cut here.
-const MAX_MESSAGE_BYTES: usize = 300;
+const NOT_AN_OBJECT: &str =
+    "is not a mapping: a manifest begins with apiVersion, kind and metadata";

@@ -2,15 +2,23 @@
 //!
 //! ```text
 //! bytes ─▶ text ─▶ documents ─▶ tree ─▶ items of a List ─▶ typed object
+//!          text    stream       yaml    document          typed
 //! ```
 //!
 //! A stream is split at its `---` lines first, so that one broken document costs only itself; an
 //! item of a `List` that cannot be read costs only itself too. Invariants: no input panics, and
-//! none costs more than the limits at the end of this file allow.
+//! none costs more than [`Limits`] and the constants beside what they bound allow. Each finding
+//! has its place: an unknown or repeated field that of its key, a wrong value its own.
 
-mod document;
+mod text;
+mod stream;
+mod scalar;
+mod tree;
+mod yaml;
+mod typed;
 mod kinds;
 mod known_fields;
+mod document;
 
 pub(crate) use known_fields::distance;
 
@@ -18,7 +26,8 @@ use std::sync::Arc;
 
 use crate::api::Object;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::location::{FieldPath, FileName, Origin, Position};
+use crate::location::{FileName, Mark, Origin, Position};
+use crate::model::Limits;
 
 /// An object and where it was written.
 #[derive(Clone, Debug)]
@@ -43,23 +52,64 @@ pub(crate) struct DecodedFile {
 
 impl DecodedFile {
     fn refuse(&mut self, diagnostic: Diagnostic) {
-        self.diagnostics.push(diagnostic);
         self.incomplete = true;
+        self.tell(diagnostic);
+    }
+
+    /// Keeps a finding; beyond a limit only that there are more.
+    fn tell(&mut self, diagnostic: Diagnostic) {
+        if self.diagnostics.len() < MAX_DIAGNOSTICS {
+            self.diagnostics.push(diagnostic);
+        } else if self.diagnostics.len() == MAX_DIAGNOSTICS {
+            let text =
+                format!("more is wrong with this file: the first {MAX_DIAGNOSTICS} are told");
+            let more = Diagnostic::new(Code::FileFindingsCut, text);
+            let file = diagnostic.file.clone().unwrap_or_default();
+            self.diagnostics.push(more.file(&file, diagnostic.position));
+        }
+    }
+
+    /// Says once a file that a kind is not used.
+    fn note(&mut self, file: &FileName, at: Mark, api_version: &str, kind: &str) {
+        let message = format!(
+            "kind {} of {} is not used by portico",
+            tree::brief(kind),
+            tree::brief(api_version)
+        );
+        let is_new =
+            |found: &Diagnostic| found.code != Code::UnusedKind || found.message != message;
+        if self.diagnostics.iter().all(is_new) {
+            let found = Diagnostic::new(Code::UnusedKind, message);
+            // That kind is read by `settings` alone.
+            let help = (kind == "PorticoConfiguration")
+                .then(|| "settings count in the file that --config names".to_owned());
+            self.tell(Diagnostic { help, ..found.file(file, Some(at.position())) });
+        }
     }
 }
 
 /// Decodes the content of one file.
-pub(crate) fn decode(file: &FileName, content: &[u8]) -> DecodedFile {
+pub(crate) fn decode(name: &FileName, content: &Arc<[u8]>, limits: &Limits) -> DecodedFile {
     let mut decoded = DecodedFile::default();
-    let text = match text(content) {
+    let text = match text::read(content, limits) {
         Ok(text) => text,
-        Err((message, position)) => {
-            decoded.refuse(Diagnostic::new(Code::NotText, message).file(file, position));
+        Err(refusal) => {
+            decoded.refuse(refusal.diagnostic.file(name, refusal.position));
             return decoded;
         }
     };
-    for (first_line, text) in split(text) {
-        document::decode(file, first_line, &text, &mut decoded);
+    let file = document::File { name, content, limits };
+    let (documents, beyond) = stream::split(text, limits.max_documents);
+    for document in documents {
+        document::decode(&file, document, &mut decoded);
+    }
+    if let Some(beyond) = beyond {
+        let most = limits.max_documents;
+        let text =
+            format!("holds more documents than the {most} that `limits.maxDocuments` allows");
+        let found = Diagnostic::new(Code::TooManyDocuments, text)
+            .help("what begins here is not read: split the file, or raise the limit");
+        decoded.refuse(found.file(name, Some(beyond.position())));
     }
     decoded
 }
@@ -69,220 +119,58 @@ pub(crate) fn only_document(
     file: &FileName,
     content: &[u8],
 ) -> Result<(Origin, serde_json::Value), Box<Diagnostic>> {
-    let refuse =
-        |code, message: String, at| Box::new(Diagnostic::new(code, message).file(file, at));
-    let not_settings = |line, message: &str| {
-        refuse(Code::NotSettings, message.to_owned(), Some(Position { line, column: 1 }))
+    let refuse = |found: Diagnostic, at: Option<Position>| Box::new(found.file(file, at));
+    let not_settings = |at, message| refuse(Diagnostic::new(Code::NotSettings, message), Some(at));
+    let limits = Limits::default();
+    let text = text::read(content, &limits)
+        .map_err(|refusal| refuse(refusal.diagnostic, refusal.position))?;
+    let (documents, beyond) = stream::split(text, 1);
+    let Some(document) = documents.first() else {
+        return Err(not_settings(Position { line: 1, column: 1 }, "holds nothing"));
     };
-    let text = text(content).map_err(|(message, at)| refuse(Code::NotText, message, at))?;
-    let mut documents = split(text).into_iter();
-    let Some((first_line, text)) = documents.next() else {
-        return Err(not_settings(1, "holds nothing"));
-    };
-    if let Some((line, _)) = documents.next() {
-        return Err(not_settings(line, "a second document begins: one alone counts"));
+    if let Some(beyond) = beyond {
+        let text = "a second document begins: one alone counts";
+        return Err(not_settings(beyond.position(), text));
     }
-    let tree = document::parse(file, first_line, &text)?;
-    let (file, prefix) = (Arc::clone(file), FieldPath::default());
-    Ok((Origin { file, text: text.into(), first_line, prefix, index: 0 }, tree))
+    let mut tree = yaml::parse(*document, &limits)
+        .map_err(|fault| Box::new(document::diagnostic(*fault, file)))?;
+    if !tree.faults.is_empty() {
+        return Err(Box::new(document::diagnostic(tree.faults.remove(0), file)));
+    }
+    let origin = Origin {
+        file: Arc::clone(file),
+        content: content.into(),
+        start: document.start,
+        end: document.end(),
+        index: 0,
+    };
+    Ok((origin, json(&tree.root)))
 }
 
-/// The text of a file, without its byte order mark.
-fn text(content: &[u8]) -> Result<&str, (String, Option<Position>)> {
-    if content.starts_with(&[0xff, 0xfe]) || content.starts_with(&[0xfe, 0xff]) {
-        return Err(("is UTF-16: save it as UTF-8".to_owned(), None));
-    }
-    let content = content
-        .strip_prefix("\u{feff}".as_bytes())
-        .unwrap_or(content);
-    let place = |offset: usize| {
-        let before = &content[..offset];
-        let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-        let column = before
+/// A tree as JSON has it.
+fn json(node: &tree::Node<'_>) -> serde_json::Value {
+    use scalar::Scalar;
+    use serde_json::Value as Json;
+    match node.value() {
+        tree::Value::Plain(text) => match scalar::resolve(text) {
+            Scalar::Null => Json::Null,
+            Scalar::Bool(value) => value.into(),
+            Scalar::Int(value) => value.into(),
+            Scalar::Float(value) if value.is_finite() => value.into(),
+            Scalar::LargeInt | Scalar::Float(_) | Scalar::Text => Json::String(text.to_string()),
+        },
+        tree::Value::Text(text) => Json::String(text.to_string()),
+        tree::Value::Sequence(items) => items.iter().map(json).collect(),
+        tree::Value::Mapping(entries) => entries
             .iter()
-            .rev()
-            .take_while(|&&byte| byte != b'\n')
-            .count()
-            + 1;
-        let number = |value| u32::try_from(value).unwrap_or(u32::MAX);
-        Some(Position { line: number(line), column: number(column) })
-    };
-    if let Some(offset) = content.iter().position(|&byte| byte == 0) {
-        return Err(("holds a NUL byte: it is not a text file".to_owned(), place(offset)));
+            .map(|entry| (entry.key.to_string(), json(&entry.value)))
+            .collect(),
+        tree::Value::Shared(node) => json(node),
     }
-    std::str::from_utf8(content)
-        .map_err(|error| ("is not valid UTF-8".to_owned(), place(error.valid_up_to())))
 }
 
-/// The documents of a stream with the line on which each begins; those without content are left
-/// out.
-fn split(text: &str) -> Vec<(u32, String)> {
-    let mut documents = Vec::new();
-    let mut current = (1, String::new());
-    for (line, number) in text.split_inclusive('\n').zip(1_u32..) {
-        let bare = line.trim_end();
-        let marker = |marker: &str| {
-            let rest = bare.strip_prefix(marker)?;
-            (rest.is_empty() || rest.starts_with([' ', '\t'])).then_some(rest)
-        };
-        if let Some(rest) = marker("---") {
-            documents.push(std::mem::take(&mut current));
-            // What follows on the marker's own line belongs to the document.
-            current = (number, format!("   {rest}\n"));
-        } else if marker("...").is_some() {
-            documents.push(std::mem::take(&mut current));
-            current = (number + 1, String::new());
-        } else if !bare.starts_with('%') {
-            current.1.push_str(line);
-        } else {
-            current.1.push('\n');
-        }
-    }
-    documents.push(current);
-    documents.retain(|(_, text)| has_content(text));
-    documents
-}
-
-fn has_content(text: &str) -> bool {
-    text.lines()
-        .map(str::trim)
-        .any(|line| !line.is_empty() && !line.starts_with('#'))
-}
+/// Findings of one file that are kept (`reliability 4`).
+const MAX_DIAGNOSTICS: usize = 1_000;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str) -> DecodedFile {
-        decode(&Arc::new("f.yaml".into()), text.as_bytes())
-    }
-
-    fn messages(decoded: &DecodedFile) -> Vec<String> {
-        decoded
-            .diagnostics
-            .iter()
-            .map(ToString::to_string)
-            .collect()
-    }
-
-    const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n";
-
-    #[test]
-    fn documents_stand_alone_and_keep_their_lines() {
-        let text = format!("# head\n---\n{SERVICE}--- # two\nkind: [\n---\n{SERVICE}...\n");
-        let decoded = read(&text.replacen("name: a", "name: z", 1));
-        assert_eq!(decoded.objects.len(), 2);
-        assert!(decoded.incomplete);
-        let found = messages(&decoded);
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert!(
-            found[0].starts_with("f.yaml:7:") || found[0].starts_with("f.yaml:8:"),
-            "{found:?}"
-        );
-    }
-
-    #[test]
-    fn lists_are_taken_apart_and_unused_kinds_are_noted_once() {
-        let text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: apps/v1\n  kind: Deployment\n  \
-                    metadata: {name: x}\n- apiVersion: apps/v1\n  kind: Deployment\n  metadata: \
-                    {name: y}\n- apiVersion: v1\n  kind: Service\n  metadata: {name: a}\n  spec: \
-                    {ports: [{port: 1, prot: TCP}]}\n- apiVersion: v1\n  kind: Pod\n  metadata: \
-                    {name: [p]}\n";
-        let decoded = read(text);
-        let found = messages(&decoded);
-        assert_eq!(decoded.objects.len(), 1, "{found:?}");
-        assert_eq!(found.len(), 3, "{found:?}");
-        assert!(found[0].contains("note[P0111]: ") && found[0].contains("Deployment"), "{found:?}");
-        let want = "f.yaml:13:28: warning[P0110]: Service default/a: spec.ports[0].prot: ";
-        assert!(found[1].starts_with(want), "{found:?}");
-        assert!(found[1].contains("did you mean `port`"), "{found:?}");
-        assert!(
-            found[2].contains("error[P0108]: ") && found[2].contains("metadata.name"),
-            "{found:?}"
-        );
-    }
-
-    #[test]
-    fn mistakes_say_what_they_are_and_where() {
-        for (text, want) in [
-            ("kind: Service\nmetadata: {name: a}\n", "f.yaml:1:1: error[P0106]: apiVersion: "),
-            ("apiVersion: v1\nmetadata: {name: a}\n", "f.yaml:1:1: error[P0106]: kind: "),
-            ("apiVersion: v1\nkind: Service\n", "metadata.name: required value"),
-            (
-                "apiVersion: v1\nkind: Service\nmetadata: {generateName: a-}\n",
-                "metadata.generateName is not used: give the object a name",
-            ),
-            ("just text\n", "f.yaml:1:1: error[P0105]: is not a mapping"),
-            ("a: 1\na: 2\n", "duplicate"),
-            ("apiVersion: v1\nkind: Service\n\tmetadata: {}\n", "tab"),
-            (
-                "apiVersion: extensions/v1beta1\nkind: Ingress\nmetadata: {name: a}\n",
-                "write networking.k8s.io/v1",
-            ),
-            (
-                "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec:\n  ports:\n  - port: many\n",
-                "f.yaml:6:11: error[P0108]: Service default/a: spec.ports[0].port: ",
-            ),
-        ] {
-            let found = messages(&read(text));
-            assert!(found.iter().any(|found| found.contains(want)), "{text:?}: {found:?}");
-        }
-        for (bytes, want) in [
-            (&b"a: \xff"[..], "f.yaml:1:4: error[P0102]: is not valid UTF-8"),
-            (b"\xff\xfea\0", "UTF-16"),
-            (b"a: 1\n\0", "f.yaml:2:1: error[P0102]: holds a NUL byte"),
-        ] {
-            let found = messages(&decode(&Arc::new("f.yaml".into()), bytes));
-            assert!(found[0].contains(want), "{found:?}");
-        }
-    }
-
-    #[test]
-    fn what_a_secret_holds_stands_in_no_message() {
-        for value in ["12345", "[12345]", "{a: 12345}"] {
-            let text = format!(
-                "apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\ndata: {{pin: {value}}}\n"
-            );
-            let found = messages(&read(&text));
-            assert!(found[0].contains("[P0108]: Secret default/a: data.pin: "), "{found:?}");
-            assert!(!found[0].contains("12345"), "{found:?}");
-        }
-    }
-
-    #[test]
-    fn null_is_absent_and_json_is_yaml() {
-        let text = "{\"apiVersion\": \"v1\", \"kind\": \"Service\", \"metadata\": {\"name\": \"a\", \
-                    \"labels\": null}, \"spec\": {\"ports\": null, \"selector\": null}}";
-        let decoded = read(text);
-        assert_eq!((decoded.objects.len(), messages(&decoded)), (1, vec![]));
-        let crlf = read(&format!("\u{feff}{}", SERVICE.replace('\n', "\r\n")));
-        assert_eq!((crlf.objects.len(), messages(&crlf)), (1, vec![]));
-    }
-
-    #[test]
-    fn bombs_are_refused_quickly() {
-        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
-        for n in 1..9 {
-            let list = vec![format!("*a{}", n - 1); 9].join(", ");
-            bomb.push_str(&format!("a{n}: &a{n} [{list}]\n"));
-        }
-        let deep = "[".repeat(100_000);
-        let nested: String = (0..10_000)
-            .map(|n| format!("{}a:\n", " ".repeat(n % 300)))
-            .collect();
-        for text in [bomb, deep, nested] {
-            let decoded = read(&text);
-            assert!(decoded.incomplete && decoded.objects.is_empty());
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_input_panics(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
-                           cut in 0_usize..60) {
-            let _ = decode(&Arc::new("f.yaml".into()), &bytes);
-            let mixed = [&SERVICE.as_bytes()[..cut.min(SERVICE.len())], &bytes].concat();
-            let _ = decode(&Arc::new("f.yaml".into()), &mixed);
-        }
-    }
-}
+mod tests;

@@ -107,12 +107,6 @@ impl Diagnostic {
         self
     }
 
-    /// As [`Diagnostic::at`], where the key itself is wrong.
-    pub(crate) fn at_key(self, origin: &Origin, field: FieldPath) -> Self {
-        let position = origin.key_position(&field);
-        Self { position, ..self.at(origin, field) }
-    }
-
     /// Names the file alone.
     pub(crate) fn file(mut self, file: &Arc<PathBuf>, position: Option<Position>) -> Self {
         self.file = Some(Arc::clone(file));

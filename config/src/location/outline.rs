@@ -4,33 +4,35 @@ use serde_saphyr::granit_parser::{Event, Parser, Span};
 
 use super::{Position, Step};
 
-/// The position of the node at `steps`, or of the deepest parent of it that exists. Lines count
-/// from 1 within `text`. `None` only if the text cannot be read so far.
-pub(super) fn find(text: &str, steps: &[Step], part: Part) -> Option<Position> {
-    let mut walk = Walk { parser: Parser::new_from_str(text), part };
-    loop {
-        let (event, span) = walk.next()?;
-        if !matches!(event, Event::StreamStart | Event::DocumentStart(..)) {
-            return walk.descend(&event, &span, steps);
-        }
+/// The position of the node at `steps`, or of the deepest parent of it that exists. `text` begins
+/// behind `indentation` columns of its first line; lines count from 1 within it. `None` only if
+/// there is no node.
+pub(super) fn find(text: &str, indentation: u32, steps: &[Step]) -> Option<Position> {
+    if indentation == 0 {
+        return Walk { parser: Parser::new_from_str(text), best: None }.find(steps);
     }
-}
-
-/// Which part of a field is meant.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Part {
-    /// What it says.
-    Value,
-    /// What it is called.
-    Key,
+    // An item of a list: its other lines are indented, and so is its first.
+    let blanks = std::iter::repeat_n(' ', usize::try_from(indentation).unwrap_or(usize::MAX));
+    let parser = Parser::new_from_iter(blanks.chain(text.chars()));
+    Walk { parser, best: None }.find(steps)
 }
 
 struct Walk<'a, I: serde_saphyr::granit_parser::BorrowedInput<'a>> {
     parser: Parser<'a, I>,
-    part: Part,
+    /// The nearest parent that was reached: the answer where the text cannot be read further.
+    best: Option<Position>,
 }
 
 impl<'a, I: serde_saphyr::granit_parser::BorrowedInput<'a>> Walk<'a, I> {
+    fn find(mut self, steps: &[Step]) -> Option<Position> {
+        loop {
+            let (event, span) = self.next()?;
+            if !matches!(event, Event::StreamStart | Event::DocumentStart(..)) {
+                return self.descend(&event, &span, steps).or(self.best);
+            }
+        }
+    }
+
     fn next(&mut self) -> Option<(Event<'a>, Span)> {
         self.parser.next_event()?.ok()
     }
@@ -38,6 +40,7 @@ impl<'a, I: serde_saphyr::granit_parser::BorrowedInput<'a>> Walk<'a, I> {
     /// Goes from a node that has just begun towards `steps`.
     fn descend(&mut self, event: &Event<'a>, span: &Span, steps: &[Step]) -> Option<Position> {
         let mut here = position(span);
+        self.best = Some(here);
         let Some((step, rest)) = steps.split_first() else { return Some(here) };
         match (event, step) {
             (Event::MappingStart(..), Step::Key(wanted)) => {
@@ -52,12 +55,11 @@ impl<'a, I: serde_saphyr::granit_parser::BorrowedInput<'a>> Walk<'a, I> {
                         Event::Scalar(text, ..) if **text == **wanted => {
                             let (value, value_span) = self.next()?;
                             let found = self.descend(&value, &value_span, rest)?;
-                            // A block mapping or an absent value begins on another line than its
-                            // key: the key is where a person looks.
+                            // A block mapping begins on another line than its key, and an absent
+                            // value nowhere: the key is where a person looks.
                             let is_scalar =
-                                matches!(value, Event::Scalar(ref t, ..) if !t.is_empty());
-                            let by_key = !is_scalar || self.part == Part::Key;
-                            return Some(match rest.is_empty() && by_key {
+                                matches!(value, Event::Scalar(..)) && !value_span.is_empty();
+                            return Some(match rest.is_empty() && !is_scalar {
                                 true => position(&key_span),
                                 false => found,
                             });
@@ -109,7 +111,7 @@ fn position(span: &Span) -> Position {
 
 #[cfg(test)]
 mod tests {
-    use super::{Part, find};
+    use super::find;
     use crate::location::FieldPath;
 
     const TEXT: &str = "\
@@ -134,17 +136,11 @@ spec:
             ("spec.ports[1].absent", 8, 6),
             ("spec.ports[7].port", 6, 5),
             ("spec.absent", 5, 3),
-            ("spec.selector", 9, 11),
+            ("spec.selector", 9, 3),
             ("metadata", 2, 1),
         ] {
-            let found = find(TEXT, FieldPath::from(field).steps(), Part::Value).unwrap();
+            let found = find(TEXT, 0, FieldPath::from(field).steps()).unwrap();
             assert_eq!((found.line, found.column), (line, column), "{field}");
-        }
-        for (field, line, column) in
-            [("metadata.name", 3, 3), ("spec.ports[1].port", 8, 15), ("spec.ports[1]", 8, 5)]
-        {
-            let found = find(TEXT, FieldPath::from(field).steps(), Part::Key).unwrap();
-            assert_eq!((found.line, found.column), (line, column), "key of {field}");
         }
     }
 }

@@ -69,7 +69,7 @@ pub struct Limits {
     pub max_files: usize,
     /// `limits.maxDocuments`: documents of one file; default 10 000.
     pub max_documents: usize,
-    /// `limits.maxDepth`: nesting of one document; default 64.
+    /// `limits.maxDepth`: nesting of one document; default 64, 128 at most.
     pub max_depth: usize,
     /// `limits.maxAliases`: YAML aliases of one document; default 1 000.
     pub max_aliases: usize,

@@ -18,7 +18,7 @@ type Written = (FileName, Arc<[u8]>);
 /// What `work` makes of each file.
 pub(super) fn read<T: Send>(
     files: &[Written],
-    work: impl Fn(&FileName, &[u8]) -> T + Sync,
+    work: impl Fn(&FileName, &Arc<[u8]>) -> T + Sync,
 ) -> Vec<T> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = cores.min(MAX_THREADS).min(files.len() / FILES_PER_THREAD);

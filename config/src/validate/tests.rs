@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use super::{Kind, Valid, validate};
 use crate::decode::decode;
+use crate::model::Limits;
 
 /// Rule, manifest without its type, findings.
 type Row<'a> = (&'a str, &'a str, &'a [&'a str]);
@@ -41,7 +42,7 @@ fn hold(api_version: &str, kind: &str, rows: &[Row<'_>]) {
 fn read(api_version: &str, kind: &str, body: &str) -> (Option<Valid>, Vec<String>) {
     let metadata = if body.contains("metadata:") { "" } else { "metadata: {name: a}\n" };
     let text = format!("apiVersion: {api_version}\nkind: {kind}\n{metadata}{body}\n");
-    let decoded = decode(&Arc::new("f.yaml".into()), text.as_bytes());
+    let decoded = decode(&Arc::new("f.yaml".into()), &text.as_bytes().into(), &Limits::default());
     let unread: Vec<_> = decoded
         .diagnostics
         .iter()

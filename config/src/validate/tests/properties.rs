@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::api::meta::ObjectMeta;
 use crate::api::{IntOrString, Object, core_v1, discovery_v1, networking_v1};
-use crate::location::{FieldPath, Origin};
+use crate::location::{Mark, Origin};
 use crate::validate::validate;
 
 /// Hands out texts and numbers, and begins anew at the end.
@@ -196,6 +196,7 @@ impl Source {
             ports: s.list(|s| core_v1::ContainerPort {
                 name: s.maybe(Self::text),
                 container_port: s.maybe(Self::number),
+                host_port: s.maybe(Self::number),
                 protocol: s.maybe(Self::text),
             }),
             ..Default::default()
@@ -303,9 +304,9 @@ proptest! {
         let mut source = Source { texts, numbers, at: 0 };
         let origin = Origin {
             file: Arc::new("f.yaml".into()),
-            text: "a: 1\n".into(),
-            first_line: 1,
-            prefix: FieldPath::default(),
+            content: b"a: 1\n"[..].into(),
+            start: Mark::new(0, 1, 1),
+            end: 5,
             index: 0,
         };
         for object in [
