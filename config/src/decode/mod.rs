@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! bytes ─▶ text ─▶ documents ─▶ tree ─▶ items of a List ─▶ typed object
-//!          text    stream       yaml    document          typed
+//!          text    stream   plain  document              typed
+//!                           yaml
 //! ```
 //!
 //! A stream is split at its `---` lines first, so that one broken document costs only itself; an
@@ -14,6 +15,7 @@ mod text;
 mod stream;
 mod scalar;
 mod tree;
+mod plain;
 mod yaml;
 mod typed;
 mod kinds;

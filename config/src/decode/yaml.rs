@@ -1,4 +1,4 @@
-//! YAML, and with it JSON, to a tree.
+//! YAML, and with it JSON, to a tree: what [`plain`] does not read, and the last word on errors.
 //!
 //! The parser's events are taken one by one, so that a limit stops a hostile document where it is
 //! passed: depth, aliases, what aliases repeat, number of values. Recursion is as deep as the
@@ -14,15 +14,26 @@ use serde_saphyr::granit_parser::{
     Event, Options, Parser, ScalarStyle, ScanError, Span, StrInput, Tag,
 };
 
-use super::scalar;
 use super::stream::Document;
 use super::tree::{self, Entry, Fault, Node, Tree, Value, brief};
+use super::{plain, scalar};
 use crate::diagnostic::Code;
 use crate::location::Mark;
 use crate::model::Limits;
 
 /// Parses a document; fails with what is wrong with it as a whole.
 pub(super) fn parse<'a>(document: Document<'a>, limits: &Limits) -> Result<Tree<'a>, Box<Fault>> {
+    match plain::parse(document, limits.max_depth.min(MAX_DEPTH)) {
+        Some(tree) => Ok(tree),
+        None => parse_any(document, limits),
+    }
+}
+
+/// Parses a document in any form of YAML.
+pub(super) fn parse_any<'a>(
+    document: Document<'a>,
+    limits: &Limits,
+) -> Result<Tree<'a>, Box<Fault>> {
     let mut options = Options::default();
     let most_depth = limits.max_depth.min(MAX_DEPTH);
     // One more than allowed, so that it is here that depth is refused, by the setting's name.
