@@ -36,7 +36,7 @@ use crate::settings::{Follow, Told};
 use crate::state::State;
 use crate::work::{Controls, Feed, Work};
 use crate::worker::{self, Life};
-use crate::{admin, findings, host, telemetry};
+use crate::{admin, findings, host, sentence, telemetry};
 
 pub use crate::settings::AppOptions;
 
@@ -130,7 +130,7 @@ impl App {
             batches: AtomicU64::new(0),
             admin: ArcSwap::default(),
         });
-        let feed = Feed::new(source, follow);
+        let feed = Feed::new(source, follow, &settings);
         let mut running = Running {
             sources: feed.controls(),
             life: Life {
@@ -342,9 +342,11 @@ impl Compiler {
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
         match work {
-            Work::Manifests(changes) => {
+            Work::Manifests(changes, verdict) => {
                 let files = changes.written.len() + changes.removed.len();
-                let update = self.pipeline.apply(changes, now);
+                let mut update = self.pipeline.apply(changes, now);
+                // The source goes on meanwhile; it is gone only where the process ends.
+                let _ = verdict.try_send(std::mem::take(&mut update.look_again));
                 self.apply(update, files, begun, now);
             }
             Work::Settings(told) => {
@@ -384,6 +386,8 @@ impl Compiler {
         let took = begun.elapsed();
         self.shared.metrics.loaded(&published, changed, took, now);
         findings::tell_new(&self.known, &diagnostics);
+        let news = changed.then_some(&update.changes[..]);
+        let sentence = sentence::reload(news, &self.known, &diagnostics);
         self.known = diagnostics;
         let refused = count(&self.known, Severity::Error);
         let generation = published.snapshot.generation;
@@ -396,15 +400,10 @@ impl Compiler {
             .readiness
             .update(|progress| progress.applied = true);
         self.applied = true;
-        if changed {
-            let what = match update.changes.len() {
-                0 => "nothing by name".to_owned(),
-                _ => update.changes.join(", "),
-            };
-            let took_ms = took.as_secs_f64() * 1_000.0;
-            info!(generation, services, files, refused, took_ms, "now serving: {what}");
-        } else {
-            debug!(generation, files, refused, "read again, nothing to change");
+        let took_ms = (took.as_secs_f64() * 10_000.0).round() / 10.0;
+        match sentence {
+            Some(text) => info!(generation, services, files, refused, took_ms, "{text}"),
+            None => debug!(generation, files, refused, "read again, nothing to change"),
         }
         self.state.save(&assignments);
     }

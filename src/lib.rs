@@ -20,6 +20,7 @@ mod signal;
 mod http_io;
 mod findings;
 mod readiness;
+mod sentence;
 mod metrics;
 mod work;
 mod worker;

@@ -5,14 +5,17 @@
 //! settings file: source ─▶ Told    ─┴─▶ Work ─▶ compile thread
 //! ```
 //!
-//! Invariants: one piece of work waits at most, so a source that is faster than the compile thread
+//! Each batch of manifests takes a verdict back: which files seem half written. Until it comes the
+//! source gathers edits. Invariants: one piece of work waits at most, so a source that is faster than the compile thread
 //! joins its edits; the compile thread ends when both sources have.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use portico_config::model::Settings;
 use portico_config::source::files::FileSource;
 use portico_config::source::{Changes, Control, Source};
 
@@ -21,8 +24,8 @@ use crate::settings::{Follow, Told};
 /// One piece of work.
 #[derive(Debug)]
 pub(crate) enum Work {
-    /// Manifests have changed.
-    Manifests(Changes),
+    /// Manifests have changed; the files that seem half written are wanted in return.
+    Manifests(Changes, SyncSender<Vec<Arc<PathBuf>>>),
     /// The settings file has changed.
     Settings(Box<Told>),
 }
@@ -51,9 +54,15 @@ impl Controls {
 
 impl Feed {
     /// Manifests from one source and, where there is one, settings from the file to follow.
-    pub(crate) fn new(manifests: Box<dyn Source>, follow: Option<Follow>) -> Self {
-        let settings =
-            follow.map(|follow| (FileSource::new(vec![follow.path().to_owned()]), follow));
+    pub(crate) fn new(
+        manifests: Box<dyn Source>,
+        follow: Option<Follow>,
+        started: &Settings,
+    ) -> Self {
+        let settings = follow.map(|follow| {
+            let paths = vec![follow.path().to_owned()];
+            (FileSource::new(paths, &started.limits, &started.reload), follow)
+        });
         Self { manifests, settings }
     }
 
@@ -81,9 +90,12 @@ impl Feed {
         threads.push(named("portico-source").spawn(move || {
             let mut batch = Some(manifests.load());
             while let Some(changes) = batch {
-                if sender.send(Work::Manifests(changes)).is_err() {
+                let (verdict, verdicts) = sync_channel(1);
+                if sender.send(Work::Manifests(changes, verdict)).is_err() {
                     return;
                 }
+                // None comes where the batch could not be applied at all.
+                manifests.look_again(&verdicts.recv().unwrap_or_default());
                 batch = manifests.next();
             }
         })?);
@@ -95,10 +107,21 @@ impl Feed {
 fn follow_settings(mut source: FileSource, mut follow: Follow, sender: &SyncSender<Work>) {
     let mut batch = Some(source.load());
     while let Some(changes) = batch {
-        if let Some(told) = read(&mut follow, &changes)
-            && sender.send(Work::Settings(Box::new(told))).is_err()
-        {
-            return;
+        let mut read_file = follow.clone();
+        let told = read(&mut read_file, &changes);
+        let is_refused = told.as_ref().is_some_and(|told| told.options.is_none());
+        let half_written: Vec<_> = match is_refused {
+            true => changes.doubtful.iter().cloned().collect(),
+            false => Vec::new(),
+        };
+        source.look_again(&half_written);
+        if half_written.is_empty() {
+            follow = read_file;
+            if let Some(told) = told
+                && sender.send(Work::Settings(Box::new(told))).is_err()
+            {
+                return;
+            }
         }
         batch = source.next();
     }

@@ -10,13 +10,13 @@ use crate::compile::{Dirty, Inputs, Memory, Objects, compile};
 use crate::decode::{Decoded, decode};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::{Certificate, HostFacts, Settings};
-use crate::snapshot::diff::{self, Change};
 use crate::snapshot::{Assignments, Snapshot};
 use crate::source::Changes;
 use crate::store::{CheckedFile, Store};
 use crate::validate::{Valid, validate};
 
 mod default_certificate;
+mod describe;
 mod read;
 
 /// The configuration pipeline of one process.
@@ -42,9 +42,11 @@ pub struct Update {
     pub changed: bool,
     /// Everything that is wrong with the manifests as they are now, sorted by file and position.
     pub diagnostics: Arc<[Diagnostic]>,
-    /// What changed, by name: `Service default/web`, `routes`; at most 20, then a count. For the
-    /// one sentence that a reload logs.
+    /// What changed, by name: `Service default/web added`. Parts of the one sentence that a reload
+    /// logs; a few names of each kind, then a count.
     pub changes: Vec<String>,
+    /// Files that seem half written: nothing of them was taken. They are to be read once more.
+    pub look_again: Vec<Arc<PathBuf>>,
 }
 
 impl Pipeline {
@@ -79,18 +81,9 @@ impl Pipeline {
         for file in &changes.removed {
             self.store.remove(file);
         }
-        let limits = &self.settings.limits;
-        for files in changes.written.chunks(FILES_AT_ONCE) {
-            let read = read::read(files, |file, content| {
-                let check = |decoded: &Decoded| validate(&decoded.object, &decoded.origin);
-                CheckedFile::new(decode(file, content, limits), check)
-            });
-            for ((file, _), read) in files.iter().zip(read) {
-                self.store.write(file, read);
-            }
-        }
+        let look_again = self.write(&changes);
         self.unreadable = changes.unreadable;
-        self.compile(now_seconds)
+        Update { look_again, ..self.compile(now_seconds) }
     }
 
     /// Compiles what there is once more, as after [`Pipeline::reconfigure`].
@@ -111,12 +104,52 @@ impl Pipeline {
         let diagnostics = self.diagnostics(&memory);
         self.memory = Some(memory);
         let changed = snapshot.generation != self.previous.generation;
-        let changes = if changed { describe(&self.previous, &snapshot) } else { Vec::new() };
+        let changes =
+            if changed { describe::changes(&self.previous, &snapshot) } else { Vec::new() };
         if changed {
             self.previous = Arc::new(snapshot);
         }
         let snapshot = Arc::clone(&self.previous);
-        Update { snapshot, changed, diagnostics: diagnostics.into(), changes }
+        Update {
+            snapshot,
+            changed,
+            diagnostics: diagnostics.into(),
+            changes,
+            look_again: Vec::new(),
+        }
+    }
+
+    /// Stores what the files of a batch say; gives those that seem half written, which stay as they
+    /// were until they are looked at again.
+    fn write(&mut self, changes: &Changes) -> Vec<Arc<PathBuf>> {
+        let limits = &self.settings.limits;
+        let mut doubtful = Vec::new();
+        for files in changes.written.chunks(FILES_AT_ONCE) {
+            let read = read::read(files, |file, content| {
+                let check = |decoded: &Decoded| validate(&decoded.object, &decoded.origin);
+                CheckedFile::new(decode(file, content, limits), check)
+            });
+            for ((file, _), read) in files.iter().zip(read) {
+                match changes.doubtful.is_empty() {
+                    true => self.store.write(file, read),
+                    false => doubtful.push((file, read)),
+                }
+            }
+        }
+        // An object that went to another file of the batch is not lost.
+        let found = doubtful.iter().flat_map(|(_, file)| file.keys()).collect();
+        let (write, look_again): (Vec<_>, Vec<_>) =
+            doubtful.into_iter().partition(|(file, read)| {
+                !changes.doubtful.contains(*file)
+                    || (read.is_right() && !self.store.would_lose(file, &found))
+            });
+        for (file, read) in write {
+            self.store.write(file, read);
+        }
+        look_again
+            .into_iter()
+            .map(|(file, _)| Arc::clone(file))
+            .collect()
     }
 }
 
@@ -139,30 +172,6 @@ impl Pipeline {
     }
 }
 
-/// What differs, by name.
-fn describe(old: &Snapshot, new: &Snapshot) -> Vec<String> {
-    let mut changes: Vec<String> = diff::services(old, new)
-        .map(|change| match change {
-            Change::Added(service) => format!("new Service {}", service.name),
-            Change::Removed(service) => format!("removed Service {}", service.name),
-            Change::Changed(_, service) => format!("Service {}", service.name),
-        })
-        .collect();
-    if !Arc::ptr_eq(&old.routes, &new.routes) {
-        changes.push("Ingress routes".to_owned());
-    }
-    if !Arc::ptr_eq(&old.certificates, &new.certificates) {
-        changes.push("certificates".to_owned());
-    }
-    if changes.len() > MAX_NAMED_CHANGES {
-        let more = changes.len() - MAX_NAMED_CHANGES;
-        changes.truncate(MAX_NAMED_CHANGES);
-        changes.push(format!("{more} more"));
-    }
-    changes
-}
-
-const MAX_NAMED_CHANGES: usize = 20;
 /// Files decoded before any of them is stored: bounds what is held twice.
 const FILES_AT_ONCE: usize = 1_024;
 

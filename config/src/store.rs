@@ -100,6 +100,16 @@ impl<V> CheckedFile<V> {
         let objects = objects.collect();
         Self { objects, diagnostics: file.diagnostics, incomplete: file.incomplete }
     }
+
+    /// The kind and name of each object.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
+        self.objects.iter().map(|(decoded, _)| decoded.key())
+    }
+
+    /// Whether all of it can be read and nothing is refused.
+    pub(crate) fn is_right(&self) -> bool {
+        !self.incomplete && self.objects.iter().all(|(_, (valid, _))| valid.is_some())
+    }
 }
 
 impl<V: PartialEq> Store<V> {
@@ -126,7 +136,7 @@ impl<V: PartialEq> Store<V> {
         }
         let mut entries: Vec<Entry<V>> = Vec::with_capacity(file.objects.len());
         for (decoded, checked) in file.objects {
-            let key = (decoded.object.type_name().1, decoded.object.name());
+            let key = decoded.key();
             let old = before.remove(&key);
             entries.push(entry(key, decoded, checked, old));
         }
@@ -139,6 +149,14 @@ impl<V: PartialEq> Store<V> {
             entries.extend(kept);
         }
         self.replace(name, Some(File { entries, diagnostics: file.diagnostics }));
+    }
+
+    /// Whether a file holds a good object that is not among `found`.
+    pub(crate) fn would_lose(&self, name: &FileName, found: &HashSet<Key>) -> bool {
+        self.files.get(name).is_some_and(|file| {
+            let mut good = file.entries.iter().filter(|entry| entry.good.is_some());
+            good.any(|entry| !found.contains(&entry.key))
+        })
     }
 
     /// Forgets a file and all that it held.

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use portico_config::diagnostic::Diagnostic;
 use portico_config::pipeline::Pipeline;
 use portico_config::snapshot::Assignments;
-use portico_config::source::{Source, files::FileSource};
+use portico_config::source::files::read_once;
 
 use super::{DEFAULT_WIDTH, complain};
 use crate::cli::{CheckArgs, CheckFormat, Color};
@@ -29,7 +29,7 @@ pub(super) fn check(arguments: CheckArgs, loaded: Loaded) -> anyhow::Result<Exit
         return Ok(Exit::Usage);
     }
     let settings = Arc::new(loaded.effective.options.settings);
-    let changes = FileSource::new(arguments.paths.clone()).load();
+    let changes = read_once(arguments.paths.clone(), &settings.limits);
     let sources = Sources::of(&changes);
     let (files, unreadable) = (changes.written.len(), changes.unreadable.clone());
     let mut pipeline = Pipeline::new(settings, host::facts(), Assignments::default());

@@ -23,7 +23,8 @@ pub(super) fn run(paths: Vec<PathBuf>, loaded: Loaded) -> anyhow::Result<Exit> {
         return Ok(Exit::Usage);
     }
     let signals = Signals::new().context("take over signals")?;
-    let source = Box::new(FileSource::new(paths));
+    let settings = &loaded.effective.options.settings;
+    let source = Box::new(FileSource::new(paths, &settings.limits, &settings.reload));
     let running = App::start_following(loaded.effective.options, source, loaded.follow)?;
     running.wait_ready();
     announce(&running);

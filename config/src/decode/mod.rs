@@ -29,7 +29,7 @@ use std::sync::Arc;
 use crate::api::Object;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::{FileName, Mark, Origin, Position};
-use crate::model::Limits;
+use crate::model::{Limits, ObjectName};
 
 /// An object and where it was written.
 #[derive(Clone, Debug)]
@@ -38,6 +38,13 @@ pub(crate) struct Decoded {
     pub(crate) object: Arc<Object>,
     /// Where it says so.
     pub(crate) origin: Origin,
+}
+
+impl Decoded {
+    /// Kind and name: what makes two objects the same.
+    pub(crate) fn key(&self) -> (&'static str, ObjectName) {
+        (self.object.type_name().1, self.object.name())
+    }
 }
 
 /// All that one file holds.

@@ -6,6 +6,7 @@
 pub mod files;
 pub mod memory;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,6 +15,9 @@ use std::sync::Arc;
 pub struct Changes {
     /// Files with new content, in any order.
     pub written: Vec<(Arc<PathBuf>, Arc<[u8]>)>,
+    /// Those of `written` that may be half written: where one of them does not make sense, ask for
+    /// it again by [`Source::look_again`] before it counts.
+    pub doubtful: BTreeSet<Arc<PathBuf>>,
     /// Files that are gone for certain.
     pub removed: Vec<Arc<PathBuf>>,
     /// Files and folders that cannot be read, with the reason in words; what was read of them
@@ -28,6 +32,10 @@ pub trait Source: Send {
 
     /// Waits for the next batch, debounced and complete; `None` ends the source.
     fn next(&mut self) -> Option<Changes>;
+
+    /// Says which doubtful files of the last batch seemed half written. Each is delivered again a
+    /// moment later, then as one that counts. Called after each batch, mostly with none.
+    fn look_again(&mut self, _files: &[Arc<PathBuf>]) {}
 
     /// A handle with which other threads wake or end the source.
     fn control(&self) -> Control;

@@ -1,149 +1,223 @@
 //! What is on disk: which files are manifests, and what they hold.
+//!
+//! Invariants: only regular files are read, a FIFO or a device never holds anything up; links are
+//! followed to files inside the root alone, never to folders; names that begin with `.` are passed
+//! over. Nothing here remembers anything.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// What tells two states of a file apart without reading it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Stamp {
     bytes: u64,
     modified: Option<SystemTime>,
-    node: (u64, u64, i64),
+    /// The inode's own time, which no program can set back; where there is none, `modified`.
+    changed: Option<SystemTime>,
+    identity: Identity,
 }
 
-/// Every manifest below some roots, and what could not be looked into.
+/// Tells a file or folder from another that took its name: device, inode and, since inodes are used
+/// again, when it was made, where the file system knows.
+pub(super) type Identity = (u64, u64, Option<SystemTime>);
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            bytes: metadata.len(),
+            modified: metadata.modified().ok(),
+            changed: changed(metadata),
+            identity: identity(metadata),
+        }
+    }
+
+    /// Whether a change after `now` must show in the stamp: a file that changed a moment ago may
+    /// change again within one tick of its file system's clock.
+    pub(super) fn is_settled(&self, now: SystemTime) -> bool {
+        let age = self
+            .changed
+            .and_then(|changed| now.duration_since(changed).ok());
+        age.is_some_and(|age| age > COARSEST_CLOCK)
+    }
+}
+
+/// Every manifest of a tree, and what could not be looked into.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    pub(super) files: BTreeMap<PathBuf, Stamp>,
+    pub(super) files: BTreeMap<PathBuf, Found>,
     pub(super) unreadable: BTreeMap<PathBuf, String>,
-    bytes: u64,
+}
+
+/// A manifest on disk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found {
+    pub(super) stamp: Stamp,
+    /// Whether its name is a link: events of what it leads to have another name.
+    pub(super) linked: bool,
+}
+
+/// A file as it was read.
+#[derive(Debug)]
+pub(super) struct Content {
+    pub(super) stamp: Stamp,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// Why a file was not read.
 #[derive(Debug)]
 pub(super) enum ReadError {
-    /// It does not exist.
+    /// There is no file of this name.
     Gone,
     /// It cannot or must not be read, in words.
     Unreadable(String),
 }
 
-/// Lists a root: a file whatever its name, or a folder with everything below it.
-pub(super) fn walk(root: &Path, listing: &mut Listing) {
-    match fs::metadata(root) {
-        Ok(metadata) if metadata.is_dir() => {
-            let canonical = root.canonicalize().unwrap_or_else(|_| root.to_owned());
-            folder(root, &canonical, 0, listing);
-        }
-        Ok(metadata) => add(root, &metadata, listing),
-        Err(error) => drop(
-            listing
-                .unreadable
-                .insert(root.to_owned(), error.to_string()),
-        ),
-    }
+/// What is to be listed: a folder of a root.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tree<'a> {
+    /// Where to begin.
+    pub(super) top: &'a Path,
+    /// The root without links: no link may lead out of it.
+    pub(super) canonical_root: &'a Path,
+    /// How many folders `top` lies below the root.
+    pub(super) depth: usize,
 }
 
-fn folder(path: &Path, root: &Path, depth: usize, listing: &mut Listing) {
-    let entries = match fs::read_dir(path) {
-        Ok(entries) if depth < MAX_DEPTH => entries,
-        Ok(_) => {
-            let text = format!("is deeper than {MAX_DEPTH} folders");
-            return drop(listing.unreadable.insert(path.to_owned(), text));
-        }
-        Err(error) => {
-            return drop(
-                listing
-                    .unreadable
-                    .insert(path.to_owned(), error.to_string()),
-            );
-        }
-    };
+/// Lists a tree; `enter` is called for each folder before it is listed.
+pub(super) fn walk(
+    tree: Tree<'_>,
+    enter: &mut dyn FnMut(&Path, Identity),
+    listing: &mut Listing,
+) -> io::Result<()> {
+    enter(tree.top, identity(&fs::metadata(tree.top)?));
+    let entries = fs::read_dir(tree.top)?;
+    if tree.depth >= MAX_DEPTH {
+        let text = format!("is deeper than {MAX_DEPTH} folders");
+        listing.unreadable.insert(tree.top.to_owned(), text);
+        return Ok(());
+    }
     for entry in entries {
         let Ok(entry) = entry else {
             let text = "could not be listed whole".to_owned();
-            return drop(listing.unreadable.insert(path.to_owned(), text));
+            listing.unreadable.insert(tree.top.to_owned(), text);
+            return Ok(());
         };
-        if entry.file_name().to_string_lossy().starts_with('.') {
+        if is_hidden(&entry.file_name()) {
             continue;
         }
         let path = entry.path();
         let Ok(kind) = entry.file_type() else { continue };
         if kind.is_dir() {
-            folder(&path, root, depth + 1, listing);
-        } else if is_manifest_name(&path) {
-            // A ConfigMap volume's files are links inside the volume; links out of it are not
-            // followed, nor are links to folders, which could go round.
-            let inside = |path: &Path| path.canonicalize().is_ok_and(|to| to.starts_with(root));
-            match fs::metadata(&path) {
-                Ok(metadata) if metadata.is_dir() => {}
-                Ok(metadata) if !kind.is_symlink() || inside(&path) => {
-                    add(&path, &metadata, listing)
+            let below = Tree { top: &path, depth: tree.depth + 1, ..tree };
+            match walk(below, enter, listing) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    listing.unreadable.insert(path, error.to_string());
                 }
-                Ok(_) => {
-                    let text = "is a link out of its folder".to_owned();
-                    listing.unreadable.insert(path, text);
-                }
-                // A link that leads nowhere at this moment: no deletion, no content.
-                Err(error) => drop(listing.unreadable.insert(path, error.to_string())),
+                _ => {}
             }
+        } else if is_manifest_name(&path) {
+            file(path, kind.is_symlink(), tree.canonical_root, listing);
         }
+    }
+    Ok(())
+}
+
+fn file(path: PathBuf, linked: bool, canonical_root: &Path, listing: &mut Listing) {
+    match fs::metadata(&path) {
+        Ok(metadata) if metadata.is_dir() => {}
+        Ok(_) if linked && !leads_inside(&path, canonical_root) => {
+            let text = "is a link out of its folder".to_owned();
+            listing.unreadable.insert(path, text);
+        }
+        Ok(metadata) => {
+            let stamp = Stamp::of(&metadata);
+            listing.files.insert(path, Found { stamp, linked });
+        }
+        Err(_) if linked => {
+            let text = "is a link that leads nowhere".to_owned();
+            listing.unreadable.insert(path, text);
+        }
+        // Removed since the folder was listed.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => drop(listing.unreadable.insert(path, error.to_string())),
     }
 }
 
-fn add(path: &Path, metadata: &Metadata, listing: &mut Listing) {
-    listing.bytes = listing.bytes.saturating_add(metadata.len());
-    let full = listing.files.len() >= MAX_FILES || listing.bytes > MAX_ALL_BYTES;
-    if full {
-        let text = format!("is beyond {MAX_FILES} files or {} MiB", MAX_ALL_BYTES >> 20);
-        listing.unreadable.insert(path.to_owned(), text);
-    } else {
-        listing.files.insert(path.to_owned(), stamp(metadata));
-    }
+/// Whether a link ends inside the root.
+pub(super) fn leads_inside(path: &Path, canonical_root: &Path) -> bool {
+    path.canonicalize()
+        .is_ok_and(|to| to.starts_with(canonical_root))
 }
 
 /// Whether a folder's file of this name is a manifest.
 pub(super) fn is_manifest_name(path: &Path) -> bool {
-    let hidden = path
-        .file_name()
-        .is_none_or(|name| name.to_string_lossy().starts_with('.'));
+    let hidden = path.file_name().is_none_or(is_hidden);
     let extension = path.extension().and_then(|extension| extension.to_str());
     !hidden && matches!(extension, Some("yaml" | "yml" | "json"))
 }
 
-/// Reads a regular file; never waits for a FIFO or a device.
-pub(super) fn read(path: &Path) -> Result<(Stamp, Vec<u8>), ReadError> {
+/// Whether a name begins with a dot.
+pub(super) fn is_hidden(name: &std::ffi::OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+/// The stamp of a file as it is now, links followed.
+pub(super) fn stamp(path: &Path) -> Option<Stamp> {
+    fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata))
+}
+
+/// Reads a regular file of at most `max_bytes`; never waits for a FIFO or a device.
+pub(super) fn read(path: &Path, max_bytes: u64) -> Result<Content, ReadError> {
     let unreadable = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => ReadError::Gone,
+        // A link that leads nowhere at this moment: no deletion, no content.
+        io::ErrorKind::NotFound if fs::symlink_metadata(path).is_ok() => {
+            ReadError::Unreadable("is a link that leads nowhere".to_owned())
+        }
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadError::Gone,
         _ => ReadError::Unreadable(error.to_string()),
     };
     let file = open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(ReadError::Gone);
+    }
     if !metadata.is_file() {
         return Err(ReadError::Unreadable("is no regular file".to_owned()));
     }
-    if metadata.len() > MAX_FILE_BYTES {
-        let text = format!("is longer than {} MiB", MAX_FILE_BYTES >> 20);
-        return Err(ReadError::Unreadable(text));
-    }
-    let mut content = Vec::new();
-    file.take(MAX_FILE_BYTES)
-        .read_to_end(&mut content)
-        .map_err(unreadable)?;
-    Ok((stamp(&metadata), content))
+    let bytes = read_at_most(file, metadata.len(), max_bytes)
+        .map_err(unreadable)?
+        .map_err(ReadError::Unreadable)?;
+    Ok(Content { stamp: Stamp::of(&metadata), bytes })
 }
 
 /// Reads standard input to its end.
-pub(super) fn read_stdin() -> io::Result<Vec<u8>> {
+pub(super) fn read_stdin(max_bytes: u64) -> Result<Vec<u8>, String> {
+    read_at_most(io::stdin().lock(), 0, max_bytes).map_err(|error| error.to_string())?
+}
+
+fn read_at_most(
+    reader: impl Read,
+    expected_bytes: u64,
+    max_bytes: u64,
+) -> io::Result<Result<Vec<u8>, String>> {
+    let too_long = || {
+        Err(match max_bytes >> 20 {
+            0 => format!("is longer than {max_bytes} bytes"),
+            mebibytes => format!("is longer than {mebibytes} MiB"),
+        })
+    };
+    if expected_bytes > max_bytes {
+        return Ok(too_long());
+    }
     let mut content = Vec::new();
-    io::stdin()
-        .lock()
-        .take(MAX_FILE_BYTES)
+    reader
+        .take(max_bytes.saturating_add(1))
         .read_to_end(&mut content)?;
-    Ok(content)
+    let is_longer = u64::try_from(content.len()).unwrap_or(u64::MAX) > max_bytes;
+    Ok(if is_longer { too_long() } else { Ok(content) })
 }
 
 #[cfg(unix)]
@@ -161,15 +235,27 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 #[cfg(unix)]
-fn stamp(metadata: &Metadata) -> Stamp {
+pub(super) fn identity(metadata: &Metadata) -> Identity {
     use std::os::unix::fs::MetadataExt;
-    let node = (metadata.dev(), metadata.ino(), metadata.ctime_nsec());
-    Stamp { bytes: metadata.len(), modified: metadata.modified().ok(), node }
+    (metadata.dev(), metadata.ino(), metadata.created().ok())
 }
 
 #[cfg(not(unix))]
-fn stamp(metadata: &Metadata) -> Stamp {
-    Stamp { bytes: metadata.len(), modified: metadata.modified().ok(), node: (0, 0, 0) }
+pub(super) fn identity(metadata: &Metadata) -> Identity {
+    (0, 0, metadata.created().ok())
+}
+
+#[cfg(unix)]
+fn changed(metadata: &Metadata) -> Option<SystemTime> {
+    use std::os::unix::fs::MetadataExt;
+    let seconds = Duration::from_secs(u64::try_from(metadata.ctime()).ok()?);
+    let nanoseconds = Duration::from_nanos(u64::try_from(metadata.ctime_nsec()).ok()?);
+    SystemTime::UNIX_EPOCH.checked_add(seconds + nanoseconds)
+}
+
+#[cfg(not(unix))]
+fn changed(metadata: &Metadata) -> Option<SystemTime> {
+    metadata.modified().ok()
 }
 
 /// `O_NONBLOCK`: opening a FIFO without a writer returns at once.
@@ -178,8 +264,7 @@ const O_NONBLOCK: i32 = 0o4000;
 #[cfg(all(unix, not(target_os = "linux")))]
 const O_NONBLOCK: i32 = 0x4;
 
-/// `reliability 4`.
-const MAX_FILE_BYTES: u64 = 64 << 20;
-const MAX_ALL_BYTES: u64 = 512 << 20;
-const MAX_FILES: usize = 100_000;
+/// No file system in use counts time in longer steps than FAT's 2 s.
+const COARSEST_CLOCK: Duration = Duration::from_secs(2);
+/// Folders below a root (`reliability 4`): a bind mount may lead round in a circle.
 const MAX_DEPTH: usize = 64;

@@ -1,71 +1,109 @@
 //! Events of the file system, in the few words that the source needs.
+//!
+//! Each folder is watched by itself, and before it is listed: what happens in between is an event.
+//! Hidden folders are not watched, so a repository's own traffic costs nothing. Where the system
+//! gives no more watches the source looks again and again instead; said once, with the remedy.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 
-use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
-use notify::{Config, Event, RecommendedWatcher, RecursiveMode, Watcher};
-use tracing::warn;
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
+use notify::{Config, ErrorKind, Event, RecommendedWatcher, RecursiveMode, Watcher};
+use tracing::{info, warn};
 
+use super::walk::Identity;
 use crate::source::Command;
 
 /// What happened.
 #[derive(Debug)]
 pub(super) enum Message {
-    /// A file was closed after writing, renamed, made or removed.
+    /// A file was closed after writing, or something appeared under this name.
     Done(PathBuf),
+    /// What had this name was removed or has another one now.
+    Gone(PathBuf),
     /// A file is being written.
     Writing(PathBuf),
-    /// Anything may have changed.
-    Everything,
+    /// A file's owner, mode or times changed; it may still be open for writing.
+    Touched(PathBuf),
+    /// Events were lost: anything may have changed.
+    Lost,
+    /// Everything is to be compared by content.
+    Rescan,
     /// The source ends.
     Stop,
 }
 
-/// The watcher and what it watches.
-pub(super) struct Watch {
-    watcher: Option<RecommendedWatcher>,
-    overflow: Arc<AtomicBool>,
-    /// The folders that are watched, by what they were when the watch began.
-    watched: BTreeMap<PathBuf, Identity>,
-    refused: BTreeSet<PathBuf>,
+/// Where events go.
+pub(super) type Handler = Box<dyn FnMut(notify::Result<Event>) + Send>;
+/// Makes a watcher; a test makes one that refuses.
+pub(super) type MakeWatcher = fn(Handler) -> notify::Result<Box<dyn Watcher + Send>>;
+
+/// The system's own watcher.
+pub(super) fn system(handler: Handler) -> notify::Result<Box<dyn Watcher + Send>> {
+    let config = Config::default().with_follow_symlinks(false);
+    Ok(Box::new(RecommendedWatcher::new(handler, config)?))
 }
 
-/// Tells a folder from another that took its name.
-type Identity = Option<(u64, u64)>;
+/// The watcher and what it watches.
+pub(super) struct Watch {
+    watcher: Option<Box<dyn Watcher + Send>>,
+    lost: Arc<AtomicBool>,
+    /// The folders that are watched, by what they were when the watch began.
+    folders: BTreeMap<PathBuf, Identity>,
+    refused: BTreeSet<PathBuf>,
+    /// No more watches are to be had: not asked for again before the next look at everything.
+    exhausted: bool,
+    told: bool,
+}
 
 impl std::fmt::Debug for Watch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Watch")
-            .field("watched", &self.watched)
+            .field("folders", &self.folders)
+            .field("refused", &self.refused)
             .finish_non_exhaustive()
     }
 }
 
 impl Watch {
-    /// A watch over nothing yet; `commands` arrive among its messages.
-    pub(super) fn new(commands: mpsc::Receiver<Command>) -> (Self, mpsc::Receiver<Message>) {
+    /// A watch over nothing yet; `commands` arrive among its messages. Events of what does not lie
+    /// at or below `roots` are passed over: the folder that holds a root may be a busy one.
+    pub(super) fn new(
+        make: MakeWatcher,
+        roots: Vec<PathBuf>,
+        commands: mpsc::Receiver<Command>,
+    ) -> (Self, mpsc::Receiver<Message>) {
         let (sender, messages) = mpsc::sync_channel(MAX_QUEUE);
-        let overflow = Arc::new(AtomicBool::new(false));
-        let full = Arc::clone(&overflow);
+        let lost = Arc::new(AtomicBool::new(false));
+        let full = Arc::clone(&lost);
         let events = sender.clone();
         let handler = move |event: notify::Result<Event>| {
-            for message in read(event) {
+            let ours = |path: &PathBuf| roots.iter().any(|root| path.starts_with(root));
+            for message in read(event, &ours) {
                 if events.try_send(message).is_err() {
                     full.store(true, Ordering::SeqCst);
                 }
             }
         };
-        let config = Config::default().with_follow_symlinks(false);
-        let watcher = RecommendedWatcher::new(handler, config)
-            .inspect_err(|error| warn!(%error, "no file events: looking every 2 s instead"))
-            .ok();
+        let mut watch = Self {
+            watcher: None,
+            lost,
+            folders: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            exhausted: false,
+            told: false,
+        };
+        match make(Box::new(handler)) {
+            Ok(watcher) => watch.watcher = Some(watcher),
+            Err(error) => watch.tell(&error),
+        }
         std::thread::spawn(move || {
             for command in commands {
                 let message = match command {
-                    Command::Rescan => Message::Everything,
+                    Command::Rescan => Message::Rescan,
                     Command::Stop => Message::Stop,
                 };
                 if sender.send(message).is_err() {
@@ -73,39 +111,72 @@ impl Watch {
                 }
             }
         });
-        let watch = Self { watcher, overflow, watched: BTreeMap::new(), refused: BTreeSet::new() };
         (watch, messages)
     }
 
-    /// Watches a root, anew if another folder has taken its name. A file is watched through the
-    /// folder that holds it, since editors replace it.
-    pub(super) fn ensure(&mut self, root: &Path) {
-        let Some(watcher) = &mut self.watcher else { return };
-        let (folder, mode) = if root.is_dir() {
-            (root.to_owned(), RecursiveMode::Recursive)
-        } else {
-            let parent = root
-                .parent()
-                .filter(|parent| !parent.as_os_str().is_empty());
-            (parent.unwrap_or_else(|| Path::new(".")).to_owned(), RecursiveMode::NonRecursive)
-        };
-        let identity = identity(&folder);
-        if self.watched.get(&folder) == Some(&identity) {
+    /// A look at everything begins: what was refused may be granted now.
+    pub(super) fn begin(&mut self) {
+        self.exhausted = false;
+    }
+
+    /// A look at everything has ended.
+    pub(super) fn end(&mut self) {
+        let all_watched = self.watcher.is_some() && self.refused.is_empty();
+        if all_watched && std::mem::take(&mut self.told) {
+            info!("every folder is watched again");
+        }
+    }
+
+    /// Watches a folder, anew if another has taken its name.
+    pub(super) fn ensure(&mut self, folder: &Path, identity: Identity) {
+        if self.folders.get(folder) == Some(&identity) {
             return;
         }
-        if self.watched.remove(&folder).is_some() {
-            let _ = watcher.unwatch(&folder);
+        let Some(watcher) = &mut self.watcher else { return };
+        if self.folders.remove(folder).is_some() {
+            let _ = watcher.unwatch(folder);
         }
-        match watcher.watch(&folder, mode) {
+        if self.exhausted {
+            self.refused.insert(folder.to_owned());
+            return;
+        }
+        match watcher.watch(folder, RecursiveMode::NonRecursive) {
             Ok(()) => {
-                self.refused.remove(&folder);
-                self.watched.insert(folder, identity);
+                self.refused.remove(folder);
+                self.folders.insert(folder.to_owned(), identity);
             }
+            // Gone again, or not ours to read: the listing says so.
+            Err(error) if !is_refusal(&error) => {}
             Err(error) => {
-                if self.refused.insert(folder.clone()) && folder.exists() {
-                    warn!(folder = %folder.display(), %error, "cannot be watched: looking every 2 s");
-                }
+                self.exhausted = true;
+                self.refused.insert(folder.to_owned());
+                self.tell(&error);
             }
+        }
+    }
+
+    /// Whether a folder of this name is known; the name alone is asked, not the disk.
+    pub(super) fn knows(&self, folder: &Path) -> bool {
+        self.folders.contains_key(folder) || self.refused.contains(folder)
+    }
+
+    /// Ends the watches of a tree of which only `kept` is still there.
+    pub(super) fn retain(&mut self, top: &Path, kept: &BTreeSet<PathBuf>) {
+        let below = |folders: &mut dyn Iterator<Item = &PathBuf>| -> Vec<PathBuf> {
+            folders
+                .take_while(|folder| folder.starts_with(top))
+                .filter(|folder| !kept.contains(*folder))
+                .cloned()
+                .collect()
+        };
+        for folder in below(&mut self.folders.range(top.to_owned()..).map(|(path, _)| path)) {
+            self.folders.remove(&folder);
+            if let Some(watcher) = &mut self.watcher {
+                let _ = watcher.unwatch(&folder);
+            }
+        }
+        for folder in below(&mut self.refused.range(top.to_owned()..)) {
+            self.refused.remove(&folder);
         }
     }
 
@@ -115,45 +186,80 @@ impl Watch {
     }
 
     /// Whether events were lost since the last call.
-    pub(super) fn overflowed(&self) -> bool {
-        self.overflow.swap(false, Ordering::SeqCst)
+    pub(super) fn has_lost_events(&self) -> bool {
+        self.lost.swap(false, Ordering::SeqCst)
+    }
+
+    fn tell(&mut self, error: &notify::Error) {
+        if !std::mem::replace(&mut self.told, true) {
+            warn!("no file events for some folders, polling instead: {error}{}", remedy(error));
+        }
+    }
+}
+
+/// Whether the system has no watch to give, as opposed to a folder that cannot be watched now.
+fn is_refusal(error: &notify::Error) -> bool {
+    match &error.kind {
+        ErrorKind::PathNotFound | ErrorKind::WatchNotFound => false,
+        ErrorKind::Io(error) => {
+            let kind = error.kind();
+            !matches!(
+                kind,
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::NotADirectory
+                    | io::ErrorKind::PermissionDenied
+            )
+        }
+        _ => true,
+    }
+}
+
+/// What makes room: `; raise it: sysctl fs.inotify.max_user_watches=524288`.
+fn remedy(error: &notify::Error) -> &'static str {
+    match &error.kind {
+        ErrorKind::MaxFilesWatch => "; raise it: sysctl fs.inotify.max_user_watches=524288",
+        ErrorKind::Io(error) if error.raw_os_error() == Some(EMFILE) => {
+            "; raise it: sysctl fs.inotify.max_user_instances=1024"
+        }
+        _ => "",
     }
 }
 
 /// An event in our words.
-fn read(event: notify::Result<Event>) -> Vec<Message> {
-    let Ok(event) = event else { return vec![Message::Everything] };
+fn read(event: notify::Result<Event>, ours: &impl Fn(&PathBuf) -> bool) -> Vec<Message> {
+    let Ok(event) = event else { return vec![Message::Lost] };
     if event.need_rescan() {
-        return vec![Message::Everything];
+        return vec![Message::Lost];
     }
     let wrap: fn(PathBuf) -> Message = match event.kind {
+        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => {
+            Message::Gone
+        }
         EventKind::Access(AccessKind::Close(AccessMode::Write))
-        | EventKind::Remove(_)
-        | EventKind::Modify(ModifyKind::Name(_) | ModifyKind::Metadata(_)) => Message::Done,
-        // A folder, a link or a hard link is whole when it appears; a file is still to be written.
-        EventKind::Create(_) => |path| {
-            let plain = std::fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
-            if plain { Message::Writing(path) } else { Message::Done(path) }
+        | EventKind::Modify(ModifyKind::Name(_)) => Message::Done,
+        EventKind::Modify(ModifyKind::Metadata(_)) => Message::Touched,
+        EventKind::Create(_) => |path| match is_still_to_be_written(&path) {
+            true => Message::Writing(path),
+            false => Message::Done(path),
         },
         EventKind::Modify(_) => Message::Writing,
         EventKind::Access(_) => return Vec::new(),
-        EventKind::Any | EventKind::Other => return vec![Message::Everything],
+        EventKind::Any | EventKind::Other => return vec![Message::Lost],
     };
-    event.paths.into_iter().map(wrap).collect()
+    event.paths.into_iter().filter(ours).map(wrap).collect()
 }
 
-#[cfg(unix)]
-fn identity(folder: &Path) -> Identity {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(folder)
-        .ok()
-        .map(|found| (found.dev(), found.ino()))
-}
-
-#[cfg(not(unix))]
-fn identity(folder: &Path) -> Identity {
-    folder.exists().then_some((0, 0))
+/// A folder, a link or a hard link is whole when it appears; a file's close is still to come.
+fn is_still_to_be_written(path: &Path) -> bool {
+    let Ok(found) = std::fs::symlink_metadata(path) else { return false };
+    #[cfg(unix)]
+    if std::os::unix::fs::MetadataExt::nlink(&found) > 1 {
+        return false;
+    }
+    found.is_file()
 }
 
 /// Events that may wait; beyond that everything is looked at.
 const MAX_QUEUE: usize = 4096;
+/// `EMFILE`: no inotify instance or no descriptor is left.
+const EMFILE: i32 = 24;

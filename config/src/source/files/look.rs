@@ -1,0 +1,314 @@
+//! Comparing what is on disk with what was delivered.
+//!
+//! ```text
+//! tree ─▶ listing ─▶ stamps that differ ─▶ look at the file ─▶ hash that differs ─▶ Changes
+//!                └─▶ missing ─▶ absent ─second look─▶ removed
+//! ```
+//!
+//! Invariants: a file is removed only where its root still stands and can be read; a touched file
+//! with the same content is no change; a listing is a hint, the file itself decides.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use super::root::Standing;
+use super::walk::{Listing, ReadError, Tree};
+use super::{Absent, FileSource, Known, walk};
+use crate::source::Changes;
+
+impl FileSource {
+    /// Looks at everything; `thorough`: at content, whatever the stamps say.
+    pub(super) fn look_at_all(&mut self, thorough: bool, changes: &mut Changes) {
+        self.next_rescan = Instant::now() + self.reload.rescan;
+        self.watch.begin();
+        for index in 0..self.roots.len() {
+            self.look_at_root(index, thorough, changes);
+        }
+        self.watch.end();
+    }
+
+    /// Reads some files although their stamps say that nothing changed, others each time; all of
+    /// them where it must be thorough.
+    pub(super) fn spot_check(&mut self, thorough: bool, changes: &mut Changes) {
+        let after = if thorough { PathBuf::new() } else { std::mem::take(&mut self.spot) };
+        let limit = if thorough { usize::MAX } else { SPOT_CHECKS };
+        let spots: Vec<PathBuf> = self
+            .known
+            .range::<Path, _>((Bound::Excluded(after.as_path()), Bound::Unbounded))
+            .map(|(path, _)| path.clone())
+            .take(limit)
+            .collect();
+        if spots.len() == limit {
+            self.spot = spots.last().cloned().unwrap_or_default();
+        }
+        for path in spots {
+            if !self.pending.contains_key(&path) && !self.unreadable.contains_key(&path) {
+                self.look_at(&path, changes);
+            }
+        }
+    }
+
+    /// Looks at a folder of a root with all below it, or at a root.
+    pub(super) fn look_at_tree(&mut self, top: &Path, changes: &mut Changes) {
+        let is_top = |root: &super::Root| root.absolute == top;
+        if let Some(index) = self.roots.iter().position(is_top) {
+            return self.look_at_root(index, false, changes);
+        }
+        let place = self
+            .roots
+            .iter()
+            .find_map(|root| Some((root.absolute.clone(), root.depth_of(top)?)));
+        let Some((root, depth)) = place else { return };
+        let listing = self.list(top, &root, depth);
+        self.compare(top, listing, changes);
+    }
+
+    fn look_at_root(&mut self, index: usize, thorough: bool, changes: &mut Changes) {
+        let Some(root) = self.roots.get_mut(index) else { return };
+        let top = root.absolute.clone();
+        let standing = root.look();
+        root.seen = standing.as_ref().ok().copied();
+        if let Some((parent, identity)) = parent_of(&top) {
+            // An editor replaces a file, a deployment a link or a folder: the parent sees it.
+            self.watch.ensure(&parent, identity);
+        }
+        match standing {
+            Ok(Standing::File(_)) => {
+                self.unreadable.retain(|path, _| !path.starts_with(&top));
+                if !self.pending.contains_key(&top) {
+                    self.look_at(&top, changes);
+                }
+            }
+            Ok(Standing::Folder(identity)) => {
+                let listing = self.list(&top, &top, 0);
+                let holds = self.below(&top).next().is_some();
+                let Some(root) = self.roots.get_mut(index) else { return };
+                let is_other = root.held.is_some_and(|held| held != identity);
+                if is_other && holds && listing.files.is_empty() && !thorough {
+                    let text = "is another folder than before and has no manifests; SIGHUP takes \
+                                it so";
+                    self.unreadable.insert(top, text.to_owned());
+                } else {
+                    root.held = Some(identity);
+                    self.compare(&top, listing, changes);
+                }
+            }
+            Err(reason) => {
+                self.watch.retain(&top, &BTreeSet::new());
+                self.unreadable.retain(|path, _| !path.starts_with(&top));
+                self.unreadable.insert(top, reason);
+            }
+        }
+    }
+
+    /// Lists a tree and watches its folders.
+    fn list(&mut self, top: &Path, root: &Path, depth: usize) -> Listing {
+        let mut listing = Listing::default();
+        let canonical_root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+        let tree = Tree { top, canonical_root: &canonical_root, depth };
+        let mut folders = BTreeSet::new();
+        let mut enter = |folder: &Path, identity| {
+            self.watch.ensure(folder, identity);
+            folders.insert(folder.to_owned());
+        };
+        match walk::walk(tree, &mut enter, &mut listing) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                listing.unreadable.insert(top.to_owned(), error.to_string());
+            }
+            _ => {}
+        }
+        // What cannot be listed now may hold folders that are still watched.
+        if listing
+            .unreadable
+            .keys()
+            .all(|path| walk::is_manifest_name(path))
+        {
+            self.watch.retain(top, &folders);
+        }
+        listing
+    }
+
+    /// Compares a tree as it was listed with what is known of it.
+    fn compare(&mut self, top: &Path, listing: Listing, changes: &mut Changes) {
+        let blind = |path: &Path| {
+            path.ancestors()
+                .take_while(|part| part.starts_with(top))
+                .any(|part| listing.unreadable.contains_key(part))
+        };
+        let missing: Vec<PathBuf> = self
+            .below(top)
+            .map(|(path, _)| path)
+            .filter(|path| !listing.files.contains_key(*path) && !blind(path))
+            .cloned()
+            .collect();
+        for path in missing {
+            self.miss(path);
+        }
+        self.unreadable
+            .retain(|path, _| !path.starts_with(top) || listing.files.contains_key(path));
+        for (path, found) in listing.files {
+            let same = self.known.get(&path).is_some_and(|known| {
+                known.settled && known.stamp == found.stamp && known.linked == found.linked
+            });
+            let waits = self.pending.contains_key(&path);
+            if !waits && (!same || self.unreadable.contains_key(&path)) {
+                self.look_at(&path, changes);
+            }
+        }
+        self.unreadable.extend(listing.unreadable);
+    }
+
+    /// Looks at one file that may have changed.
+    pub(super) fn look_at(&mut self, path: &Path, changes: &mut Changes) {
+        self.unreadable.remove(path);
+        let now = SystemTime::now();
+        let linked = path.is_symlink();
+        let content = match self.read(path, linked) {
+            Ok(content) => content,
+            Err(ReadError::Gone) => return self.miss(path.to_owned()),
+            Err(ReadError::Unreadable(reason)) => {
+                self.unreadable.insert(path.to_owned(), reason);
+                return;
+            }
+        };
+        let bytes = u64::try_from(content.bytes.len()).unwrap_or(u64::MAX);
+        let before = self.known.get(path).map_or(0, |known| known.bytes);
+        let total = self.bytes - before + bytes;
+        let is_new = !self.known.contains_key(path);
+        if total > self.limits.max_total_bytes
+            || (is_new && self.known.len() >= self.limits.max_files)
+        {
+            let text = format!(
+                "is beyond {} files or {} MiB in all",
+                self.limits.max_files,
+                self.limits.max_total_bytes >> 20
+            );
+            self.unreadable.insert(path.to_owned(), text);
+            return;
+        }
+        let hash = Some(self.hash(&content.bytes));
+        let settled = content.stamp.is_settled(now);
+        if linked {
+            self.links.insert(path.to_owned());
+        } else {
+            self.links.remove(path);
+        }
+        if let Some(known) = self.known.get_mut(path).filter(|known| known.hash == hash) {
+            (known.stamp, known.settled, known.linked) = (content.stamp, settled, linked);
+            return;
+        }
+        let name = match self.known.get(path) {
+            Some(known) => Arc::clone(&known.name),
+            None => Arc::new(self.name_of(path)),
+        };
+        let counts = self
+            .doubted
+            .get(path)
+            .is_some_and(|due| *due <= Instant::now());
+        if counts {
+            self.doubted.remove(path);
+        } else {
+            changes.doubtful.insert(Arc::clone(&name));
+            self.on_trial.insert(path.to_owned());
+        }
+        changes
+            .written
+            .push((Arc::clone(&name), content.bytes.into()));
+        self.bytes = total;
+        self.introduced |= is_new;
+        let known = Known { name, stamp: content.stamp, settled, linked, bytes, hash };
+        self.known.insert(path.to_owned(), known);
+    }
+
+    fn read(&self, path: &Path, linked: bool) -> Result<walk::Content, ReadError> {
+        let Some(root) = self.root_of(path) else { return Err(ReadError::Gone) };
+        if linked && root.absolute != path {
+            let canonical = root.absolute.canonicalize();
+            let canonical = canonical.unwrap_or_else(|_| root.absolute.clone());
+            if path.exists() && !walk::leads_inside(path, &canonical) {
+                return Err(ReadError::Unreadable("is a link out of its folder".to_owned()));
+            }
+        }
+        walk::read(path, self.limits.max_file_bytes)
+    }
+
+    fn below<'a>(&'a self, top: &'a Path) -> impl Iterator<Item = (&'a PathBuf, &'a Known)> {
+        self.known
+            .range::<Path, _>((Bound::Included(top), Bound::Unbounded))
+            .take_while(move |(path, _)| path.starts_with(top))
+    }
+
+    /// A known file is not there: it has until its second look to come back.
+    fn miss(&mut self, path: PathBuf) {
+        if !self.known.contains_key(&path) {
+            return;
+        }
+        let now = Instant::now();
+        let absent = self.absent.get_or_insert_with(|| Absent {
+            paths: BTreeSet::new(),
+            first: now,
+            last: now,
+        });
+        if absent.paths.insert(path) {
+            absent.last = now;
+        }
+    }
+
+    /// Removes what is gone for certain. A file that appears in the same batch says that this is no
+    /// folder on its way out: what is missing then counts at once, as after a renaming.
+    pub(super) fn settle_absent(&mut self, changes: &mut Changes) {
+        let Some(absent) = &self.absent else { return };
+        let counts = self.introduced || absent.due() <= Instant::now();
+        if !counts {
+            return;
+        }
+        let paths = self
+            .absent
+            .take()
+            .map(|absent| absent.paths)
+            .unwrap_or_default();
+        for path in paths {
+            let alive = self.root_of(&path).is_some_and(super::Root::is_alive);
+            if alive && is_gone(&path) {
+                self.forget(&path, changes);
+            }
+        }
+    }
+
+    fn forget(&mut self, path: &Path, changes: &mut Changes) {
+        self.pending.remove(path);
+        self.doubted.remove(path);
+        self.on_trial.remove(path);
+        self.unreadable.remove(path);
+        self.links.remove(path);
+        if let Some(known) = self.known.remove(path) {
+            self.bytes = self.bytes.saturating_sub(known.bytes);
+            changes.removed.push(known.name);
+        }
+    }
+}
+
+/// Whether no file has this name: lack of permission to look is no answer.
+fn is_gone(path: &Path) -> bool {
+    match fs::symlink_metadata(path) {
+        Ok(found) => found.is_dir(),
+        Err(error) => {
+            matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+        }
+    }
+}
+
+/// The folder that holds a root, and which one it is.
+fn parent_of(root: &Path) -> Option<(PathBuf, walk::Identity)> {
+    let parent = root.parent()?;
+    let found = fs::metadata(parent).ok()?;
+    Some((parent.to_owned(), walk::identity(&found)))
+}
+
+/// Files that a rescan reads although their stamps say that nothing changed: a file that is written
+/// through a mapping, or lies on a file system without honest times, is found in the end.
+const SPOT_CHECKS: usize = 256;
