@@ -36,6 +36,9 @@ pub enum Command {
     /// Say what is wrong with manifests: file, line, field and the way out
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
+    /// Show what a running portico would change if it were given these manifests
+    #[command(after_help = DIFF_EXAMPLES)]
+    Diff(DiffArgs),
     /// Say what a diagnostic's code means, with a wrong and a right example
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
@@ -143,6 +146,20 @@ impl FromStr for Topic {
     }
 }
 
+/// `portico diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// Files and folders with manifests (.yaml, .yml, .json); - is standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// How differences are printed
+    #[arg(long, value_enum, default_value_t, env = "PORTICO_FORMAT")]
+    pub format: Format,
+    /// The settings of the portico that runs; its --admin is asked.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+}
+
 /// `portico demo`.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
@@ -211,6 +228,7 @@ Start here:
   portico demo                       see it work, with nothing else installed
   portico run ./manifests            serve your own Services and Ingresses
   portico check ./manifests          find mistakes before they are served
+  portico diff ./manifests           see what a running portico would change
 
 Settings come from flags, then the environment (--dns-ttl 30 is PORTICO_DNS_TTL=30), then the
 file of --config (dns: {ttl: 30}): portico config dump prints what counts and where it is from.
@@ -244,6 +262,14 @@ const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
   source <(portico completions bash)
   portico completions fish > ~/.config/fish/completions/portico.fish";
+
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  portico diff ./manifests
+  portico diff ./manifests --admin 127.0.0.1:9080 --format json | jq '.changes[].name'
+
+Give the flags that the running portico was started with. Exit codes: 0 no difference, 1 some,
+2 wrong usage, unreadable input, or no portico there.";
 
 const ECHO_EXAMPLES: &str = "\
 Examples:

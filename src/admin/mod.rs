@@ -28,6 +28,8 @@ use crate::app::Shared;
 use crate::http_io::HttpIo;
 use crate::readiness;
 
+pub(crate) use snapshot::render as snapshot_json;
+
 /// The admin sockets: those that are open and those to try again.
 #[derive(Debug)]
 pub(crate) struct Sockets {

@@ -4,10 +4,11 @@
 
 use std::sync::Arc;
 
-use portico_config::model::PathKind;
+use portico_config::model::{Certificate, PathKind};
 use portico_config::publish::Published;
 use portico_config::snapshot::{Backend, Reach, Service, Snapshot};
 use portico_net::listeners::{ListenerState, ListenerStatus};
+use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use serde_json::{Value, json};
 
 use crate::report::diagnostic_json;
@@ -22,6 +23,7 @@ pub(crate) fn render(published: &Published, listeners: &[Arc<ListenerStatus>]) -
         "routes": routes(snapshot),
         "certificates": certificates(snapshot),
         "zones": zones(snapshot),
+        "assignments": assignments(snapshot),
         "diagnostics": published.diagnostics.iter().map(diagnostic_json).collect::<Vec<_>>(),
     })
 }
@@ -130,9 +132,40 @@ fn certificates(snapshot: &Snapshot) -> Vec<Value> {
                 "host": host,
                 "secret": certificate.secret.as_ref().map(ToString::to_string),
                 "notAfterSeconds": certificate.not_after_seconds,
+                "sha256": fingerprint(certificate),
             })
         })
         .collect()
+}
+
+/// The SHA-256 of the certificate itself, which everybody may see.
+fn fingerprint(certificate: &Certificate) -> Option<String> {
+    let suite = TLS13_AES_128_GCM_SHA256.tls13()?;
+    let digest = suite
+        .common
+        .hash_provider
+        .hash(certificate.key.cert.first()?);
+    Some(
+        digest
+            .as_ref()
+            .iter()
+            .fold(String::new(), |text, byte| text + &format!("{byte:02x}")),
+    )
+}
+
+/// What was allocated because manifests were silent.
+fn assignments(snapshot: &Snapshot) -> Value {
+    let assigned = &snapshot.assignments;
+    let addresses = assigned.cluster_ips.iter();
+    let addresses = addresses.map(|(service, it)| (service.to_string(), json!(it)));
+    let node_ports = assigned.node_ports.iter();
+    let node_ports = node_ports.map(|((service, port), node_port)| {
+        json!({ "service": service.to_string(), "port": port, "nodePort": node_port })
+    });
+    json!({
+        "clusterIps": addresses.collect::<serde_json::Map<_, _>>(),
+        "nodePorts": node_ports.collect::<Vec<_>>(),
+    })
 }
 
 fn zones(snapshot: &Snapshot) -> Value {

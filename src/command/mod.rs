@@ -3,6 +3,7 @@
 mod lookup;
 mod run;
 mod check;
+mod diff;
 mod explain;
 pub mod echo;
 mod demo;
@@ -30,6 +31,9 @@ pub fn dispatch(cli: Cli) -> Exit {
                 .map_or_else(Ok, |loaded| run::run(arguments.paths, loaded)),
             Command::Check(arguments) => load(&arguments.serve, Some(check::form(&arguments)))
                 .map_or_else(Ok, |loaded| check::check(arguments, loaded)),
+            Command::Diff(arguments) => {
+                load(&arguments.serve, None).map_or_else(Ok, |loaded| diff::diff(arguments, loaded))
+            }
             Command::Explain(arguments) => {
                 telemetry::start(&log.options());
                 Ok(explain::explain(&arguments))

@@ -259,6 +259,10 @@ fn listener(text: &str, own_port: u16) -> Result<Option<SocketAddr>, String> {
     if text == "off" {
         return Ok(None);
     }
+    // As a browser shows it, for those who ask the admin listener.
+    let text = text
+        .strip_prefix("http://")
+        .map_or(text, |rest| rest.trim_end_matches('/'));
     if let Ok(address) = text.parse() {
         return Ok(Some(address));
     }

@@ -62,7 +62,7 @@ fn usage_and_unreadable_input_end_with_2() {
 #[test]
 fn help_names_every_command_and_gives_examples() {
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
-    for word in ["run", "check", "echo", "demo", "portico run ./manifests"] {
+    for word in ["run", "check", "diff", "echo", "demo", "portico run ./manifests"] {
         assert!(help.contains(word), "{word} in:\n{help}");
     }
 }

@@ -84,7 +84,7 @@ fn the_settings_are_documented_as_they_are() {
 #[test]
 fn settings_describes_every_flag_and_no_other() {
     let known: BTreeSet<String> =
-        ["run", "check", "explain", "demo", "echo", "config dump", "completions"]
+        ["run", "check", "diff", "explain", "demo", "echo", "config dump", "completions"]
             .into_iter()
             .flat_map(|command| flags(&help(command)))
             .collect();

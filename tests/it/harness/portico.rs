@@ -22,6 +22,7 @@ pub(crate) struct Portico {
     running: Option<Running>,
     editor: Editor,
     node_address: IpAddr,
+    service_cidr: String,
 }
 
 impl Portico {
@@ -52,6 +53,16 @@ impl Portico {
     /// Where NodePorts bind.
     pub(crate) fn node_address(&self) -> IpAddr {
         self.node_address
+    }
+
+    /// The admin listener.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.running().admin()
+    }
+
+    /// Where Services get their addresses.
+    pub(crate) fn service_cidr(&self) -> String {
+        self.service_cidr.clone()
     }
 
     /// How many snapshots were published.
@@ -160,9 +171,10 @@ impl Builder {
         let instance = INSTANCE.fetch_add(1, Ordering::Relaxed) % INSTANCES;
         let [cidr, node] = [FIRST_CIDR, FIRST_CIDR + INSTANCES].map(|first| first + instance);
         let node_address = IpAddr::V4(Ipv4Addr::new(127, node, 0, 1));
+        let service_cidr = format!("127.{cidr}.0.0/16");
         let any_port = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
         let settings = Settings {
-            service_cidrs: vec![format!("127.{cidr}.0.0/16").parse().expect("a network")],
+            service_cidrs: vec![service_cidr.parse().expect("a network")],
             node_addresses: vec![node_address],
             http: any_port.clone(),
             https: any_port.clone(),
@@ -174,7 +186,7 @@ impl Builder {
         let options = AppOptions { settings, workers: self.workers, ..AppOptions::default() };
         let running = App::start(options, Box::new(self.source)).expect("portico starts");
         running.wait_ready();
-        Portico { running: Some(running), editor, node_address }
+        Portico { running: Some(running), editor, node_address, service_cidr }
     }
 }
 

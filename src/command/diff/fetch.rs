@@ -1,0 +1,60 @@
+//! One GET of a running portico's snapshot: plain HTTP/1.0 over a socket with a deadline.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// What serves at `address`; fails in words that end with the way out.
+pub(super) fn snapshot(address: SocketAddr) -> Result<Value, String> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(|error| {
+        format!("no portico runs there ({error}): start one with portico run, or name its --admin")
+    })?;
+    let mut answer = Vec::new();
+    exchange(&mut stream, address, &mut answer)
+        .map_err(|error| format!("the running portico does not answer ({error}): try again"))?;
+    let (head, body) = split(&answer)
+        .ok_or("what listens there speaks no HTTP: name the --admin address of portico run")?;
+    let status = head.split_whitespace().nth(1);
+    if status != Some("200") {
+        return Err("what listens there has no /api/v1/snapshot: name the --admin address of \
+                    portico run"
+            .to_owned());
+    }
+    let snapshot: Value = serde_json::from_slice(body)
+        .map_err(|error| format!("its snapshot cannot be read ({error}): try again"))?;
+    match snapshot["generation"].as_u64() {
+        None => {
+            Err("what listens there is no portico: name the --admin address of portico run"
+                .to_owned())
+        }
+        Some(0) => Err("the running portico has applied nothing yet: try again".to_owned()),
+        Some(_) => Ok(snapshot),
+    }
+}
+
+fn exchange(
+    stream: &mut TcpStream,
+    address: SocketAddr,
+    answer: &mut Vec<u8>,
+) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let request = format!("GET /api/v1/snapshot HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    stream.take(MAX_ANSWER_BYTES).read_to_end(answer)?;
+    Ok(())
+}
+
+/// The head as text, and the body.
+fn split(answer: &[u8]) -> Option<(&str, &[u8])> {
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&answer[..end]).ok()?;
+    Some((head.strip_prefix("HTTP/1.").map(|_| head)?, &answer[end + 4..]))
+}
+
+/// For each step; the admin listener itself gives up after as long.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A snapshot of a hundred thousand Services is shorter.
+const MAX_ANSWER_BYTES: u64 = 512 << 20;
