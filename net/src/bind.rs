@@ -53,6 +53,22 @@ impl Batch {
         };
         opened.map_err(|error| explain(&mut self.holders, &error, address, "tcp"))
     }
+
+    /// As [`udp`].
+    pub fn udp(
+        &mut self,
+        address: SocketAddr,
+        sockets: usize,
+    ) -> Result<Vec<UdpSocket>, BindError> {
+        probe(address, Type::DGRAM)
+            .and_then(|real| {
+                let sockets = 0..sockets.max(1);
+                sockets
+                    .map(|_| Ok(open(real, Type::DGRAM, true)?.into()))
+                    .collect()
+            })
+            .map_err(|error| explain(&mut self.holders, &error, address, "udp"))
+    }
 }
 
 fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
@@ -63,14 +79,7 @@ fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
 
 /// Opens `sockets` UDP sockets on `address`, non-blocking; port 0 as in [`tcp`].
 pub fn udp(address: SocketAddr, sockets: usize) -> Result<Vec<UdpSocket>, BindError> {
-    probe(address, Type::DGRAM)
-        .and_then(|real| {
-            let sockets = 0..sockets.max(1);
-            sockets
-                .map(|_| Ok(open(real, Type::DGRAM, true)?.into()))
-                .collect()
-        })
-        .map_err(|error| explain(&mut Holders::default(), &error, address, "udp"))
+    Batch::default().udp(address, sockets)
 }
 
 /// Binds once without sharing, so that a foreign holder is an error; returns the real address.

@@ -1,10 +1,13 @@
 //! Datagrams in batches: up to [`BATCH`] received and sent with one system call each.
 //!
-//! A reply leaves from the address that was asked (`dns 3.4`): the kernel says it beside each
+//! [`Batch`] answers what it receives; an [`Arena`] passes it on between sockets. A reply leaves from the address that was asked (`dns 3.4`): the kernel says it beside each
 //! datagram (`IP_PKTINFO`, `IPV6_RECVPKTINFO`) and is told it again. Invariants: the arena is
-//! allocated once; a datagram longer than [`LONGEST`] is never handed out, since the kernel cut it;
+//! allocated once; a question longer than [`LONGEST`] is never handed out, since the kernel cut it;
 //! nothing here blocks. What a datagram means is its plane's work.
 #![allow(unsafe_code, reason = "recvmmsg, sendmmsg and control messages have no safe wrapper")]
+
+mod arena;
+mod refuse;
 
 use std::io;
 use std::mem::{size_of, zeroed};
@@ -12,6 +15,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd};
 
 use socket2::SockRef;
+
+pub use arena::{Arena, Destination, Received, Sent};
+pub use refuse::{refuse, take};
 
 /// Datagrams per system call.
 pub const BATCH: usize = 32;

@@ -9,4 +9,5 @@ pub mod copy;
 pub mod limit;
 pub mod listeners;
 pub mod datagram;
+pub mod ready;
 pub mod tls_accept;

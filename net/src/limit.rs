@@ -30,6 +30,13 @@ pub fn connections_for(descriptors: u64) -> usize {
         .min(MAX_CONNECTIONS)
 }
 
+/// How many UDP sessions may be open at once (`reliability 4`): `min(descriptors/8, 65,536)`.
+pub fn sessions_for(descriptors: u64) -> usize {
+    usize::try_from(descriptors / 8)
+        .unwrap_or(MAX_SESSIONS)
+        .clamp(16, MAX_SESSIONS)
+}
+
 /// A bound on open connections that all workers share. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ConnectionLimit {
@@ -59,6 +66,7 @@ impl ConnectionLimit {
 }
 
 const MAX_CONNECTIONS: usize = 50_000;
+const MAX_SESSIONS: usize = 65_536;
 /// Where the limit cannot be read.
 const ASSUMED_DESCRIPTORS: u64 = 1024;
 
@@ -77,6 +85,13 @@ mod tests {
     fn connections_leave_descriptors_for_the_other_side() {
         for (descriptors, want) in [(256, 64), (1024, 448), (20_000, 9936), (1 << 20, 50_000)] {
             assert_eq!(connections_for(descriptors), want, "{descriptors}");
+        }
+    }
+
+    #[test]
+    fn sessions_take_an_eighth_of_the_descriptors() {
+        for (descriptors, want) in [(64, 16), (1024, 128), (20_000, 2500), (1 << 20, 65_536)] {
+            assert_eq!(sessions_for(descriptors), want, "{descriptors}");
         }
     }
 
