@@ -3,6 +3,7 @@
 //! `scenario` (what is measured) → `server` (who is measured) → `load` (how it is driven) →
 //! `figures` (what it means) → `report`; `compare` runs them in that order, round after round.
 //! A new scenario is one more variant in `scenario` and, if no load tool fits, one in `load`.
+//! `scale` measures portico alone, on a tree that `generate` writes.
 //!
 //! Invariants: it shares no code with portico, which it sees as a program like the others; it
 //! needs threads and processes alone; whatever it starts is gone when it ends.
@@ -28,6 +29,8 @@ mod load;
 mod figures;
 mod report;
 mod compare;
+mod generate;
+mod scale;
 
 use scenario::Scenario;
 
@@ -44,6 +47,16 @@ enum Command {
     /// Run scenarios against portico and its peers, and print medians and ratios
     #[command(after_help = COMPARE_EXAMPLES)]
     Compare(CompareArgs),
+    /// Measure a large folder: first load, memory, and how soon an edit is live in every plane
+    Scale(scale::ScaleArgs),
+    /// Write a folder of manifests as large as a large cluster's
+    Generate {
+        /// Where; made if it does not exist
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        #[command(flatten)]
+        size: generate::Size,
+    },
     /// Say what this machine lacks, and which Debian package brings it
     Doctor {
         /// The portico to measure [default: the program beside this one]
@@ -110,6 +123,16 @@ fn main() -> Result<ExitCode> {
             );
             let portico = portico_program(arguments.portico.clone())?;
             compare::run(&arguments, portico)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Scale(arguments) => {
+            let portico = portico_program(arguments.portico.clone())?;
+            scale::run(&arguments, &portico)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Generate { folder, size } => {
+            let files = generate::write(&folder, size)?;
+            println!("{files} files in {}", folder.display());
             Ok(ExitCode::SUCCESS)
         }
         Command::Doctor { portico } => {

@@ -32,10 +32,19 @@ impl Running {
         core: usize,
         folder: &Path,
     ) -> Result<Self> {
+        Self::spawn(name, pinned(program, core)?, arguments, folder)
+    }
+
+    fn spawn(
+        name: &'static str,
+        mut command: Command,
+        arguments: &[&str],
+        folder: &Path,
+    ) -> Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let output = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
         let errors = output.try_clone().context("sharing a log file")?;
-        let child = pinned(program, core)?
+        let child = command
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(output)
@@ -43,6 +52,18 @@ impl Running {
             .spawn()
             .with_context(|| format!("starting {name}"))?;
         Ok(Self { name, child, log })
+    }
+
+    /// As [`Running::start`], on whichever cores the kernel chooses.
+    pub(crate) fn start_free(
+        name: &'static str,
+        program: &Path,
+        arguments: &[&str],
+        folder: &Path,
+    ) -> Result<Self> {
+        let mut command = Command::new(tools::SETPRIV.require()?);
+        command.args(["--pdeathsig", "TERM"]).arg(program);
+        Self::spawn(name, without_settings(command), arguments, folder)
     }
 
     /// The process id of the program; taskset and setpriv become it, they do not stand before it.
@@ -114,12 +135,16 @@ pub(crate) fn pinned(program: &Path, core: usize) -> Result<Command> {
         .arg(tools::TASKSET.require()?)
         .args(["--cpu-list", &core.to_string()])
         .arg(program);
+    Ok(without_settings(command))
+}
+
+fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         if name.as_encoded_bytes().starts_with(b"PORTICO_") {
             command.env_remove(name);
         }
     }
-    Ok(command)
+    command
 }
 
 /// A port of 127.0.0.1 that nobody listens on now.

@@ -4,6 +4,7 @@
 //! difference of two readings. Parsing is pure, so that it is tested without a /proc.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -77,6 +78,32 @@ pub(crate) fn ids_of_tree(root: u32) -> Vec<u32> {
     tree(&processes(), root)
         .iter()
         .map(|process| process.id)
+        .collect()
+}
+
+/// A line of /proc/PID/status that counts kibibytes, such as `VmRSS`.
+pub(crate) fn status_kibibytes(id: u32, field: &str) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+/// Name and time on a core of every thread of a process, from the scheduler's own account.
+pub(crate) fn thread_times(id: u32) -> Vec<(String, Duration)> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{id}/task")) else { return Vec::new() };
+    threads
+        .flatten()
+        .filter_map(|thread| {
+            let read = |file: &str| fs::read_to_string(thread.path().join(file)).ok();
+            let nanoseconds = read("schedstat")?
+                .split_ascii_whitespace()
+                .next()?
+                .parse()
+                .ok()?;
+            Some((read("comm")?.trim().to_owned(), Duration::from_nanos(nanoseconds)))
+        })
         .collect()
 }
 
