@@ -173,7 +173,7 @@ fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }
 
-const START_TIMEOUT: Duration = Duration::from_secs(10);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 const PROBE_INTERVAL: Duration = Duration::from_millis(20);
 const LOG_LINES: usize = 5;
 const FIRST_NODE_PORT: u16 = 30_000;
