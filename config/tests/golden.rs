@@ -13,7 +13,7 @@ use std::sync::Arc;
 use portico_config::model::{HostFacts, Settings};
 use portico_config::pipeline::{Pipeline, Update};
 use portico_config::snapshot::{
-    Assignments, Backend, Endpoint, Host, Reach, ServicePort, Snapshot,
+    Assignments, Backend, Endpoint, Host, Reach, ServicePort, Snapshot, Traffic,
 };
 use portico_config::source::Changes;
 
@@ -68,6 +68,7 @@ fn render(update: &Update) -> String {
             Reach::ExternalName(name) => format!("alias of {name}"),
         };
         writeln!(text, "Service {}: {reach}", service.name).unwrap();
+        render_traffic(&mut text, &service.traffic);
         for port in &service.ports {
             render_port(&mut text, port);
         }
@@ -75,9 +76,11 @@ fn render(update: &Update) -> String {
             writeln!(text, "  name {} {}", address.label, address.address).unwrap();
         }
     }
-    for front in snapshot.fronts.iter() {
-        let kind = front.kind.label();
-        writeln!(text, "front {kind} {}/{} {}", front.address, front.protocol, front.port).unwrap();
+    for (word, fronts) in [("front", &snapshot.fronts), ("unbound", &snapshot.unbound)] {
+        for front in fronts.iter() {
+            let (kind, address, protocol) = (front.kind.label(), front.address, front.protocol);
+            writeln!(text, "{word} {kind} {address}/{protocol} {}", front.port).unwrap();
+        }
     }
     for host in snapshot.routes.hosts() {
         render_host(&mut text, host);
@@ -102,6 +105,37 @@ fn render(update: &Update) -> String {
     text
 }
 
+/// What is not as it is without a word in the manifest.
+fn render_traffic(text: &mut String, traffic: &Traffic) {
+    let silent = Traffic::default();
+    let shown = |is: bool, name: &str, value: &dyn std::fmt::Debug| {
+        if is { format!(" {name} {value:?}") } else { String::new() }
+    };
+    let Traffic { families, internal, external, external_ips, load_balancer_ips, .. } = traffic;
+    let words = [
+        shown(*families != silent.families, "families", families),
+        shown(*internal != silent.internal, "internal", internal),
+        shown(*external != silent.external, "external", external),
+        shown(!external_ips.is_empty(), "externalIPs", external_ips),
+        shown(!load_balancer_ips.is_empty(), "balancer", load_balancer_ips),
+        shown(!traffic.source_ranges.is_empty(), "ranges", &traffic.source_ranges),
+        traffic
+            .affinity_timeout
+            .map_or_else(String::new, |it| format!(" affinity {it:?}")),
+        traffic
+            .health_check_node_port
+            .map_or_else(String::new, |it| format!(" health {it}")),
+        traffic
+            .other_proxy
+            .as_ref()
+            .map_or_else(String::new, |it| format!(" proxied by {it}")),
+    ];
+    let words = words.concat();
+    if !words.is_empty() {
+        writeln!(text, "  traffic{words}").unwrap();
+    }
+}
+
 fn render_port(text: &mut String, port: &ServicePort) {
     let node_port = port
         .node_port
@@ -122,7 +156,14 @@ fn render_port(text: &mut String, port: &ServicePort) {
             }
         }
         words.extend(endpoint.pod.as_deref());
+        words.extend(endpoint.node.as_deref());
         words.extend(endpoint.zone.as_deref());
+        let hints = endpoint
+            .hinted_nodes()
+            .iter()
+            .chain(endpoint.hinted_zones());
+        let hints: Vec<String> = hints.map(|hint| format!("for:{hint}")).collect();
+        words.extend(hints.iter().map(|hint| &**hint));
         writeln!(text, "    {} {}", endpoint.address, words.join(" ")).unwrap();
     }
 }

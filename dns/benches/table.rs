@@ -127,6 +127,7 @@ fn service(number: usize, round: usize) -> Arc<Service> {
         zone: None,
         label: label(index),
         pod: None,
+        hints: None,
     };
     let port = |(port_name, port): (&str, u16)| {
         Arc::new(ServicePort {
@@ -138,6 +139,7 @@ fn service(number: usize, round: usize) -> Arc<Service> {
             port,
             node_port: None,
             endpoints: (0..10).map(endpoint).collect(),
+            traffic: Arc::default(),
         })
     };
     let cluster_ip = IpAddr::from([127, 96, high, low]);
@@ -145,5 +147,11 @@ fn service(number: usize, round: usize) -> Arc<Service> {
     let reach =
         if number.is_multiple_of(2) { Reach::Headless } else { Reach::ClusterIp(vec![cluster_ip]) };
     let ports = [("http", 80), ("metrics", 9090)].map(port).to_vec();
-    Arc::new(Service { name: name.clone(), reach, ports, addresses: (0..10).map(named).collect() })
+    Arc::new(Service {
+        name: name.clone(),
+        reach,
+        ports,
+        addresses: (0..10).map(named).collect(),
+        traffic: Arc::default(),
+    })
 }

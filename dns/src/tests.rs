@@ -39,6 +39,7 @@ fn service(
             zone: None,
             label: (*label).into(),
             pod: None,
+            hints: None,
         };
         Arc::new(ServicePort {
             id: Arc::new(PortId {
@@ -49,6 +50,7 @@ fn service(
             port: *number,
             node_port: None,
             endpoints: endpoints.iter().map(endpoint).collect(),
+            traffic: Arc::default(),
         })
     };
     let address = |(label, ip): &(&str, &str)| NamedAddress {
@@ -60,6 +62,7 @@ fn service(
         reach,
         ports: ports.iter().map(port).collect(),
         addresses: endpoints.iter().map(address).collect(),
+        traffic: Arc::default(),
     })
 }
 

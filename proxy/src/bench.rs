@@ -97,18 +97,21 @@ fn service(number: usize, turn: usize) -> Arc<Service> {
         zone: None,
         label: "a".into(),
         pod: None,
+        hints: None,
     };
     let port = ServicePort {
         id: Arc::new(PortId { service: name.clone(), name: "".into(), protocol: Protocol::Tcp }),
         port: 80,
         node_port: None,
         endpoints: (0..10).map(endpoint).collect(),
+        traffic: Arc::default(),
     };
     Arc::new(Service {
         name,
         reach: Reach::Headless,
         ports: vec![Arc::new(port)],
         addresses: Vec::new(),
+        traffic: Arc::default(),
     })
 }
 

@@ -28,14 +28,21 @@ fn snapshot(fronts: &[SocketAddr], endpoint: SocketAddr) -> Arc<Snapshot> {
         zone: None,
         label: "a".into(),
         pod: None,
+        hints: None,
     };
-    let port =
-        ServicePort { id: Arc::clone(&id), port: 80, node_port: None, endpoints: vec![endpoint] };
+    let port = ServicePort {
+        id: Arc::clone(&id),
+        port: 80,
+        node_port: None,
+        endpoints: vec![endpoint],
+        traffic: Arc::default(),
+    };
     let service = Service {
         name: name.clone(),
         reach: Reach::Headless,
         ports: vec![Arc::new(port)],
         addresses: Vec::new(),
+        traffic: Arc::default(),
     };
     let front = |address: &SocketAddr| Front {
         address: *address,

@@ -49,6 +49,15 @@ pub(crate) static SETTINGS: &[Setting] = &[
     )
     .live(),
     Setting::new(
+        "clusterCidr",
+        Group::Addresses,
+        "CIDR",
+        "Networks of Pods, where Nodes do not say it: sources inside count as Pods",
+        Kind::Networks(|to| &mut to.settings.cluster_cidrs),
+    )
+    .by_default("what Nodes and Pods say")
+    .live(),
+    Setting::new(
         "clusterIps",
         Group::Addresses,
         "map|keep",

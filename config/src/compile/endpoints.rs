@@ -2,28 +2,46 @@
 //!
 //! The short form replaces the selector; a selector joins Pods; EndpointSlices join by their label,
 //! Endpoints by their name where no selector is. The union is keyed by address, its order sorted:
-//! the order in which objects arrive changes nothing.
+//! the order in which objects arrive changes nothing. Endpoints out of Pods get the hints that the
+//! Service's `trafficDistribution` asks for (`services 2.5`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::Objects;
-use crate::model::{ObjectName, Protocol};
+use crate::model::{IpFamily, ObjectName, Protocol};
 use crate::snapshot::Endpoint;
-use crate::snapshot::endpoint::NamedAddress;
-use crate::validate::{InUse, Pod, Service, ShortPort, TargetPort};
+use crate::snapshot::endpoint::{Hints, NamedAddress};
+use crate::validate::{
+    Distribution, Exposure, InUse, Pod, Service, SetEndpoint, ShortPort, TargetPort,
+};
 
 /// Endpoints of a Service's ports, in the order of its ports, and its ready addresses.
 pub(super) struct Joined {
-    pub(super) ports: Vec<BTreeMap<SocketAddr, Endpoint>>,
+    pub(super) ports: Vec<BTreeMap<SocketAddr, Found>>,
     pub(super) addresses: Vec<NamedAddress>,
     /// Whether anything, ready or not, matched at all.
     pub(super) matched: bool,
 }
 
-/// Everything behind one Service.
-pub(super) fn join(objects: &Objects, object: &InUse, service: &Service) -> Joined {
+/// An endpoint, and what tells which of two with one address counts.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) endpoint: Endpoint,
+    version: Version,
+}
+
+/// `resourceVersion` and `generation` of what says it.
+type Version = (Option<u64>, Option<i64>);
+
+/// Everything behind one Service; Pods with addresses of `families`, if it has any.
+pub(super) fn join(
+    objects: &Objects,
+    object: &InUse,
+    service: &Service,
+    families: &[IpFamily],
+) -> Joined {
     let mut joined = Joined {
         ports: vec![BTreeMap::new(); service.ports.len()],
         addresses: Vec::new(),
@@ -41,12 +59,12 @@ pub(super) fn join(objects: &Objects, object: &InUse, service: &Service) -> Join
                     Some(ShortPort::Name(name)) => *name == port.name,
                 };
                 if serves {
-                    found.insert(entry.address, endpoint.clone());
+                    merge(found, endpoint.clone(), Version::default());
                 }
             }
         }
     } else {
-        join_pods(objects, object, service, &mut joined);
+        join_pods(objects, object, service, families, &mut joined);
         join_sets(objects, object, service, &mut joined);
     }
     joined.addresses.sort();
@@ -54,7 +72,14 @@ pub(super) fn join(objects: &Objects, object: &InUse, service: &Service) -> Join
     joined
 }
 
-fn join_pods(objects: &Objects, object: &InUse, service: &Service, joined: &mut Joined) {
+fn join_pods(
+    objects: &Objects,
+    object: &InUse,
+    service: &Service,
+    families: &[IpFamily],
+    joined: &mut Joined,
+) {
+    let mut hints = Hinter::new(service);
     for (name, pod) in objects.pods_of(&object.valid.name, service) {
         if pod.finished || pod.addresses.is_empty() {
             continue;
@@ -65,8 +90,9 @@ fn join_pods(objects: &Objects, object: &InUse, service: &Service, joined: &mut 
             continue;
         }
         joined.matched = true;
-        for address in &pod.addresses {
-            let mut template = pod_endpoint(objects, object, service, (name, pod), *address);
+        for address in addresses_of(pod, service, families) {
+            let mut template = pod_endpoint(objects, object, service, (name, pod), address);
+            template.hints = hints.hints(&template);
             joined.address(&template);
             for (port, found) in service.ports.iter().zip(&mut joined.ports) {
                 let number = match &port.target {
@@ -75,9 +101,62 @@ fn join_pods(objects: &Objects, object: &InUse, service: &Service, joined: &mut 
                 };
                 let Some(number) = number else { continue };
                 template.address.set_port(number);
-                merge(found, template.clone());
+                merge(found, template.clone(), Version::default());
             }
         }
+    }
+}
+
+/// The addresses of a Pod that stand behind a Service (`services 2.4`): of its families; of one that
+/// does not say which, the Pod's first family; for the names of a headless one, all.
+fn addresses_of(
+    pod: &Pod,
+    service: &Service,
+    families: &[IpFamily],
+) -> impl Iterator<Item = IpAddr> {
+    let first = pod.addresses.first().map(|address| IpFamily::of(*address));
+    let is_headless = matches!(service.exposure, Exposure::Headless);
+    let counts = move |address: &&IpAddr| {
+        let family = IpFamily::of(**address);
+        match families {
+            [] => is_headless || first == Some(family),
+            families => families.contains(&family),
+        }
+    };
+    let of_service: Vec<IpAddr> = pod.addresses.iter().filter(counts).copied().collect();
+    of_service.into_iter()
+}
+
+/// Makes the hints that `trafficDistribution` asks for (`services 2.5`); those of one node are one.
+struct Hinter {
+    /// Whether nodes are named beside zones; none: no hints.
+    with_nodes: Option<bool>,
+    made: HashMap<Hints, Arc<Hints>>,
+}
+
+impl Hinter {
+    /// The annotation topology-mode overrides the field.
+    fn new(service: &Service) -> Self {
+        let distribution = service.traffic.distribution;
+        let distribution = distribution.filter(|_| !service.traffic.topology_auto);
+        let with_nodes = distribution.map(|it| it == Distribution::SameNode);
+        Self { with_nodes, made: HashMap::new() }
+    }
+
+    /// Only ready endpoints have hints, and of a zone or a node that is known.
+    fn hints(&mut self, endpoint: &Endpoint) -> Option<Arc<Hints>> {
+        let with_nodes = self.with_nodes.filter(|_| endpoint.ready)?;
+        let nodes = endpoint.node.iter().filter(|_| with_nodes);
+        let hints = Hints {
+            zones: endpoint.zone.iter().cloned().collect(),
+            nodes: nodes.cloned().collect(),
+        };
+        if hints == Hints::default() {
+            return None;
+        }
+        let made = self.made.entry(hints);
+        let made = made.or_insert_with_key(|hints| Arc::new(hints.clone()));
+        Some(Arc::clone(made))
     }
 }
 
@@ -116,6 +195,7 @@ fn join_sets(objects: &Objects, object: &InUse, service: &Service, joined: &mut 
                         .clone()
                         .unwrap_or_else(|| dashed(found.address)),
                     pod: found.pod.clone(),
+                    hints: hints_of(found),
                     ..endpoint(
                         SocketAddr::new(found.address, 0),
                         found.ready || service.publish_not_ready,
@@ -129,7 +209,7 @@ fn join_sets(objects: &Objects, object: &InUse, service: &Service, joined: &mut 
                         |p: &&crate::validate::SetPort| same_port(p, &port.name, port.protocol);
                     let Some(number) = ports.iter().find(same) else { continue };
                     template.address.set_port(number.port);
-                    merge(merged, template.clone());
+                    merge(merged, template.clone(), set.version);
                 }
             }
         }
@@ -151,20 +231,38 @@ fn same_port(port: &crate::validate::SetPort, name: &str, protocol: Protocol) ->
     &*port.name == name && port.protocol == protocol
 }
 
-/// `services 4.6`: of one address named twice, one that is not terminating replaces one that is,
-/// a ready one replaces one that is not.
-fn merge(found: &mut BTreeMap<SocketAddr, Endpoint>, endpoint: Endpoint) {
-    let rank = |endpoint: &Endpoint| (!endpoint.terminating, endpoint.ready);
-    match found.get(&endpoint.address) {
-        Some(other) if rank(other) > rank(&endpoint) => {}
-        Some(other) if rank(other) == rank(&endpoint) && *other <= endpoint => {}
-        _ => drop(found.insert(endpoint.address, endpoint)),
+/// Hints as a slice has them.
+fn hints_of(endpoint: &SetEndpoint) -> Option<Arc<Hints>> {
+    let (zones, nodes) = (&endpoint.for_zones, &endpoint.for_nodes);
+    let is_empty = zones.is_empty() && nodes.is_empty();
+    (!is_empty).then(|| Arc::new(Hints { zones: zones.clone(), nodes: nodes.clone() }))
+}
+
+/// `services 4.6`: of one address named twice, one that terminates never replaces another, and is
+/// replaced by one that does not; then a ready one counts, then the newer, then the first by name.
+fn merge(found: &mut BTreeMap<SocketAddr, Found>, endpoint: Endpoint, version: Version) {
+    let rank = |found: &Found| (!found.endpoint.terminating, found.endpoint.ready, found.version);
+    let new = Found { endpoint, version };
+    let address = new.endpoint.address;
+    match found.get(&address) {
+        Some(other) if new.endpoint.terminating || rank(other) >= rank(&new) => {}
+        _ => drop(found.insert(address, new)),
     }
 }
 
 fn endpoint(address: SocketAddr, ready: bool, serving: bool, terminating: bool) -> Endpoint {
     let label = dashed(address.ip());
-    Endpoint { address, ready, serving, terminating, node: None, zone: None, label, pod: None }
+    Endpoint {
+        address,
+        ready,
+        serving,
+        terminating,
+        node: None,
+        zone: None,
+        label,
+        pod: None,
+        hints: None,
+    }
 }
 
 /// The DNS label of an address (`dns 1.3.4`): `2001:db8::` is `2001-db8--0`.

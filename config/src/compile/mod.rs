@@ -13,6 +13,7 @@
 
 mod objects;
 mod certificates;
+mod cluster;
 mod endpoints;
 mod ingress;
 mod listeners;
@@ -72,12 +73,16 @@ pub(crate) fn compile(
     let previous = inputs.previous;
     let first = previous.generation == 0;
     let (services, assignments) = services::compile(objects, dirty, &mut memory.services, inputs);
-    let fronts = if dirty.service_objects {
+    let (fronts, unbound) = if dirty.service_objects {
         memory.fronts.clear();
-        let fronts = listeners::compile(objects, &services, inputs, &mut memory.fronts);
-        share(fronts, &previous.fronts)
+        let found = listeners::compile(objects, &services, inputs, &mut memory.fronts);
+        (share(found.open, &previous.fronts), share(found.unbound, &previous.unbound))
     } else {
-        Arc::clone(&previous.fronts)
+        (Arc::clone(&previous.fronts), Arc::clone(&previous.unbound))
+    };
+    let cluster = match dirty.cluster || first {
+        true => share(cluster::compile(objects, inputs), &previous.cluster),
+        false => Arc::clone(&previous.cluster),
     };
     let rules = dirty.ingresses || dirty.service_objects;
     let certificates = dirty.ingresses || dirty.secrets || memory.certificates.is_due(inputs);
@@ -86,6 +91,8 @@ pub(crate) fn compile(
         generation: previous.generation,
         services,
         fronts,
+        unbound,
+        cluster,
         routes: Arc::clone(&previous.routes),
         certificates: Arc::clone(&previous.certificates),
         zones: Arc::clone(&previous.zones),
@@ -122,6 +129,8 @@ fn differs(new: &Snapshot, old: &Snapshot) -> bool {
     old.generation == 0
         || diff::services(old, new).next().is_some()
         || !Arc::ptr_eq(&new.fronts, &old.fronts)
+        || !Arc::ptr_eq(&new.unbound, &old.unbound)
+        || !Arc::ptr_eq(&new.cluster, &old.cluster)
         || !Arc::ptr_eq(&new.routes, &old.routes)
         || !Arc::ptr_eq(&new.certificates, &old.certificates)
         || !Arc::ptr_eq(&new.zones, &old.zones)

@@ -5,9 +5,11 @@
 //! less would be wrong. Nothing is joined here.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::model::ObjectName;
+use crate::snapshot::cluster::AddressSet;
 use crate::store::Changed;
 use crate::validate::{EndpointSet, InUse, Kind, Pod, Service, Valid};
 
@@ -22,6 +24,8 @@ pub(crate) struct Objects {
     /// Services by the first label that they select.
     selecting: HashMap<Label, BTreeSet<ObjectName>>,
     pub(super) nodes: BTreeMap<Arc<str>, Arc<InUse>>,
+    /// Addresses of Pods that have not ended and are not on their host's network.
+    pub(super) pod_addresses: AddressSet,
     pub(super) secrets: BTreeMap<ObjectName, Arc<InUse>>,
     /// In object order (`ingress 1.4`): older first, those without a date last, then by name.
     pub(super) ingresses: BTreeMap<Age, Arc<InUse>>,
@@ -49,6 +53,8 @@ pub(crate) struct Dirty {
     pub(super) secrets: bool,
     /// Whether a namespace came or left.
     pub(super) namespaces: bool,
+    /// Whether a Node or the address of a Pod is not what it was.
+    pub(super) cluster: bool,
 }
 
 impl Dirty {
@@ -60,6 +66,7 @@ impl Dirty {
             ingresses: true,
             secrets: true,
             namespaces: true,
+            cluster: true,
         }
     }
 }
@@ -109,6 +116,7 @@ impl Objects {
                         pods.is_empty()
                     });
                 }
+                own_addresses(pod).for_each(|address| self.pod_addresses.remove(address));
             }
             Kind::Node(_) => drop(self.nodes.remove(&name.name)),
             Kind::Secret(_) => drop(self.secrets.remove(name)),
@@ -157,6 +165,7 @@ impl Objects {
                     let pods = self.pods.entry(label).or_default();
                     pods.insert(name.clone(), Arc::clone(&object));
                 }
+                own_addresses(pod).for_each(|address| self.pod_addresses.insert(address));
             }
             Kind::Node(_) => drop(self.nodes.insert(name.name, object)),
             Kind::Secret(_) => drop(self.secrets.insert(name, object)),
@@ -181,6 +190,7 @@ impl Objects {
                     .extend(belongs(name, set).map(|(service, _)| service));
             }
             Kind::Pod(pod) => {
+                dirty.cluster |= own_addresses(pod).next().is_some();
                 for label in labels(name, pod) {
                     let selecting = self.selecting.get(&label);
                     dirty
@@ -189,7 +199,10 @@ impl Objects {
                 }
             }
             // Where endpoints are is said by their Nodes: any of them may be on this one.
-            Kind::Node(_) => dirty.services.extend(self.services.keys().cloned()),
+            Kind::Node(_) => {
+                dirty.cluster = true;
+                dirty.services.extend(self.services.keys().cloned());
+            }
             Kind::Secret(_) => dirty.secrets = true,
             Kind::Ingress(_) | Kind::Class(_) => dirty.ingresses = true,
             Kind::Namespace | Kind::ConfigMap => {}
@@ -263,6 +276,12 @@ fn labels<'a>(name: &'a ObjectName, pod: &'a Pod) -> impl Iterator<Item = Label>
         (Arc::clone(&name.namespace), Arc::clone(key), Arc::clone(value))
     };
     pod.labels.iter().map(label)
+}
+
+/// Addresses that are a Pod's alone.
+fn own_addresses(pod: &Pod) -> impl Iterator<Item = IpAddr> + '_ {
+    let is_own = !pod.host_network && !pod.finished;
+    pod.addresses.iter().copied().filter(move |_| is_own)
 }
 
 /// The namespace that exists because of an object.

@@ -5,6 +5,7 @@
 
 mod allocate;
 mod cycles;
+mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use super::endpoints::{self, Joined};
 use super::{Dirty, Inputs, Objects, finding};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::ObjectName;
-use crate::snapshot::{Assignments, PortId, Reach, Service, ServicePort};
+use crate::snapshot::{Assignments, PortId, Reach, Service, ServicePort, Traffic};
 use crate::validate::{self, InUse, Kind};
 
 pub(super) type Services = BTreeMap<ObjectName, Arc<Service>>;
@@ -47,6 +48,7 @@ struct Placement {
     reach: Reach,
     /// NodePorts in the order of its ports.
     node_ports: Vec<Option<u16>>,
+    health_check_node_port: Option<u16>,
 }
 
 /// A port of a Service by its index.
@@ -57,6 +59,7 @@ struct Draft<'a> {
     object: &'a InUse,
     service: &'a validate::Service,
     joined: Joined,
+    traffic: Traffic,
 }
 
 impl Memory {
@@ -103,10 +106,13 @@ pub(super) fn compile(
         };
         let mut found = Vec::new();
         let joined = join_one(objects, (object, service), inputs, &mut found);
+        let placement = memory.allocation.placed.get(&name);
+        let health_check = placement.and_then(|placement| placement.health_check_node_port);
+        let traffic = traffic::traffic(object, service, health_check, inputs, &mut found);
         if !found.is_empty() {
             memory.joined.insert(name.clone(), found);
         }
-        drafts.insert(name, Draft { object, service, joined });
+        drafts.insert(name, Draft { object, service, joined, traffic });
     }
     memory.cycles.clear();
     memory.linked = cycles::cut(&mut drafts, &memory.allocation.fronts, &mut memory.cycles);
@@ -142,7 +148,8 @@ fn join_one(
     inputs: &Inputs<'_>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Joined {
-    let mut joined = endpoints::join(objects, object, service);
+    let families = traffic::families(service, inputs.settings);
+    let mut joined = endpoints::join(objects, object, service, &families);
     if !joined.matched && !service.selector.is_empty() {
         let labels: Vec<_> = service
             .selector
@@ -186,6 +193,10 @@ fn build(draft: Draft<'_>, placement: &Placement, previous: Option<&Arc<Service>
         .zip(&placement.node_ports)
         .zip(draft.joined.ports)
         .enumerate();
+    let traffic = match previous {
+        Some(previous) => super::share(draft.traffic, &previous.traffic),
+        None => Arc::new(draft.traffic),
+    };
     let ports = ports.map(|(index, ((port, node_port), endpoints))| {
         let id =
             PortId { service: name.clone(), name: Arc::clone(&port.name), protocol: port.protocol };
@@ -193,8 +204,12 @@ fn build(draft: Draft<'_>, placement: &Placement, previous: Option<&Arc<Service>
             Some(old) if *old.id == id => Arc::clone(&old.id),
             _ => Arc::new(id),
         };
-        let endpoints = endpoints.into_values().collect();
-        let port = ServicePort { id, port: port.port, node_port: *node_port, endpoints };
+        let endpoints = endpoints
+            .into_values()
+            .map(|found| found.endpoint)
+            .collect();
+        let traffic = Arc::clone(&traffic);
+        let port = ServicePort { id, port: port.port, node_port: *node_port, endpoints, traffic };
         match old(index) {
             Some(old) if **old == port => Arc::clone(old),
             _ => Arc::new(port),
@@ -205,6 +220,7 @@ fn build(draft: Draft<'_>, placement: &Placement, previous: Option<&Arc<Service>
         reach: placement.reach.clone(),
         ports: ports.collect(),
         addresses: draft.joined.addresses,
+        traffic: Arc::clone(&traffic),
     };
     match previous {
         Some(previous) if **previous == service => Arc::clone(previous),

@@ -11,6 +11,7 @@ mod path;
 mod protocol;
 mod quantity;
 mod settings;
+mod traffic;
 
 pub use certificate::Certificate;
 pub use duration::{format_duration, parse_duration};
@@ -20,3 +21,4 @@ pub use path::PathKind;
 pub use protocol::Protocol;
 pub use quantity::{format_bytes, parse_bytes};
 pub use settings::{ClusterIps, HostFacts, Limits, Reload, Settings};
+pub use traffic::{IpFamily, TrafficPolicy};

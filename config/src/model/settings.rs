@@ -25,6 +25,8 @@ pub enum ClusterIps {
 pub struct Settings {
     /// `--service-cidr`, one per family; default 127.96.0.0/16.
     pub service_cidrs: Vec<IpNet>,
+    /// `--cluster-cidr`: networks whose addresses are Pods; none: what Nodes and Pods say.
+    pub cluster_cidrs: Vec<IpNet>,
     /// `--cluster-ips`.
     pub cluster_ips: ClusterIps,
     /// `--node-address`: where NodePorts bind; default 127.0.0.1 and ::1.
@@ -121,6 +123,7 @@ impl Default for Settings {
         let local = |port| vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))];
         Self {
             service_cidrs: vec![IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 96, 0, 0), 16))],
+            cluster_cidrs: Vec::new(),
             cluster_ips: ClusterIps::Map,
             node_addresses: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
             node_name: None,

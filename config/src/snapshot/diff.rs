@@ -88,6 +88,7 @@ mod tests {
             reach: Reach::Headless,
             ports: Vec::new(),
             addresses: Vec::new(),
+            traffic: Arc::default(),
         })
     }
 

@@ -3,6 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use crate::model::IpFamily;
+use crate::snapshot::Place;
+
 /// One endpoint of one ServicePort (`discovery/v1 Endpoint` × `EndpointPort`).
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Endpoint {
@@ -22,6 +25,49 @@ pub struct Endpoint {
     pub label: Arc<str>,
     /// The Pod behind it, where the manifest says so: shown, never used to decide.
     pub pod: Option<Arc<str>>,
+    /// `hints`: for whom it is meant; none: for anybody, which switches hints off for all.
+    pub hints: Option<Arc<Hints>>,
+}
+
+impl Endpoint {
+    /// Whether new traffic may go to it at all: ready, or serving while it terminates.
+    pub fn is_usable(&self) -> bool {
+        self.ready || self.is_last_resort()
+    }
+
+    /// Whether it is used where none is ready.
+    pub fn is_last_resort(&self) -> bool {
+        self.serving && self.terminating
+    }
+
+    /// The family of its address.
+    pub fn family(&self) -> IpFamily {
+        IpFamily::of(self.address.ip())
+    }
+
+    /// Whether it is local to a node; a place without a name has nothing (`services 2.2`).
+    pub fn is_on(&self, place: &Place) -> bool {
+        place.node.is_some() && self.node == place.node
+    }
+
+    /// Nodes that it is meant for.
+    pub fn hinted_nodes(&self) -> &[Arc<str>] {
+        self.hints.as_ref().map_or(&[], |hints| &hints.nodes)
+    }
+
+    /// Zones that it is meant for.
+    pub fn hinted_zones(&self) -> &[Arc<str>] {
+        self.hints.as_ref().map_or(&[], |hints| &hints.zones)
+    }
+}
+
+/// `discovery/v1 EndpointHints`.
+#[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Hints {
+    /// `forZones`; empty: no hint.
+    pub zones: Vec<Arc<str>>,
+    /// `forNodes`; empty: no hint.
+    pub nodes: Vec<Arc<str>>,
 }
 
 /// A ready address behind a Service with its DNS label, whatever ports it has.

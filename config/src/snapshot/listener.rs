@@ -11,7 +11,7 @@ use crate::snapshot::service::PortId;
 pub struct Front {
     /// Where it listens.
     pub address: SocketAddr,
-    /// TCP or UDP; SCTP has no front.
+    /// TCP or UDP; SCTP has no front that listens.
     pub protocol: Protocol,
     /// Why it exists.
     pub kind: FrontKind,
@@ -19,21 +19,33 @@ pub struct Front {
     pub port: Arc<PortId>,
 }
 
-/// Why a front exists.
+/// Why a front exists (`services 4.4`).
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum FrontKind {
-    /// The Service's own address.
+    /// The Service's own address: the only internal one.
     ClusterIp,
     /// `nodePort` on a node address.
     NodePort,
+    /// An address of `spec.externalIPs`.
+    ExternalIp,
+    /// An address of `status.loadBalancer.ingress` that nodes accept themselves.
+    LoadBalancer,
 }
 
 impl FrontKind {
-    /// As users read it: `ClusterIP`, `NodePort`.
+    /// As users read it: `ClusterIP`, `NodePort`, `ExternalIP`, `LoadBalancer`.
     pub fn label(self) -> &'static str {
         match self {
             Self::ClusterIp => "ClusterIP",
             Self::NodePort => "NodePort",
+            Self::ExternalIp => "ExternalIP",
+            Self::LoadBalancer => "LoadBalancer",
         }
+    }
+
+    /// Whether clients inside come to it: `internalTrafficPolicy` is about it, and all others are
+    /// `externalTrafficPolicy`'s.
+    pub fn is_internal(self) -> bool {
+        self == Self::ClusterIp
     }
 }

@@ -1,7 +1,7 @@
 //! The contract with the planes: everything joined, named and built, nothing alive.
 //!
 //! ```text
-//! Snapshot ─▶ fronts ─▶ ServicePort ─▶ endpoints        L4
+//! Snapshot ─▶ fronts ─▶ ServicePort ─▶ endpoints        L4, which of them: decide
 //!          ─▶ routes ─▶ locations   ─▶ Backend          L7
 //!          ─▶ certificates                               TLS
 //!          ─▶ services, zones                            DNS
@@ -15,6 +15,9 @@ pub mod endpoint;
 pub mod listener;
 pub mod route;
 pub mod service;
+pub mod cluster;
+pub mod sets;
+pub mod decide;
 pub mod tls;
 pub mod zone;
 pub mod diff;
@@ -24,10 +27,13 @@ use std::sync::Arc;
 
 use crate::model::ObjectName;
 
+pub use cluster::{Cluster, Place};
+pub use decide::{Decision, Flow, Verdict, decide};
 pub use endpoint::Endpoint;
 pub use listener::{Front, FrontKind};
 pub use route::{Backend, Host, Location, RouteTable};
-pub use service::{Assignments, PortId, Reach, Service, ServicePort};
+pub use service::{Assignments, PortId, Reach, Service, ServicePort, Traffic};
+pub use sets::{SetKind, Sets};
 pub use tls::CertificateTable;
 pub use zone::{HostRecord, Zones};
 
@@ -41,6 +47,11 @@ pub struct Snapshot {
     /// Every (address, protocol, port) that L4 listens on, sorted; each claimed once. The same
     /// `Arc` as before where none came, left or changed hands.
     pub fronts: Arc<Vec<Front>>,
+    /// Fronts that manifests name and that this process does not open: addresses that this host
+    /// does not have, SCTP. Sorted, each claimed once; for those who ask what would be.
+    pub unbound: Arc<Vec<Front>>,
+    /// Nodes, this host's place among them, and who is a Pod.
+    pub cluster: Arc<Cluster>,
     /// Ingress rules.
     pub routes: Arc<RouteTable>,
     /// Certificates by host name.

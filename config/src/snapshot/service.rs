@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::model::{ObjectName, Protocol};
+use ipnet::IpNet;
+
+use crate::model::{IpFamily, ObjectName, Protocol, TrafficPolicy};
 use crate::snapshot::endpoint::{Endpoint, NamedAddress};
+use crate::snapshot::listener::FrontKind;
 
 /// One Service.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,6 +23,8 @@ pub struct Service {
     pub ports: Vec<Arc<ServicePort>>,
     /// Every ready address behind it with its DNS label, also where no port is named; sorted.
     pub addresses: Vec<NamedAddress>,
+    /// How its traffic is treated.
+    pub traffic: Arc<Traffic>,
 }
 
 /// How a Service is reached.
@@ -43,16 +49,60 @@ pub struct ServicePort {
     pub node_port: Option<u16>,
     /// Every known endpoint of the port, ready or not, sorted by address, each once.
     pub endpoints: Vec<Endpoint>,
+    /// How its traffic is treated: the Service's own.
+    pub traffic: Arc<Traffic>,
 }
 
 impl ServicePort {
-    /// The endpoints that new traffic may be sent to (`services 4.1`): the ready ones; where none
-    /// is ready, those that still serve while they terminate.
+    /// The endpoints that new traffic may be sent to, wherever it comes from and goes in: the ready
+    /// ones; where none is ready, those that still serve while they terminate. [`Sets`] says which of
+    /// them a flow may choose.
+    ///
+    /// [`Sets`]: crate::snapshot::Sets
     pub fn usable(&self) -> impl Iterator<Item = &Endpoint> {
         let any_ready = self.endpoints.iter().any(|endpoint| endpoint.ready);
         self.endpoints.iter().filter(move |endpoint| {
-            if any_ready { endpoint.ready } else { endpoint.serving && endpoint.terminating }
+            if any_ready { endpoint.ready } else { endpoint.is_last_resort() }
         })
+    }
+}
+
+/// How a Service's traffic is treated: the same for each of its ports.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Traffic {
+    /// Families in which it has endpoints, the primary one first; empty: whatever there is.
+    pub families: Vec<IpFamily>,
+    /// `internalTrafficPolicy`: of the ClusterIP.
+    pub internal: TrafficPolicy,
+    /// `externalTrafficPolicy`: of every other front.
+    pub external: TrafficPolicy,
+    /// `externalIPs`.
+    pub external_ips: Vec<IpAddr>,
+    /// Addresses of `status.loadBalancer.ingress` that nodes accept themselves (`ipMode: VIP`),
+    /// where the status counts at all.
+    pub load_balancer_ips: Vec<IpAddr>,
+    /// `loadBalancerSourceRanges`: who may come in by a load balancer's address; empty: everybody.
+    pub source_ranges: Vec<IpNet>,
+    /// `sessionAffinity: ClientIP`: how long a client keeps its endpoint after its last new
+    /// connection; none: it has none.
+    pub affinity_timeout: Option<Duration>,
+    /// `healthCheckNodePort`, given or allocated: with type LoadBalancer and external policy Local.
+    pub health_check_node_port: Option<u16>,
+    /// Label `service-proxy-name`: another proxy serves it, and it has no fronts here.
+    pub other_proxy: Option<Arc<str>>,
+}
+
+impl Traffic {
+    /// The family of the endpoints behind fronts of a family: their own where the Service has it,
+    /// else the Service's primary one, since a userspace proxy may cross; none: any.
+    pub fn endpoint_family(&self, front: IpFamily) -> Option<IpFamily> {
+        let own = self.families.iter().find(|family| **family == front);
+        own.or_else(|| self.families.first()).copied()
+    }
+
+    /// The policy of a front.
+    pub fn policy(&self, kind: FrontKind) -> TrafficPolicy {
+        if kind.is_internal() { self.internal } else { self.external }
     }
 }
 
@@ -79,6 +129,6 @@ impl fmt::Display for PortId {
 pub struct Assignments {
     /// ClusterIPs by Service, in the order of its families.
     pub cluster_ips: BTreeMap<ObjectName, Vec<IpAddr>>,
-    /// NodePorts by Service and port number.
+    /// NodePorts by Service and port number; 0 is its healthCheckNodePort.
     pub node_ports: BTreeMap<(ObjectName, u16), u16>,
 }

@@ -29,12 +29,14 @@ use crate::location::Origin;
 use crate::model::ObjectName;
 
 pub(crate) use class::Class;
-pub(crate) use endpoints::{EndpointSet, SetPort};
+pub(crate) use endpoints::{EndpointSet, SetEndpoint, SetPort};
 pub(crate) use ingress::{BackendPort, BackendRef, Ingress};
 pub(crate) use node::Node;
 pub(crate) use pod::Pod;
 pub(crate) use secret::Secret;
-pub(crate) use service::{Exposure, Service, ShortPort, TargetPort};
+pub(crate) use service::{
+    Distribution, Exposure, FamilyPolicy, LoadBalancerIngress, Service, ShortPort, TargetPort,
+};
 
 /// An object that is right by itself. Made by [`validate`] alone.
 #[derive(Clone, Debug, PartialEq)]

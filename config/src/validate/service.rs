@@ -20,11 +20,11 @@ use crate::diagnostic::Code;
 use crate::location::FieldPath;
 
 pub(crate) use exposure::Exposure;
-pub(crate) use families::Families;
-pub(crate) use load_balancer::LoadBalancer;
+pub(crate) use families::{Families, FamilyPolicy};
+pub(crate) use load_balancer::{Ingress as LoadBalancerIngress, LoadBalancer};
 pub(crate) use ports::{Port, TargetPort};
 pub(crate) use short_form::{ShortEndpoint, ShortPort};
-pub(crate) use traffic::Traffic;
+pub(crate) use traffic::{Distribution, Traffic};
 
 /// A Service that is right by itself.
 #[derive(Clone, Debug, PartialEq)]

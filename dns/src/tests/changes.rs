@@ -86,9 +86,16 @@ fn service() -> impl Strategy<Value = Service> {
                 zone: None,
                 label: (*label).into(),
                 pod: None,
+                hints: None,
             };
             let endpoints = endpoints.iter().map(endpoint).collect();
-            Arc::new(ServicePort { id, port: number, node_port: None, endpoints })
+            Arc::new(ServicePort {
+                id,
+                port: number,
+                node_port: None,
+                endpoints,
+                traffic: Arc::default(),
+            })
         };
         let ready: BTreeSet<_> = endpoints
             .iter()
@@ -100,6 +107,7 @@ fn service() -> impl Strategy<Value = Service> {
             reach,
             ports: ports.into_iter().map(port).collect(),
             addresses: ready.into_iter().collect(),
+            traffic: Arc::default(),
         }
     })
 }
@@ -249,6 +257,7 @@ fn an_address_that_is_a_zone_has_the_records_of_both() {
         reach: Reach::ClusterIp(vec![ip("127.96.0.2")]),
         ports: Vec::new(),
         addresses: Vec::new(),
+        traffic: Arc::default(),
     });
     let empty = Snapshot { zones: Arc::new(zones), ..Snapshot::default() };
     let mut tables = Tables::default();

@@ -63,7 +63,13 @@ impl World {
                 })
                 .collect();
             let reach = Reach::Headless;
-            let service = Service { name: name.clone(), reach, ports, addresses: Vec::new() };
+            let service = Service {
+                name: name.clone(),
+                reach,
+                ports,
+                addresses: Vec::new(),
+                traffic: Arc::default(),
+            };
             let kept = old.filter(|old| ***old == service).map(Arc::clone);
             (name, kept.unwrap_or_else(|| Arc::new(service)))
         });
@@ -133,12 +139,14 @@ fn service_port(service: &ObjectName, port: u8, endpoints: &[u8]) -> ServicePort
         zone: None,
         label: "a".into(),
         pod: None,
+        hints: None,
     };
     ServicePort {
         id: Arc::new(PortId { service: service.clone(), name, protocol: Protocol::Tcp }),
         port: 80,
         node_port: None,
         endpoints: endpoints.iter().map(endpoint).collect(),
+        traffic: Arc::default(),
     }
 }
 

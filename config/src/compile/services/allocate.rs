@@ -1,4 +1,4 @@
-//! ClusterIPs and NodePorts where manifests are silent (`services 5`).
+//! ClusterIPs, NodePorts and healthCheckNodePorts where manifests are silent (`services 5`).
 //!
 //! Explicit values are reserved first, over all Services; then the assignments of before; then the
 //! rest is allocated in the order of names: a stable hash of the name, then the next free one, the
@@ -10,20 +10,35 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
+use super::traffic::{families, unserved};
 use super::{Allocation, Inputs, Objects, Placement, as_service, finding};
 use crate::compile::objects::age;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
-use crate::model::{ClusterIps, ObjectName};
+use crate::model::{ClusterIps, IpFamily, ObjectName, Settings, TrafficPolicy};
 use crate::snapshot::{Assignments, Reach};
-use crate::validate::{self, Exposure, InUse};
+use crate::validate::{self, Exposure, InUse, LoadBalancerIngress};
 
 /// A Service that is to be placed.
 struct Draft<'a> {
     object: &'a InUse,
     service: &'a validate::Service,
     reach: Reach,
+    /// Of each port, then of the health check.
+    wishes: Vec<Wish>,
+    /// What came of each wish.
     node_ports: Vec<Option<u16>>,
+}
+
+/// A port out of the one pool of NodePorts, which health checks share.
+struct Wish {
+    /// What it is for: the number of the Service's port; 0 for the health check.
+    number: u16,
+    /// What the manifest asks for.
+    asked: Option<u16>,
+    /// Whether it gets one where the manifest is silent.
+    automatic: bool,
+    field: FieldPath,
 }
 
 impl Draft<'_> {
@@ -42,12 +57,17 @@ pub(super) fn allocate(objects: &Objects, inputs: &Inputs<'_>) -> Allocation {
                 Exposure::Headless => Reach::Headless,
                 Exposure::ExternalName(name) => Reach::ExternalName(name.clone()),
             };
-            Draft { object, service, reach, node_ports: vec![None; service.ports.len()] }
+            let wishes = wishes(service);
+            let node_ports = vec![None; wishes.len()];
+            Draft { object, service, reach, wishes, node_ports }
         })
         .collect();
     let order = by_age(&drafts);
     let mut allocation = Allocation::default();
     let Allocation { assignments, diagnostics, .. } = &mut allocation;
+    for draft in &drafts {
+        unserved(draft.object, draft.service, inputs, diagnostics);
+    }
     cluster_ips(&mut drafts, &order, inputs, assignments, diagnostics);
     node_ports(&mut drafts, &order, inputs, assignments, diagnostics);
     for draft in drafts {
@@ -63,17 +83,56 @@ pub(super) fn allocate(objects: &Objects, inputs: &Inputs<'_>) -> Allocation {
                 let addresses = inputs.settings.node_addresses.iter();
                 addresses.map(move |ip| SocketAddr::new(*ip, port))
             });
-            for front in cluster.chain(nodes) {
+            let service = draft.service;
+            let outside = service.external_ips.iter().copied().chain(vips(service));
+            let outside = outside.map(|ip| SocketAddr::new(ip, port.port));
+            for front in cluster.chain(nodes).chain(outside) {
                 allocation
                     .fronts
                     .entry(front)
                     .or_insert_with(|| (name.clone(), index));
             }
         }
-        let placement = Placement { reach: draft.reach, node_ports: draft.node_ports };
+        let mut node_ports = draft.node_ports;
+        let health_check = node_ports.split_off(draft.service.ports.len());
+        let health_check_node_port = health_check.into_iter().next().flatten();
+        let placement = Placement { reach: draft.reach, node_ports, health_check_node_port };
         allocation.placed.insert(name, placement);
     }
     allocation
+}
+
+/// What a Service wants of the pool: a number for each port, then one for its health check.
+fn wishes(service: &validate::Service) -> Vec<Wish> {
+    let ports = service.ports.iter().enumerate().map(|(index, port)| Wish {
+        number: port.port,
+        asked: port.node_port,
+        automatic: service.node_ports,
+        field: FieldPath::from("spec.ports").index(index),
+    });
+    let mut wishes: Vec<Wish> = ports.collect();
+    if let Some(balancer) = &service.load_balancer
+        && service.traffic.external == TrafficPolicy::Local
+    {
+        wishes.push(Wish {
+            number: HEALTH_CHECK,
+            asked: balancer.health_check_node_port,
+            automatic: true,
+            field: FieldPath::from("spec.healthCheckNodePort"),
+        });
+    }
+    wishes
+}
+
+/// Addresses that a load balancer reported and nodes accept themselves.
+fn vips(service: &validate::Service) -> impl Iterator<Item = IpAddr> + '_ {
+    let balancer = service.load_balancer.iter();
+    balancer
+        .flat_map(|balancer| &balancer.ingress)
+        .filter_map(|place| match place {
+            LoadBalancerIngress::Ip { address, vip: true } => Some(*address),
+            _ => None,
+        })
 }
 
 /// What manifests ask for and this host can bind; the older Service first. Returns the families
@@ -90,6 +149,8 @@ fn explicit_cluster_ips(
     for &at in order {
         let draft = &mut drafts[at];
         let Exposure::ClusterIp(requested) = &draft.service.exposure else { continue };
+        // What another proxy serves is where it says.
+        let keep = keep || draft.service.other_proxy.is_some();
         let mut got = Vec::new();
         for address in requested {
             if !keep && !inputs.facts.can_bind(*address) {
@@ -129,10 +190,9 @@ fn cluster_ips(
     for anew in [false, true] {
         for (at, draft) in drafts.iter_mut().enumerate() {
             let Reach::ClusterIp(got) = &mut draft.reach else { continue };
-            let Exposure::ClusterIp(requested) = &draft.service.exposure else { continue };
             let name = &draft.object.valid.name;
             let before = inputs.previous.assignments.cluster_ips.get(name);
-            for network in families(requested, &inputs.settings.service_cidrs) {
+            for network in networks(draft.service, inputs.settings) {
                 let ipv4 = is_ipv4(network);
                 if denied.contains(&(at, ipv4)) || got.iter().any(|ip| ip.is_ipv4() == ipv4) {
                     continue;
@@ -166,6 +226,12 @@ fn cluster_ips(
             }
         }
     }
+    for draft in drafts {
+        let Reach::ClusterIp(got) = &mut draft.reach else { continue };
+        let order = families(draft.service, inputs.settings);
+        let place = |ip: &IpAddr| order.iter().position(|family| *family == IpFamily::of(*ip));
+        got.sort_by_key(|ip| place(ip).unwrap_or(order.len()));
+    }
 }
 
 /// `services 5`: an explicit value takes a dynamic one away.
@@ -179,16 +245,20 @@ fn evicted(
     finding(Code::Evicted, object, field, text).help("write the value that it shall keep")
 }
 
-/// The networks to allocate from: those of the families that the manifest asks for, else the first.
-fn families<'a>(requested: &[IpAddr], networks: &'a [IpNet]) -> Vec<&'a IpNet> {
-    let first_of = |ipv4| networks.iter().find(|network| is_ipv4(network) == ipv4);
-    let mut found: Vec<_> = requested
-        .iter()
-        .filter_map(|address| first_of(address.is_ipv4()))
+/// The networks to allocate from: those of the Service's families, else the first.
+fn networks<'a>(service: &validate::Service, settings: &'a Settings) -> Vec<&'a IpNet> {
+    let cidrs = &settings.service_cidrs;
+    let of = |family| {
+        cidrs
+            .iter()
+            .find(|cidr| IpFamily::of(cidr.addr()) == family)
+    };
+    let mut found: Vec<_> = families(service, settings)
+        .into_iter()
+        .filter_map(of)
         .collect();
-    found.dedup();
     if found.is_empty() {
-        found.extend(networks.first());
+        found.extend(cidrs.first());
     }
     found
 }
@@ -249,18 +319,16 @@ fn node_ports(
     let previous = &inputs.previous.assignments.node_ports;
     for anew in [false, true] {
         for (at, draft) in drafts.iter_mut().enumerate() {
-            if !draft.service.node_ports {
-                continue;
-            }
             let name = draft.name().clone();
-            for index in 0..draft.service.ports.len() {
-                if draft.node_ports[index].is_some() || denied.contains(&(at, index)) {
+            for index in 0..draft.wishes.len() {
+                let Wish { number, automatic, .. } = draft.wishes[index];
+                let is_done = draft.node_ports[index].is_some() || denied.contains(&(at, index));
+                if is_done || !automatic {
                     continue;
                 }
                 // Ports of one Service with one number share a NodePort.
-                let number = draft.service.ports[index].port;
-                let same = |other: &usize| draft.service.ports[*other].port == number;
-                let mut same = (0..draft.service.ports.len()).filter(same);
+                let same = |other: &usize| draft.wishes[*other].number == number;
+                let mut same = (0..draft.wishes.len()).filter(same);
                 let shared = same.find_map(|other| draft.node_ports[other]);
                 let key = (name.clone(), number);
                 let before = previous.get(&key).copied();
@@ -269,7 +337,7 @@ fn node_ports(
                     false => before.filter(free),
                     true => node_port_candidates(&name, number).find(free),
                 });
-                let field = || FieldPath::from("spec.ports").index(index);
+                let field = || draft.wishes[index].field.clone();
                 let Some(found) = found else {
                     if anew {
                         let text = "no port is left in 30000-32767";
@@ -306,15 +374,21 @@ fn explicit_node_ports(
     for &at in order {
         let draft = &mut drafts[at];
         let name = &draft.object.valid.name;
-        for (index, port) in draft.service.ports.iter().enumerate() {
-            let Some(wanted) = port.node_port else { continue };
+        for (index, wish) in draft.wishes.iter().enumerate() {
+            let Some(wanted) = wish.asked else { continue };
             match taken.get(&wanted) {
                 Some(owner) if owner != name => {
-                    let field = FieldPath::from("spec.ports").index(index).key("nodePort");
+                    let is_health_check = wish.number == HEALTH_CHECK;
+                    let field = match is_health_check {
+                        true => wish.field.clone(),
+                        false => wish.field.key("nodePort"),
+                    };
+                    let name = if is_health_check { "healthCheckNodePort" } else { "nodePort" };
                     let text =
                         format!("{wanted}: provided port is already allocated, to Service {owner}");
                     let found = finding(Code::NodePortTaken, draft.object, field, text);
-                    diagnostics.push(found.help("leave nodePort out, or choose another port"));
+                    let help = format!("leave {name} out, or choose another port");
+                    diagnostics.push(found.help(help));
                     denied.insert((at, index));
                 }
                 _ => {
@@ -353,6 +427,8 @@ fn hash(text: &str) -> u64 {
     hash ^ (hash >> 33)
 }
 
+/// No Service's port has this number.
+const HEALTH_CHECK: u16 = 0;
 const FIRST_NODE_PORT: u16 = 30_000;
 const LAST_NODE_PORT: u16 = 32_767;
 /// Larger networks are used only in their first part.

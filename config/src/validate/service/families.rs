@@ -3,6 +3,7 @@
 use super::exposure::{self, Exposure};
 use super::{Draft, ServiceType, text};
 use crate::diagnostic::Code;
+use crate::model::IpFamily;
 use crate::validate::check::{Check, invalid};
 
 /// The IP families that a Service asks for.
@@ -23,15 +24,6 @@ pub(crate) enum FamilyPolicy {
     PreferDual,
     /// Two families.
     RequireDual,
-}
-
-/// `IPFamily`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum IpFamily {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
 }
 
 pub(super) fn families(draft: &Draft<'_>, exposure: &Exposure, check: &mut Check<'_>) -> Families {
@@ -58,7 +50,7 @@ pub(super) fn families(draft: &Draft<'_>, exposure: &Exposure, check: &mut Check
     // A list in which a word was not understood says nothing about the addresses beside it.
     let understood = requested.len() == draft.spec.ip_families.len();
     for (index, address) in addresses.iter().enumerate().filter(|_| understood) {
-        let family = if address.is_ipv4() { IpFamily::V4 } else { IpFamily::V6 };
+        let family = IpFamily::of(*address);
         match requested.get(index) {
             None => requested.push(family),
             Some(wanted) if *wanted != family => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Draft, text};
 use crate::diagnostic::Code;
 use crate::location::FieldPath;
+use crate::model::TrafficPolicy;
 use crate::validate::check::Check;
 
 /// How flows are spread over endpoints.
@@ -21,15 +22,6 @@ pub(crate) struct Traffic {
     pub(crate) distribution: Option<Distribution>,
     /// Annotation `service.kubernetes.io/topology-mode` or its alias: `Auto`.
     pub(crate) topology_auto: bool,
-}
-
-/// Which endpoints a front may choose.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum TrafficPolicy {
-    /// All.
-    Cluster,
-    /// Those of this node.
-    Local,
 }
 
 /// `trafficDistribution`.
