@@ -45,7 +45,7 @@ fn one_changed_service_of_10_000(bencher: Bencher<'_, '_>) {
         .bench_local_values(|snapshot| held = tables.next(&snapshot));
 }
 
-#[divan::bench(args = ["hit", "srv", "nxdomain", "outside"])]
+#[divan::bench(args = ["hit", "srv", "nxdomain", "outside"], sample_count = 100, sample_size = 10_000)]
 fn look_up(bencher: Bencher<'_, '_>, name: &str) {
     let (table, keys) = table_and_keys(name);
     let mut at = 0;
@@ -55,7 +55,7 @@ fn look_up(bencher: Bencher<'_, '_>, name: &str) {
     });
 }
 
-#[divan::bench(args = ["hit", "srv", "nxdomain", "outside"])]
+#[divan::bench(args = ["hit", "srv", "nxdomain", "outside"], sample_count = 100, sample_size = 10_000)]
 fn answer(bencher: Bencher<'_, '_>, name: &str) {
     let (table, keys) = table_and_keys(name);
     let kind: u8 = if name == "srv" { 33 } else { 1 };

@@ -176,18 +176,22 @@ impl Writer {
         Self { octets: FIRST.to_be_bytes().to_vec(), count_at: 0 }
     }
 
-    /// Begins a node; its place.
-    pub(crate) fn node(&mut self, name: &[u8], flags: u8) -> u32 {
+    /// Begins a node whose name is in parts; its place.
+    pub(crate) fn node(&mut self, name: &[&[u8]], flags: u8) -> u32 {
+        let at = self.octets.len();
+        self.octets.push(0);
+        for part in name {
+            self.octets.extend_from_slice(part);
+        }
         // Names are at most 255 octets by `wire::below`.
-        let length = u8::try_from(name.len()).unwrap_or(0);
-        let at = u32::try_from(self.octets.len()).unwrap_or(u32::MAX);
-        self.octets.push(length);
-        self.octets
-            .extend_from_slice(name.get(..usize::from(length)).unwrap_or_default());
+        let length = u8::try_from(self.octets.len() - at - 1).unwrap_or(0);
+        if let Some(place) = self.octets.get_mut(at) {
+            *place = length;
+        }
         self.octets.push(flags);
         self.count_at = self.octets.len();
         self.octets.push(0);
-        at
+        u32::try_from(at).unwrap_or(u32::MAX)
     }
 
     /// Says that the node at `at` is the one to which the others belong.

@@ -161,7 +161,7 @@ impl Last {
             }
         }
         let mut writer = Writer::new();
-        writer.node(zone, WHOLE | APEX);
+        writer.node(&[zone], WHOLE | APEX);
         writer.literal(NS, &lead, &additional);
         self.draft.whole(zone, writer.finish(), Level::Own);
         if let Some(name) = below(&["ns", "dns"], zone, LONGEST_NAME) {
@@ -169,7 +169,7 @@ impl Last {
             addresses.sort_unstable();
             addresses.dedup();
             let mut writer = Writer::new();
-            writer.node(&name, WHOLE | service::flags(&addresses));
+            writer.node(&[&name], WHOLE | service::flags(&addresses));
             service::put_addresses(&mut writer, &mut Vec::new(), ttl, &addresses);
             self.draft.whole(&name, writer.finish(), Level::Own);
             self.draft.hold_parents(&name);
@@ -184,7 +184,7 @@ impl Last {
                 let mut version = Vec::new();
                 put_record(&mut version, &[&OWNER], TXT, 28_800, &[b"\x051.1.0"]);
                 let mut writer = Writer::new();
-                writer.node(&name, WHOLE);
+                writer.node(&[&name], WHOLE);
                 writer.literal(TXT, &version, &[]);
                 self.draft.whole(&name, writer.finish(), Level::Own);
                 self.draft.hold_parents(&name);

@@ -209,7 +209,7 @@ impl Draft {
             }
         }
         let mut writer = Writer::new();
-        writer.node(name, if shared.apex.is_some() { WHOLE | APEX } else { WHOLE });
+        writer.node(&[name], if shared.apex.is_some() { WHOLE | APEX } else { WHOLE });
         for body in shared
             .apex
             .iter()
@@ -280,7 +280,7 @@ impl Draft {
         }
         let empty = || {
             let mut writer = Writer::new();
-            writer.node(name, WHOLE);
+            writer.node(&[name], WHOLE);
             writer.finish()
         };
         let (block, level) = if self.parents.contains_key(name) {

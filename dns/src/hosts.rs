@@ -99,7 +99,7 @@ fn encode(name: &[u8], addresses: &[IpAddr], ttl_seconds: u32) -> Block {
     addresses.sort_unstable();
     addresses.dedup();
     let mut writer = Writer::new();
-    writer.node(name, flags(&addresses));
+    writer.node(&[name], flags(&addresses));
     put_addresses(&mut writer, &mut Vec::new(), ttl_seconds, &addresses);
     writer.finish()
 }

@@ -11,6 +11,7 @@ mod question;
 mod block;
 mod names;
 mod table;
+mod targets;
 mod service;
 mod hosts;
 mod draft;

@@ -191,6 +191,6 @@ fn hash_of(entry: &Entry, suffixes: &[Box<[u8]>], hasher: &RandomState) -> u64 {
 }
 
 /// Names of a shard: a change copies as many for each name that it touches.
-const PER_SHARD: usize = 128;
+const PER_SHARD: usize = 512;
 /// Shards of a table: a generation copies as many pointers.
 const MOST_SHARDS: usize = 1 << 14;

@@ -3,12 +3,12 @@
 //! Invariants: pure; every name is relative to the zone and lower case; what is longer than the zone
 //! leaves room for is left out, and then the zones may not share the block.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use portico_config::snapshot::service::{Reach, Service};
 
 use crate::block::{ASKED, Block, CLUSTER, WHOLE, Writer};
+use crate::targets::Targets;
 use crate::wire::{A, AAAA, OWNER, PTR, SRV, below, put_address, put_reverse_name, wire};
 
 /// The Service's name without its zone; none if it is longer than `room`.
@@ -27,31 +27,33 @@ pub(crate) struct Encoded {
 /// Encodes `service` for zones that leave names `room` octets.
 pub(crate) fn encode(service: &Service, room: usize, ttl_seconds: u32) -> Encoded {
     let Some(home) = home(service, room) else { return Encoded { block: None, is_cut: true } };
+    let targets = Targets::new(service, room.saturating_sub(home.len() + 1));
     let mut encoder = Encoder {
         writer: Writer::new(),
+        is_cut: targets.is_cut,
+        places: Vec::new(),
         home,
         home_at: 0,
         room,
         ttl_seconds,
-        targets: BTreeMap::new(),
+        targets,
         ports: Vec::new(),
         scratch: Vec::new(),
-        is_cut: false,
     };
     let exists = match &service.reach {
         Reach::ExternalName(target) => encoder.external(target),
         Reach::ClusterIp(addresses) => {
-            encoder.endpoints(service);
+            encoder.endpoints();
             encoder.cluster(service, addresses);
-            encoder.reverse(service, addresses);
+            encoder.reverse(addresses);
             true
         }
         // Without a ready endpoint the name does not exist (`dns 1.4`).
         Reach::Headless if service.addresses.is_empty() => false,
         Reach::Headless => {
-            encoder.endpoints(service);
+            encoder.endpoints();
             encoder.headless(service);
-            encoder.reverse(service, &[]);
+            encoder.reverse(&[]);
             true
         }
     };
@@ -59,31 +61,23 @@ pub(crate) fn encode(service: &Service, room: usize, ttl_seconds: u32) -> Encode
     Encoded { block: exists.then(|| encoder.writer.finish()), is_cut }
 }
 
-struct Encoder {
+struct Encoder<'a> {
     writer: Writer,
     home: Vec<u8>,
     /// Where its node is, once written.
     home_at: u32,
     room: usize,
     ttl_seconds: u32,
-    /// Endpoints by label, in the order of names on the wire.
-    targets: BTreeMap<Box<[u8]>, Target>,
+    targets: Targets<'a>,
+    /// Where the node of each target is.
+    places: Vec<u32>,
     /// `_port._proto.N` that are written.
     ports: Vec<Vec<u8>>,
     scratch: Vec<u8>,
     is_cut: bool,
 }
 
-/// An endpoint's name.
-#[derive(Default)]
-struct Target {
-    addresses: Vec<IpAddr>,
-    /// One for each of its ports, before those that are the same become one.
-    ports: Vec<u16>,
-    at: u32,
-}
-
-impl Encoder {
+impl Encoder<'_> {
     fn external(&mut self, target: &str) -> bool {
         // An address is no name (`dns 1.7`).
         let target = target.trim_end_matches('.');
@@ -115,18 +109,6 @@ impl Encoder {
     }
 
     fn headless(&mut self, service: &Service) {
-        let mut all = Vec::new();
-        let mut each = Vec::new();
-        for port in &service.ports {
-            let mut pairs = Vec::new();
-            for endpoint in port.endpoints.iter().filter(|endpoint| endpoint.ready) {
-                if let Some(target) = self.target(&endpoint.label) {
-                    pairs.push((target.at, endpoint.address.port()));
-                }
-            }
-            all.extend_from_slice(&pairs);
-            each.push(pairs);
-        }
         let addresses: Vec<_> = service
             .addresses
             .iter()
@@ -134,85 +116,73 @@ impl Encoder {
             .collect();
         self.begin_home(&addresses);
         self.addresses(addresses);
-        self.services(all);
-        for (port, pairs) in service.ports.iter().zip(each) {
-            if !pairs.is_empty() {
+        self.services(self.placed(self.targets.all()));
+        for index in 0..self.targets.by_port().len() {
+            let pairs = self
+                .targets
+                .by_port()
+                .get(index)
+                .map(|pairs| self.placed(pairs));
+            if let (Some(port), Some(pairs)) = (service.ports.get(index), pairs)
+                && !pairs.is_empty()
+            {
                 self.port(&port.id.name, port.id.protocol.label(), pairs);
             }
         }
     }
 
     /// The names of single endpoints, and the SRV records of each (`dns 1.3`, `dns 1.5`).
-    fn endpoints(&mut self, service: &Service) {
-        for known in &service.addresses {
-            if let Some(target) = self.target(&known.label) {
-                target.addresses.push(known.address);
-            }
+    fn endpoints(&mut self) {
+        let mut addresses = Vec::new();
+        let mut ports = Vec::new();
+        for (label, known, pairs) in self.targets.each() {
+            addresses.clear();
+            addresses.extend(known.iter().map(|(_, address)| *address));
+            let length = u8::try_from(label.len()).unwrap_or(0);
+            let name: [&[u8]; 3] = [&[length], label.as_bytes(), &self.home];
+            let at = self.writer.node(&name, flags(&addresses));
+            put_addresses(&mut self.writer, &mut self.scratch, self.ttl_seconds, &addresses);
+            ports.clear();
+            ports.extend(pairs.iter().map(|(_, port)| (at, *port)));
+            put_services(&mut self.writer, &mut ports);
+            self.places.push(at);
         }
-        for port in &service.ports {
-            for endpoint in port.endpoints.iter().filter(|endpoint| endpoint.ready) {
-                if let Some(target) = self.target(&endpoint.label) {
-                    target.ports.push(endpoint.address.port());
-                }
-            }
-        }
-        let mut targets = std::mem::take(&mut self.targets);
-        for (label, target) in &mut targets {
-            let addresses = std::mem::take(&mut target.addresses);
-            target.at = self
-                .writer
-                .node(&[&**label, &self.home].concat(), flags(&addresses));
-            self.addresses(addresses);
-            let pairs = target.ports.iter().map(|port| (target.at, *port));
-            self.services(pairs.collect());
-        }
-        self.targets = targets;
+    }
+
+    /// Pairs of target and port with the target's place.
+    fn placed(&self, pairs: &[(usize, u16)]) -> Vec<(u32, u16)> {
+        let place = |(target, port): &(usize, u16)| Some((*self.places.get(*target)?, *port));
+        pairs.iter().filter_map(place).collect()
     }
 
     /// The reverse names of the Service's addresses (`dns 1.6`).
-    fn reverse(&mut self, service: &Service, cluster: &[IpAddr]) {
-        // A ClusterIP leads to the Service alone, whatever else has the address.
-        let mut owners: BTreeMap<IpAddr, (u8, Vec<u32>)> = BTreeMap::new();
-        for known in &service.addresses {
-            if let Some(at) = self.target(&known.label).map(|target| target.at) {
-                owners.entry(known.address).or_default().1.push(at);
+    fn reverse(&mut self, cluster: &[IpAddr]) {
+        let owners = self.targets.by_address();
+        for same in owners.chunk_by(|a, b| a.0 == b.0) {
+            let Some((address, _)) = same.first() else { continue };
+            // A ClusterIP leads to the Service alone, whatever else has the address.
+            if !cluster.contains(address) {
+                let place = |(_, target): &(IpAddr, usize)| self.places.get(*target).copied();
+                let places: Vec<u32> = same.iter().filter_map(place).collect();
+                self.pointers(*address, 0, &places);
             }
         }
-        for address in cluster {
-            owners.insert(*address, (CLUSTER, vec![self.home_at]));
-        }
-        for (address, (flag, mut targets)) in owners {
-            self.scratch.clear();
-            put_reverse_name(&mut self.scratch, address);
-            self.writer.node(&self.scratch, WHOLE | flag);
-            targets.sort_unstable();
-            targets.dedup();
-            self.writer.pointers(PTR, &targets);
+        for (index, address) in cluster.iter().enumerate() {
+            if !cluster.iter().take(index).any(|before| before == address) {
+                self.pointers(*address, CLUSTER, &[self.home_at]);
+            }
         }
     }
 
-    /// The endpoint with `label`, lower case; none if its name is too long.
-    fn target(&mut self, label: &str) -> Option<&mut Target> {
+    fn pointers(&mut self, address: IpAddr, flag: u8, places: &[u32]) {
         self.scratch.clear();
-        let length = u8::try_from(label.len())
-            .ok()
-            .filter(|length| (1..=63).contains(length))?;
-        if 1 + label.len() + self.home.len() > self.room {
-            self.is_cut = true;
-            return None;
-        }
-        self.scratch.push(length);
-        self.scratch
-            .extend(label.bytes().map(|octet| octet.to_ascii_lowercase()));
-        if !self.targets.contains_key(&self.scratch[..]) {
-            self.targets
-                .insert(self.scratch.clone().into(), Target::default());
-        }
-        self.targets.get_mut(&self.scratch[..])
+        put_reverse_name(&mut self.scratch, address);
+        self.writer.node(&[&self.scratch], WHOLE | flag);
+        self.writer.pointers(PTR, places);
     }
 
     fn begin_home(&mut self, addresses: &[IpAddr]) {
-        self.home_at = self.writer.node(&self.home, flags(addresses));
+        self.home_at = self.writer.node(&[&self.home], flags(addresses));
         self.writer.home(self.home_at);
     }
 
@@ -231,11 +201,11 @@ impl Encoder {
         if let Some(above) = below(&[protocol], &self.home, self.room)
             && !self.ports.contains(&above)
         {
-            self.writer.node(&above, 0);
+            self.writer.node(&[&above], 0);
             self.ports.push(above);
         }
         if !self.ports.contains(&name) {
-            self.writer.node(&name, 0);
+            self.writer.node(&[&name], 0);
             self.services(pairs);
             self.ports.push(name);
         }
@@ -248,15 +218,9 @@ impl Encoder {
         put_addresses(&mut self.writer, &mut self.scratch, self.ttl_seconds, &addresses);
     }
 
-    /// SRV of the node begun last (`dns 1.5`).
+    /// SRV of the node begun last.
     fn services(&mut self, mut pairs: Vec<(u32, u16)>) {
-        if pairs.is_empty() {
-            return;
-        }
-        let weight = u16::try_from((100 / pairs.len()).max(1)).unwrap_or(1);
-        pairs.sort_unstable();
-        pairs.dedup();
-        self.writer.services(SRV, weight, &pairs);
+        put_services(&mut self.writer, &mut pairs);
     }
 }
 
@@ -279,4 +243,16 @@ pub(crate) fn put_addresses(
         }
         writer.rows(kind, scratch);
     }
+}
+
+/// SRV records for the node begun last: the weight counts pairs before those that are the same
+/// become one (`dns 1.5`).
+fn put_services(writer: &mut Writer, pairs: &mut Vec<(u32, u16)>) {
+    if pairs.is_empty() {
+        return;
+    }
+    let weight = u16::try_from((100 / pairs.len()).max(1)).unwrap_or(1);
+    pairs.sort_unstable();
+    pairs.dedup();
+    writer.services(SRV, weight, pairs);
 }
