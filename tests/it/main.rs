@@ -12,6 +12,7 @@ mod harness;
 
 mod bad_input;
 mod command_line;
+mod diagnostics;
 mod diff;
 mod figure;
 mod front_door;

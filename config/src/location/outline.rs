@@ -8,13 +8,31 @@ use super::{Position, Step};
 /// behind `indentation` columns of its first line; lines count from 1 within it. `None` only if
 /// there is no node.
 pub(super) fn find(text: &str, indentation: u32, steps: &[Step]) -> Option<Position> {
-    if indentation == 0 {
-        return Walk { parser: Parser::new_from_str(text), best: None }.find(steps);
+    let direct = if indentation == 0 {
+        Walk { parser: Parser::new_from_str(text), best: None }.find(steps)
+    } else {
+        // An item of a list: its other lines are indented, and so is its first.
+        let parser = Parser::new_from_iter(blanks(indentation).chain(text.chars()));
+        Walk { parser, best: None }.find(steps)
+    };
+    direct.or_else(|| find_in_flow(text, indentation, steps))
+}
+
+/// As [`find`], for an item of a list in flow style: what follows it can be read only inside of
+/// brackets.
+fn find_in_flow(text: &str, indentation: u32, steps: &[Step]) -> Option<Position> {
+    let opened = blanks(indentation).chain(['[']).chain(text.chars());
+    let mut walk = Walk { parser: Parser::new_from_iter(opened), best: None };
+    while !matches!(walk.next()?.0, Event::SequenceStart(..)) {}
+    let mut found = walk.find(steps)?;
+    if found.line == 1 {
+        found.column -= 1;
     }
-    // An item of a list: its other lines are indented, and so is its first.
-    let blanks = std::iter::repeat_n(' ', usize::try_from(indentation).unwrap_or(usize::MAX));
-    let parser = Parser::new_from_iter(blanks.chain(text.chars()));
-    Walk { parser, best: None }.find(steps)
+    Some(found)
+}
+
+fn blanks(indentation: u32) -> impl Iterator<Item = char> {
+    std::iter::repeat_n(' ', usize::try_from(indentation).unwrap_or(usize::MAX))
 }
 
 struct Walk<'a, I: serde_saphyr::granit_parser::BorrowedInput<'a>> {
@@ -142,5 +160,15 @@ spec:
             let found = find(TEXT, 0, FieldPath::from(field).steps()).unwrap();
             assert_eq!((found.line, found.column), (line, column), "{field}");
         }
+    }
+
+    #[test]
+    fn items_of_a_list_in_flow_style_are_found_too() {
+        let rest = "{\"a\": {\"b\": 1}},\n  {\"a\": 2}\n ]\n}";
+        for (indentation, column) in [(0, 13), (4, 17)] {
+            let found = find(rest, indentation, FieldPath::from("a.b").steps()).unwrap();
+            assert_eq!((found.line, found.column), (1, column));
+        }
+        assert_eq!(find("}", 0, &[]), None);
     }
 }
