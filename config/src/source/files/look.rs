@@ -8,7 +8,7 @@
 //! Invariants: a file is removed only where its root still stands and can be read; a touched file
 //! with the same content is no change; a listing is a hint, the file itself decides.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -134,6 +134,38 @@ impl FileSource {
 
     /// Compares a tree as it was listed with what is known of it.
     fn compare(&mut self, top: &Path, listing: Listing, changes: &mut Changes) {
+        let mut same = 0;
+        let mut differs = Vec::new();
+        for (path, found) in &listing.files {
+            let known = self.known.get(path);
+            same += usize::from(known.is_some());
+            let is_same = known.is_some_and(|known| {
+                known.settled && known.stamp == found.stamp && known.linked == found.linked
+            });
+            if !is_same || self.unreadable.contains_key(path) {
+                differs.push(path);
+            }
+        }
+        // A look at a large tree in which nothing is missing ends here.
+        if same < self.below(top).count() {
+            self.miss_others(top, &listing);
+        }
+        if !self.unreadable.is_empty() {
+            let listed: HashSet<&PathBuf> = listing.files.iter().map(|(path, _)| path).collect();
+            self.unreadable
+                .retain(|path, _| !path.starts_with(top) || listed.contains(path));
+        }
+        for path in differs {
+            if !self.pending.contains_key(path) {
+                self.look_at(path, changes);
+            }
+        }
+        self.unreadable.extend(listing.unreadable);
+    }
+
+    /// Misses what is known of a tree and not in its listing.
+    fn miss_others(&mut self, top: &Path, listing: &Listing) {
+        let listed: HashSet<&PathBuf> = listing.files.iter().map(|(path, _)| path).collect();
         let blind = |path: &Path| {
             path.ancestors()
                 .take_while(|part| part.starts_with(top))
@@ -142,24 +174,12 @@ impl FileSource {
         let missing: Vec<PathBuf> = self
             .below(top)
             .map(|(path, _)| path)
-            .filter(|path| !listing.files.contains_key(*path) && !blind(path))
+            .filter(|path| !listed.contains(path) && !blind(path))
             .cloned()
             .collect();
         for path in missing {
             self.miss(path);
         }
-        self.unreadable
-            .retain(|path, _| !path.starts_with(top) || listing.files.contains_key(path));
-        for (path, found) in listing.files {
-            let same = self.known.get(&path).is_some_and(|known| {
-                known.settled && known.stamp == found.stamp && known.linked == found.linked
-            });
-            let waits = self.pending.contains_key(&path);
-            if !waits && (!same || self.unreadable.contains_key(&path)) {
-                self.look_at(&path, changes);
-            }
-        }
-        self.unreadable.extend(listing.unreadable);
     }
 
     /// Looks at one file that may have changed.

@@ -47,7 +47,8 @@ impl Stamp {
 /// Every manifest of a tree, and what could not be looked into.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    pub(super) files: BTreeMap<PathBuf, Found>,
+    /// In the order of folders, each once.
+    pub(super) files: Vec<(PathBuf, Found)>,
     pub(super) unreadable: BTreeMap<PathBuf, String>,
 }
 
@@ -119,14 +120,22 @@ pub(super) fn walk(
                 _ => {}
             }
         } else if is_manifest_name(&path) {
-            file(path, kind.is_symlink(), tree.canonical_root, listing);
+            // Relative to the folder: nobody has to find the way down again.
+            let own = if kind.is_symlink() { fs::metadata(&path) } else { entry.metadata() };
+            file(path, own, kind.is_symlink(), tree.canonical_root, listing);
         }
     }
     Ok(())
 }
 
-fn file(path: PathBuf, linked: bool, canonical_root: &Path, listing: &mut Listing) {
-    match fs::metadata(&path) {
+fn file(
+    path: PathBuf,
+    metadata: io::Result<Metadata>,
+    linked: bool,
+    canonical_root: &Path,
+    listing: &mut Listing,
+) {
+    match metadata {
         Ok(metadata) if metadata.is_dir() => {}
         Ok(_) if linked && !leads_inside(&path, canonical_root) => {
             let text = "is a link out of its folder".to_owned();
@@ -134,7 +143,7 @@ fn file(path: PathBuf, linked: bool, canonical_root: &Path, listing: &mut Listin
         }
         Ok(metadata) => {
             let stamp = Stamp::of(&metadata);
-            listing.files.insert(path, Found { stamp, linked });
+            listing.files.push((path, Found { stamp, linked }));
         }
         Err(_) if linked => {
             let text = "is a link that leads nowhere".to_owned();
