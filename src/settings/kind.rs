@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Listeners(Lens<Vec<SocketAddr>>),
     /// Networks; at least one.
     Networks(Lens<Vec<IpNet>>),
+    /// Networks, or none.
+    AnyNetworks(Lens<Vec<IpNet>>),
     /// IP addresses.
     Addresses(Lens<Vec<IpAddr>>),
     /// Domain names.
@@ -75,6 +77,7 @@ impl Kind {
             self,
             Self::Listeners(_)
                 | Self::Networks(_)
+                | Self::AnyNetworks(_)
                 | Self::Addresses(_)
                 | Self::Zones { .. }
                 | Self::Names(_)
@@ -118,6 +121,7 @@ impl Kind {
         match self {
             Self::Listeners(lens) => *lens(options) = listeners(*lens, items)?,
             Self::Networks(lens) => *lens(options) = some(parse_all(items, network)?)?,
+            Self::AnyNetworks(lens) => *lens(options) = parse_all(items, network)?,
             Self::Addresses(lens) => *lens(options) = parse_all(items, address)?,
             Self::Zones { may_be_off, lens } => {
                 let items: Vec<_> = items
@@ -163,7 +167,7 @@ impl Kind {
         let of = &mut options.clone();
         match self {
             Self::Listeners(lens) => texts(lens(of)),
-            Self::Networks(lens) => texts(lens(of)),
+            Self::Networks(lens) | Self::AnyNetworks(lens) => texts(lens(of)),
             Self::Addresses(lens) => texts(lens(of)),
             Self::Zones { lens, .. } | Self::Names(lens) => texts(lens(of)),
             Self::Name(lens) => texts(lens(of).as_slice()),

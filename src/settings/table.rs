@@ -53,7 +53,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Group::Addresses,
         "CIDR",
         "Networks of Pods, where Nodes do not say it: sources inside count as Pods",
-        Kind::Networks(|to| &mut to.settings.cluster_cidrs),
+        Kind::AnyNetworks(|to| &mut to.settings.cluster_cidrs),
     )
     .by_default("what Nodes and Pods say")
     .live(),
