@@ -155,6 +155,8 @@ impl FileSource {
             self.unreadable
                 .retain(|path, _| !path.starts_with(top) || listed.contains(path));
         }
+        // Which files lie beyond a limit shall not hang on the order of a folder's entries.
+        differs.sort_unstable();
         for path in differs {
             if !self.pending.contains_key(path) {
                 self.look_at(path, changes);
