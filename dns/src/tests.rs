@@ -686,8 +686,14 @@ fn streams_take_many_split_and_last_messages() {
 
 #[test]
 fn a_taken_port_is_degraded_and_tried_again() {
-    let holder = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let address = holder.local_addr().unwrap();
+    // Held for both protocols, so that no neighbour takes the other one meanwhile.
+    let holder = std::iter::repeat_with(|| {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let tcp = std::net::TcpListener::bind(udp.local_addr().unwrap());
+        tcp.map(|tcp| (udp, tcp))
+    });
+    let holder = holder.take(100).find_map(Result::ok).unwrap();
+    let address = holder.0.local_addr().unwrap();
     let (mut dns, _workers) = Dns::new(Options { workers: 1, listen: vec![address] });
     let prepared = dns.prepare(&Arc::new(snapshot()));
     dns.commit(prepared);
