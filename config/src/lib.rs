@@ -22,6 +22,3 @@ pub mod snapshot;
 mod compile;
 pub mod publish;
 pub mod pipeline;
-#[cfg(feature = "bench")]
-#[doc(hidden)]
-pub mod bench;

@@ -7,6 +7,7 @@
 #![allow(unsafe_code, reason = "recvmmsg, sendmmsg and control messages have no safe wrapper")]
 
 mod arena;
+mod connect;
 mod refuse;
 
 use std::io;
@@ -17,6 +18,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use socket2::SockRef;
 
 pub use arena::{Arena, Destination, Received, Sent};
+pub use connect::{ConnectError, connect};
 pub use refuse::{refuse, take};
 
 /// Datagrams per system call.

@@ -26,7 +26,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use portico_config::snapshot::Snapshot;
-use portico_net::limit::ConnectionLimit;
+use portico_net::limit::{ConnectionLimit, sessions_for};
 use portico_net::listeners::ListenerList;
 use tokio::sync::mpsc;
 
@@ -45,7 +45,7 @@ pub struct Options {
     pub http: Vec<SocketAddr>,
     /// TLS Ingress listeners; port 0 lets the kernel choose.
     pub https: Vec<SocketAddr>,
-    /// The limit of open descriptors: bounds listeners and connections.
+    /// The limit of open descriptors: bounds listeners, connections and UDP sessions.
     pub descriptors: u64,
 }
 
@@ -66,6 +66,10 @@ struct Shared {
     l7: Arc<l7::Metrics>,
     /// Every listener and how it is.
     listeners: ArcSwap<ListenerList>,
+    /// UDP sessions that one worker may have.
+    sessions: usize,
+    /// How often a UDP session made room for another.
+    sessions_evicted: Arc<AtomicU64>,
     /// How often a listener found the limit of descriptors reached.
     listeners_refused: AtomicU64,
     /// Views that no longer serve and that somebody still holds.
@@ -81,6 +85,8 @@ impl Proxy {
             connections: ConnectionLimit::new(most),
             l7: Arc::default(),
             listeners: ArcSwap::default(),
+            sessions: sessions_for(options.descriptors).div_ceil(options.workers.max(1)),
+            sessions_evicted: Arc::default(),
             listeners_refused: AtomicU64::default(),
             views_retired: AtomicUsize::default(),
         });

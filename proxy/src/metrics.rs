@@ -3,6 +3,8 @@
 //! Labels are Services, ports, roles and reasons of configuration, never anything that a client
 //! sent; series leave with their Service.
 
+mod udp;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -32,6 +34,7 @@ impl Collector {
         let view = self.shared.view.load_full();
         let ports: Vec<Labelled<'_>> = view.ports().map(|port| Labelled::new(port)).collect();
         count_ports(&ports, &registry)?;
+        udp::count(&ports, &registry)?;
         self.count_listeners(&registry)?;
         let hits = IntCounterVec::new(
             Opts::new("portico_proxy_limit_exceeded_total", "How often a limit held something up."),
@@ -40,6 +43,8 @@ impl Collector {
         registry.register(Box::new(hits.clone()))?;
         hits.with_label_values(&["connections"])
             .inc_by(self.shared.connections.hits());
+        hits.with_label_values(&["sessions"])
+            .inc_by(self.shared.sessions_evicted.load(Relaxed));
         hits.with_label_values(&["listeners"])
             .inc_by(self.shared.listeners_refused.load(Relaxed));
         let retired = IntGauge::new("portico_proxy_views_retired", RETIRED)?;

@@ -1,6 +1,8 @@
-//! The part of the plane that lives on one worker thread: accept loops, and what they start.
+//! The part of the plane that lives on one worker thread: accept loops, datagrams, and what they
+//! start.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,9 +28,28 @@ pub(crate) enum Command {
 /// One socket for this worker, and what it serves until `stop`.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    pub(crate) socket: std::net::TcpListener,
+    pub(crate) socket: Bound,
     pub(crate) serve: Serve,
     pub(crate) stop: CancellationToken,
+}
+
+/// A bound socket.
+#[derive(Debug)]
+pub(crate) enum Bound {
+    /// Listening for connections.
+    Streams(std::net::TcpListener),
+    /// Taking datagrams.
+    Datagrams(UdpSocket),
+}
+
+impl Bound {
+    /// Where it is bound.
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Streams(listener) => listener.local_addr(),
+            Self::Datagrams(socket) => socket.local_addr(),
+        }
+    }
 }
 
 /// What a socket serves.
@@ -58,7 +79,8 @@ impl Worker {
     pub async fn run(mut self, stop: CancellationToken, drain_timeout: Duration) {
         let listeners = TaskTracker::new();
         let connections = TaskTracker::new();
-        let drain = CancellationToken::new();
+        let (drain, end) = (CancellationToken::new(), CancellationToken::new());
+        let _end = end.clone().drop_guard();
         let tcp = Rc::new(l4::Worker::new(&self.shared.view));
         let http = l7::Worker::new(
             Arc::clone(&self.shared.view),
@@ -66,7 +88,8 @@ impl Worker {
             connections.clone(),
             drain.clone(),
         );
-        let plane = Rc::new(Plane { tcp, http, connections: connections.clone() });
+        let udp = datagrams(&self.shared, &end);
+        let plane = Rc::new(Plane { tcp, udp, http, connections: connections.clone() });
         let shared = Arc::clone(&self.shared);
         let open = async |sockets: Vec<Socket>| {
             for (position, socket) in sockets.into_iter().enumerate() {
@@ -85,9 +108,11 @@ impl Worker {
             };
             match command {
                 Some(Command::Open(sockets)) => open(sockets).await,
-                Some(Command::Renew) => plane.renew_view(),
+                Some(Command::Renew) => {}
                 None => break,
             }
+            // After sockets too: where the queue was full, nobody could say that there is a view.
+            plane.renew_view();
         }
         stop.cancelled().await;
         // Nobody waits for room in the queue any more; what is in it is accepted from once.
@@ -101,10 +126,9 @@ impl Worker {
         listeners.wait().await;
         drain.cancel();
         connections.close();
-        if tokio::time::timeout(drain_timeout, connections.wait())
-            .await
-            .is_err()
-        {
+        let answered = tokio::time::timeout(drain_timeout.min(LAST_ANSWERS), plane.answered());
+        let drained = tokio::time::timeout(drain_timeout, connections.wait());
+        if let (_, Err(_)) = tokio::join!(answered, drained) {
             warn!(connections = connections.len(), "connections are cut at the end of the drain");
         }
     }
@@ -112,6 +136,7 @@ impl Worker {
 
 struct Plane {
     tcp: Rc<l4::Worker>,
+    udp: Option<Rc<l4::Udp>>,
     http: Rc<l7::Worker>,
     connections: TaskTracker,
 }
@@ -120,12 +145,72 @@ impl Plane {
     fn renew_view(&self) {
         self.tcp.renew_view();
         self.http.renew_view();
+        if let Some(udp) = &self.udp {
+            udp.renew_view();
+        }
+    }
+
+    /// Waits until no client of UDP waits for an answer.
+    async fn answered(&self) {
+        if let Some(udp) = &self.udp {
+            udp.answered().await;
+        }
+    }
+}
+
+/// UDP of this worker, carried until `end`; none where the system has no descriptor for it.
+fn datagrams(shared: &Shared, end: &CancellationToken) -> Option<Rc<l4::Udp>> {
+    match l4::Udp::new(&shared.view, shared.sessions, &shared.sessions_evicted) {
+        Ok(udp) => {
+            let udp = Rc::new(udp);
+            let tasks = TaskTracker::new();
+            tasks.spawn_local(carry(Rc::clone(&udp), tasks.clone(), end.clone()));
+            Some(udp)
+        }
+        Err(error) => {
+            error!(%error, "this worker serves no UDP");
+            None
+        }
+    }
+}
+
+/// Carries datagrams until `end`; after a panic, which ended one round, it begins anew.
+async fn carry(udp: Rc<l4::Udp>, tasks: TaskTracker, end: CancellationToken) {
+    while !end.is_cancelled() {
+        let (udp, until) = (Rc::clone(&udp), end.clone());
+        let carried = tasks.spawn_local(async move { until.run_until_cancelled(udp.run()).await });
+        if carried.await.is_err() {
+            error!("carrying datagrams ended in a panic and begins anew");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Takes datagrams at one front until it is told to stop, or all are.
+async fn take_datagrams(
+    socket: UdpSocket,
+    serve: Serve,
+    stop: CancellationToken,
+    plane: Rc<Plane>,
+    all: CancellationToken,
+) {
+    let (Some(udp), Serve::Front { address }) = (&plane.udp, serve) else { return };
+    match udp.open(socket, address) {
+        Err(error) => error!(?serve, %error, "a bound socket cannot be used"),
+        Ok(front) => tokio::select! {
+            () = stop.cancelled() => udp.close(front),
+            () = all.cancelled() => udp.refuse(front),
+        },
     }
 }
 
 /// Accepts on one socket until it is told to stop, or all are.
 async fn listen(socket: Socket, shared: Arc<Shared>, plane: Rc<Plane>, all: CancellationToken) {
     let Socket { socket, serve, stop } = socket;
+    let socket = match socket {
+        Bound::Datagrams(socket) => return take_datagrams(socket, serve, stop, plane, all).await,
+        Bound::Streams(socket) => socket,
+    };
     let listener = match TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(error) => return error!(?serve, %error, "a bound socket cannot be used"),
@@ -162,3 +247,6 @@ async fn listen(socket: Socket, shared: Arc<Shared>, plane: Rc<Plane>, all: Canc
 
 /// Sockets taken in a row before the worker turns to others.
 const OPEN_BURST: usize = 32;
+/// How long the end of the process waits for answers over UDP; many are never given.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(100);

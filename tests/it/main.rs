@@ -20,3 +20,4 @@ mod names;
 mod reload;
 mod services;
 mod settings;
+mod udp;

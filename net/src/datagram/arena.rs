@@ -79,6 +79,11 @@ impl Arena {
         self.slots.clear();
     }
 
+    /// Forgets datagram `first` and all behind it.
+    pub fn forget(&mut self, first: usize) {
+        self.slots.truncate(first);
+    }
+
     /// How many are in hand.
     pub fn len(&self) -> usize {
         self.slots.len()

@@ -1,9 +1,11 @@
-//! L4: TCP fronts of Services.
+//! L4: TCP and UDP fronts of Services.
 //!
-//! `accept ─▶ front ─▶ choose ─▶ connect, next on failure ─▶ relay`. The view is looked at once, when
-//! a connection comes; after that only its [`Port`] is held, so that a reload cuts nothing.
+//! TCP: `accept ─▶ front ─▶ choose ─▶ connect, next on failure ─▶ relay`. The view is looked at once, when
+//! a connection comes; after that only its [`Port`] is held, so that a reload cuts nothing. UDP has sessions instead, which are looked at again at every view: [`Udp`].
 
+mod session;
 mod tcp;
+mod udp;
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -15,13 +17,15 @@ use portico_config::model::Protocol;
 use crate::upstream::Port;
 use crate::view::View;
 
-/// L4 on one worker thread.
+pub(crate) use udp::Udp;
+
+/// TCP on one worker thread.
 pub(crate) struct Worker {
     view: RefCell<Cache<Arc<ArcSwap<View>>, Arc<View>>>,
 }
 
 impl Worker {
-    /// L4 over the views in `view`.
+    /// TCP over the views in `view`.
     pub(crate) fn new(view: &Arc<ArcSwap<View>>) -> Self {
         Self { view: RefCell::new(Cache::new(Arc::clone(view))) }
     }

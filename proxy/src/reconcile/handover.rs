@@ -5,13 +5,13 @@
 //! worker that is gone takes nothing, and what was meant for it closes.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::plan::{Key, Role};
-use crate::worker::{Command, Serve, Socket};
+use crate::worker::{Bound, Command, Serve, Socket};
 
 /// What each worker will be given.
 #[derive(Debug)]
@@ -30,13 +30,13 @@ impl Handover {
         &mut self,
         key: Key,
         address: SocketAddr,
-        sockets: Vec<TcpListener>,
+        sockets: Vec<Bound>,
         stop: &CancellationToken,
     ) {
         let serve = match key.role {
             Role::Http => Serve::Http { address, tls: false },
             Role::Https => Serve::Http { address, tls: true },
-            Role::Front => Serve::Front { address: key.address },
+            Role::Front(_) => Serve::Front { address: key.address },
         };
         let first = match sockets.len() {
             1 => {

@@ -15,7 +15,7 @@ mod plan;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ use tracing::{info, warn};
 
 use crate::Options;
 use crate::view::View;
-use crate::worker::Command;
+use crate::worker::{Bound, Command};
 
 use self::handover::Handover;
 use self::plan::{Key, Plan, Role, Wanted, plan};
@@ -46,7 +46,7 @@ pub struct Prepared {
 pub(crate) struct Changes {
     fronts: Arc<Vec<Front>>,
     front_count: usize,
-    opened: Vec<(Wanted, Result<Vec<TcpListener>, BindError>)>,
+    opened: Vec<(Wanted, Result<Vec<Bound>, BindError>)>,
     close: Vec<Key>,
     hand_over: Vec<Wanted>,
 }
@@ -112,8 +112,7 @@ impl Listeners {
         let (mut wanted, mut front_count) = (Plan::default(), self.front_count);
         if !Arc::ptr_eq(fronts, &self.fronts) {
             wanted = plan(&self.fronts, fronts);
-            let tcp = |front: &&Front| front.protocol == Protocol::Tcp;
-            front_count = fronts.iter().filter(tcp).count();
+            front_count = fronts.len();
         }
         let missing = |wanted: &&Wanted| !self.open.contains_key(&wanted.key);
         let ingress = self.ingress.iter().filter(missing).cloned();
@@ -141,14 +140,14 @@ impl Listeners {
         key: Key,
         fronts: usize,
         used: usize,
-    ) -> Result<Vec<TcpListener>, BindError> {
+    ) -> Result<Vec<Bound>, BindError> {
         let workers = self.workers.len();
         let sockets = match key.role {
             Role::Http | Role::Https => workers,
-            Role::Front if fronts.saturating_mul(workers) <= self.most_sockets => workers,
-            Role::Front => 1,
+            Role::Front(_) if fronts.saturating_mul(workers) <= self.most_sockets => workers,
+            Role::Front(_) => 1,
         };
-        if key.role == Role::Front && used + sockets > self.most_sockets {
+        if matches!(key.role, Role::Front(_)) && used + sockets > self.most_sockets {
             return Err(BindError {
                 reason: format!("{} is one listener too many", key.address),
                 remedy: format!(
@@ -158,7 +157,12 @@ impl Listeners {
                 kind: io::ErrorKind::QuotaExceeded,
             });
         }
-        batch.tcp(key.address, sockets)
+        if key.protocol() == Protocol::Udp {
+            let opened = batch.udp(key.address, sockets)?;
+            return Ok(opened.into_iter().map(Bound::Datagrams).collect());
+        }
+        let opened = batch.tcp(key.address, sockets)?;
+        Ok(opened.into_iter().map(Bound::Streams).collect())
     }
 
     /// Lets the workers serve what was opened, then closes what left.
@@ -240,7 +244,7 @@ impl Listeners {
     fn start(
         &mut self,
         wanted: Wanted,
-        result: Result<Vec<TcpListener>, BindError>,
+        result: Result<Vec<Bound>, BindError>,
         pause: Duration,
         handover: &mut Handover,
         untold: &mut usize,
@@ -265,7 +269,8 @@ impl Listeners {
         };
         let serves = wanted.serves.as_ref().map(ToString::to_string);
         let role = wanted.label;
-        let status = ListenerStatus { role, address, protocol: "tcp", serves, state: shown };
+        let protocol = key.protocol().label();
+        let status = ListenerStatus { role, address, protocol, serves, state: shown };
         let listener = Listener { wanted, state, status: Arc::new(status) };
         let before = self.open.get(&key).map(|before| &before.status.state);
         tell(before, &listener.status, untold);

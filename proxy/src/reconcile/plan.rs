@@ -1,6 +1,6 @@
 //! What to open, to close and to hand over, from the fronts before and the fronts wanted.
 //!
-//! Pure: a walk over two sorted lists. UDP fronts are left to a UDP plane.
+//! Pure: a walk over two sorted lists. SCTP has no front.
 
 use std::cmp::Ordering;
 use std::net::SocketAddr;
@@ -16,12 +16,22 @@ pub(crate) struct Key {
     pub(crate) address: SocketAddr,
 }
 
+impl Key {
+    /// What its sockets speak.
+    pub(crate) fn protocol(self) -> Protocol {
+        match self.role {
+            Role::Http | Role::Https => Protocol::Tcp,
+            Role::Front(protocol) => protocol,
+        }
+    }
+}
+
 /// What a listener is for.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Role {
     Http,
     Https,
-    Front,
+    Front(Protocol),
 }
 
 /// A listener that should be there.
@@ -37,7 +47,7 @@ pub(crate) struct Wanted {
 impl Wanted {
     fn front(front: &Front) -> Self {
         Self {
-            key: Key { role: Role::Front, address: front.address },
+            key: Key { role: Role::Front(front.protocol), address: front.address },
             label: FrontKind::label(front.kind),
             serves: Some(Arc::clone(&front.port)),
         }
@@ -55,16 +65,14 @@ pub(crate) struct Plan {
 
 /// The plan for fronts; both lists are sorted by address and protocol, as a snapshot's are.
 pub(crate) fn plan(before: &[Front], wanted: &[Front]) -> Plan {
-    let tcp = |front: &&Front| front.protocol == Protocol::Tcp;
-    let mut old = before.iter().filter(tcp).peekable();
-    let mut new = wanted.iter().filter(tcp).peekable();
+    let (mut old, mut new) = (before.iter().peekable(), wanted.iter().peekable());
     let mut plan = Plan::default();
     loop {
         let order = match (old.peek(), new.peek()) {
             (None, None) => return plan,
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
-            (Some(old), Some(new)) => old.address.cmp(&new.address),
+            (Some(old), Some(new)) => (old.address, old.protocol).cmp(&(new.address, new.protocol)),
         };
         let left = if order.is_le() { old.next() } else { None };
         let came = if order.is_ge() { new.next() } else { None };
@@ -113,16 +121,21 @@ mod tests {
             ("nothing", "1=a", "1=a", ""),
             ("last", "1=a", "", "-1"),
             ("another Service takes it", "1=a 2=b", "1=b 2=b", "~1"),
-            ("UDP has no listener here", "1u=a 2=b", "1u=c 2=b 3u=d", ""),
             ("UDP beside TCP", "1=a 1u=a", "1u=a", "-1"),
+            ("UDP comes and leaves", "1u=a 2=b", "1=c 2=b 3u=d", "+1 -1u +3u"),
+            ("another Service takes UDP", "1=a 1u=a", "1=a 1u=b", "~1u"),
         ] {
             let plan = plan(&fronts(before), &fronts(wanted));
-            let mut found: Vec<(u16, char)> = Vec::new();
-            found.extend(plan.open.iter().map(|it| (it.key.address.port(), '+')));
-            found.extend(plan.close.iter().map(|key| (key.address.port(), '-')));
-            found.extend(plan.hand_over.iter().map(|it| (it.key.address.port(), '~')));
-            found.sort_unstable();
-            let found: Vec<String> = found.iter().map(|(port, c)| format!("{c}{port}")).collect();
+            let mut found: Vec<(Key, char)> = Vec::new();
+            found.extend(plan.open.iter().map(|it| (it.key, '+')));
+            found.extend(plan.close.iter().map(|key| (*key, '-')));
+            found.extend(plan.hand_over.iter().map(|it| (it.key, '~')));
+            found.sort_unstable_by_key(|(key, _)| (key.address, key.role));
+            let show = |(key, change): &(Key, char)| {
+                let udp = if key.role == Role::Front(Protocol::Udp) { "u" } else { "" };
+                format!("{change}{}{udp}", key.address.port())
+            };
+            let found: Vec<String> = found.iter().map(show).collect();
             assert_eq!(found.join(" "), want, "{case}");
         }
     }

@@ -1,5 +1,6 @@
 //! Listeners against real sockets on loopback.
 
+use std::net::{TcpListener, UdpSocket};
 use std::time::Duration;
 
 use portico_config::model::ObjectName;
@@ -157,4 +158,29 @@ fn a_worker_that_is_gone_holds_up_nobody() {
     plane.apply(&fronts(7, free_port(), 200));
     plane.listeners.announce_view();
     assert_eq!(plane.given(), [200]);
+}
+
+#[test]
+fn a_udp_front_is_opened_beside_a_tcp_front_of_the_same_port() {
+    let mut plane = Plane::new(2, 1_000);
+    let mut all = fronts(8, free_port(), 1).to_vec();
+    let mut udp = all[0].clone();
+    udp.protocol = Protocol::Udp;
+    all.push(udp);
+    plane.apply(&Arc::new(all.clone()));
+    assert_eq!((plane.given(), plane.degraded()), (vec![2, 2], 0));
+    let shown = plane.listeners.list()[1].to_string();
+    assert!(shown.contains("/udp"), "{shown}");
+
+    let mut plane = Plane::new(1, 1_000);
+    let all: Vec<Front> = all.split_off(1);
+    let other = Front { address: ([127, 77, 9, 1], free_port()).into(), ..all[0].clone() };
+    let taken = UdpSocket::bind(other.address).unwrap();
+    plane.apply(&Arc::new(vec![other]));
+    let shown = format!("{:?}", plane.listeners.list()[0].state);
+    let own = format!("pid {}", std::process::id());
+    assert!(shown.contains("/udp is taken") && shown.contains(&own), "{shown}");
+    drop(taken);
+    assert!(plane.listeners.retry(Instant::now() + FIRST_PAUSE * 2));
+    assert_eq!((plane.given(), plane.degraded()), (vec![1], 0));
 }

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use portico_config::snapshot::PortId;
 
+use super::datagrams::DatagramCounters;
+
 /// All living state of the process, by ServicePort.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
@@ -44,10 +46,13 @@ pub(crate) struct PortState {
     pub(crate) active: Padded<AtomicU64>,
     /// Connections that found no endpoint to go to (L4).
     pub(crate) rejected: AtomicU64,
-    /// Dials that failed, each before its connection went to the next endpoint.
+    /// Dials that failed, each before its connection went to the next endpoint; of UDP, endpoints
+    /// that refused.
     pub(crate) connect_failures: AtomicU64,
     /// Requests answered by its endpoints or for want of one, by class of the status (L7).
     pub(crate) answers: [AtomicU64; STATUS_CLASSES],
+    /// What is counted of UDP.
+    pub(crate) datagrams: DatagramCounters,
     /// Bytes from clients to endpoints (L4).
     pub(crate) bytes_received: Padded<AtomicU64>,
     /// Bytes from endpoints to clients (L4).
@@ -64,6 +69,7 @@ impl PortState {
             rejected: AtomicU64::default(),
             connect_failures: AtomicU64::default(),
             answers: Default::default(),
+            datagrams: DatagramCounters::default(),
             bytes_received: Padded::default(),
             bytes_sent: Padded::default(),
         }

@@ -17,6 +17,8 @@ pub(crate) struct Port {
     pub(crate) upstreams: Box<[Upstream]>,
     /// What lives on between views.
     pub(crate) state: Arc<PortState>,
+    /// What the snapshot says of it.
+    service_port: Arc<ServicePort>,
 }
 
 /// One usable endpoint.
@@ -34,7 +36,17 @@ impl Port {
             .map(|endpoint| Upstream { address: endpoint.address })
             .collect();
         let state = registry.port(&service_port.id);
-        Self { upstreams, state }
+        Self { upstreams, state, service_port: Arc::clone(service_port) }
+    }
+
+    /// Whether an endpoint still serves, usable for new flows or not (`services 4.7`).
+    pub(crate) fn serves(&self, endpoint: SocketAddr) -> bool {
+        let endpoints = &self.service_port.endpoints;
+        let found = endpoints.binary_search_by(|it| it.address.cmp(&endpoint));
+        found
+            .ok()
+            .and_then(|index| endpoints.get(index))
+            .is_some_and(|it| it.serving || it.ready)
     }
 
     /// Takes the next turn: every usable endpoint once, beginning with the one whose turn it is.

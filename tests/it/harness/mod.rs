@@ -2,7 +2,7 @@
 //!
 //! `Portico::with(manifests).start()` runs the whole program in this process on free ports, each
 //! instance with its own service CIDR and node address inside 127/8; [`Pod`] is a backend that says
-//! its name; [`http`], [`dns`] and plain sockets are the clients. Nothing here sleeps to guess:
+//! its name, [`udp`] has one that does so over UDP; [`http`], [`dns`] and plain sockets are the clients. Nothing here sleeps to guess:
 //! [`eventually`] asks again until the answer is right or the test's patience ends.
 
 pub(crate) mod dns;
@@ -10,6 +10,7 @@ pub(crate) mod http;
 pub(crate) mod pod;
 pub(crate) mod portico;
 pub(crate) mod process;
+pub(crate) mod udp;
 
 use std::time::{Duration, Instant};
 

@@ -103,6 +103,15 @@ impl Portico {
         SocketAddr::new(self.node_address, node_port)
     }
 
+    /// The value of a series of `/metrics`, by its name with labels; 0 where there is none.
+    pub(crate) fn metric(&self, series: &str) -> u64 {
+        let admin = self.running().admin();
+        let answer = http::get(admin, &admin.to_string(), "/metrics");
+        let mut lines = answer.text().lines();
+        let value = lines.find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.map_or(0, |value| value.parse().expect("a whole number"))
+    }
+
     /// A free port of the NodePort range, taken by a foreign socket.
     pub(crate) fn take_node_port(&self) -> (u16, TcpListener) {
         (30_000..32_768)

@@ -70,9 +70,8 @@ pub(super) fn allocate(objects: &Objects, inputs: &Inputs<'_>) -> Allocation {
     }
     cluster_ips(&mut drafts, &order, inputs, assignments, diagnostics);
     node_ports(&mut drafts, &order, inputs, assignments, diagnostics);
-    for &at in &order {
-        let draft = &drafts[at];
-        let name = draft.name();
+    for draft in drafts {
+        let name = draft.name().clone();
         for (index, port) in draft.service.ports.iter().enumerate() {
             let cluster = match &draft.reach {
                 Reach::ClusterIp(addresses) => &addresses[..],
@@ -88,13 +87,12 @@ pub(super) fn allocate(objects: &Objects, inputs: &Inputs<'_>) -> Allocation {
             let outside = service.external_ips.iter().copied().chain(vips(service));
             let outside = outside.map(|ip| SocketAddr::new(ip, port.port));
             for front in cluster.chain(nodes).chain(outside) {
-                let node = || (name.clone(), index);
-                allocation.fronts.claim(front, port.protocol, node);
+                allocation
+                    .fronts
+                    .entry(front)
+                    .or_insert_with(|| (name.clone(), index));
             }
         }
-    }
-    for draft in drafts {
-        let name = draft.name().clone();
         let mut node_ports = draft.node_ports;
         let health_check = node_ports.split_off(draft.service.ports.len());
         let health_check_node_port = health_check.into_iter().next().flatten();
