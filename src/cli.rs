@@ -203,7 +203,7 @@ pub enum CheckFormat {
     /// With the line and what is wrong in it.
     #[default]
     Text,
-    /// One line each: file:line:column: severity[code]: what is wrong.
+    /// One line each: `file:line:column: severity[code]: what is wrong`.
     Short,
     /// A list of objects, for programs.
     Json,
