@@ -125,7 +125,7 @@ fn count_ports(ports: &[Labelled<'_>], registry: &Registry) -> prometheus::Resul
         active.with_label_values(&labels).set(open);
         endpoints
             .with_label_values(&labels)
-            .set(i64::try_from(port.upstreams.len()).unwrap_or(i64::MAX));
+            .set(i64::try_from(port.upstreams().len()).unwrap_or(i64::MAX));
     }
     Ok(())
 }
@@ -145,6 +145,9 @@ type Counter = (&'static str, &'static str, fn(&PortState) -> &AtomicU64);
 const COUNTERS: &[Counter] = &[
     ("portico_l4_connections_total", "Downstream connections accepted.", |s| &s.connections.0),
     ("portico_l4_rejected_total", "Connections reset for want of an endpoint.", |s| &s.rejected),
+    ("portico_l4_dropped_total", "Connections reset that policy would leave unanswered.", |s| {
+        &s.dropped
+    }),
     ("portico_l4_connect_failures_total", "Dials to endpoints that failed.", |s| {
         &s.connect_failures
     }),

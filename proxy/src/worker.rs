@@ -224,11 +224,11 @@ async fn listen(socket: Socket, shared: Arc<Shared>, plane: Rc<Plane>, all: Canc
     });
     match serve {
         Serve::Front { address } => {
-            accept_loop(listener, stopped, async |stream, _peer| {
+            accept_loop(listener, stopped, async |stream, peer| {
                 let permit = shared.connections.acquire().await;
                 let tcp = Rc::clone(&plane.tcp);
                 plane.connections.spawn_local(async move {
-                    tcp.serve(stream, address).await;
+                    tcp.serve(stream, peer, address).await;
                     drop(permit);
                 });
             })

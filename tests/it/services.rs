@@ -139,3 +139,117 @@ fn a_front_that_is_taken_is_degraded_with_a_remedy_and_heals() {
     let name = crate::harness::eventually("the front heals", || who(front).ok());
     assert_eq!(name, "pod");
 }
+
+/// A Service without a selector, and a slice of pods, each with its node, zone hint and state.
+fn sliced(name: &str, spec: &str, pods: &[(&Pod, &str, &str)]) -> String {
+    let mut text = format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{ports: [{{port: 3307}}], \
+         {spec}}}\n"
+    );
+    // A slice has one port number, and each pod its own.
+    for (number, (pod, node, more)) in pods.iter().enumerate() {
+        let (ip, port) = (pod.address.ip(), pod.address.port());
+        text += &format!(
+            "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: {name}-{number}, \
+             labels: {{kubernetes.io/service-name: {name}}}}}\naddressType: IPv4\nports: [{{port: \
+             {port}}}]\nendpoints: [{{addresses: [{ip}], nodeName: {node}, {more}}}]\n"
+        );
+    }
+    text
+}
+
+/// Who answers, over as many connections as there are pods, sorted.
+fn all(front: SocketAddr, count: usize) -> Vec<String> {
+    let mut names: Vec<_> = (0..count)
+        .map(|_| who(front).unwrap_or_else(|_| "nobody".into()))
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[test]
+fn traffic_policies_choose_the_pods_of_this_node() {
+    let (here, there) = (Pod::tcp("here"), Pod::tcp("there"));
+    let both = [(&here, "n1", ""), (&there, "n2", "")];
+    let elsewhere = [(&there, "n2", "")];
+    for (case, spec, pods, want) in [
+        ("4.1 cluster", "type: NodePort", &both[..], [&["here", "there"][..], &["here", "there"]]),
+        (
+            "4.1 internal",
+            "type: NodePort, internalTrafficPolicy: Local",
+            &both,
+            [&["here"], &["here", "there"]],
+        ),
+        (
+            "4.2 internal, none here",
+            "type: NodePort, internalTrafficPolicy: Local",
+            &elsewhere,
+            [&["nobody"], &["there"]],
+        ),
+        // Every client of this test is on the node, which goes past the policy.
+        (
+            "4.3 external",
+            "type: NodePort, externalTrafficPolicy: Local",
+            &elsewhere,
+            [&["there"], &["there"]],
+        ),
+    ] {
+        let portico = Portico::with(&[("s.yaml", &sliced("db", spec, pods))])
+            .adjust(|settings| settings.node_name = Some("n1".into()))
+            .start();
+        let fronts =
+            [portico.cluster_ip("default/db", 3307), portico.node_port("default/db", 3307)];
+        for (front, want) in fronts.into_iter().zip(want) {
+            assert_eq!(all(front, 4), want, "services {case}: {front}");
+        }
+    }
+}
+
+#[test]
+fn hints_choose_the_pods_of_this_zone_and_follow_the_node() {
+    let (near, far) = (Pod::tcp("near"), Pod::tcp("far"));
+    let hint = |zone: &str| format!("hints: {{forZones: [{{name: {zone}}}]}}");
+    let pods = [(&near, "n1", &*hint("z1")), (&far, "n2", &*hint("z2"))];
+    let node = |zone: &str| {
+        format!(
+            "apiVersion: v1\nkind: Node\nmetadata: {{name: n1, labels: \
+             {{topology.kubernetes.io/zone: {zone}}}}}\n"
+        )
+    };
+    let files = [("s.yaml", &*sliced("db", "type: ClusterIP", &pods)), ("n.yaml", &node("z1"))];
+    let portico = Portico::with(&files)
+        .adjust(|settings| settings.node_name = Some("n1".into()))
+        .start();
+    let front = portico.cluster_ip("default/db", 3307);
+    assert_eq!(all(front, 4), ["near"], "services 4.1.3");
+    portico.edit("n.yaml", &node("z2"));
+    assert_eq!(all(front, 4), ["far"], "services 4.1.3");
+    portico.edit("n.yaml", &node("z3"));
+    assert_eq!(all(front, 4), ["far", "near"], "services 4.1.3");
+}
+
+#[test]
+fn a_load_balancer_s_address_is_served_to_its_source_ranges_alone() {
+    let pod = Pod::tcp("pod");
+    let portico = Portico::with(&[])
+        .adjust(|settings| settings.cluster_ips = portico_config::model::ClusterIps::Keep)
+        .start();
+    let address = portico.service_cidr().replace(".0.0/16", ".200.7");
+    let text = |ranges: &str| {
+        let spec = format!("type: LoadBalancer, loadBalancerSourceRanges: [{ranges}]");
+        let status = format!("status: {{loadBalancer: {{ingress: [{{ip: {address}}}]}}}}\n---\n");
+        sliced("db", &spec, &[(&pod, "n1", "")]).replacen("---\n", &status, 1)
+    };
+    let front = SocketAddr::new(address.parse().unwrap(), 3307);
+    for (ranges, want) in
+        [("127.0.0.0/8", "pod"), ("198.51.100.0/24", "nobody"), ("\"2001:db8::/32\"", "pod")]
+    {
+        portico.edit("lb.yaml", &text(ranges));
+        assert_eq!(all(front, 2), [want], "services 4.4: {ranges}");
+        assert_eq!(who(portico.node_port("default/db", 3307)).unwrap(), "pod", "{ranges}");
+    }
+    let metrics = crate::harness::http::get(portico.admin(), "localhost", "/metrics");
+    let dropped = "portico_l4_dropped_total{port=\"\",protocol=\"tcp\",service=\"default/db\"} 2";
+    assert!(metrics.text().contains(dropped), "{}", metrics.text());
+}

@@ -1,21 +1,21 @@
 //! L4: TCP and UDP fronts of Services.
 //!
-//! TCP: `accept ─▶ front ─▶ choose ─▶ connect, next on failure ─▶ relay`. The view is looked at once, when
-//! a connection comes; after that only its [`Port`] is held, so that a reload cuts nothing. UDP has sessions instead, which are looked at again at every view: [`Udp`].
+//! TCP: `accept ─▶ front ─▶ admit ─▶ choose ─▶ connect, next on failure ─▶ relay`. The view is looked
+//! at once, when a connection comes; after that only its port is held, so that a reload cuts nothing.
+//! UDP has sessions instead, which are looked at again at every view: [`Udp`].
 
 mod session;
 mod tcp;
 mod udp;
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
 use portico_config::model::Protocol;
 
-use crate::upstream::Port;
-use crate::view::View;
+use crate::view::{Admission, View};
 
 pub(crate) use udp::Udp;
 
@@ -30,10 +30,10 @@ impl Worker {
         Self { view: RefCell::new(Cache::new(Arc::clone(view))) }
     }
 
-    /// What stands behind a front now.
-    fn port(&self, front: SocketAddr) -> Option<Arc<Port>> {
+    /// What becomes of a connection that comes to a front now.
+    fn admit(&self, front: SocketAddr, source: IpAddr) -> Option<Admission> {
         let mut view = self.view.borrow_mut();
-        view.load().front(front, Protocol::Tcp).cloned()
+        view.load().admit((front, Protocol::Tcp), source)
     }
 
     /// Takes the view that serves now and lets the one before go.

@@ -9,16 +9,31 @@ use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::Worker;
-use crate::upstream::Port;
+use crate::upstream::{Port, Refusal, Way};
+use crate::view::Admission;
 
 impl Worker {
     /// Carries one connection that came in at `front` until both sides have ended. Without an
-    /// endpoint that answers, it is reset at once (`services 4.2`).
-    pub(crate) async fn serve(&self, downstream: TcpStream, front: SocketAddr) {
-        let Some(port) = self.port(front) else { return reset(&downstream) };
+    /// endpoint that answers, it is reset at once (`services 4.2`). One that should get no answer has
+    /// had one from the kernel before it is seen here, so it is reset as well.
+    pub(crate) async fn serve(&self, downstream: TcpStream, peer: SocketAddr, front: SocketAddr) {
+        let Some(Admission { port, way }) = self.admit(front, peer.ip()) else {
+            return reset(&downstream);
+        };
         let state = &port.state;
         state.connections.0.fetch_add(1, Relaxed);
-        let Some(upstream) = connect(&port).await else {
+        let way = match way {
+            Ok(way) => way,
+            Err(refusal) => {
+                let counter = match refusal {
+                    Refusal::Reject => &state.rejected,
+                    Refusal::Drop => &state.dropped,
+                };
+                counter.fetch_add(1, Relaxed);
+                return reset(&downstream);
+            }
+        };
+        let Some(upstream) = connect(&port, way).await else {
             state.rejected.fetch_add(1, Relaxed);
             return reset(&downstream);
         };
@@ -37,9 +52,9 @@ impl Worker {
     }
 }
 
-/// The first usable endpoint that answers, in turn; each is tried once, before any byte is carried.
-async fn connect(port: &Port) -> Option<TcpStream> {
-    for upstream in port.choose() {
+/// The first endpoint of the set that answers, in turn; each is tried once, before any byte is carried.
+async fn connect(port: &Port, way: Way) -> Option<TcpStream> {
+    for upstream in port.choose_from(way) {
         match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(upstream.address)).await {
             Ok(Ok(stream)) => return Some(stream),
             Ok(Err(error)) => debug!(endpoint = %upstream.address, %error, "dial failed"),

@@ -213,7 +213,9 @@ impl Front {
         if self.is_over {
             return;
         }
-        let port = view.front(self.address, Protocol::Udp);
+        let port = view
+            .front(self.address, Protocol::Udp)
+            .map(|(port, _)| port);
         let is_same = match (port, &self.port) {
             (Some(new), Some(old)) => Arc::ptr_eq(new, old),
             (None, None) => self.stamp > 0,
@@ -224,7 +226,8 @@ impl Front {
         }
         self.port = port.cloned();
         self.stamp += 1;
-        self.refuse(port.is_none_or(|port| port.upstreams.is_empty()));
+        // Where all are rejected, the kernel says so; also to a source that should get no answer.
+        self.refuse(port.is_none_or(|port| !port.has_any(self.address.ip())));
     }
 
     fn refuse(&mut self, refuse: bool) {

@@ -39,6 +39,8 @@ pub(crate) enum SessionEnd {
 pub(crate) enum Loss {
     /// There is no endpoint to send it to.
     NoEndpoint,
+    /// Policy or source ranges leave it unanswered.
+    Policy,
     /// Every endpoint that was tried refused it.
     Refused,
     /// It was longer than datagrams can be here.
@@ -70,13 +72,21 @@ impl SessionEnd {
 
 impl Loss {
     /// Every reason.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::NoEndpoint, Self::Refused, Self::Truncated, Self::Source, Self::Limit, Self::Unsent];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::NoEndpoint,
+        Self::Policy,
+        Self::Refused,
+        Self::Truncated,
+        Self::Source,
+        Self::Limit,
+        Self::Unsent,
+    ];
 
     /// As metrics call it.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::NoEndpoint => "no_endpoint",
+            Self::Policy => "policy",
             Self::Refused => "refused",
             Self::Truncated => "truncated",
             Self::Source => "source",

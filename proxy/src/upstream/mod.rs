@@ -9,4 +9,4 @@ mod select;
 
 pub(crate) use datagrams::{Loss, SessionEnd};
 pub(crate) use registry::{Padded, PortState, Registry, STATUS_CLASSES};
-pub(crate) use select::Port;
+pub(crate) use select::{Port, Refusal, Way};

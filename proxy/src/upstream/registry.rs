@@ -38,14 +38,18 @@ impl Registry {
 pub(crate) struct PortState {
     /// Whose it is.
     pub(crate) id: Arc<PortId>,
-    /// Exact round robin over all workers.
-    pub(crate) cursor: Padded<AtomicU64>,
+    /// Exact round robin over all workers, in the set that most flows choose from.
+    cursor: Padded<AtomicU64>,
+    /// The same for the three other sets: local ones, and those of a second family.
+    other_cursors: Padded<[AtomicU64; 3]>,
     /// Downstream connections accepted (L4).
     pub(crate) connections: Padded<AtomicU64>,
     /// Connections that are open now (L4).
     pub(crate) active: Padded<AtomicU64>,
     /// Connections that found no endpoint to go to (L4).
     pub(crate) rejected: AtomicU64,
+    /// Connections that would get no answer from a kernel, and were reset here (L4).
+    pub(crate) dropped: AtomicU64,
     /// Dials that failed, each before its connection went to the next endpoint; of UDP, endpoints
     /// that refused.
     pub(crate) connect_failures: AtomicU64,
@@ -64,9 +68,11 @@ impl PortState {
         Self {
             id: Arc::clone(id),
             cursor: Padded::default(),
+            other_cursors: Padded::default(),
             connections: Padded::default(),
             active: Padded::default(),
             rejected: AtomicU64::default(),
+            dropped: AtomicU64::default(),
             connect_failures: AtomicU64::default(),
             answers: Default::default(),
             datagrams: DatagramCounters::default(),
@@ -75,9 +81,15 @@ impl PortState {
         }
     }
 
-    /// The next turn: each value is given out once, whichever worker asks.
-    pub(crate) fn next_turn(&self) -> u64 {
-        self.cursor.0.fetch_add(1, Ordering::Relaxed)
+    /// The next turn of a set, by the number of its cursor: each value is given out once, whichever
+    /// worker asks.
+    pub(crate) fn next_turn(&self, cursor: usize) -> u64 {
+        let others = cursor
+            .checked_sub(1)
+            .and_then(|at| self.other_cursors.0.get(at));
+        others
+            .unwrap_or(&self.cursor.0)
+            .fetch_add(1, Ordering::Relaxed)
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! diff::services ─▶ ports (new Arc only where the ServicePort is another)
 //! fronts, routes ─▶ the same Arc while snapshot and slots are the same
+//! another node or zone ─▶ every port anew: sets are made as this host sees them
 //! ```
 //!
 //! Invariants: the view is the one that a build from nothing would give, but for the order of
@@ -12,9 +13,9 @@
 use std::sync::Arc;
 
 use portico_config::snapshot::diff::{self, Change};
-use portico_config::snapshot::{self, Backend, PortId, RouteTable, ServicePort, Snapshot};
+use portico_config::snapshot::{self, Backend, Place, PortId, RouteTable, ServicePort, Snapshot};
 
-use super::{FastMap, Host, Location, Routes, Slot, Target, View};
+use super::{FastMap, Fronts, Host, Location, Routes, Slot, Target, View};
 use crate::upstream::{Port, Registry};
 
 /// Builds views, each from the one that it built before.
@@ -40,8 +41,16 @@ impl Builder {
         let mut base = self.base.take().unwrap_or_default();
         let mut ports = Vec::from(&*base.view.ports);
         let mut moved = is_first;
+        let here = match Arc::ptr_eq(&base.snapshot.cluster, &snapshot.cluster) {
+            true => Arc::clone(&base.view.here),
+            false => Arc::new(snapshot.cluster.here()),
+        };
         for change in diff::services(&base.snapshot, snapshot) {
-            moved |= self.apply(change, &mut base.slots, &mut ports);
+            moved |= self.apply(change, &here, &mut base.slots, &mut ports);
+        }
+        let sees_the_same = |place: &Place| (&place.node, &place.zone) == (&here.node, &here.zone);
+        if !sees_the_same(&base.view.here) {
+            self.see_anew(snapshot, &here, &base.slots, &mut ports);
         }
         let (before, old) = (&base.view, &base.snapshot);
         let slots = &base.slots;
@@ -57,7 +66,14 @@ impl Builder {
             }
         };
         let certificates = Arc::clone(&snapshot.certificates);
-        let view = Arc::new(View { ports: ports.into(), fronts, routes, certificates });
+        let view = Arc::new(View {
+            ports: ports.into(),
+            fronts,
+            cluster: Arc::clone(&snapshot.cluster),
+            here,
+            routes,
+            certificates,
+        });
         if moved {
             self.registry.retain(|id| base.slots.by_id.contains_key(id));
         }
@@ -71,6 +87,7 @@ impl Builder {
     fn apply(
         &mut self,
         change: Change<'_>,
+        here: &Place,
         slots: &mut Slots,
         ports: &mut Vec<Option<Arc<Port>>>,
     ) -> bool {
@@ -96,9 +113,28 @@ impl Builder {
                 moved = true;
                 slots.add(&port.id, ports)
             });
-            ports[slot.0] = Some(Arc::new(Port::new(port, &mut self.registry)));
+            ports[slot.0] = Some(Arc::new(Port::new(port, here, &mut self.registry)));
         }
         moved
+    }
+
+    /// Makes every port once more, as another place sees it.
+    fn see_anew(
+        &mut self,
+        snapshot: &Snapshot,
+        here: &Place,
+        slots: &Slots,
+        ports: &mut [Option<Arc<Port>>],
+    ) {
+        for port in snapshot
+            .services
+            .values()
+            .flat_map(|service| &service.ports)
+        {
+            if let Some(slot) = slots.find(&port.id) {
+                ports[slot.0] = Some(Arc::new(Port::new(port, here, &mut self.registry)));
+            }
+        }
     }
 }
 
@@ -140,13 +176,12 @@ impl Slots {
     }
 }
 
-fn fronts(
-    snapshot: &Snapshot,
-    slots: &Slots,
-) -> FastMap<(std::net::SocketAddr, portico_config::model::Protocol), Slot> {
+fn fronts(snapshot: &Snapshot, slots: &Slots) -> Fronts {
     let fronts = snapshot.fronts.iter();
     fronts
-        .filter_map(|front| Some(((front.address, front.protocol), slots.find(&front.port)?)))
+        .filter_map(|front| {
+            Some(((front.address, front.protocol), (slots.find(&front.port)?, front.kind)))
+        })
         .collect()
 }
 

@@ -18,13 +18,13 @@ mod retired;
 mod tests;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use portico_config::model::{PathKind, Protocol};
-use portico_config::snapshot::CertificateTable;
+use portico_config::snapshot::{CertificateTable, Cluster, FrontKind, Place};
 
-use crate::upstream::Port;
+use crate::upstream::{Port, Refusal, Way};
 
 pub(crate) use build::Builder;
 pub(crate) use retired::Retired;
@@ -37,11 +37,26 @@ pub(crate) struct View {
     /// Every ServicePort; a slot without one waits for the next that comes.
     ports: Box<[Option<Arc<Port>>]>,
     /// What stands behind each L4 front.
-    fronts: Arc<FastMap<(SocketAddr, Protocol), Slot>>,
+    fronts: Arc<Fronts>,
+    /// Who is a Pod, and where this host is.
+    cluster: Arc<Cluster>,
+    /// This host's place, out of `cluster`.
+    here: Arc<Place>,
     /// Ingress rules.
     pub(crate) routes: Arc<Routes>,
     /// Certificates.
     pub(crate) certificates: Arc<CertificateTable>,
+}
+
+type Fronts = FastMap<(SocketAddr, Protocol), (Slot, FrontKind)>;
+
+/// A new flow at a front, and whether it is let in.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    /// What stands behind the front.
+    pub(crate) port: Arc<Port>,
+    /// From which of its sets the flow may choose, or why not.
+    pub(crate) way: Result<Way, Refusal>,
 }
 
 /// The place of a ServicePort in the list of its view; the same in the next one while it exists.
@@ -91,9 +106,25 @@ pub(crate) enum Target<P> {
 }
 
 impl View {
-    /// What stands behind a front.
-    pub(crate) fn front(&self, address: SocketAddr, protocol: Protocol) -> Option<&Arc<Port>> {
-        self.port(*self.fronts.get(&(address, protocol))?)
+    /// What becomes of a new flow from `source` at a front; none: the front is gone.
+    pub(crate) fn admit(
+        &self,
+        (front, protocol): (SocketAddr, Protocol),
+        source: IpAddr,
+    ) -> Option<Admission> {
+        let (port, kind) = self.front(front, protocol)?;
+        let way = port.admit(kind, (front.ip(), source), (&self.cluster, &self.here));
+        Some(Admission { port: Arc::clone(port), way })
+    }
+
+    /// What stands behind a front, and why the front exists.
+    pub(crate) fn front(
+        &self,
+        address: SocketAddr,
+        protocol: Protocol,
+    ) -> Option<(&Arc<Port>, FrontKind)> {
+        let (slot, kind) = self.fronts.get(&(address, protocol))?;
+        Some((self.port(*slot)?, *kind))
     }
 
     /// The port that a route of this very view names.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use portico_config::model::{HostPattern, ObjectName};
+use portico_config::snapshot::cluster::NodePlace;
+use portico_config::snapshot::endpoint::Hints;
 use portico_config::snapshot::{self, Backend, Endpoint, Front, FrontKind, PortId, Reach};
 use portico_config::snapshot::{RouteTable, Service, ServicePort, Snapshot};
 use proptest::prelude::*;
@@ -162,7 +164,7 @@ fn front((number, (service, port)): (&u8, &(u8, u8))) -> Front {
 /// A port as clients see it: whose it is and where it leads.
 fn port(port: &Port) -> String {
     let addresses: Vec<_> = port
-        .upstreams
+        .upstreams()
         .iter()
         .map(|it| it.address.to_string())
         .collect();
@@ -190,7 +192,7 @@ fn seen(view: &View) -> Vec<String> {
     let mut all: Vec<String> = hosts.chain(any).map(host).collect();
     all.extend(view.ports().map(|it| port(it)));
     all.extend(view.fronts.keys().map(|(address, protocol)| {
-        let found = view.front(*address, *protocol).map(|it| port(it));
+        let found = view.front(*address, *protocol).map(|(it, _)| port(it));
         format!("{address}: {found:?}")
     }));
     all.push(format!("{:p}", Arc::as_ptr(&view.certificates)));
@@ -279,7 +281,7 @@ fn ports_that_do_not_change_keep_their_arc_and_all_keep_their_state() {
     }
     let target = &before.routes.exact["h2"].locations[0].target;
     let Target::Port(found) = before.resolve(target) else { panic!("the host lost its port") };
-    assert_eq!(found.upstreams[0].address.to_string(), "10.0.0.8:80");
+    assert_eq!(found.upstreams()[0].address.to_string(), "10.0.0.8:80");
 }
 
 #[test]
@@ -288,13 +290,13 @@ fn the_state_of_a_service_leaves_with_it() {
     let first = Arc::new(world.snapshot(&Snapshot::default()));
     let view = builder.next(&first);
     for port in view.ports() {
-        assert_eq!(port.state.next_turn(), 0);
+        assert_eq!(port.state.next_turn(0), 0);
     }
     world.edit(Edit::Service(3, None));
     let second = Arc::new(world.snapshot(&first));
     builder.next(&second);
     let third = builder.next(&first);
-    let mut turns: Vec<u64> = third.ports().map(|port| port.state.next_turn()).collect();
+    let mut turns: Vec<u64> = third.ports().map(|port| port.state.next_turn(0)).collect();
     turns.sort_unstable();
     assert_eq!(turns, [0, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
 }
@@ -312,4 +314,40 @@ fn a_view_is_freed_only_once_nobody_else_holds_it() {
     retired.sweep();
     assert!(watch.upgrade().is_none());
     assert_eq!(retired.len(), 0);
+}
+
+#[test]
+fn another_zone_makes_every_port_anew_and_keeps_its_state() {
+    let cluster = |zone: &str| {
+        let place = NodePlace { zone: Some(zone.into()), ..NodePlace::default() };
+        let nodes = Arc::new([("n1".into(), place)].into());
+        Arc::new(Cluster { node: Some("n1".into()), nodes, ..Cluster::default() })
+    };
+    let mut snapshot = ten().snapshot(&Snapshot::default());
+    for service in snapshot.services.values_mut() {
+        let service = Arc::make_mut(service);
+        let port = Arc::make_mut(&mut service.ports[0]);
+        for (endpoint, zone) in port.endpoints.iter_mut().zip(["z1", "z2"]) {
+            let zones = vec![zone.into()];
+            endpoint.hints = Some(Arc::new(Hints { zones, nodes: Vec::new() }));
+        }
+    }
+    let mut builder = Builder::default();
+    let mut before: Option<Arc<View>> = None;
+    for (zone, want, kept_ports) in
+        [("z1", "10.0.0.1:80", 0), ("z2", "10.0.0.2:80", 0), ("z2", "10.0.0.2:80", 10)]
+    {
+        snapshot.cluster = cluster(zone);
+        let view = builder.next(&Arc::new(snapshot.clone()));
+        for port in view.ports() {
+            let upstreams: Vec<_> = port.upstreams().iter().map(|it| it.address).collect();
+            assert_eq!(upstreams, [want.parse().unwrap()], "{zone}");
+        }
+        if let Some(before) = &before {
+            assert_eq!(kept(before, &view), kept_ports, "{zone}");
+            let mut states = before.ports().zip(view.ports());
+            assert!(states.all(|(old, new)| Arc::ptr_eq(&old.state, &new.state)));
+        }
+        before = Some(view);
+    }
 }

@@ -15,6 +15,7 @@ use super::{eventually, http};
 pub(crate) struct Builder {
     source: MemorySource,
     workers: usize,
+    adjust: fn(&mut Settings),
 }
 
 /// A running instance; it ends with this value.
@@ -28,7 +29,7 @@ pub(crate) struct Portico {
 impl Portico {
     /// An instance over these files (name, content).
     pub(crate) fn with(files: &[(&str, &str)]) -> Builder {
-        Builder { source: MemorySource::new(files.iter().copied()), workers: 2 }
+        Builder { source: MemorySource::new(files.iter().copied()), workers: 2, adjust: |_| {} }
     }
 
     fn running(&self) -> &Running {
@@ -175,6 +176,12 @@ impl Builder {
         self
     }
 
+    /// Other settings than an instance in tests has.
+    pub(crate) fn adjust(mut self, adjust: fn(&mut Settings)) -> Self {
+        self.adjust = adjust;
+        self
+    }
+
     /// Starts and waits until it is ready.
     pub(crate) fn start(self) -> Portico {
         let instance = INSTANCE.fetch_add(1, Ordering::Relaxed) % INSTANCES;
@@ -182,7 +189,7 @@ impl Builder {
         let node_address = IpAddr::V4(Ipv4Addr::new(127, node, 0, 1));
         let service_cidr = format!("127.{cidr}.0.0/16");
         let any_port = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
-        let settings = Settings {
+        let mut settings = Settings {
             service_cidrs: vec![service_cidr.parse().expect("a network")],
             node_addresses: vec![node_address],
             http: any_port.clone(),
@@ -191,6 +198,7 @@ impl Builder {
             admin: any_port,
             ..Settings::default()
         };
+        (self.adjust)(&mut settings);
         let editor = self.source.editor();
         let options = AppOptions { settings, workers: self.workers, ..AppOptions::default() };
         let running = App::start(options, Box::new(self.source)).expect("portico starts");

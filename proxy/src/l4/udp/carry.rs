@@ -14,7 +14,7 @@ use tracing::debug;
 
 use super::super::session::{Ask, FrontId, Key, SessionId};
 use super::{Named, State, Upstream, ended, lose, session_token};
-use crate::upstream::{Loss, Port, SessionEnd};
+use crate::upstream::{Loss, Port, Refusal, SessionEnd, Way};
 
 /// What a round works with.
 #[derive(Clone, Copy)]
@@ -200,10 +200,14 @@ impl State {
         if self.seen.front(key.client, Protocol::Udp).is_some() {
             return lose(state, Loss::Source, range.len());
         }
-        let others = port.upstreams.len() > 1;
-        let choice = port
-            .choose()
-            .filter(|it| !(others && avoid == Some(it.address)));
+        let way = match self.way(key) {
+            Ok(way) => way,
+            Err(Refusal::Reject) => return lose(state, Loss::NoEndpoint, range.len()),
+            Err(Refusal::Drop) => return lose(state, Loss::Policy, range.len()),
+        };
+        let choice = port.choose_from(way);
+        let others = choice.set_len() > 1;
+        let choice = choice.filter(|it| !(others && avoid == Some(it.address)));
         let mut why = Loss::NoEndpoint;
         for upstream in choice.take(TRIES) {
             let endpoint = upstream.address;
@@ -233,6 +237,15 @@ impl State {
             return lose(state, Loss::Unsent, range.len() - sent.count);
         }
         lose(state, why, range.len());
+    }
+
+    /// From which set of its front's port a client may choose, as the view says that fronts were last
+    /// compared with.
+    fn way(&self, key: &Key) -> Result<Way, Refusal> {
+        let front = self.fronts.get(&key.front).ok_or(Refusal::Reject)?;
+        let front = (front.address, Protocol::Udp);
+        let admission = self.seen.admit(front, key.client.ip());
+        admission.ok_or(Refusal::Reject)?.way
     }
 
     /// A socket for a session to `endpoint`; what the table or the system has too few of is taken
