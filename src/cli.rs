@@ -3,14 +3,15 @@
 //! The flags that are settings come from [`crate::settings`]'s table; here are the commands and
 //! the flags of single ones.
 
-use std::net::SocketAddr;
+use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use portico_config::diagnostic::Code;
 
+use crate::decision::protocol_of;
 pub use crate::settings::{Format, LogArgs, ServeArgs};
 
 /// Kubernetes Services, cluster DNS and Ingress from a folder of manifests, with no cluster.
@@ -39,7 +40,7 @@ pub enum Command {
     /// Show what a running portico would change if it were given these manifests
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(DiffArgs),
-    /// Say what a diagnostic's code means, with a wrong and a right example
+    /// Say what a finding's code means, or where a flow goes and why
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
     /// See it work: a small WordPress site with everything included
@@ -114,35 +115,77 @@ pub struct CheckArgs {
     pub serve: ServeArgs,
 }
 
-/// `portico explain`; what else it will explain (connections, names, requests) becomes a
-/// subcommand beside the code.
+/// `portico explain`.
 #[derive(Debug, Args)]
+#[command(override_usage = EXPLAIN_USAGE)]
 pub struct ExplainArgs {
-    /// The code of a finding, such as P0304; without one, all are listed
-    #[arg(value_name = "CODE")]
-    pub topic: Option<Topic>,
+    /// A finding's code, such as P0304, none for a list; or tcp|udp ADDR:PORT, as a manifest has it or as
+    /// it was mapped, and the manifests, none for those of the portico that runs
+    #[arg(value_name = "WORD")]
+    pub words: Vec<OsString>,
+    /// Whom the flow comes from [default: this host, 127.0.0.1]
+    #[arg(long, value_name = "ADDR")]
+    pub from: Option<IpAddr>,
+    /// Explain each line of a file, - is standard input: what stands behind `portico explain`; one JSON
+    /// answer a line
+    #[arg(long, value_name = "FILE")]
+    pub batch: Option<PathBuf>,
+    /// How what becomes of a flow is printed
+    #[arg(long, value_enum, default_value_t, env = "PORTICO_FORMAT")]
+    pub format: Format,
+    /// The settings of the portico that runs, or would run.
+    #[command(flatten)]
+    pub serve: ServeArgs,
 }
 
 /// What is to be explained.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Topic {
     /// A kind of finding.
     Code(Code),
+    /// All of them.
+    Codes,
+    /// What becomes of a flow.
+    Flow(Question),
+    /// Each line of a file, with the manifests of those that name none.
+    Batch(PathBuf, Vec<PathBuf>),
 }
 
-impl FromStr for Topic {
-    type Err = String;
+/// A question about a flow.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Question {
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: String,
+    /// Where it goes.
+    pub to: SocketAddr,
+    /// The manifests; none: those of the portico that runs.
+    pub paths: Vec<PathBuf>,
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(code) = Code::parse(text) {
-            return Ok(Self::Code(code));
+impl ExplainArgs {
+    /// What the words ask about; fails with what is wrong and the way out.
+    pub fn topic(&self) -> Result<Topic, String> {
+        let paths = |words: &[OsString]| words.iter().map(PathBuf::from).collect();
+        if let Some(file) = &self.batch {
+            return Ok(Topic::Batch(file.clone(), paths(&self.words)));
         }
-        let near = Code::nearest(text);
-        let hint = match near {
-            Some(code) => format!("did you mean {code}: {}?", code.title()),
-            None => "`portico explain` lists all codes".to_owned(),
+        let text = |at: usize| self.words.get(at).map(|word| word.to_string_lossy());
+        let Some(first) = text(0) else { return Ok(Topic::Codes) };
+        if protocol_of(&first).is_some() {
+            let to = text(1).unwrap_or_default();
+            let to = to.parse().map_err(|_| {
+                format!("{first} \"{to}\" is not ADDR:PORT, such as 10.96.0.10:80 or [fd00::1]:80")
+            })?;
+            let paths = paths(&self.words[2..]);
+            return Ok(Topic::Flow(Question { protocol: first.into_owned(), to, paths }));
+        }
+        let hint = match (Code::parse(&first), Code::nearest(&first)) {
+            (Some(code), _) if self.words.len() == 1 => return Ok(Topic::Code(code)),
+            (Some(_), _) => return Err("explain one code at a time".to_owned()),
+            (None, Some(code)) => format!("did you mean {code}: {}?", code.title()),
+            (None, None) => "`portico explain` lists all codes".to_owned(),
         };
-        Err(format!("there is no such code; {hint}"))
+        Err(format!("{first}: there is no such code; {hint}"))
     }
 }
 
@@ -251,7 +294,17 @@ Examples:
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
   portico explain P0304
-  portico explain                    list all codes";
+  portico explain                    list all codes
+  portico explain tcp 10.96.0.10:80 --from 10.244.1.9 --node-name node-1 ./manifests
+  portico explain tcp 127.96.12.34:80              ask the portico that runs
+  portico explain --batch flows.txt ./manifests    a line each: tcp 10.96.0.10:80 --from 10.0.0.9
+
+Verdicts: forward, reject (refused at once), drop (no answer), not_handled (no Service's).";
+
+const EXPLAIN_USAGE: &str = "\
+portico explain [CODE]
+       portico explain tcp|udp ADDR:PORT [--from ADDR] [OPTIONS] [PATH]...
+       portico explain --batch FILE [OPTIONS] [PATH]...";
 const DUMP_EXAMPLES: &str = "\
 Examples:
   portico config dump
@@ -285,7 +338,6 @@ mod tests {
     use crate::settings::AppOptions;
     use clap::CommandFactory;
     use portico_config::model::ClusterIps;
-    use std::net::IpAddr;
     use std::time::Duration;
 
     fn run(arguments: &[&str]) -> Result<AppOptions, clap::Error> {

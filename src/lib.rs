@@ -25,6 +25,7 @@ mod metrics;
 mod work;
 mod worker;
 mod report;
+mod decision;
 mod admin;
 pub mod app;
 pub mod command;

@@ -5,6 +5,7 @@
 //! `localhost`, so that no web page reaches it through rebound DNS (`reliability 2.11`); at most
 //! [`MAX_CONNECTIONS`], each at most [`CONNECTION_TIME`] long; no Secret's value in any answer.
 
+mod explain;
 mod hosts;
 mod snapshot;
 
@@ -188,6 +189,14 @@ fn answer<B>(request: &Request<B>, shared: &Shared) -> Response<Full<Bytes>> {
             let json = snapshot::render(&shared.publication.load(), &shared.listeners());
             typed(StatusCode::OK, "application/json", format!("{json:#}\n"))
         }
+        "/api/v1/explain" => {
+            let published = shared.publication.load();
+            let query = request.uri().query().unwrap_or_default();
+            match explain::answer(&published.snapshot, query) {
+                Ok(json) => typed(StatusCode::OK, "application/json", format!("{json:#}\n")),
+                Err(reason) => text(StatusCode::BAD_REQUEST, format!("{reason}\n")),
+            }
+        }
         _ => text(StatusCode::NOT_FOUND, format!("not here; there are:\n{PATHS}")),
     }
 }
@@ -206,7 +215,7 @@ fn typed(status: StatusCode, kind: &'static str, body: String) -> Response<Full<
     response
 }
 
-const PATHS: &str = "/livez\n/readyz\n/metrics\n/api/v1/snapshot\n";
+const PATHS: &str = "/livez\n/readyz\n/metrics\n/api/v1/snapshot\n/api/v1/explain\n";
 const MAX_CONNECTIONS: usize = 64;
 const MAX_HEAD_BYTES: usize = 8 * 1024;
 const CONNECTION_TIME: Duration = Duration::from_secs(10);

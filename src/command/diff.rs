@@ -10,9 +10,8 @@
 //! its last good version there, so it is never shown as removed.
 
 mod compare;
-mod fetch;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -25,7 +24,7 @@ use portico_config::source::files::read_once;
 use serde_json::{Value, json};
 
 use self::compare::{Change, Kept};
-use super::{complain, say};
+use super::{complain, fetch, say};
 use crate::cli::{DiffArgs, Format};
 use crate::exit::Exit;
 use crate::settings::Loaded;
@@ -34,7 +33,7 @@ use crate::{admin, host, telemetry};
 /// Runs the command.
 pub(super) fn diff(arguments: DiffArgs, loaded: Loaded) -> anyhow::Result<Exit> {
     let settings = Arc::new(loaded.effective.options.settings);
-    let Some(address) = settings.admin.first().copied().map(reachable) else {
+    let Some(address) = settings.admin.first().copied().map(fetch::reachable) else {
         complain("--admin off: name the address of the portico that runs, such as 127.0.0.1:9080");
         return Ok(Exit::Usage);
     };
@@ -71,16 +70,6 @@ pub(super) fn diff(arguments: DiffArgs, loaded: Loaded) -> anyhow::Result<Exit> 
         Format::Text => print(&changes, &refused),
     }
     Ok(if changes.is_empty() { Exit::Fine } else { Exit::Errors })
-}
-
-/// Where a listener on every address is reached from here.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 /// What the running portico has assigned; what cannot be read is assigned anew.

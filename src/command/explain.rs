@@ -1,18 +1,28 @@
-//! `portico explain`: the page of a diagnostic's code, as `docs/diagnostics.md` has it.
+//! `portico explain`: the page of a diagnostic's code, as `docs/diagnostics.md` has it, or what
+//! becomes of a flow.
+
+mod flow;
 
 use portico_config::diagnostic::Code;
 
-use super::say;
-use crate::cli::{ExplainArgs, Topic};
+use super::{complain, say};
+use crate::cli::{ExplainArgs, LogArgs, Topic};
 use crate::exit::Exit;
+use crate::telemetry;
 
 /// Runs the command.
-pub(super) fn explain(arguments: &ExplainArgs) -> Exit {
-    match arguments.topic {
-        Some(Topic::Code(code)) => say(&readable(page(PAGES, code))),
-        None => Code::ALL.iter().for_each(|code| {
+pub(super) fn explain(arguments: &ExplainArgs, log: &LogArgs) -> Exit {
+    match arguments.topic() {
+        Ok(Topic::Code(code)) => say(&readable(page(PAGES, code))),
+        Ok(Topic::Codes) => Code::ALL.iter().for_each(|code| {
             say(&format!("{code}  {:7}  {}", code.severity().to_string(), code.title()));
         }),
+        Ok(Topic::Flow(question)) => return flow::one(arguments, &question, log),
+        Ok(Topic::Batch(file, paths)) => return flow::batch(arguments, &file, &paths, log),
+        Err(reason) => {
+            complain(&telemetry::escape(&reason));
+            return Exit::Usage;
+        }
     }
     Exit::Fine
 }

@@ -1,6 +1,7 @@
 //! The commands, one file each: what each does with the process, and its exit code.
 
 mod lookup;
+mod fetch;
 mod run;
 mod check;
 mod diff;
@@ -36,7 +37,7 @@ pub fn dispatch(cli: Cli) -> Exit {
             }
             Command::Explain(arguments) => {
                 telemetry::start(&log.options());
-                Ok(explain::explain(&arguments))
+                Ok(explain::explain(&arguments, &log))
             }
             Command::Demo(arguments) => load(&arguments.serve, None)
                 .map_or_else(Ok, |loaded| demo::demo(&arguments, loaded)),

@@ -36,6 +36,24 @@ pub(super) struct Given {
     pub(super) origin: Origin,
 }
 
+impl ServeArgs {
+    /// These flags over those of another line, whose environment and settings file count for both.
+    pub(crate) fn over(&self, base: &Self) -> Self {
+        let is_flag = |given: &&Given| matches!(given.origin, Origin::Flag(_));
+        let mut all: Vec<Given> = self.given.iter().filter(is_flag).cloned().collect();
+        for given in &base.given {
+            if !all
+                .iter()
+                .any(|other| std::ptr::eq(other.setting, given.setting))
+            {
+                all.push(given.clone());
+            }
+        }
+        let config = base.config.clone().or_else(|| self.config.clone());
+        Self { given: all, config }
+    }
+}
+
 impl Args for ServeArgs {
     fn augment_args(command: Command) -> Command {
         let config = Arg::new(CONFIG)

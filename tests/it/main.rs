@@ -14,6 +14,7 @@ mod bad_input;
 mod command_line;
 mod diagnostics;
 mod diff;
+mod explain;
 mod figure;
 mod front_door;
 mod names;
