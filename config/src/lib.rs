@@ -22,3 +22,6 @@ pub mod snapshot;
 mod compile;
 pub mod publish;
 pub mod pipeline;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;

@@ -1,16 +1,20 @@
 //! Golden files: manifests in (`golden/*.yaml`), snapshot and diagnostics out (`*.snapshot`).
 //!
+//! One file per subject: what is expected and why stands in its comments, written before it was
+//! compiled. The first line may set `# settings: serviceCidr=… clusterIps=keep admin=… nodeAddress=…`.
+//! A line `# then` ends one version of the file and begins the next; the snapshot is the last one's.
 //! `UPDATE_GOLDENS=1 cargo test -p portico-config --test golden` writes them anew; whoever does that
 //! reads the difference.
 
 #![expect(clippy::unwrap_used, reason = "a golden file that cannot be read fails its test")]
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use portico_config::model::{HostFacts, Settings};
+use portico_config::model::{ClusterIps, HostFacts, Settings};
 use portico_config::pipeline::{Pipeline, Update};
 use portico_config::snapshot::{
     Assignments, Backend, Endpoint, Host, Reach, ServicePort, Snapshot, Traffic,
@@ -45,17 +49,48 @@ fn manifests_become_the_snapshots_that_were_read() {
     assert!(different.is_empty(), "{}", different.join("\n"));
 }
 
+/// What the file holds, one version after the other; each stands on the lines that it has here.
+fn versions(content: &str) -> impl Iterator<Item = String> {
+    let mut line = 0;
+    content.split("# then\n").map(move |version| {
+        let text = format!("{}{version}", "\n".repeat(line));
+        line += version.lines().count() + 1;
+        text
+    })
+}
+
+/// The defaults, and what the first line of a golden says.
+fn settings(text: &str) -> Settings {
+    let node_addresses = vec!["127.0.0.1".parse().unwrap()];
+    let mut settings = Settings { node_addresses, ..Settings::default() };
+    let first = text.lines().next().unwrap_or_default();
+    let words = first.strip_prefix("# settings: ").unwrap_or_default();
+    for word in words.split_whitespace() {
+        match word.split_once('=').unwrap() {
+            ("serviceCidr", value) => {
+                settings.service_cidrs = value.split(',').map(|v| v.parse().unwrap()).collect();
+            }
+            ("clusterIps", "keep") => settings.cluster_ips = ClusterIps::Keep,
+            ("admin", value) => settings.admin = vec![value.parse().unwrap()],
+            ("nodeAddress", value) => settings.node_addresses = vec![value.parse().unwrap()],
+            other => panic!("{other:?} is no setting of goldens"),
+        }
+    }
+    settings
+}
+
 fn rendered(path: &Path) -> String {
     let name = Path::new(path.file_name().unwrap()).to_owned();
-    let content = fs::read(path).unwrap();
-    let changes = Changes { written: vec![(Arc::new(name), content.into())], ..Changes::default() };
-    let settings = Arc::new(Settings {
-        node_addresses: vec!["127.0.0.1".parse().unwrap()],
-        ..Settings::default()
-    });
+    let content = fs::read_to_string(path).unwrap();
+    let settings = Arc::new(settings(&content));
     let mut pipeline = Pipeline::new(settings, HostFacts::default(), Assignments::default());
-    let update = pipeline.apply(changes, 1_700_000_000);
-    render(&update)
+    let mut update = None;
+    for content in versions(&content) {
+        let written = vec![(Arc::new(name.clone()), content.into_bytes().into())];
+        let changes = Changes { written, ..Changes::default() };
+        update = Some(pipeline.apply(changes, 1_800_000_000));
+    }
+    render(&update.unwrap())
 }
 
 fn render(update: &Update) -> String {
@@ -82,11 +117,22 @@ fn render(update: &Update) -> String {
             writeln!(text, "{word} {kind} {address}/{protocol} {}", front.port).unwrap();
         }
     }
-    for host in snapshot.routes.hosts() {
-        render_host(&mut text, host);
+    let exact: BTreeMap<_, _> = snapshot.routes.exact.iter().collect();
+    for (name, host) in exact {
+        render_host(&mut text, name, host);
     }
-    let mut names: Vec<_> = snapshot.certificates.exact.iter().collect();
-    names.sort_by_key(|(name, _)| Arc::clone(name));
+    let wildcard: BTreeMap<_, _> = snapshot.routes.wildcard.iter().collect();
+    for (suffix, host) in wildcard {
+        render_host(&mut text, &format!("*.{suffix}"), host);
+    }
+    if let Some(host) = &snapshot.routes.any {
+        render_host(&mut text, "any other host", host);
+    }
+    let exact = snapshot.certificates.exact.iter();
+    let exact = exact.map(|(name, certificate)| (name.to_string(), certificate));
+    let wildcard = snapshot.certificates.wildcard.iter();
+    let wildcard = wildcard.map(|(suffix, certificate)| (format!("*.{suffix}"), certificate));
+    let names: BTreeMap<_, _> = exact.chain(wildcard).collect();
     for (name, certificate) in names {
         let secret = certificate
             .secret
@@ -168,13 +214,13 @@ fn render_port(text: &mut String, port: &ServicePort) {
     }
 }
 
-fn render_host(text: &mut String, host: &Host) {
+fn render_host(text: &mut String, name: &str, host: &Host) {
     let backend = |backend: &Backend| match backend {
         Backend::Service(port) => port.to_string(),
         Backend::Missing(reason) => format!("503: {reason}"),
         Backend::Resource => "404: resource".to_owned(),
     };
-    writeln!(text, "routes of {}", host.pattern).unwrap();
+    writeln!(text, "routes of {name}").unwrap();
     for location in &host.locations {
         let to = backend(&location.backend);
         writeln!(text, "  {:?} {} -> {to} by {}", location.kind, location.path, location.ingress)

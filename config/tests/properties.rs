@@ -1,15 +1,18 @@
 //! What holds for any manifests: the order of files changes nothing, and a run of edits ends where
 //! a fresh start with the same assignments begins.
 
+mod same;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use portico_config::diagnostic::Code;
 use portico_config::model::{HostFacts, Settings};
 use portico_config::pipeline::{Pipeline, Update};
-use portico_config::snapshot::{Assignments, Snapshot};
+use portico_config::snapshot::Assignments;
 use portico_config::source::Changes;
 use proptest::prelude::*;
+use same::{assert_whole, content, lasting, pretty};
 
 /// One file's content, from a small world in which objects meet often.
 fn manifest() -> impl Strategy<Value = String> {
@@ -84,23 +87,6 @@ fn write(pipeline: &mut Pipeline, index: usize, text: &str) -> Update {
     pipeline.apply(Changes { written, ..Changes::default() }, 1)
 }
 
-/// Everything but generation, serial and certificates, which say nothing of the objects here.
-fn content(snapshot: &Snapshot) -> String {
-    let mut zones = (*snapshot.zones).clone();
-    zones.serial = 0;
-    let (services, fronts) = (&snapshot.services, &snapshot.fronts);
-    format!("{services:#?}{fronts:#?}{:#?}{zones:#?}", snapshot.routes.hosts())
-}
-
-/// What is wrong now, but for what only the compilation that moved something can say.
-fn lasting(update: &Update) -> Vec<String> {
-    let found = update.diagnostics.iter();
-    found
-        .filter(|found| found.code != Code::Evicted)
-        .map(|found| format!("{found:?}"))
-        .collect()
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -116,11 +102,7 @@ proptest! {
             } else {
                 write(&mut pipeline, *index, text)
             };
-            pipeline.reconfigure(Arc::new(Settings::default()));
-            let whole = pipeline.apply(Changes::default(), 1);
-            prop_assert_eq!(content(&update.snapshot), content(&whole.snapshot));
-            prop_assert!(!whole.changed, "the parts are the same Arcs");
-            prop_assert_eq!(lasting(&update), lasting(&whole));
+            assert_whole(&mut pipeline, &Arc::new(Settings::default()), &update, "after an edit");
         }
     }
 
@@ -164,7 +146,8 @@ proptest! {
             first = Some(write(&mut fresh, index, text));
         }
         let Some(first) = first else { return Ok(()) };
-        prop_assert_eq!(content(&last.snapshot), content(&first.snapshot));
+        pretty(&content(&last.snapshot), &content(&first.snapshot), "at the end");
+        prop_assert_eq!(lasting(&last), lasting(&first));
     }
 }
 

@@ -46,6 +46,7 @@ const CONFIG: &[Module] = &[
         "pipeline",
         "model location diagnostic source api decode store validate compile snapshot publish metrics",
     ),
+    ("bench", "model decode validate"),
 ];
 
 /// `metrics` reads the registry, which is `upstream`'s; [`mutual`] sees that only one of the two

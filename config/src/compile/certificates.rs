@@ -3,16 +3,16 @@
 //! The first Ingress in object order with a `tls` entry for a host decides. A Secret that is
 //! missing, or whose certificate does not cover the host, gives the default certificate and a
 //! warning, never plaintext. A Secret that was served and is gone keeps serving its last
-//! certificate until the process ends (`reliability 2.6.6`).
+//! certificate until its Ingress names another or the process ends (`reliability 2.6.6`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::ingress::{Owned, aliases};
 use super::{Inputs, Objects, finding, suggestion};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
-use crate::model::{Certificate, HostPattern, ObjectName};
+use crate::model::{Certificate, HostPattern, ObjectName, Settings};
 use crate::snapshot::CertificateTable;
 use crate::validate::{InUse, Kind, Secret};
 
@@ -38,41 +38,14 @@ pub(super) fn compile(
     memory: &mut Memory,
 ) -> CertificateTable {
     memory.diagnostics.clear();
-    let diagnostics = &mut memory.diagnostics;
-    let mut hosts: BTreeMap<HostPattern, Arc<Certificate>> = BTreeMap::new();
-    for (object, ingress) in owned {
-        for (index, entry) in ingress.tls.iter().enumerate() {
-            let field = FieldPath::from("spec.tls").index(index);
-            let Some(secret) = &entry.secret else { continue };
-            let field = field.key("secretName");
-            let Some((certificate, names)) =
-                find(object, secret, &field, objects, inputs, diagnostics)
-            else {
-                continue;
-            };
-            let wanted = if entry.hosts.is_empty() { &names } else { &entry.hosts };
-            for host in wanted {
-                if !entry.hosts.is_empty() && !names.is_empty() && !covers(&names, host) {
-                    let text = format!("the certificate of Secret `{secret}` is not for {host}");
-                    diagnostics.push(finding(
-                        Code::CertificateForOtherHost,
-                        object,
-                        field.clone(),
-                        text,
-                    ));
-                    continue;
-                }
-                let alias = match host {
-                    HostPattern::Exact(name) => aliases(name, inputs.settings),
-                    _ => Vec::new(),
-                };
-                for host in [host.clone()].into_iter().chain(alias) {
-                    hosts
-                        .entry(host)
-                        .or_insert_with(|| Arc::clone(&certificate));
-                }
-            }
-        }
+    let mut choice = Choice::default();
+    for ingress in owned {
+        choose(ingress, objects, inputs, &mut choice, &mut memory.diagnostics);
+    }
+    let references = std::mem::take(&mut choice.references);
+    let hosts = choice.settled(owned, inputs.settings);
+    for reference in references {
+        gone(reference, &hosts, objects, &mut memory.diagnostics);
     }
     let mut table = CertificateTable {
         default: Some(Arc::clone(inputs.default_certificate)),
@@ -87,6 +60,109 @@ pub(super) fn compile(
     }
     memory.next_turn_seconds = next_turn(&table, inputs);
     table
+}
+
+/// Which certificate a host gets.
+#[derive(Default)]
+struct Choice<'a> {
+    /// By host; none: the default one.
+    hosts: BTreeMap<HostPattern, Option<Arc<Certificate>>>,
+    /// Who names Secrets that are gone.
+    references: Vec<Reference<'a>>,
+}
+
+/// An Ingress that names a Secret which is gone.
+struct Reference<'a> {
+    object: &'a InUse,
+    field: FieldPath,
+    secret: ObjectName,
+    /// What is found where its last certificate is still served.
+    found: Vec<Diagnostic>,
+}
+
+impl Choice<'_> {
+    /// The first claim of a host counts, also where it leaves the host the default one.
+    fn claim(&mut self, host: &HostPattern, found: Option<&Found>) {
+        let certificate = found.map(|found| Arc::clone(&found.certificate));
+        self.hosts.entry(host.clone()).or_insert(certificate);
+    }
+
+    /// Every host with its certificate; an alias name stands behind every written one.
+    fn settled(
+        self,
+        owned: &[Owned<'_>],
+        settings: &Settings,
+    ) -> BTreeMap<HostPattern, Arc<Certificate>> {
+        let rules = owned.iter().flat_map(|(_, ingress)| &ingress.rules);
+        let written: BTreeSet<&HostPattern> = rules.map(|rule| &rule.host).collect();
+        let mut all = BTreeMap::new();
+        for (host, certificate) in &self.hosts {
+            let Some(certificate) = certificate else { continue };
+            let aliases = match host {
+                HostPattern::Exact(name) => aliases(name, settings),
+                _ => Vec::new(),
+            };
+            for alias in aliases {
+                if !written.contains(&alias) && !self.hosts.contains_key(&alias) {
+                    all.insert(alias, Arc::clone(certificate));
+                }
+            }
+            all.insert(host.clone(), Arc::clone(certificate));
+        }
+        all
+    }
+}
+
+/// What one Ingress says of its hosts.
+fn choose<'a>(
+    (object, ingress): &Owned<'a>,
+    objects: &Objects,
+    inputs: &Inputs<'_>,
+    choice: &mut Choice<'a>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let mut usable = Vec::new();
+    for (index, entry) in ingress.tls.iter().enumerate() {
+        let field = FieldPath::from("spec.tls").index(index).key("secretName");
+        let secret = entry.secret.as_ref();
+        let found =
+            secret.and_then(|secret| find(object, secret, &field, objects, inputs, diagnostics));
+        let mut misfits = Vec::new();
+        for host in &entry.hosts {
+            let fits = found.as_ref().filter(|found| found.covers(host));
+            if let (Some(_), None, Some(secret)) = (&found, fits, secret) {
+                let text = format!("the certificate of Secret `{secret}` is not for {host}");
+                let code = Code::CertificateForOtherHost;
+                misfits.push(finding(code, object, field.clone(), text));
+            }
+            choice.claim(host, fits);
+        }
+        let Some(found) = found else { continue };
+        match &found.certificate.secret {
+            Some(secret) if found.is_gone => {
+                let secret = secret.clone();
+                choice
+                    .references
+                    .push(Reference { object, field, secret, found: misfits });
+            }
+            _ => diagnostics.append(&mut misfits),
+        }
+        if entry.hosts.is_empty() {
+            for host in &found.certificate.names {
+                choice.claim(host, Some(&found));
+            }
+        }
+        usable.push(found);
+    }
+    // A host that no entry holds gets the certificate of any entry that is for it.
+    for rule in &ingress.rules {
+        let fits = usable
+            .iter()
+            .find(|found| covers(&found.certificate.names, &rule.host));
+        if fits.is_some() {
+            choice.claim(&rule.host, fits);
+        }
+    }
 }
 
 /// When the next of the served certificates begins to be valid or expires.
@@ -104,7 +180,22 @@ fn now_seconds(inputs: &Inputs<'_>) -> i64 {
     i64::try_from(inputs.now_seconds).unwrap_or(i64::MAX)
 }
 
-/// The certificate of a Secret and the names that it is for.
+/// The certificate of a Secret.
+struct Found {
+    certificate: Arc<Certificate>,
+    /// The Secret is no more.
+    is_gone: bool,
+}
+
+impl Found {
+    /// A certificate without names is taken at the Ingress's word.
+    fn covers(&self, host: &HostPattern) -> bool {
+        let names = &self.certificate.names;
+        names.is_empty() || covers(names, host)
+    }
+}
+
+/// The certificate of a Secret, or the last that it had.
 fn find(
     object: &InUse,
     secret: &Arc<str>,
@@ -112,15 +203,13 @@ fn find(
     objects: &Objects,
     inputs: &Inputs<'_>,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Option<(Arc<Certificate>, Vec<HostPattern>)> {
+) -> Option<Found> {
     let namespace = &object.valid.name.namespace;
     let name = ObjectName { namespace: Arc::clone(namespace), name: Arc::clone(secret) };
     if let Some(found) = objects.secrets.get(&name) {
-        if let Kind::Secret(Secret { certificate: Some(certificate), hosts, .. }) =
-            &found.valid.kind
-        {
+        if let Kind::Secret(Secret { certificate: Some(certificate), .. }) = &found.valid.kind {
             validity(found, certificate, inputs, diagnostics);
-            return Some((Arc::clone(certificate), hosts.clone()));
+            return Some(Found { certificate: Arc::clone(certificate), is_gone: false });
         }
         let text =
             format!("Secret `{secret}` holds no certificate: tls.crt and tls.key are missing");
@@ -130,20 +219,45 @@ fn find(
     let tables = &inputs.previous.certificates;
     let mut served = tables.exact.values().chain(tables.wildcard.values());
     if let Some(last) = served.find(|certificate| certificate.secret.as_ref() == Some(&name)) {
-        let text = format!("Secret `{secret}` is gone: its last certificate is still served");
-        diagnostics.push(finding(Code::SecretGone, object, field.clone(), text));
-        return Some((Arc::clone(last), Vec::new()));
+        return Some(Found { certificate: Arc::clone(last), is_gone: true });
     }
-    let names = objects
-        .secrets
-        .keys()
-        .filter(|other| other.namespace == *namespace);
-    let text =
-        format!("no Secret `{secret}` in namespace {namespace}: the default certificate serves");
-    let mut found = finding(Code::MissingSecret, object, field.clone(), text);
-    found.help = suggestion(secret, names.map(|name| &*name.name));
-    diagnostics.push(found);
+    diagnostics.push(missing(object, &name, field, objects));
     None
+}
+
+fn missing(
+    object: &InUse,
+    secret: &ObjectName,
+    field: &FieldPath,
+    objects: &Objects,
+) -> Diagnostic {
+    let ObjectName { namespace, name } = secret;
+    let others = objects.secrets.keys();
+    let others = others.filter(|other| other.namespace == *namespace);
+    let text =
+        format!("no Secret `{name}` in namespace {namespace}: the default certificate serves");
+    let mut found = finding(Code::MissingSecret, object, field.clone(), text);
+    found.help = suggestion(name, others.map(|other| &*other.name));
+    found
+}
+
+/// What is said of a Secret that is gone: whether its last certificate still has a name to serve.
+fn gone(
+    reference: Reference<'_>,
+    table: &BTreeMap<HostPattern, Arc<Certificate>>,
+    objects: &Objects,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let Reference { object, field, secret, found } = reference;
+    let mut served = table.values();
+    if served.any(|certificate| certificate.secret.as_ref() == Some(&secret)) {
+        let name = &secret.name;
+        let text = format!("Secret `{name}` is gone: its last certificate is still served");
+        diagnostics.push(finding(Code::SecretGone, object, field, text));
+        diagnostics.extend(found);
+    } else {
+        diagnostics.push(missing(object, &secret, &field, objects));
+    }
 }
 
 /// Too old or too young is served all the same.

@@ -217,6 +217,14 @@ fn join_sets(objects: &Objects, object: &InUse, service: &Service, joined: &mut 
 }
 
 impl Joined {
+    /// Takes the name of an address away that no port has any more.
+    pub(super) fn forget(&mut self, address: IpAddr) {
+        let mut left = self.ports.iter().flat_map(BTreeMap::keys);
+        if left.all(|other| other.ip() != address) {
+            self.addresses.retain(|named| named.address != address);
+        }
+    }
+
     /// A ready address has a name, whatever ports it has.
     fn address(&mut self, endpoint: &Endpoint) {
         if endpoint.ready {

@@ -75,6 +75,8 @@ pub(super) fn compile(
 ) -> RouteTable {
     let mut resolver = Resolver { objects, services, diagnostics };
     let mut hosts: BTreeMap<HostPattern, Draft> = BTreeMap::new();
+    // The default backend of the first Ingress without rules (`ingress 1.5`).
+    let mut catch_all: Option<Backend> = None;
     let mut claimed: HashMap<(HostPattern, PathKind, Arc<str>), (&InUse, FieldPath)> =
         HashMap::new();
     for (object, ingress) in owned {
@@ -82,8 +84,7 @@ pub(super) fn compile(
         let default =
             default.map(|b| resolver.backend(object, b, &FieldPath::from("spec.defaultBackend")));
         if ingress.rules.is_empty() {
-            hosts.entry(HostPattern::Any).or_default().default_backend =
-                hosts_default(hosts.get(&HostPattern::Any)).or_else(|| default.clone());
+            catch_all = catch_all.or_else(|| default.clone());
         }
         for (index, rule) in ingress.rules.iter().enumerate() {
             let field = FieldPath::from("spec.rules").index(index);
@@ -123,7 +124,10 @@ pub(super) fn compile(
             }
         }
     }
-    table(hosts, inputs.settings)
+    if catch_all.is_some() {
+        hosts.entry(HostPattern::Any).or_default();
+    }
+    table(hosts, catch_all.as_ref(), inputs.settings)
 }
 
 /// `Ingress default/web (web.yaml:12)`: looked up only where something is said of it.
@@ -132,13 +136,12 @@ fn at(object: &InUse, field: &FieldPath) -> String {
     format!("{} ({}:{})", object.object, object.origin.file.display(), place.line)
 }
 
-fn hosts_default(host: Option<&Draft>) -> Option<Backend> {
-    host.and_then(|host| host.default_backend.clone())
-}
-
 /// Puts locations in order, passes the catch-all default on, and adds the alias names.
-fn table(mut hosts: BTreeMap<HostPattern, Draft>, settings: &Settings) -> RouteTable {
-    let catch_all = hosts_default(hosts.get(&HostPattern::Any));
+fn table(
+    mut hosts: BTreeMap<HostPattern, Draft>,
+    catch_all: Option<&Backend>,
+    settings: &Settings,
+) -> RouteTable {
     let written: BTreeSet<HostPattern> = hosts.keys().cloned().collect();
     let mut table = RouteTable::default();
     for (pattern, draft) in &mut hosts {
@@ -151,7 +154,7 @@ fn table(mut hosts: BTreeMap<HostPattern, Draft>, settings: &Settings) -> RouteT
         let host = Arc::new(Host {
             pattern: pattern.clone(),
             locations: std::mem::take(&mut draft.locations),
-            default_backend: draft.default_backend.take().or_else(|| catch_all.clone()),
+            default_backend: draft.default_backend.take().or_else(|| catch_all.cloned()),
         });
         match pattern {
             HostPattern::Any => table.any = Some(host),

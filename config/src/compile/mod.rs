@@ -124,7 +124,7 @@ pub(crate) fn compile(
     snapshot
 }
 
-/// Whether planes need to hear of `new`.
+/// Whether `new` is to take the place of `old`.
 fn differs(new: &Snapshot, old: &Snapshot) -> bool {
     old.generation == 0
         || diff::services(old, new).next().is_some()
@@ -134,6 +134,8 @@ fn differs(new: &Snapshot, old: &Snapshot) -> bool {
         || !Arc::ptr_eq(&new.routes, &old.routes)
         || !Arc::ptr_eq(&new.certificates, &old.certificates)
         || !Arc::ptr_eq(&new.zones, &old.zones)
+        // No plane sees them, but the next compilation and the state folder do.
+        || !Arc::ptr_eq(&new.assignments, &old.assignments)
 }
 
 /// The `Arc` of before where the value is the same.

@@ -8,13 +8,13 @@ mod cycles;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::endpoints::{self, Joined};
 use super::{Dirty, Inputs, Objects, finding};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::model::ObjectName;
+use crate::model::{HostFacts, ObjectName, Protocol};
 use crate::snapshot::{Assignments, PortId, Reach, Service, ServicePort, Traffic};
 use crate::validate::{self, InUse, Kind};
 
@@ -36,8 +36,7 @@ pub(super) struct Memory {
 #[derive(Debug, Default)]
 struct Allocation {
     placed: BTreeMap<ObjectName, Placement>,
-    /// Every front, also one that this host cannot bind, and the ServicePort behind it.
-    fronts: HashMap<SocketAddr, Node, foldhash::fast::RandomState>,
+    fronts: Fronts,
     assignments: Assignments,
     diagnostics: Vec<Diagnostic>,
 }
@@ -53,6 +52,37 @@ struct Placement {
 
 /// A port of a Service by its index.
 type Node = (ObjectName, usize);
+
+/// Every front, also one that this host cannot bind, and the ServicePort behind it.
+#[derive(Debug, Default)]
+struct Fronts {
+    by_address: HashMap<(SocketAddr, Protocol), Node, foldhash::fast::RandomState>,
+    /// Whether any stands on all addresses of this host.
+    unspecified: bool,
+}
+
+impl Fronts {
+    /// The first claim of a front counts.
+    fn claim(&mut self, address: SocketAddr, protocol: Protocol, node: impl FnOnce() -> Node) {
+        self.unspecified |= address.ip().is_unspecified();
+        self.by_address
+            .entry((address, protocol))
+            .or_insert_with(node);
+    }
+
+    /// The ServicePort that a connection to `address` would come to.
+    fn find(&self, address: SocketAddr, protocol: Protocol, facts: &HostFacts) -> Option<&Node> {
+        let at = |ip| {
+            let front = SocketAddr::new(ip, address.port());
+            self.by_address.get(&(front, protocol))
+        };
+        at(address.ip()).or_else(|| {
+            let any = self.unspecified && facts.can_bind(address.ip());
+            let all: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+            all.into_iter().filter(|_| any).find_map(at)
+        })
+    }
+}
 
 /// A Service on its way.
 struct Draft<'a> {
@@ -92,7 +122,7 @@ pub(super) fn compile(
                 join.insert(name.clone());
             }
         }
-        join.extend(newly_linked(&services, &memory.allocation));
+        join.extend(newly_linked(&services, &memory.allocation.fronts, inputs.facts));
         let found = std::mem::take(&mut memory.allocation.assignments);
         assignments = super::share(found, &previous.assignments);
     }
@@ -115,7 +145,8 @@ pub(super) fn compile(
         drafts.insert(name, Draft { object, service, joined, traffic });
     }
     memory.cycles.clear();
-    memory.linked = cycles::cut(&mut drafts, &memory.allocation.fronts, &mut memory.cycles);
+    let fronts = &memory.allocation.fronts;
+    memory.linked = cycles::cut(&mut drafts, fronts, inputs.facts, &mut memory.cycles);
     for (name, draft) in drafts {
         if let Some(placement) = memory.allocation.placed.get(&name) {
             let service = build(draft, placement, previous.services.get(&name));
@@ -133,10 +164,15 @@ fn as_service(object: &Arc<InUse>) -> Option<(&InUse, &validate::Service)> {
 }
 
 /// Services that have an endpoint which is a front now.
-fn newly_linked(services: &Services, allocation: &Allocation) -> Vec<ObjectName> {
+fn newly_linked(services: &Services, fronts: &Fronts, facts: &HostFacts) -> Vec<ObjectName> {
     let is_linked = |service: &Service| {
-        let mut endpoints = service.ports.iter().flat_map(|port| &port.endpoints);
-        endpoints.any(|endpoint| allocation.fronts.contains_key(&endpoint.address))
+        let mut ports = service.ports.iter();
+        ports.any(|port| {
+            let found = |address| fronts.find(address, port.id.protocol, facts).is_some();
+            port.endpoints
+                .iter()
+                .any(|endpoint| found(endpoint.address))
+        })
     };
     let linked = services.iter().filter(|(_, service)| is_linked(service));
     linked.map(|(name, _)| name.clone()).collect()
@@ -163,7 +199,7 @@ fn join_one(
     joined
 }
 
-/// The admin listener is never a backend (`reliability 2.11.1`).
+/// The admin listener is never a backend (`reliability 2.11.1`), by whichever address of this host.
 fn refuse_admin(
     object: &InUse,
     joined: &mut Joined,
@@ -171,12 +207,20 @@ fn refuse_admin(
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     for admin in &inputs.settings.admin {
-        let mut found = false;
+        let is_admin = |address: &SocketAddr| {
+            let same = admin.ip() == address.ip()
+                || (admin.ip().is_unspecified() && inputs.facts.can_bind(address.ip()));
+            same && admin.port() == address.port()
+        };
+        let mut found = BTreeSet::new();
         for port in &mut joined.ports {
-            found |= port.remove(admin).is_some();
+            let left_out = port.extract_if(.., |address, _| is_admin(address));
+            found.extend(left_out.map(|(address, _)| address));
         }
-        if found {
-            let text = format!("endpoint {admin} is portico's own admin listener and is left out");
+        for address in found {
+            joined.forget(address.ip());
+            let text =
+                format!("endpoint {address} is portico's own admin listener and is left out");
             diagnostics.push(finding(Code::AdminBackend, object, "metadata.name", text));
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::sign::CertifiedKey;
 
-use super::ObjectName;
+use super::{HostPattern, ObjectName};
 
 /// A chain and the key that fits it.
 #[derive(Clone)]
@@ -14,6 +14,8 @@ pub struct Certificate {
     pub secret: Option<ObjectName>,
     /// Chain and signing key; never printed.
     pub key: Arc<CertifiedKey>,
+    /// The names that the leaf is for; empty: it does not say.
+    pub names: Vec<HostPattern>,
     /// Beginning of validity of the leaf, in seconds since 1970.
     pub not_before_seconds: i64,
     /// End of validity of the leaf, in seconds since 1970.

@@ -17,6 +17,7 @@ pub(super) fn make() -> Arc<Certificate> {
     let signing = any_supported_type(&key).expect("rcgen makes keys of a supported kind");
     Arc::new(Certificate {
         secret: None,
+        names: Vec::new(),
         key: Arc::new(CertifiedKey::new(vec![made.cert.der().clone()], signing)),
         not_before_seconds: 0,
         not_after_seconds: i64::MAX,

@@ -226,10 +226,14 @@ pub(super) fn endpoints(object: &core_v1::Endpoints, check: &mut Check<'_>) -> E
         }
         groups.push((found, ports(&subset.ports, &field.key("ports"), false, check)));
     }
-    let skip = object.metadata.labels.get(SKIP_MIRROR_LABEL);
-    let service = skip
-        .is_none_or(|value| value != "true")
-        .then_some(object.metadata.name.as_str());
+    // A lock of a leader election is no list of endpoints.
+    let metadata = &object.metadata;
+    let skip = metadata
+        .labels
+        .get(SKIP_MIRROR_LABEL)
+        .is_some_and(|value| value == "true")
+        || metadata.annotations.contains_key(LEADER_ANNOTATION);
+    let service = (!skip).then_some(metadata.name.as_str());
     let version = version(&object.metadata);
     EndpointSet { service: service.map(Into::into), mirrored: true, groups, version }
 }
@@ -331,6 +335,7 @@ fn version(metadata: &ObjectMeta) -> (Option<u64>, Option<i64>) {
 
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 const SKIP_MIRROR_LABEL: &str = "endpointslice.kubernetes.io/skip-mirror";
+const LEADER_ANNOTATION: &str = "control-plane.alpha.kubernetes.io/leader";
 /// Limits of discovery/v1 (`services 2.2`).
 const MAX_ENDPOINTS: usize = 1_000;
 const MAX_ADDRESSES: usize = 100;

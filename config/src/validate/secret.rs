@@ -14,22 +14,20 @@ use super::{Check, names};
 use crate::api::core_v1;
 use crate::diagnostic::Code;
 use crate::location::FieldPath;
-use crate::model::{Certificate, HostPattern};
+use crate::model::Certificate;
 
 /// A Secret that is right by itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Secret {
     /// The pair of `tls.crt` and `tls.key`; none for Secrets of other content.
     pub(crate) certificate: Option<Arc<Certificate>>,
-    /// The names that the certificate is for.
-    pub(crate) hosts: Vec<HostPattern>,
     /// The raw PEM that `certificate` was made from: equality without looking into keys.
     fingerprint: u64,
 }
 
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
-        self.fingerprint == other.fingerprint && self.hosts == other.hosts
+        self.fingerprint == other.fingerprint
     }
 }
 
@@ -40,7 +38,7 @@ struct Value {
 }
 
 pub(super) fn secret(secret: &core_v1::Secret, check: &mut Check<'_>) -> Secret {
-    let none = || Secret { certificate: None, hosts: Vec::new(), fingerprint: 0 };
+    let none = || Secret { certificate: None, fingerprint: 0 };
     let mut values = values(secret, check);
     required_keys(secret, check);
     let is_tls = secret.type_.as_deref() == Some("kubernetes.io/tls");

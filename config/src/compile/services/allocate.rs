@@ -70,8 +70,9 @@ pub(super) fn allocate(objects: &Objects, inputs: &Inputs<'_>) -> Allocation {
     }
     cluster_ips(&mut drafts, &order, inputs, assignments, diagnostics);
     node_ports(&mut drafts, &order, inputs, assignments, diagnostics);
-    for draft in drafts {
-        let name = draft.name().clone();
+    for &at in &order {
+        let draft = &drafts[at];
+        let name = draft.name();
         for (index, port) in draft.service.ports.iter().enumerate() {
             let cluster = match &draft.reach {
                 Reach::ClusterIp(addresses) => &addresses[..],
@@ -87,12 +88,13 @@ pub(super) fn allocate(objects: &Objects, inputs: &Inputs<'_>) -> Allocation {
             let outside = service.external_ips.iter().copied().chain(vips(service));
             let outside = outside.map(|ip| SocketAddr::new(ip, port.port));
             for front in cluster.chain(nodes).chain(outside) {
-                allocation
-                    .fronts
-                    .entry(front)
-                    .or_insert_with(|| (name.clone(), index));
+                let node = || (name.clone(), index);
+                allocation.fronts.claim(front, port.protocol, node);
             }
         }
+    }
+    for draft in drafts {
+        let name = draft.name().clone();
         let mut node_ports = draft.node_ports;
         let health_check = node_ports.split_off(draft.service.ports.len());
         let health_check_node_port = health_check.into_iter().next().flatten();

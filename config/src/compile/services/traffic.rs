@@ -13,7 +13,7 @@ pub(super) fn families(service: &Service, settings: &Settings) -> Vec<IpFamily> 
     let asked = &service.families;
     let mut wanted = asked.requested.clone();
     let cidrs = settings.service_cidrs.iter();
-    let mut cidrs = cidrs.map(|cidr| IpFamily::of(cidr.addr()));
+    let cidrs = cidrs.map(|cidr| IpFamily::of(cidr.addr()));
     let is_single = asked.policy == FamilyPolicy::Single;
     if wanted.is_empty() {
         match cidrs.clone().next() {
@@ -30,7 +30,7 @@ pub(super) fn families(service: &Service, settings: &Settings) -> Vec<IpFamily> 
         Exposure::Headless | Exposure::ExternalName(_) => return wanted,
     };
     let is_served = |family: &IpFamily| {
-        cidrs.any(|other| other == *family)
+        cidrs.clone().any(|other| other == *family)
             || own.iter().any(|address| IpFamily::of(*address) == *family)
     };
     let primary = wanted[0];

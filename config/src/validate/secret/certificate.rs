@@ -45,7 +45,7 @@ pub(super) fn certificate(
     fits(&chain, &signing, crt, key, check).then_some(())?;
     links(&parsed, crt, check);
     let leaf = &parsed[0];
-    let hosts = names(leaf, crt, check);
+    let names = names(leaf, crt, check);
     let validity = leaf.validity();
     let (not_before_seconds, not_after_seconds) =
         (validity.not_before.timestamp(), validity.not_after.timestamp());
@@ -53,9 +53,10 @@ pub(super) fn certificate(
     let metadata = &secret.metadata;
     let name = ObjectName::new(metadata.namespace_or_default(), metadata.name.as_str());
     let certified = Arc::new(CertifiedKey::new(chain.clone(), signing));
+    let secret = Some(name);
     let certificate =
-        Certificate { secret: Some(name), key: certified, not_before_seconds, not_after_seconds };
-    Some(Secret { certificate: Some(Arc::new(certificate)), hosts, fingerprint })
+        Certificate { secret, key: certified, names, not_before_seconds, not_after_seconds };
+    Some(Secret { certificate: Some(Arc::new(certificate)), fingerprint })
 }
 
 /// Every certificate of the PEM text; what stands between them is passed over.

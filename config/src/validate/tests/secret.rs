@@ -126,9 +126,9 @@ fn a_pair_that_fits_is_taken_whatever_stands_around_it() {
     }
     for type_ in ["kubernetes.io/tls", "Opaque", "\"\""] {
         let secret = secret(&body(type_, &chain, &key));
-        let names: Vec<_> = secret.hosts.iter().map(ToString::to_string).collect();
-        assert_eq!(names, ["a.test", "*.a.test"], "{type_}");
         let certificate = secret.certificate.unwrap();
+        let names: Vec<_> = certificate.names.iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["a.test", "*.a.test"], "{type_}");
         assert_eq!(certificate.key.cert.len(), 2, "{type_}");
         assert_eq!(certificate.not_before_seconds, 1_577_836_800, "{type_}");
     }
@@ -188,7 +188,7 @@ fn certificates_that_clients_may_not_like_are_used_with_a_warning() {
     assert!(found[0].starts_with("P0611 data[tls.crt]: has no subjectAltName"), "{found:?}");
     // The common name stands in, as it did for older clients.
     let Kind::Secret(secret) = valid.unwrap().kind else { panic!("no Secret") };
-    assert_eq!(secret.hosts[0].to_string(), "a.test");
+    assert_eq!(secret.certificate.unwrap().names[0].to_string(), "a.test");
 }
 
 #[test]
