@@ -10,6 +10,7 @@
 //! on how many others there are; what it did to the objects in use is told by
 //! [`Store::take_changes`]. Nothing here joins objects: `compile` does.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use crate::model::{ObjectName, ObjectRef};
 /// `V` is what a later stage makes of an object that is right by itself.
 #[derive(Debug)]
 pub(crate) struct Store<V> {
-    files: BTreeMap<FileName, File<V>>,
+    files: BTreeMap<InOrder, File<V>>,
     /// Where each object stands, in order: the first place is used.
     places: HashMap<Key, Vec<Place>>,
     /// What stands in more than one place.
@@ -57,7 +58,39 @@ struct Entry<V> {
 pub(crate) type Key = (&'static str, ObjectName);
 
 /// An entry of a file by its index.
-type Place = (FileName, usize);
+type Place = (InOrder, usize);
+
+/// A file's name where files have an order: folder by folder, and then by bytes. Paths themselves
+/// are compared part by part, which takes ten times as long.
+#[derive(Clone, Debug)]
+struct InOrder(FileName);
+
+impl Ord for InOrder {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return Ordering::Equal;
+        }
+        let names = [self, other].map(|it| it.0.as_os_str().as_encoded_bytes());
+        let differ = names[0].iter().zip(names[1]).find(|(a, b)| a != b);
+        // A folder's files stand before what has a longer name: `a/b` before `a-b`.
+        let rank = |byte: u8| if std::path::is_separator(byte.into()) { 0 } else { byte };
+        differ.map_or_else(|| names[0].len().cmp(&names[1].len()), |(a, b)| rank(*a).cmp(&rank(*b)))
+    }
+}
+
+impl PartialOrd for InOrder {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for InOrder {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for InOrder {}
 
 /// An object in use, and where it was written.
 #[derive(Debug)]
@@ -126,9 +159,10 @@ impl<V: PartialEq> Store<V> {
 
     /// Takes what a file holds now.
     pub(crate) fn write(&mut self, name: &FileName, file: CheckedFile<V>) {
+        let name = InOrder(Arc::clone(name));
         let old = self
             .files
-            .get(name)
+            .get(&name)
             .map_or(&[][..], |file| &file.entries[..]);
         let mut before: HashMap<&Key, &Entry<V>> = HashMap::with_capacity(old.len());
         for entry in old {
@@ -148,12 +182,13 @@ impl<V: PartialEq> Store<V> {
             kept.sort_by(|a, b| a.origin.index.cmp(&b.origin.index).then(a.key.cmp(&b.key)));
             entries.extend(kept);
         }
-        self.replace(name, Some(File { entries, diagnostics: file.diagnostics }));
+        self.replace(&name, Some(File { entries, diagnostics: file.diagnostics }));
     }
 
     /// Whether a file holds a good object that is not among `found`.
     pub(crate) fn would_lose(&self, name: &FileName, found: &HashSet<Key>) -> bool {
-        self.files.get(name).is_some_and(|file| {
+        let name = InOrder(Arc::clone(name));
+        self.files.get(&name).is_some_and(|file| {
             let mut good = file.entries.iter().filter(|entry| entry.good.is_some());
             good.any(|entry| !found.contains(&entry.key))
         })
@@ -161,7 +196,7 @@ impl<V: PartialEq> Store<V> {
 
     /// Forgets a file and all that it held.
     pub(crate) fn remove(&mut self, name: &FileName) {
-        self.replace(name, None);
+        self.replace(&InOrder(Arc::clone(name)), None);
     }
 
     /// How many files and objects there are.
@@ -212,7 +247,7 @@ impl<V: PartialEq> Store<V> {
     }
 
     /// Puts `file` in the place of what `name` held, and settles every object of both.
-    fn replace(&mut self, name: &FileName, file: Option<File<V>>) {
+    fn replace(&mut self, name: &InOrder, file: Option<File<V>>) {
         let old = self.files.remove(name);
         let mut touched: Vec<Key> = Vec::new();
         for entry in old.iter().flat_map(|file| &file.entries) {
@@ -224,12 +259,12 @@ impl<V: PartialEq> Store<V> {
         if let Some(file) = file {
             for (index, entry) in file.entries.iter().enumerate() {
                 let places = self.places.entry(entry.key.clone()).or_default();
-                let place = (Arc::clone(name), index);
+                let place = (name.clone(), index);
                 let at = places.partition_point(|other| *other < place);
                 places.insert(at, place);
                 touched.push(entry.key.clone());
             }
-            self.files.insert(Arc::clone(name), file);
+            self.files.insert(name.clone(), file);
         }
         let mut settled = HashSet::with_capacity(touched.len());
         for key in touched {
@@ -320,4 +355,22 @@ fn duplicate<V>(entry: &Entry<V>, winner: &Entry<V>) -> Diagnostic {
         .at(&entry.origin, FieldPath::from("metadata.name"))
         .related(&winner.origin, &FieldPath::from("metadata.name"), "this one is used")
         .help("rename one of the two, or delete it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_stand_folder_by_folder() {
+        let sorted = ["a", "a/b", "a/b/c", "a/bc", "a/c", "a-b", "a.yaml", "b"];
+        let mut names: Vec<_> = sorted.map(|name| InOrder(Arc::new(name.into()))).into();
+        names.reverse();
+        names.sort();
+        let names: Vec<_> = names.iter().map(|name| name.0.to_string_lossy()).collect();
+        assert_eq!(names, sorted);
+        let mut paths = sorted.map(std::path::PathBuf::from);
+        paths.sort();
+        assert_eq!(paths.map(|path| path.to_string_lossy().into_owned()), sorted);
+    }
 }

@@ -4,6 +4,7 @@
 //! inotify ─▶ dirty paths ─quiet 10 ms, at most 100 ms─▶ look ─▶ Changes
 //!            a file that is being written waits for its close
 //!            what vanished is looked at twice; what seems half written too
+//! time, lost events ─▶ survey: a thread lists all, and an edit does not wait for it
 //! ```
 //!
 //! Invariants: only content that differs is delivered; what cannot be read is never a deletion;
@@ -14,16 +15,20 @@
 mod root;
 mod wait;
 mod look;
+mod survey;
 mod watch;
+mod known;
 mod walk;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use self::known::{Hash, KnownFiles};
 use self::root::Root;
+use self::survey::Surveying;
 use self::wait::Dirty;
 use self::watch::{MakeWatcher, Message, Watch};
 use super::{Changes, Control, Source};
@@ -36,7 +41,7 @@ pub struct FileSource {
     roots: Vec<Root>,
     limits: Limits,
     reload: Reload,
-    known: BTreeMap<PathBuf, Known>,
+    known: KnownFiles,
     /// The lengths of all known files together.
     bytes: u64,
     hashers: [RandomState; 2],
@@ -48,10 +53,18 @@ pub struct FileSource {
     /// The doubtful files of the last batch, whose verdict is still to come.
     on_trial: BTreeSet<PathBuf>,
     absent: Option<Absent>,
+    /// Files whose stamps say that nothing changed, and could not have shown it: to be read a few at
+    /// a time.
+    rechecks: VecDeque<PathBuf>,
+    next_recheck: Instant,
+    /// Whether everything is being listed now.
+    surveying: Surveying,
     /// Where the last rescan ended to read files whose stamps say that nothing changed.
     spot: PathBuf,
     /// Known files that are reached by a link.
     links: BTreeSet<PathBuf>,
+    /// Whether the first load is done: only then is there a version to keep.
+    loaded: bool,
     /// Whether this batch has a file that was not known before.
     introduced: bool,
     watch: Watch,
@@ -60,22 +73,6 @@ pub struct FileSource {
     next_rescan: Instant,
     next_poll: Instant,
 }
-
-/// A file as it was last delivered.
-#[derive(Debug)]
-struct Known {
-    name: Arc<PathBuf>,
-    stamp: walk::Stamp,
-    /// Whether a later change must show in the stamp.
-    settled: bool,
-    linked: bool,
-    bytes: u64,
-    /// The content's hash; none where the file is to be delivered again whatever it holds.
-    hash: Option<Hash>,
-}
-
-/// Keyed anew in each process, so that nobody can write two files that look the same.
-type Hash = [u64; 2];
 
 /// Files that were there and are not, waiting for their second look.
 #[derive(Debug)]
@@ -112,7 +109,7 @@ impl FileSource {
             roots,
             limits: limits.clone(),
             reload: reload.clone(),
-            known: BTreeMap::new(),
+            known: KnownFiles::default(),
             bytes: 0,
             hashers: [RandomState::new(), RandomState::new()],
             unreadable: BTreeMap::new(),
@@ -120,7 +117,11 @@ impl FileSource {
             doubted: BTreeMap::new(),
             on_trial: BTreeSet::new(),
             absent: None,
+            rechecks: VecDeque::new(),
+            next_recheck: Instant::now(),
+            surveying: Surveying::No,
             spot: PathBuf::new(),
+            loaded: false,
             links: BTreeSet::new(),
             introduced: false,
             watch,
@@ -164,6 +165,9 @@ impl FileSource {
         if dirty.all {
             self.look_at_all(dirty.thorough, changes);
         }
+        if let Some(survey) = dirty.survey {
+            self.take_survey(survey, changes);
+        }
         for top in &dirty.trees {
             self.look_at_tree(top, changes);
         }
@@ -186,9 +190,7 @@ impl Source for FileSource {
             self.read_stdin(&mut changes);
         }
         self.look(Dirty { all: true, ..Dirty::default() }, &mut changes);
-        // Nothing was good before: there is nothing to keep for a second look.
-        changes.doubtful.clear();
-        self.on_trial.clear();
+        self.loaded = true;
         changes
     }
 
@@ -197,7 +199,7 @@ impl Source for FileSource {
             let was_unreadable = self.unreadable.clone();
             let dirty = self.wait()?;
             let mut changes = Changes::default();
-            if dirty.all {
+            if dirty.all || dirty.survey.is_some() {
                 self.spot_check(dirty.thorough, &mut changes);
             }
             self.look(dirty, &mut changes);

@@ -10,15 +10,44 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
-use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use super::known::Known;
 use super::root::Standing;
-use super::walk::{Listing, ReadError, Tree};
-use super::{Absent, FileSource, Known, walk};
+use super::walk::{Identity, Listing, ReadError, Tree};
+use super::{Absent, FileSource, walk};
 use crate::source::Changes;
+
+/// A tree as it was found.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) listing: Listing,
+    /// Its folders, each behind the one that holds it.
+    pub(super) folders: Vec<(PathBuf, Identity)>,
+}
+
+impl Listed {
+    /// Lists a tree; `enter` is called for each folder before it is listed.
+    pub(super) fn new(tree: Tree<'_>, mut enter: impl FnMut(&Path, Identity)) -> Self {
+        let mut listing = Listing::default();
+        let mut folders = Vec::new();
+        let mut note = |folder: &Path, identity| {
+            enter(folder, identity);
+            folders.push((folder.to_owned(), identity));
+        };
+        match walk::walk(tree, &mut note, &mut listing) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                listing
+                    .unreadable
+                    .insert(tree.top.to_owned(), error.to_string());
+            }
+            _ => {}
+        }
+        Self { listing, folders }
+    }
+}
 
 impl FileSource {
     /// Looks at everything; `thorough`: at content, whatever the stamps say.
@@ -26,7 +55,7 @@ impl FileSource {
         self.next_rescan = Instant::now() + self.reload.rescan;
         self.watch.begin();
         for index in 0..self.roots.len() {
-            self.look_at_root(index, thorough, changes);
+            self.look_at_root(index, thorough, None, changes);
         }
         self.watch.end();
     }
@@ -36,12 +65,8 @@ impl FileSource {
     pub(super) fn spot_check(&mut self, thorough: bool, changes: &mut Changes) {
         let after = if thorough { PathBuf::new() } else { std::mem::take(&mut self.spot) };
         let limit = if thorough { usize::MAX } else { SPOT_CHECKS };
-        let spots: Vec<PathBuf> = self
-            .known
-            .range::<Path, _>((Bound::Excluded(after.as_path()), Bound::Unbounded))
-            .map(|(path, _)| path.clone())
-            .take(limit)
-            .collect();
+        let behind = self.known.after(&after);
+        let spots: Vec<PathBuf> = behind.take(limit).map(Path::to_owned).collect();
         if spots.len() == limit {
             self.spot = spots.last().cloned().unwrap_or_default();
         }
@@ -56,7 +81,7 @@ impl FileSource {
     pub(super) fn look_at_tree(&mut self, top: &Path, changes: &mut Changes) {
         let is_top = |root: &super::Root| root.absolute == top;
         if let Some(index) = self.roots.iter().position(is_top) {
-            return self.look_at_root(index, false, changes);
+            return self.look_at_root(index, false, None, changes);
         }
         let place = self
             .roots
@@ -67,7 +92,14 @@ impl FileSource {
         self.compare(top, listing, changes);
     }
 
-    fn look_at_root(&mut self, index: usize, thorough: bool, changes: &mut Changes) {
+    /// Looks at one root; `listed`: as it was found a moment ago, and which folder that was.
+    pub(super) fn look_at_root(
+        &mut self,
+        index: usize,
+        thorough: bool,
+        listed: Option<(Identity, Listed)>,
+        changes: &mut Changes,
+    ) {
         let Some(root) = self.roots.get_mut(index) else { return };
         let top = root.absolute.clone();
         let standing = root.look();
@@ -84,8 +116,16 @@ impl FileSource {
                 }
             }
             Ok(Standing::Folder(identity)) => {
-                let listing = self.list(&top, &top, 0);
-                let holds = self.below(&top).next().is_some();
+                let listed = listed.filter(|(found, _)| *found == identity);
+                let mut fresh = Vec::new();
+                let listing = match listed {
+                    Some((_, listed)) => {
+                        fresh = self.watch_listed(&listed);
+                        self.keep_watches(&top, listed)
+                    }
+                    None => self.list(&top, &top, 0),
+                };
+                let holds = self.known.below(&top).next().is_some();
                 let Some(root) = self.roots.get_mut(index) else { return };
                 let is_other = root.held.is_some_and(|held| held != identity);
                 if is_other && holds && listing.files.is_empty() && !thorough {
@@ -95,6 +135,9 @@ impl FileSource {
                 } else {
                     root.held = Some(identity);
                     self.compare(&top, listing, changes);
+                    for folder in fresh.into_iter().filter(|folder| *folder != top) {
+                        self.look_at_tree(&folder, changes);
+                    }
                 }
             }
             Err(reason) => {
@@ -107,26 +150,24 @@ impl FileSource {
 
     /// Lists a tree and watches its folders.
     fn list(&mut self, top: &Path, root: &Path, depth: usize) -> Listing {
-        let mut listing = Listing::default();
         let canonical_root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
         let tree = Tree { top, canonical_root: &canonical_root, depth };
-        let mut folders = BTreeSet::new();
-        let mut enter = |folder: &Path, identity| {
+        let listed = Listed::new(tree, |folder, identity| {
             self.watch.ensure(folder, identity);
-            folders.insert(folder.to_owned());
-        };
-        match walk::walk(tree, &mut enter, &mut listing) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                listing.unreadable.insert(top.to_owned(), error.to_string());
-            }
-            _ => {}
-        }
+        });
+        self.keep_watches(top, listed)
+    }
+
+    /// Ends the watches of folders that a listing does not name any more.
+    fn keep_watches(&mut self, top: &Path, listed: Listed) -> Listing {
+        let Listed { listing, folders } = listed;
         // What cannot be listed now may hold folders that are still watched.
         if listing
             .unreadable
             .keys()
             .all(|path| walk::is_manifest_name(path))
         {
+            let folders = folders.into_iter().map(|(folder, _)| folder).collect();
             self.watch.retain(top, &folders);
         }
         listing
@@ -139,15 +180,23 @@ impl FileSource {
         for (path, found) in &listing.files {
             let known = self.known.get(path);
             same += usize::from(known.is_some());
-            let is_same = known.is_some_and(|known| {
-                known.settled && known.stamp == found.stamp && known.linked == found.linked
+            let as_known = known.filter(|known| {
+                known.stamp == found.stamp
+                    && known.linked == found.linked
+                    && !self.unreadable.contains_key(path)
             });
-            if !is_same || self.unreadable.contains_key(path) {
-                differs.push(path);
+            match as_known {
+                Some(known) if known.settled => {}
+                // The stamp says nothing yet, and most likely nothing happened.
+                Some(_) if self.rechecks.len() < self.known.len() => {
+                    self.rechecks.push_back(path.clone());
+                }
+                Some(_) => {}
+                None => differs.push(path),
             }
         }
         // A look at a large tree in which nothing is missing ends here.
-        if same < self.below(top).count() {
+        if same < self.known.below(top).count() {
             self.miss_others(top, &listing);
         }
         if !self.unreadable.is_empty() {
@@ -156,7 +205,7 @@ impl FileSource {
                 .retain(|path, _| !path.starts_with(top) || listed.contains(path));
         }
         // Which files lie beyond a limit shall not hang on the order of a folder's entries.
-        differs.sort_unstable();
+        differs.sort_unstable_by_key(|path| path.as_os_str());
         for path in differs {
             if !self.pending.contains_key(path) {
                 self.look_at(path, changes);
@@ -167,17 +216,17 @@ impl FileSource {
 
     /// Misses what is known of a tree and not in its listing.
     fn miss_others(&mut self, top: &Path, listing: &Listing) {
-        let listed: HashSet<&PathBuf> = listing.files.iter().map(|(path, _)| path).collect();
+        let listed: HashSet<&Path> = listing.files.iter().map(|(path, _)| &**path).collect();
         let blind = |path: &Path| {
             path.ancestors()
                 .take_while(|part| part.starts_with(top))
                 .any(|part| listing.unreadable.contains_key(part))
         };
         let missing: Vec<PathBuf> = self
+            .known
             .below(top)
-            .map(|(path, _)| path)
             .filter(|path| !listed.contains(path) && !blind(path))
-            .cloned()
+            .map(Path::to_owned)
             .collect();
         for path in missing {
             self.miss(path);
@@ -198,9 +247,9 @@ impl FileSource {
             }
         };
         let bytes = u64::try_from(content.bytes.len()).unwrap_or(u64::MAX);
-        let before = self.known.get(path).map_or(0, |known| known.bytes);
-        let total = self.bytes - before + bytes;
-        let is_new = !self.known.contains_key(path);
+        let before = self.known.get(path);
+        let is_new = before.is_none();
+        let total = self.bytes - before.map_or(0, |known| known.bytes) + bytes;
         if total > self.limits.max_total_bytes
             || (is_new && self.known.len() >= self.limits.max_files)
         {
@@ -214,26 +263,27 @@ impl FileSource {
         }
         let hash = Some(self.hash(&content.bytes));
         let settled = content.stamp.is_settled(now);
+        let is_same = before.is_some_and(|known| known.hash == hash);
+        let name = before.map(|known| Arc::clone(&known.name));
+        let name = name.unwrap_or_else(|| Arc::new(self.name_of(path)));
         if linked {
             self.links.insert(path.to_owned());
         } else {
             self.links.remove(path);
         }
-        if let Some(known) = self.known.get_mut(path).filter(|known| known.hash == hash) {
-            (known.stamp, known.settled, known.linked) = (content.stamp, settled, linked);
+        if is_same {
+            if let Some(known) = self.known.get_mut(path) {
+                (known.stamp, known.settled, known.linked) = (content.stamp, settled, linked);
+            }
             return;
         }
-        let name = match self.known.get(path) {
-            Some(known) => Arc::clone(&known.name),
-            None => Arc::new(self.name_of(path)),
-        };
         let counts = self
             .doubted
             .get(path)
             .is_some_and(|due| *due <= Instant::now());
         if counts {
             self.doubted.remove(path);
-        } else {
+        } else if self.loaded {
             changes.doubtful.insert(Arc::clone(&name));
             self.on_trial.insert(path.to_owned());
         }
@@ -243,7 +293,7 @@ impl FileSource {
         self.bytes = total;
         self.introduced |= is_new;
         let known = Known { name, stamp: content.stamp, settled, linked, bytes, hash };
-        self.known.insert(path.to_owned(), known);
+        self.known.insert(path, known);
     }
 
     fn read(&self, path: &Path, linked: bool) -> Result<walk::Content, ReadError> {
@@ -258,15 +308,9 @@ impl FileSource {
         walk::read(path, self.limits.max_file_bytes)
     }
 
-    fn below<'a>(&'a self, top: &'a Path) -> impl Iterator<Item = (&'a PathBuf, &'a Known)> {
-        self.known
-            .range::<Path, _>((Bound::Included(top), Bound::Unbounded))
-            .take_while(move |(path, _)| path.starts_with(top))
-    }
-
     /// A known file is not there: it has until its second look to come back.
     fn miss(&mut self, path: PathBuf) {
-        if !self.known.contains_key(&path) {
+        if !self.known.contains(&path) {
             return;
         }
         let now = Instant::now();
@@ -325,7 +369,7 @@ fn is_gone(path: &Path) -> bool {
 }
 
 /// The folder that holds a root, and which one it is.
-fn parent_of(root: &Path) -> Option<(PathBuf, walk::Identity)> {
+fn parent_of(root: &Path) -> Option<(PathBuf, Identity)> {
     let parent = root.parent()?;
     let found = fs::metadata(parent).ok()?;
     Some((parent.to_owned(), walk::identity(&found)))

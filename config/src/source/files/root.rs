@@ -31,6 +31,8 @@ impl Root {
     pub(super) fn new(typed: PathBuf) -> Self {
         // Fails for the empty path alone, which no file has.
         let absolute = std::path::absolute(&typed).unwrap_or_else(|_| typed.clone());
+        // Without a last slash: names are compared as they stand.
+        let absolute = absolute.components().collect();
         Self { typed, absolute, seen: None, held: None }
     }
 
@@ -101,6 +103,7 @@ mod tests {
         for (typed, below, want) in [
             ("manifests", "manifests/a.yaml", Some("manifests/a.yaml")),
             ("./manifests/", "manifests/a.yaml", Some("./manifests/a.yaml")),
+            ("manifests//", "manifests/a.yaml", Some("manifests/a.yaml")),
             (".", "a.yaml", Some("./a.yaml")),
             ("a.yaml", "a.yaml", Some("a.yaml")),
             ("manifests", "other/a.yaml", None),

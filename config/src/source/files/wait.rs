@@ -10,6 +10,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use super::root::Standing;
+use super::survey::Survey;
 use super::watch::Message;
 use super::{Absent, FileSource, LONGEST_WRITE, SECOND_LOOK, walk};
 
@@ -26,11 +27,17 @@ pub(super) struct Dirty {
     pub(super) thorough: bool,
     /// What was missing is due to count.
     pub(super) absent: bool,
+    /// Everything, as it was listed a moment ago.
+    pub(super) survey: Option<Survey>,
 }
 
 impl Dirty {
     fn is_clean(&self) -> bool {
-        self.paths.is_empty() && self.trees.is_empty() && !self.all && !self.absent
+        self.paths.is_empty()
+            && self.trees.is_empty()
+            && !self.all
+            && !self.absent
+            && self.survey.is_none()
     }
 }
 
@@ -53,6 +60,7 @@ impl FileSource {
                 Err(RecvTimeoutError::Timeout) => false,
             };
             self.take_due(&mut dirty);
+            self.survey_instead(&mut dirty);
         }
         let mut quiet = Instant::now() + self.reload.quiet;
         let end = Instant::now() + self.reload.longest;
@@ -71,6 +79,7 @@ impl FileSource {
                 Err(RecvTimeoutError::Timeout) => break,
             }
         }
+        self.survey_instead(&mut dirty);
         self.add_what_hangs_on_others(&mut dirty);
         Some(dirty)
     }
@@ -79,7 +88,8 @@ impl FileSource {
     fn patience(&self) -> Duration {
         let pending = self.pending.values().copied().min();
         let absent = self.absent.as_ref().map(Absent::due);
-        let next = [Some(self.next_rescan), Some(self.next_poll), pending, absent];
+        let recheck = (!self.rechecks.is_empty()).then_some(self.next_recheck);
+        let next = [Some(self.next_rescan), Some(self.next_poll), pending, absent, recheck];
         let next = next.into_iter().flatten().min();
         next.map_or(self.reload.poll, |next| next.saturating_duration_since(Instant::now()))
     }
@@ -101,7 +111,7 @@ impl FileSource {
             Message::Touched(path) if self.pending.contains_key(&path) => false,
             Message::Touched(path) => self.take_done(path, dirty),
             Message::Writing(path) => {
-                let manifest = walk::is_manifest_name(&path) || self.known.contains_key(&path);
+                let manifest = walk::is_manifest_name(&path) || self.known.contains(&path);
                 if manifest && self.root_of(&path).is_some() {
                     let due = Instant::now() + LONGEST_WRITE;
                     self.pending.entry(path).or_insert(due);
@@ -113,6 +123,7 @@ impl FileSource {
                 dirty.thorough = true;
                 !std::mem::replace(&mut dirty.all, true)
             }
+            Message::Surveyed(survey) => self.survey_came(survey, dirty),
             Message::Stop => false,
         }
     }
@@ -131,12 +142,12 @@ impl FileSource {
             return parent.is_some_and(|parent| dirty.trees.insert(parent.to_owned()));
         }
         if self.watch.knows(&path) || (path.is_dir() && !is_link(&path)) {
-            if self.known.contains_key(&path) {
+            if self.known.contains(&path) {
                 dirty.paths.insert(path.clone());
             }
             return dirty.trees.insert(path);
         }
-        if walk::is_manifest_name(&path) || self.known.contains_key(&path) {
+        if walk::is_manifest_name(&path) || self.known.contains(&path) {
             self.pending.remove(&path);
             return dirty.paths.insert(path);
         }
@@ -151,7 +162,7 @@ impl FileSource {
     fn take_links(&self, dirty: &mut Dirty) -> bool {
         let before = dirty.paths.len();
         let changed = |path: &&PathBuf| {
-            let known = self.known.get(*path).map(|known| known.stamp);
+            let known = self.known.get(path).map(|known| known.stamp);
             walk::stamp(path) != known
         };
         dirty
@@ -169,6 +180,15 @@ impl FileSource {
             .absent
             .as_ref()
             .is_some_and(|absent| absent.due() <= now);
+        if self.next_recheck <= now && !self.rechecks.is_empty() {
+            let few = self.rechecks.len().min(RECHECKS_AT_ONCE);
+            let pending = &self.pending;
+            let few = self.rechecks.drain(..few);
+            dirty
+                .paths
+                .extend(few.filter(|path| !pending.contains_key(path)));
+            self.next_recheck = now + BETWEEN_RECHECKS;
+        }
         dirty.all |= self.next_rescan <= now || self.watch.has_lost_events();
         if self.next_poll > now {
             return;
@@ -206,3 +226,7 @@ impl FileSource {
         }
     }
 }
+
+/// Files that are read again in one go, and the pause until the next go: some 10 ms of work each.
+const RECHECKS_AT_ONCE: usize = 256;
+const BETWEEN_RECHECKS: Duration = Duration::from_millis(20);

@@ -14,6 +14,7 @@ use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RenameMode};
 use notify::{Config, ErrorKind, Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tracing::{info, warn};
 
+use super::survey::Survey;
 use super::walk::Identity;
 use crate::source::Command;
 
@@ -32,6 +33,8 @@ pub(super) enum Message {
     Lost,
     /// Everything is to be compared by content.
     Rescan,
+    /// Everything was listed.
+    Surveyed(Survey),
     /// The source ends.
     Stop,
 }
@@ -47,9 +50,13 @@ pub(super) fn system(handler: Handler) -> notify::Result<Box<dyn Watcher + Send>
     Ok(Box::new(RecommendedWatcher::new(handler, config)?))
 }
 
+/// Where messages go.
+pub(super) type Sender = mpsc::SyncSender<Message>;
+
 /// The watcher and what it watches.
 pub(super) struct Watch {
     watcher: Option<Box<dyn Watcher + Send>>,
+    sender: Sender,
     lost: Arc<AtomicBool>,
     /// The folders that are watched, by what they were when the watch began.
     folders: BTreeMap<PathBuf, Identity>,
@@ -90,6 +97,7 @@ impl Watch {
         };
         let mut watch = Self {
             watcher: None,
+            sender: sender.clone(),
             lost,
             folders: BTreeMap::new(),
             refused: BTreeSet::new(),
@@ -114,6 +122,11 @@ impl Watch {
         (watch, messages)
     }
 
+    /// For messages from another thread.
+    pub(super) fn sender(&self) -> Sender {
+        self.sender.clone()
+    }
+
     /// A look at everything begins: what was refused may be granted now.
     pub(super) fn begin(&mut self) {
         self.exhausted = false;
@@ -127,30 +140,32 @@ impl Watch {
         }
     }
 
-    /// Watches a folder, anew if another has taken its name.
-    pub(super) fn ensure(&mut self, folder: &Path, identity: Identity) {
+    /// Watches a folder, anew if another has taken its name; says whether the watch began now.
+    pub(super) fn ensure(&mut self, folder: &Path, identity: Identity) -> bool {
         if self.folders.get(folder) == Some(&identity) {
-            return;
+            return false;
         }
-        let Some(watcher) = &mut self.watcher else { return };
+        let Some(watcher) = &mut self.watcher else { return false };
         if self.folders.remove(folder).is_some() {
             let _ = watcher.unwatch(folder);
         }
         if self.exhausted {
             self.refused.insert(folder.to_owned());
-            return;
+            return false;
         }
         match watcher.watch(folder, RecursiveMode::NonRecursive) {
             Ok(()) => {
                 self.refused.remove(folder);
                 self.folders.insert(folder.to_owned(), identity);
+                true
             }
             // Gone again, or not ours to read: the listing says so.
-            Err(error) if !is_refusal(&error) => {}
+            Err(error) if !is_refusal(&error) => false,
             Err(error) => {
                 self.exhausted = true;
                 self.refused.insert(folder.to_owned());
                 self.tell(&error);
+                false
             }
         }
     }

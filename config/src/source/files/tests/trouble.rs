@@ -202,3 +202,33 @@ fn an_ended_source_gives_nothing_more() {
     source.control().stop();
     assert!(source.next().is_none());
 }
+
+#[test]
+fn files_whose_stamps_say_nothing_yet_are_read_again_few_by_few() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |n: usize| folder.path().join(format!("{n:04}.yaml"));
+    for n in 0..1_000 {
+        fs::write(path(n), "kind: A").unwrap();
+    }
+    let mut followed = Followed::new(folder.path());
+    followed.source.next_rescan = Instant::now();
+    // The survey leaves what was written a moment ago for later, and an edit does not wait for it.
+    let dirty = followed.source.wait().unwrap();
+    assert!(dirty.survey.is_some() && !dirty.all);
+    let mut changes = Changes::default();
+    followed.source.look(dirty, &mut changes);
+    assert!(changes.written.is_empty() && changes.removed.is_empty(), "{changes:?}");
+    let left = followed.source.rechecks.len();
+    fs::write(path(999), "kind: B").unwrap();
+    followed.next();
+    assert_eq!(followed.state["0999.yaml"], "kind: B");
+    while !followed.source.rechecks.is_empty() {
+        let before = followed.source.rechecks.len();
+        let dirty = followed.source.wait().unwrap();
+        assert!(dirty.paths.len() <= 256, "{left} at first, {before} now");
+        followed.source.look(dirty, &mut Changes::default());
+    }
+    fs::write(path(1), "kind: C").unwrap();
+    followed.next();
+    assert_eq!(followed.state["0001.yaml"], "kind: C");
+}
