@@ -26,6 +26,7 @@ use portico_config::publish::{Publication, Published};
 use portico_config::source::Source;
 use portico_dns::Dns;
 use portico_net::listeners::{ListenerList, ListenerState, ListenerStatus};
+use portico_net::stream::StreamOptions;
 use portico_proxy::Proxy;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
@@ -119,6 +120,10 @@ impl App {
             http: settings.http.clone(),
             https: settings.https.clone(),
             descriptors: portico_net::limit::raise_descriptor_limit(),
+            stream: StreamOptions {
+                keepalive: settings.tcp.keepalive,
+                user_timeout: settings.tcp.user_timeout,
+            },
         });
         let (dns, dns_workers) =
             Dns::new(portico_dns::Options { workers: count, listen: settings.dns.clone() });

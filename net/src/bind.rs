@@ -12,6 +12,8 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use crate::stream::StreamOptions;
+
 use self::holder::Holders;
 
 /// Why a front could not be opened, with the way out.
@@ -37,9 +39,15 @@ pub fn tcp(address: SocketAddr, sockets: usize) -> Result<Vec<TcpListener>, Bind
 #[derive(Debug, Default)]
 pub struct Batch {
     holders: Holders,
+    options: StreamOptions,
 }
 
 impl Batch {
+    /// Connections that its listeners accept will have these options.
+    pub fn new(options: StreamOptions) -> Self {
+        Self { holders: Holders::default(), options }
+    }
+
     /// As [`tcp`].
     pub fn tcp(
         &mut self,
@@ -47,9 +55,11 @@ impl Batch {
         sockets: usize,
     ) -> Result<Vec<TcpListener>, BindError> {
         let opened = match sockets {
-            0 | 1 => listen(address, false).map(|socket| vec![socket]),
-            _ => probe(address, Type::STREAM)
-                .and_then(|real| (0..sockets).map(|_| listen(real, true)).collect()),
+            0 | 1 => listen(address, false, &self.options).map(|socket| vec![socket]),
+            _ => probe(address, Type::STREAM).and_then(|real| {
+                let listen = |_| listen(real, true, &self.options);
+                (0..sockets).map(listen).collect()
+            }),
         };
         opened.map_err(|error| explain(&mut self.holders, &error, address, "tcp"))
     }
@@ -71,8 +81,9 @@ impl Batch {
     }
 }
 
-fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, shared: bool, options: &StreamOptions) -> io::Result<TcpListener> {
     let socket = open(address, Type::STREAM, shared)?;
+    options.apply(&socket);
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
@@ -180,7 +191,7 @@ mod tests {
         let held = tcp(loopback(), 1).unwrap();
         let address = held[0].local_addr().unwrap();
         assert_eq!(tcp(address, 2).unwrap_err().kind, io::ErrorKind::AddrInUse);
-        assert!(listen(address, true).is_err());
+        assert!(listen(address, true, &StreamOptions::default()).is_err());
     }
 
     #[test]

@@ -2,11 +2,13 @@
 //!
 //! Invariants: an end in one direction becomes an end on the other side while the reverse goes on;
 //! a reset becomes a reset; what cannot be written stops the reading. A direction at rest holds no
-//! buffer: bytes pass through one buffer of the thread, and only a remainder that the receiver did
-//! not take is kept, at most [`BUFFER_BYTES`] of it. No timer, no lock, no allocation while bytes
-//! flow.
+//! buffer: bytes pass through one that the thread lends for the read, and only a remainder that the
+//! receiver did not take is kept, at most one buffer of it. No clock, no lock, no allocation while
+//! bytes flow; a small message costs one read and one write.
 
-use std::cell::RefCell;
+mod buffer;
+mod quiet;
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -14,30 +16,41 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use self::buffer::Pending;
+use self::quiet::Quiet;
+
+pub use self::quiet::Patience;
+
 /// Carries bytes both ways. `progress(received, sent)` hears of bytes since its last call: from
 /// `downstream` to `upstream`, and back; at least once, at the end.
 ///
-/// An error is the first that either side met; both were told by a reset if it was one.
+/// An error is the first that either side met, or [`io::ErrorKind::TimedOut`] where nothing passed
+/// for as long as `patience` allows; both sides are told by a reset.
 pub async fn relay(
     mut downstream: TcpStream,
     mut upstream: TcpStream,
+    patience: Patience,
     mut progress: impl FnMut(u64, u64),
 ) -> io::Result<()> {
     let mut received = Direction::default();
     let mut sent = Direction::default();
+    let mut quiet = Quiet::default();
     let result = std::future::poll_fn(|cx| {
         let forward = received.advance(cx, &mut downstream, &mut upstream)?;
         let backward = sent.advance(cx, &mut upstream, &mut downstream)?;
-        if received.bytes + sent.bytes > PROGRESS_BYTES {
-            progress(std::mem::take(&mut received.bytes), std::mem::take(&mut sent.bytes));
+        if received.untold() + sent.untold() > PROGRESS_BYTES {
+            progress(received.tell(), sent.tell());
         }
-        match (forward, backward) {
-            (Poll::Ready(()), Poll::Ready(())) => Poll::Ready(Ok(())),
-            _ => Poll::Pending,
+        let is_half_closed = forward.is_ready() || backward.is_ready();
+        if forward.is_ready() && backward.is_ready() {
+            return Poll::Ready(Ok(()));
         }
+        let carried = received.bytes + sent.bytes;
+        ready!(quiet.poll(cx, &patience, is_half_closed, carried));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     })
     .await;
-    progress(received.bytes, sent.bytes);
+    progress(received.tell(), sent.tell());
     if result.is_err() {
         reset(&downstream);
         reset(&upstream);
@@ -55,9 +68,11 @@ pub fn reset(stream: &TcpStream) {
 struct Direction {
     state: State,
     /// What was read and not yet taken; empty at rest.
-    pending: Vec<u8>,
-    written: usize,
+    pending: Pending,
+    /// Read so far.
     bytes: u64,
+    /// How many of them were told.
+    told: u64,
 }
 
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
@@ -69,6 +84,16 @@ enum State {
 }
 
 impl Direction {
+    fn untold(&self) -> u64 {
+        self.bytes - self.told
+    }
+
+    fn tell(&mut self) -> u64 {
+        let untold = self.untold();
+        self.told = self.bytes;
+        untold
+    }
+
     /// Moves what can be moved now; ready once the direction has ended.
     fn advance(
         &mut self,
@@ -97,14 +122,9 @@ impl Direction {
                     ready!(Pin::new(&mut *to).poll_shutdown(cx)).or_else(ended)?;
                     self.state = State::Ended;
                 }
-                State::Flowing if self.written < self.pending.len() => {
-                    let rest = &self.pending[self.written..];
-                    self.written += ready!(Pin::new(&mut *to).poll_write(cx, rest))?;
-                    if self.written == self.pending.len() {
-                        // Given back: a direction at rest holds nothing.
-                        self.pending = Vec::new();
-                        self.written = 0;
-                    }
+                State::Flowing if !self.pending.rest().is_empty() => {
+                    let taken = ready!(Pin::new(&mut *to).poll_write(cx, self.pending.rest()))?;
+                    self.pending.advance(taken);
                 }
                 State::Flowing if rounds == MAX_ROUNDS => {
                     cx.waker().wake_by_ref();
@@ -125,25 +145,35 @@ impl Direction {
         from: &mut TcpStream,
         to: &mut TcpStream,
     ) -> Poll<io::Result<()>> {
-        BUFFER.with_borrow_mut(|buffer| {
-            let mut buffer = ReadBuf::new(buffer);
-            ready!(Pin::new(from).poll_read(cx, &mut buffer))?;
-            let read = buffer.filled();
-            if read.is_empty() {
-                self.state = State::Ending;
-                return Poll::Ready(Ok(()));
+        let mut lent = buffer::take();
+        let mut buffer = ReadBuf::new(&mut lent);
+        let read = match Pin::new(from).poll_read(cx, &mut buffer) {
+            Poll::Ready(Ok(())) => buffer.filled(),
+            other => {
+                buffer::give(lent);
+                return other;
             }
-            self.bytes += read.len() as u64;
-            let written = match Pin::new(to).poll_write(cx, read) {
-                Poll::Ready(written) => written?,
-                Poll::Pending => 0,
-            };
-            if written < read.len() {
-                self.pending = read[written..].to_vec();
-                self.written = 0;
+        };
+        if read.is_empty() {
+            self.state = State::Ending;
+            buffer::give(lent);
+            return Poll::Ready(Ok(()));
+        }
+        let count = read.len();
+        self.bytes += count as u64;
+        let written = match Pin::new(to).poll_write(cx, read) {
+            Poll::Ready(written) => written,
+            Poll::Pending => Ok(0),
+        };
+        match written {
+            Ok(written) if written < count => self.pending = Pending::new(lent, written, count),
+            Ok(_) => buffer::give(lent),
+            Err(error) => {
+                buffer::give(lent);
+                return Poll::Ready(Err(error));
             }
-            Poll::Ready(Ok(()))
-        })
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -152,12 +182,6 @@ fn ended(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::NotConnected { Ok(()) } else { Err(error) }
 }
 
-thread_local! {
-    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; BUFFER_BYTES].into());
-}
-
-/// What one read takes at most.
-const BUFFER_BYTES: usize = 64 * 1024;
 /// Reads of one direction before others of the thread may run.
 const MAX_ROUNDS: u32 = 16;
 /// How many bytes pass between two calls of `progress`.
@@ -166,8 +190,11 @@ const PROGRESS_BYTES: u64 = 4 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
+
+    const FOREVER: Patience = Patience { idle: None, half_closed: None };
 
     async fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -181,7 +208,7 @@ mod tests {
         let (mut client, downstream) = pair().await;
         let (upstream, mut server) = pair().await;
         let (mut received, mut sent) = (0, 0);
-        let relay = relay(downstream, upstream, |r, s| {
+        let relay = relay(downstream, upstream, FOREVER, |r, s| {
             received += r;
             sent += s;
         });
@@ -220,7 +247,8 @@ mod tests {
             server.shutdown().await.unwrap();
             all
         };
-        let (_, _, all) = tokio::join!(relay(downstream, upstream, |_, _| {}), write, read);
+        let (_, _, all) =
+            tokio::join!(relay(downstream, upstream, FOREVER, |_, _| {}), write, read);
         assert!(all == data);
     }
 
@@ -230,8 +258,43 @@ mod tests {
         let (upstream, mut server) = pair().await;
         reset(&client);
         drop(client);
-        assert!(relay(downstream, upstream, |_, _| {}).await.is_err());
+        assert!(
+            relay(downstream, upstream, FOREVER, |_, _| {})
+                .await
+                .is_err()
+        );
         let error = server.read(&mut [0]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[tokio::test]
+    async fn a_relay_that_carries_nothing_for_too_long_is_reset_on_both_sides() {
+        let (mut client, downstream) = pair().await;
+        let (upstream, mut server) = pair().await;
+        let patience = Patience { idle: Some(Duration::from_millis(40)), half_closed: None };
+        let error = relay(downstream, upstream, patience, |_, _| {})
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        for side in [&mut client, &mut server] {
+            let error = side.read(&mut [0]).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        }
+    }
+
+    #[tokio::test]
+    async fn half_closed_is_another_patience_than_open() {
+        let (mut client, downstream) = pair().await;
+        let (upstream, mut server) = pair().await;
+        let patience = Patience { idle: None, half_closed: Some(Duration::from_millis(40)) };
+        let relay = relay(downstream, upstream, patience, |_, _| {});
+        let work = async {
+            client.shutdown().await.unwrap();
+            assert_eq!(server.read(&mut [0]).await.unwrap(), 0);
+            let error = client.read(&mut [0]).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        };
+        let (ended, ()) = tokio::join!(relay, work);
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -3,6 +3,7 @@
 //! The only crate with `unsafe`, each block small and tested. It imports no other crate of ours;
 //! the planes import it.
 
+pub mod stream;
 pub mod bind;
 pub mod accept;
 pub mod copy;

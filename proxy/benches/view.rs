@@ -76,7 +76,7 @@ fn first_load(bencher: Bencher<'_, '_>) {
 
 fn plane() -> (Proxy, Vec<Worker>) {
     let descriptors = 4 * u64::try_from(SERVICES).unwrap_or(u64::MAX);
-    Proxy::new(Options { workers: 2, http: Vec::new(), https: Vec::new(), descriptors })
+    Proxy::new(Options { workers: 2, descriptors, ..Options::default() })
 }
 
 fn commit(proxy: &mut Proxy, snapshot: &Arc<Snapshot>) {

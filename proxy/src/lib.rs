@@ -28,6 +28,7 @@ use arc_swap::ArcSwap;
 use portico_config::snapshot::Snapshot;
 use portico_net::limit::{ConnectionLimit, sessions_for};
 use portico_net::listeners::ListenerList;
+use portico_net::stream::StreamOptions;
 use tokio::sync::mpsc;
 
 use crate::reconcile::Listeners;
@@ -37,7 +38,7 @@ pub use crate::reconcile::Prepared;
 pub use crate::worker::Worker;
 
 /// What the plane is told by settings.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Worker threads, at least 1.
     pub workers: usize,
@@ -47,6 +48,8 @@ pub struct Options {
     pub https: Vec<SocketAddr>,
     /// The limit of open descriptors: bounds listeners, connections and UDP sessions.
     pub descriptors: u64,
+    /// Options of TCP connections, those that are accepted and those that are dialled.
+    pub stream: StreamOptions,
 }
 
 /// The control side of the plane.
@@ -63,6 +66,7 @@ pub struct Proxy {
 struct Shared {
     view: Arc<ArcSwap<View>>,
     connections: ConnectionLimit,
+    stream: StreamOptions,
     l7: Arc<l7::Metrics>,
     /// Every listener and how it is.
     listeners: ArcSwap<ListenerList>,
@@ -83,6 +87,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             view: Arc::new(ArcSwap::from_pointee(View::default())),
             connections: ConnectionLimit::new(most),
+            stream: options.stream,
             l7: Arc::default(),
             listeners: ArcSwap::default(),
             sessions: sessions_for(options.descriptors).div_ceil(options.workers.max(1)),

@@ -81,7 +81,7 @@ impl Worker {
         let connections = TaskTracker::new();
         let (drain, end) = (CancellationToken::new(), CancellationToken::new());
         let _end = end.clone().drop_guard();
-        let tcp = Rc::new(l4::Worker::new(&self.shared.view));
+        let tcp = Rc::new(l4::Worker::new(&self.shared.view, self.shared.stream));
         let http = l7::Worker::new(
             Arc::clone(&self.shared.view),
             Arc::clone(&self.shared.l7),

@@ -107,12 +107,7 @@ fn idle_listeners_are_small_and_idle_workers_hold_no_old_view() {
         SocketAddr::from(([127, 78, high, low + 1], port))
     };
     let fronts: Vec<SocketAddr> = (0..LISTENERS).map(address).collect();
-    let options = Options {
-        workers: 1,
-        http: Vec::new(),
-        https: Vec::new(),
-        descriptors: 4 * LISTENERS as u64,
-    };
+    let options = Options { workers: 1, descriptors: 4 * LISTENERS as u64, ..Options::default() };
     let (mut proxy, workers) = Proxy::new(options);
     let stop = CancellationToken::new();
     let workers: Vec<_> = workers

@@ -76,8 +76,8 @@ impl Plane {
         let free = UdpSocket::bind("127.79.0.1:0").expect("a free port");
         let front = free.local_addr().expect("a bound socket has one");
         drop(free);
-        let (http, https) = (Vec::new(), Vec::new());
-        let (mut proxy, mut workers) = Proxy::new(Options { workers: 1, http, https, descriptors });
+        let (mut proxy, mut workers) =
+            Proxy::new(Options { workers: 1, descriptors, ..Options::default() });
         let stop = CancellationToken::new();
         let worker = workers.pop().map(|worker| start(worker, &stop));
         let endpoint = endpoint.local_addr().expect("a bound socket has one");

@@ -55,6 +55,8 @@ pub(crate) enum Kind {
     Bytes(RangeInclusive<u64>, Lens<u64>),
     /// A time in Go's form.
     Time(RangeInclusive<Duration>, Lens<Duration>),
+    /// A time in Go's form, or `off`.
+    TimeOrOff(RangeInclusive<Duration>, Lens<Option<Duration>>),
     /// A folder, or `off`.
     Folder(Lens<Option<PathBuf>>),
     /// Levels of the log.
@@ -103,7 +105,7 @@ impl Kind {
             Self::Bytes(range, _) => {
                 between(&format_bytes(*range.start()), &format_bytes(*range.end()))
             }
-            Self::Time(range, _) => {
+            Self::Time(range, _) | Self::TimeOrOff(range, _) => {
                 between(&format_duration(*range.start()), &format_duration(*range.end()))
             }
             _ => String::new(),
@@ -149,6 +151,13 @@ impl Kind {
             Self::Time(range, lens) => {
                 *lens(options) = one(items, |it| self.within(range, parse_duration(it)?))?;
             }
+            Self::TimeOrOff(range, lens) => {
+                let time = |it: &str| match it {
+                    "off" => Ok(None),
+                    it => self.within(range, parse_duration(it)?).map(Some),
+                };
+                *lens(options) = one(items, time)?;
+            }
             Self::Folder(lens) => {
                 let folder = |it: &str| match it {
                     "" => Err("is empty: name a folder, or off".to_owned()),
@@ -178,6 +187,9 @@ impl Kind {
             Self::Count(_, lens) => vec![lens(of).to_string()],
             Self::Bytes(_, lens) => vec![format_bytes(*lens(of))],
             Self::Time(_, lens) => vec![format_duration(*lens(of))],
+            Self::TimeOrOff(_, lens) => {
+                vec![lens(of).map_or_else(|| "off".to_owned(), format_duration)]
+            }
             Self::Folder(lens) => {
                 let folder = lens(of).as_ref();
                 vec![folder.map_or_else(|| "off".to_owned(), |it| it.display().to_string())]
@@ -217,12 +229,12 @@ impl Kind {
                 return Ok(value.to_string());
             }
             // YAML 1.1 reads a bare `off` as false.
-            (Self::Listeners(_) | Self::Folder(_), Value::Bool(false))
+            (Self::Listeners(_) | Self::Folder(_) | Self::TimeOrOff(..), Value::Bool(false))
             | (Self::Zones { may_be_off: true, .. }, Value::Bool(false)) => {
                 return Ok("off".to_owned());
             }
             (_, Value::String(text)) => return Ok(text.clone()),
-            (Self::Time(..), _) => "a time with its unit, such as 30s",
+            (Self::Time(..) | Self::TimeOrOff(..), _) => "a time with its unit, such as 30s",
             (Self::Bytes(..), _) => "an amount of bytes, such as 64Mi",
             _ => "a text",
         };
@@ -421,6 +433,8 @@ mod tests {
             ("ingress.serveClassless", &["false"], &["false"]),
             ("drainTimeout", &["90s"], &["1m30s"]),
             ("stateDir", &["off"], &["off"]),
+            ("tcp.idleTimeout", &["10m"], &["10m"]),
+            ("tcp.keepalive", &["off"], &["off"]),
             ("stateDir", &["/var/lib/portico"], &["/var/lib/portico"]),
             ("logFormat", &["json"], &["json"]),
             ("logLevel", &["info,portico_dns=debug"], &["info,portico_dns=debug"]),
@@ -449,6 +463,7 @@ mod tests {
             ("workers", &["0"], "is not in 1 to 256"),
             ("drainTimeout", &["1y"], "no unit"),
             ("drainTimeout", &["25h"], "at most 24h"),
+            ("tcp.keepalive", &["0s"], "is not in 1s to"),
             ("clusterIps", &["route"], "expected map or keep"),
             ("logLevel", &["a=b=c"], "error parsing level filter"),
             ("limits.maxFileBytes", &["64MB"], "such as 64Mi"),

@@ -131,6 +131,37 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Switch(|to| &mut to.settings.serve_classless),
     )
     .live(),
+    // TCP.
+    Setting::new(
+        "tcp.keepalive",
+        Group::Tcp,
+        "TIME|off",
+        "How often a silent peer is asked whether it is still there",
+        Kind::TimeOrOff(SECOND..=DAY, |to| &mut to.settings.tcp.keepalive),
+    ),
+    Setting::new(
+        "tcp.userTimeout",
+        Group::Tcp,
+        "TIME|off",
+        "How long a peer may leave what was sent unconfirmed",
+        Kind::TimeOrOff(SECOND..=DAY, |to| &mut to.settings.tcp.user_timeout),
+    ),
+    Setting::new(
+        "tcp.idleTimeout",
+        Group::Tcp,
+        "TIME|off",
+        "How long a connection of a Service may carry nothing",
+        Kind::TimeOrOff(SECOND..=DAY, |to| &mut to.settings.tcp.idle_timeout),
+    )
+    .live(),
+    Setting::new(
+        "tcp.halfClosedTimeout",
+        Group::Tcp,
+        "TIME|off",
+        "The same once one side has ended its half",
+        Kind::TimeOrOff(SECOND..=DAY, |to| &mut to.settings.tcp.half_closed_timeout),
+    )
+    .live(),
     // Process.
     Setting::new(
         "workers",
@@ -266,5 +297,6 @@ pub(crate) fn keys() -> Vec<&'static str> {
 
 const ZERO: Duration = Duration::ZERO;
 const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);

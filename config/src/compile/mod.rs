@@ -25,7 +25,7 @@ use std::sync::Arc;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
 use crate::model::{Certificate, HostFacts, Settings};
-use crate::snapshot::{Snapshot, diff};
+use crate::snapshot::{Snapshot, Tcp, diff};
 use crate::validate::InUse;
 
 pub(crate) use objects::{Dirty, Objects};
@@ -93,6 +93,7 @@ pub(crate) fn compile(
         fronts,
         unbound,
         cluster,
+        tcp: share(Tcp::of(inputs.settings), &previous.tcp),
         routes: Arc::clone(&previous.routes),
         certificates: Arc::clone(&previous.certificates),
         zones: Arc::clone(&previous.zones),
@@ -131,6 +132,7 @@ fn differs(new: &Snapshot, old: &Snapshot) -> bool {
         || !Arc::ptr_eq(&new.fronts, &old.fronts)
         || !Arc::ptr_eq(&new.unbound, &old.unbound)
         || !Arc::ptr_eq(&new.cluster, &old.cluster)
+        || !Arc::ptr_eq(&new.tcp, &old.tcp)
         || !Arc::ptr_eq(&new.routes, &old.routes)
         || !Arc::ptr_eq(&new.certificates, &old.certificates)
         || !Arc::ptr_eq(&new.zones, &old.zones)

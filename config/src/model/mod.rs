@@ -20,5 +20,5 @@ pub use name::{ObjectName, ObjectRef};
 pub use path::PathKind;
 pub use protocol::Protocol;
 pub use quantity::{format_bytes, parse_bytes};
-pub use settings::{ClusterIps, HostFacts, Limits, Reload, Settings};
+pub use settings::{ClusterIps, HostFacts, Limits, Reload, Settings, Tcp};
 pub use traffic::{IpFamily, TrafficPolicy};

@@ -53,10 +53,36 @@ pub struct Settings {
     pub class_names: Vec<Arc<str>>,
     /// Whether an Ingress without any class is served; default true.
     pub serve_classless: bool,
+    /// How TCP connections are kept.
+    pub tcp: Tcp,
     /// What manifests may cost.
     pub limits: Limits,
     /// When edits of files are taken.
     pub reload: Reload,
+}
+
+/// How TCP connections are kept (`reliability 2.7`, `reliability 4`); none: off.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Tcp {
+    /// `tcp.keepalive`: a silent peer is asked this often whether it is there; default 30 s.
+    pub keepalive: Option<Duration>,
+    /// `tcp.userTimeout`: how long a peer may leave what was sent unconfirmed; default 60 s.
+    pub user_timeout: Option<Duration>,
+    /// `tcp.idleTimeout`: how long a connection through a front may carry nothing; default none.
+    pub idle_timeout: Option<Duration>,
+    /// `tcp.halfClosedTimeout`: the same once one side has ended its half; default 1 h.
+    pub half_closed_timeout: Option<Duration>,
+}
+
+impl Default for Tcp {
+    fn default() -> Self {
+        Self {
+            keepalive: Some(Duration::from_secs(30)),
+            user_timeout: Some(Duration::from_secs(60)),
+            idle_timeout: None,
+            half_closed_timeout: Some(Duration::from_secs(3600)),
+        }
+    }
 }
 
 /// What manifests may cost (`reliability 4`): beyond a limit a file or a document is refused with a
@@ -137,6 +163,7 @@ impl Default for Settings {
             controllers: vec!["portico.dev/ingress".into(), "k8s.io/ingress-nginx".into()],
             class_names: vec!["portico".into(), "nginx".into()],
             serve_classless: true,
+            tcp: Tcp::default(),
             limits: Limits::default(),
             reload: Reload::default(),
         }

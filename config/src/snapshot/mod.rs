@@ -18,6 +18,7 @@ pub mod service;
 pub mod cluster;
 pub mod sets;
 pub mod decide;
+pub mod tcp;
 pub mod tls;
 pub mod zone;
 pub mod diff;
@@ -34,6 +35,7 @@ pub use listener::{Front, FrontKind};
 pub use route::{Backend, Host, Location, RouteTable};
 pub use service::{Assignments, PortId, Reach, Service, ServicePort, Traffic};
 pub use sets::{SetKind, Sets};
+pub use tcp::Tcp;
 pub use tls::CertificateTable;
 pub use zone::{HostRecord, Zones};
 
@@ -52,6 +54,8 @@ pub struct Snapshot {
     pub unbound: Arc<Vec<Front>>,
     /// Nodes, this host's place among them, and who is a Pod.
     pub cluster: Arc<Cluster>,
+    /// What settings say about connections of Services.
+    pub tcp: Arc<Tcp>,
     /// Ingress rules.
     pub routes: Arc<RouteTable>,
     /// Certificates by host name.

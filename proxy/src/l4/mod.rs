@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
 use portico_config::model::Protocol;
+use portico_net::copy::Patience;
+use portico_net::stream::StreamOptions;
 
 use crate::view::{Admission, View};
 
@@ -22,18 +24,21 @@ pub(crate) use udp::Udp;
 /// TCP on one worker thread.
 pub(crate) struct Worker {
     view: RefCell<Cache<Arc<ArcSwap<View>>, Arc<View>>>,
+    /// Of connections that are dialled; those that are accepted have them from their listener.
+    stream: StreamOptions,
 }
 
 impl Worker {
     /// TCP over the views in `view`.
-    pub(crate) fn new(view: &Arc<ArcSwap<View>>) -> Self {
-        Self { view: RefCell::new(Cache::new(Arc::clone(view))) }
+    pub(crate) fn new(view: &Arc<ArcSwap<View>>, stream: StreamOptions) -> Self {
+        Self { view: RefCell::new(Cache::new(Arc::clone(view))), stream }
     }
 
-    /// What becomes of a connection that comes to a front now.
-    fn admit(&self, front: SocketAddr, source: IpAddr) -> Option<Admission> {
+    /// What becomes of a connection that comes to a front now, and how long it may carry nothing.
+    fn admit(&self, front: SocketAddr, source: IpAddr) -> Option<(Admission, Patience)> {
         let mut view = self.view.borrow_mut();
-        view.load().admit((front, Protocol::Tcp), source)
+        let view = view.load();
+        Some((view.admit((front, Protocol::Tcp), source)?, view.patience()))
     }
 
     /// Takes the view that serves now and lets the one before go.

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use portico_net::copy::{relay, reset};
+use portico_net::stream::StreamOptions;
 use tokio::net::TcpStream;
 use tracing::debug;
 
@@ -17,7 +18,7 @@ impl Worker {
     /// endpoint that answers, it is reset at once (`services 4.2`). One that should get no answer has
     /// had one from the kernel before it is seen here, so it is reset as well.
     pub(crate) async fn serve(&self, downstream: TcpStream, peer: SocketAddr, front: SocketAddr) {
-        let Some(Admission { port, way }) = self.admit(front, peer.ip()) else {
+        let Some((Admission { port, way }, patience)) = self.admit(front, peer.ip()) else {
             return reset(&downstream);
         };
         let state = &port.state;
@@ -33,15 +34,12 @@ impl Worker {
                 return reset(&downstream);
             }
         };
-        let Some(upstream) = connect(&port, way).await else {
+        let Some(upstream) = connect(&port, way, self.stream).await else {
             state.rejected.fetch_add(1, Relaxed);
             return reset(&downstream);
         };
-        for side in [&downstream, &upstream] {
-            let _ = side.set_nodelay(true);
-        }
         state.active.0.fetch_add(1, Relaxed);
-        let ended = relay(downstream, upstream, |received, sent| {
+        let ended = relay(downstream, upstream, patience, |received, sent| {
             state.bytes_received.0.fetch_add(received, Relaxed);
             state.bytes_sent.0.fetch_add(sent, Relaxed);
         });
@@ -53,9 +51,9 @@ impl Worker {
 }
 
 /// The first endpoint of the set that answers, in turn; each is tried once, before any byte is carried.
-async fn connect(port: &Port, way: Way) -> Option<TcpStream> {
+async fn connect(port: &Port, way: Way, options: StreamOptions) -> Option<TcpStream> {
     for upstream in port.choose_from(way) {
-        match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(upstream.address)).await {
+        match tokio::time::timeout(CONNECT_TIMEOUT, options.dial(upstream.address)).await {
             Ok(Ok(stream)) => return Some(stream),
             Ok(Err(error)) => debug!(endpoint = %upstream.address, %error, "dial failed"),
             Err(_) => debug!(endpoint = %upstream.address, "dial timed out"),

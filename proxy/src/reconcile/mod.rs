@@ -23,6 +23,7 @@ use portico_config::model::Protocol;
 use portico_config::snapshot::Front;
 use portico_net::bind::{Batch, BindError};
 use portico_net::listeners::{ListenerList, ListenerState, ListenerStatus};
+use portico_net::stream::StreamOptions;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -72,6 +73,8 @@ pub(crate) struct Listeners {
     ingress: Vec<Wanted>,
     /// Half of the descriptors.
     most_sockets: usize,
+    /// What every connection that is accepted has.
+    stream: StreamOptions,
     /// The fronts that `open` was brought to.
     fronts: Arc<Vec<Front>>,
     /// Those of `fronts` that are listened on.
@@ -96,6 +99,7 @@ impl Listeners {
         Self {
             workers,
             ingress,
+            stream: options.stream,
             most_sockets: usize::try_from(options.descriptors / 2).unwrap_or(usize::MAX),
             fronts: Arc::default(),
             front_count: 0,
@@ -116,7 +120,7 @@ impl Listeners {
         }
         let missing = |wanted: &&Wanted| !self.open.contains_key(&wanted.key);
         let ingress = self.ingress.iter().filter(missing).cloned();
-        let mut batch = Batch::default();
+        let mut batch = Batch::new(self.stream);
         let closing = wanted.close.iter().map(|key| self.sockets_of(key)).sum();
         let mut used = self.sockets.saturating_sub(closing);
         let opened = ingress
@@ -220,7 +224,7 @@ impl Listeners {
             .take(RETRY_BATCH)
             .copied()
             .collect();
-        let mut batch = Batch::default();
+        let mut batch = Batch::new(self.stream);
         let mut handover = Handover::new(self.workers.len());
         let mut untold = MAX_TOLD;
         for key in &due {

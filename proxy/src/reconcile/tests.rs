@@ -37,7 +37,7 @@ struct Plane {
 
 impl Plane {
     fn new(workers: usize, descriptors: u64) -> Self {
-        let options = Options { workers, http: Vec::new(), https: Vec::new(), descriptors };
+        let options = Options { workers, descriptors, ..Options::default() };
         let (senders, commands) = (0..workers).map(|_| mpsc::channel(64)).unzip();
         Self { listeners: Listeners::new(&options, senders), commands }
     }

@@ -71,6 +71,7 @@ impl Builder {
             fronts,
             cluster: Arc::clone(&snapshot.cluster),
             here,
+            tcp: Arc::clone(&snapshot.tcp),
             routes,
             certificates,
         });

@@ -22,7 +22,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use portico_config::model::{PathKind, Protocol};
-use portico_config::snapshot::{CertificateTable, Cluster, FrontKind, Place};
+use portico_config::snapshot::{CertificateTable, Cluster, FrontKind, Place, Tcp};
+use portico_net::copy::Patience;
 
 use crate::upstream::{Port, Refusal, Way};
 
@@ -42,6 +43,8 @@ pub(crate) struct View {
     cluster: Arc<Cluster>,
     /// This host's place, out of `cluster`.
     here: Arc<Place>,
+    /// What settings say about connections.
+    tcp: Arc<Tcp>,
     /// Ingress rules.
     pub(crate) routes: Arc<Routes>,
     /// Certificates.
@@ -137,6 +140,12 @@ impl View {
             Target::Missing => Target::Missing,
             Target::Resource => Target::Resource,
         }
+    }
+
+    /// How long connections through fronts may carry nothing.
+    pub(crate) fn patience(&self) -> Patience {
+        let Tcp { idle_timeout, half_closed_timeout } = *self.tcp;
+        Patience { idle: idle_timeout, half_closed: half_closed_timeout }
     }
 
     /// Every ServicePort.
