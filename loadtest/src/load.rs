@@ -41,20 +41,24 @@ pub(crate) fn drive(
             let output = output(&mut command)?;
             parse_wrk(&output).with_context(|| format!("wrk printed no result:\n{output}"))
         }
-        Scenario::TcpRr => {
-            let own = std::env::current_exe().context("finding this program")?;
-            let mut command = pinned(&own, core)?;
-            command
-                .args(["tcp-load", &address.to_string()])
-                .arg(format!("--connections={CONNECTIONS}"))
-                .arg(format!("--seconds={seconds}"));
-            let output = output(&mut command)?;
-            let run = Exchanges::parse(&output)
-                .with_context(|| format!("tcp-load printed no result:\n{output}"))?;
-            let units_per_second = run.done as f64 / run.seconds.max(f64::MIN_POSITIVE);
-            Ok(Done { units: run.done, units_per_second, errors: run.errors })
-        }
+        Scenario::TcpRr => exchange("tcp-load", address, seconds, core),
+        Scenario::UdpEcho => exchange("udp-load", address, seconds, core),
     }
+}
+
+/// Runs one of this program's own generators.
+fn exchange(command_name: &str, address: SocketAddr, seconds: u64, core: usize) -> Result<Done> {
+    let own = std::env::current_exe().context("finding this program")?;
+    let mut command = pinned(&own, core)?;
+    command
+        .args([command_name, &address.to_string()])
+        .arg(format!("--connections={CONNECTIONS}"))
+        .arg(format!("--seconds={seconds}"));
+    let output = output(&mut command)?;
+    let run = Exchanges::parse(&output)
+        .with_context(|| format!("{command_name} printed no result:\n{output}"))?;
+    let units_per_second = run.done as f64 / run.seconds.max(f64::MIN_POSITIVE);
+    Ok(Done { units: run.done, units_per_second, errors: run.errors })
 }
 
 fn output(command: &mut Command) -> Result<String> {

@@ -25,6 +25,7 @@ mod process;
 mod scenario;
 mod server;
 mod tcp;
+mod udp;
 mod load;
 mod figures;
 mod report;
@@ -79,6 +80,24 @@ enum Command {
     #[command(hide = true)]
     TcpEcho {
         /// Where to listen.
+        address: SocketAddr,
+    },
+    /// Exchange datagrams of 64 bytes over and over, and print how often
+    #[command(hide = true)]
+    UdpLoad {
+        /// Where something echoes.
+        address: SocketAddr,
+        /// Clients with a datagram under way at once.
+        #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+        connections: u16,
+        /// How long.
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+    },
+    /// Send datagrams back
+    #[command(hide = true)]
+    UdpEcho {
+        /// Where to take them.
         address: SocketAddr,
     },
 }
@@ -146,6 +165,15 @@ fn main() -> Result<ExitCode> {
         }
         Command::TcpEcho { address } => {
             tcp::echo(address)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::UdpLoad { address, connections, seconds } => {
+            let done = udp::load(address, connections.into(), Duration::from_secs(seconds))?;
+            println!("{done}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::UdpEcho { address } => {
+            udp::echo(address)?;
             Ok(ExitCode::SUCCESS)
         }
     }

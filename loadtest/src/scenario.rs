@@ -14,6 +14,8 @@ pub(crate) enum Scenario {
     Http1Small,
     /// 64 bytes there and back through a NodePort, 64 connections
     TcpRr,
+    /// 64 bytes there and back as datagrams through a NodePort, 64 clients
+    UdpEcho,
 }
 
 /// The most that a unit of work may cost in portico, as a multiple of what it costs in `peer`.
@@ -24,13 +26,14 @@ pub(crate) struct Target {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 2] = [Self::Http1Small, Self::TcpRr];
+    pub(crate) const ALL: [Self; 3] = [Self::Http1Small, Self::TcpRr, Self::UdpEcho];
 
     /// The name on the command line and in reports.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Http1Small => "http1-small",
             Self::TcpRr => "tcp-rr",
+            Self::UdpEcho => "udp-echo",
         }
     }
 
@@ -38,7 +41,7 @@ impl Scenario {
     pub(crate) fn unit(self) -> &'static str {
         match self {
             Self::Http1Small => "request",
-            Self::TcpRr => "exchange",
+            Self::TcpRr | Self::UdpEcho => "exchange",
         }
     }
 
@@ -51,6 +54,9 @@ impl Scenario {
             Self::TcpRr => {
                 "64 bytes there and back through a NodePort; 64 connections, one exchange each"
             }
+            Self::UdpEcho => {
+                "a datagram of 64 bytes there and back through a NodePort; 64 clients, one each"
+            }
         }
     }
 
@@ -59,6 +65,7 @@ impl Scenario {
         match self {
             Self::Http1Small => &[Kind::Nginx, Kind::Haproxy, Kind::Portico],
             Self::TcpRr => &[Kind::Haproxy, Kind::Portico],
+            Self::UdpEcho => &[Kind::Nginx, Kind::Portico],
         }
     }
 
@@ -67,6 +74,7 @@ impl Scenario {
         match self {
             Self::Http1Small => Target { peer: Kind::Nginx, ratio: 1.10 },
             Self::TcpRr => Target { peer: Kind::Haproxy, ratio: 1.15 },
+            Self::UdpEcho => Target { peer: Kind::Nginx, ratio: 1.00 },
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -58,7 +58,12 @@ impl Site {
     /// The program of a server, else why there is none.
     pub(crate) fn program(&self, kind: Kind) -> Result<PathBuf> {
         match kind {
-            Kind::Nginx => tools::NGINX.require(),
+            Kind::Nginx => {
+                if self.scenario == Scenario::UdpEcho {
+                    tools::NGINX_STREAM.require()?;
+                }
+                tools::NGINX.require()
+            }
             Kind::Haproxy => tools::HAPROXY.require(),
             Kind::Portico if self.portico.is_file() => Ok(self.portico.clone()),
             Kind::Portico => bail!(tools::build_remedy(&self.portico)),
@@ -83,13 +88,16 @@ impl Site {
                 let config = self.write("backend.conf", BACKEND, port, 0)?;
                 self.run("backend", &program, &["-c", &config], self.load_core)?
             }
-            Scenario::TcpRr => {
-                let own = std::env::current_exe().context("finding this program")?;
-                let address = local(port).to_string();
-                self.run("backend", &own, &["tcp-echo", &address], self.load_core)?
-            }
+            Scenario::TcpRr => self.start_echo("tcp-echo", port)?,
+            Scenario::UdpEcho => self.start_echo("udp-echo", port)?,
         };
         self.ready(Server { address: local(port), process })
+    }
+
+    /// Starts one of this program's own backends on the load core.
+    fn start_echo(&self, command: &str, port: u16) -> Result<Running> {
+        let own = std::env::current_exe().context("finding this program")?;
+        self.run("backend", &own, &[command, &local(port).to_string()], self.load_core)
     }
 
     /// Starts a server of the comparison on the server core.
@@ -99,14 +107,18 @@ impl Site {
         let (port, process) = match kind {
             Kind::Nginx => {
                 let port = free_port()?;
-                let config = self.write("nginx.conf", NGINX, port, backend)?;
+                let template = match self.scenario {
+                    Scenario::Http1Small | Scenario::TcpRr => NGINX,
+                    Scenario::UdpEcho => NGINX_UDP,
+                };
+                let config = self.write("nginx.conf", template, port, backend)?;
                 (port, self.run(kind.name(), &program, &["-c", &config], self.server_core)?)
             }
             Kind::Haproxy => {
                 let port = free_port()?;
                 let template = match self.scenario {
                     Scenario::Http1Small => HAPROXY_HTTP,
-                    Scenario::TcpRr => HAPROXY_TCP,
+                    Scenario::TcpRr | Scenario::UdpEcho => HAPROXY_TCP,
                 };
                 let config = self.write("haproxy.cfg", template, port, backend)?;
                 let arguments = ["-db", "-q", "-f", &config];
@@ -141,7 +153,7 @@ impl Site {
         ];
         let port = match self.scenario {
             Scenario::Http1Small => http_port,
-            Scenario::TcpRr => node_port,
+            Scenario::TcpRr | Scenario::UdpEcho => node_port,
         };
         Ok((port, self.run(Kind::Portico.name(), program, &arguments, self.server_core)?))
     }
@@ -161,6 +173,7 @@ impl Site {
         server.process.wait_until(|| match self.scenario {
             Scenario::Http1Small => probe_http(address),
             Scenario::TcpRr => probe_echo(address),
+            Scenario::UdpEcho => probe_datagrams(address),
         })?;
         Ok(server)
     }
@@ -168,12 +181,16 @@ impl Site {
     /// Writes a configuration and returns its path.
     fn write(&self, file: &str, template: &str, port: u16, backend: u16) -> Result<String> {
         let path = self.folder.join(file);
+        let stream_module = tools::NGINX_STREAM.find().unwrap_or_default();
+        let stream_module = stream_module.to_string_lossy();
         let values = [
             ("user", nginx_user()),
             ("dir", &self.folder.to_string_lossy()),
             ("port", &port.to_string()),
             ("node_port", &port.to_string()),
             ("backend", &backend.to_string()),
+            ("protocol", if self.scenario == Scenario::UdpEcho { "UDP" } else { "TCP" }),
+            ("stream_module", &stream_module),
         ];
         let text = render(template, &values).with_context(|| format!("rendering {file}"))?;
         fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
@@ -204,6 +221,20 @@ fn probe_echo(address: SocketAddr) -> io::Result<()> {
     if &answer == b"ping" { Ok(()) } else { Err(io::Error::other("answered other bytes")) }
 }
 
+/// One exchange of datagrams; anything but the same bytes is an error.
+fn probe_datagrams(address: SocketAddr) -> io::Result<()> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.set_read_timeout(Some(PROBE_TIMEOUT))?;
+    socket.connect(address)?;
+    socket.send(b"ping")?;
+    let mut answer = [0; 8];
+    let length = socket.recv(&mut answer)?;
+    match answer.get(..length) {
+        Some(b"ping") => Ok(()),
+        _ => Err(io::Error::other("answered other bytes")),
+    }
+}
+
 fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, PROBE_TIMEOUT)?;
     stream.set_read_timeout(Some(PROBE_TIMEOUT))?;
@@ -220,6 +251,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(crate) const BACKEND: &str = include_str!("../peers/backend.conf.tmpl");
 pub(crate) const NGINX: &str = include_str!("../peers/nginx.conf.tmpl");
+pub(crate) const NGINX_UDP: &str = include_str!("../peers/nginx-udp.conf.tmpl");
 pub(crate) const HAPROXY_HTTP: &str = include_str!("../peers/haproxy-http.cfg.tmpl");
 pub(crate) const HAPROXY_TCP: &str = include_str!("../peers/haproxy-tcp.cfg.tmpl");
 pub(crate) const PORTICO: &str = include_str!("../peers/portico.yaml.tmpl");

@@ -25,7 +25,7 @@ pub(crate) fn render(template: &str, values: &[(&str, &str)]) -> Result<String> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::{BACKEND, HAPROXY_HTTP, HAPROXY_TCP, NGINX, PORTICO};
+    use crate::server::{BACKEND, HAPROXY_HTTP, HAPROXY_TCP, NGINX, NGINX_UDP, PORTICO};
 
     #[test]
     fn every_place_is_filled_and_nothing_else_changes() {
@@ -49,9 +49,16 @@ mod tests {
 
     #[test]
     fn the_templates_use_known_names_alone() {
-        let values =
-            [("user", ""), ("dir", "D"), ("port", "1"), ("backend", "2"), ("node_port", "30003")];
-        for template in [BACKEND, NGINX, HAPROXY_HTTP, HAPROXY_TCP, PORTICO] {
+        let values = [
+            ("user", ""),
+            ("dir", "D"),
+            ("port", "1"),
+            ("backend", "2"),
+            ("node_port", "30003"),
+            ("protocol", "TCP"),
+            ("stream_module", "M"),
+        ];
+        for template in [BACKEND, NGINX, NGINX_UDP, HAPROXY_HTTP, HAPROXY_TCP, PORTICO] {
             let rendered = render(template, &values).unwrap();
             assert!(!rendered.contains("{{"), "{rendered}");
         }

@@ -25,6 +25,13 @@ pub(crate) const NGINX: Tool = Tool {
     purpose: "peer of http1-small, and its backend",
     version: Some("-v"),
 };
+/// Not a program but a part of one, looked for beside programs.
+pub(crate) const NGINX_STREAM: Tool = Tool {
+    name: "ngx_stream_module.so",
+    package: "libnginx-mod-stream",
+    purpose: "peer of udp-echo",
+    version: None,
+};
 pub(crate) const HAPROXY: Tool = Tool {
     name: "haproxy",
     package: "haproxy",
@@ -58,7 +65,7 @@ pub(crate) const GETCONF: Tool = Tool {
 pub(crate) const SH: Tool =
     Tool { name: "sh", package: "dash", purpose: "ends the servers", version: None };
 
-const ALL: &[Tool] = &[NGINX, HAPROXY, WRK, TASKSET, SETPRIV, GETCONF, SH];
+const ALL: &[Tool] = &[NGINX, NGINX_STREAM, HAPROXY, WRK, TASKSET, SETPRIV, GETCONF, SH];
 
 impl Tool {
     /// Where the program is, if it is there.
@@ -67,6 +74,7 @@ impl Tool {
         env::split_paths(&path)
             // Debian keeps servers where an ordinary user's PATH does not look.
             .chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from))
+            .chain(["/usr/lib/nginx/modules", "/usr/share/nginx/modules"].map(PathBuf::from))
             .map(|folder| folder.join(self.name))
             .find(|program| program.is_file())
     }
