@@ -42,6 +42,7 @@ pub(crate) fn drive(
             parse_wrk(&output).with_context(|| format!("wrk printed no result:\n{output}"))
         }
         Scenario::TcpRr => exchange("tcp-load", address, seconds, core),
+        Scenario::TcpConnect => exchange("connect-load", address, seconds, core),
         Scenario::UdpEcho => exchange("udp-load", address, seconds, core),
     }
 }

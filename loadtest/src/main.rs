@@ -24,7 +24,9 @@ mod tools;
 mod process;
 mod scenario;
 mod server;
+mod echo;
 mod tcp;
+mod connect;
 mod udp;
 mod load;
 mod figures;
@@ -33,7 +35,9 @@ mod compare;
 mod generate;
 mod scale;
 
+use echo::Echo;
 use scenario::Scenario;
+use tcp::Exchanges;
 
 /// Compares portico with nginx and HAProxy on this machine: one core, the same work
 #[derive(Debug, Parser)]
@@ -66,40 +70,52 @@ enum Command {
     },
     /// Exchange 64 bytes over and over, and print how often
     #[command(hide = true)]
-    TcpLoad {
-        /// Where something echoes.
-        address: SocketAddr,
-        /// Connections open at once.
-        #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
-        connections: u16,
-        /// How long.
-        #[arg(long, default_value_t = 5)]
-        seconds: u64,
-    },
+    TcpLoad(LoadArgs),
+    /// Connect, exchange 64 bytes and close, over and over, and print how often
+    #[command(hide = true)]
+    ConnectLoad(LoadArgs),
     /// Send back what comes
     #[command(hide = true)]
     TcpEcho {
         /// Where to listen.
         address: SocketAddr,
+        /// On how many addresses, from that one on.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+        addresses: u32,
     },
     /// Exchange datagrams of 64 bytes over and over, and print how often
     #[command(hide = true)]
-    UdpLoad {
-        /// Where something echoes.
-        address: SocketAddr,
-        /// Clients with a datagram under way at once.
-        #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
-        connections: u16,
-        /// How long.
-        #[arg(long, default_value_t = 5)]
-        seconds: u64,
-    },
+    UdpLoad(LoadArgs),
     /// Send datagrams back
     #[command(hide = true)]
     UdpEcho {
         /// Where to take them.
         address: SocketAddr,
     },
+}
+
+/// What a load generator of our own does.
+#[derive(Args, Clone, Copy, Debug)]
+struct LoadArgs {
+    /// Where something echoes.
+    address: SocketAddr,
+    /// Connections, or clients with a datagram under way, at once.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    connections: u16,
+    /// How long.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+}
+
+/// `tcp::load` and its like.
+type Generator = fn(SocketAddr, usize, Duration) -> Result<Exchanges>;
+
+impl LoadArgs {
+    fn run(self, load: Generator) -> Result<ExitCode> {
+        let done = load(self.address, self.connections.into(), Duration::from_secs(self.seconds))?;
+        println!("{done}");
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 #[derive(Args, Clone, Debug)]
@@ -158,18 +174,11 @@ fn main() -> Result<ExitCode> {
             let complete = tools::doctor(&portico_program(portico)?);
             Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
-        Command::TcpLoad { address, connections, seconds } => {
-            let done = tcp::load(address, connections.into(), Duration::from_secs(seconds))?;
-            println!("{done}");
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::TcpEcho { address } => {
-            tcp::echo(address)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::UdpLoad { address, connections, seconds } => {
-            let done = udp::load(address, connections.into(), Duration::from_secs(seconds))?;
-            println!("{done}");
+        Command::TcpLoad(arguments) => arguments.run(tcp::load),
+        Command::ConnectLoad(arguments) => arguments.run(connect::load),
+        Command::UdpLoad(arguments) => arguments.run(udp::load),
+        Command::TcpEcho { address, addresses } => {
+            Echo::listen(address, addresses)?.serve()?;
             Ok(ExitCode::SUCCESS)
         }
         Command::UdpEcho { address } => {

@@ -14,6 +14,8 @@ pub(crate) enum Scenario {
     Http1Small,
     /// 64 bytes there and back through a NodePort, 64 connections
     TcpRr,
+    /// Connections of one exchange through a NodePort, 64 at once
+    TcpConnect,
     /// 64 bytes there and back as datagrams through a NodePort, 64 clients
     UdpEcho,
 }
@@ -26,13 +28,15 @@ pub(crate) struct Target {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 3] = [Self::Http1Small, Self::TcpRr, Self::UdpEcho];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Http1Small, Self::TcpRr, Self::TcpConnect, Self::UdpEcho];
 
     /// The name on the command line and in reports.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Http1Small => "http1-small",
             Self::TcpRr => "tcp-rr",
+            Self::TcpConnect => "tcp-connect",
             Self::UdpEcho => "udp-echo",
         }
     }
@@ -42,6 +46,7 @@ impl Scenario {
         match self {
             Self::Http1Small => "request",
             Self::TcpRr | Self::UdpEcho => "exchange",
+            Self::TcpConnect => "connection",
         }
     }
 
@@ -54,6 +59,9 @@ impl Scenario {
             Self::TcpRr => {
                 "64 bytes there and back through a NodePort; 64 connections, one exchange each"
             }
+            Self::TcpConnect => {
+                "connect, 64 bytes there and back, close, through a NodePort; 64 at once"
+            }
             Self::UdpEcho => {
                 "a datagram of 64 bytes there and back through a NodePort; 64 clients, one each"
             }
@@ -64,8 +72,19 @@ impl Scenario {
     pub(crate) fn servers(self) -> &'static [Kind] {
         match self {
             Self::Http1Small => &[Kind::Nginx, Kind::Haproxy, Kind::Portico],
-            Self::TcpRr => &[Kind::Haproxy, Kind::Portico],
+            Self::TcpRr | Self::TcpConnect => &[Kind::Haproxy, Kind::Portico],
             Self::UdpEcho => &[Kind::Nginx, Kind::Portico],
+        }
+    }
+
+    /// How many addresses the backend has.
+    ///
+    /// A connection that a server closes keeps its port for a minute, and there are some 28,000 for
+    /// each address that it leads to.
+    pub(crate) fn backend_addresses(self) -> u32 {
+        match self {
+            Self::Http1Small | Self::TcpRr | Self::UdpEcho => 1,
+            Self::TcpConnect => 16,
         }
     }
 
@@ -74,6 +93,7 @@ impl Scenario {
         match self {
             Self::Http1Small => Target { peer: Kind::Nginx, ratio: 1.10 },
             Self::TcpRr => Target { peer: Kind::Haproxy, ratio: 1.15 },
+            Self::TcpConnect => Target { peer: Kind::Haproxy, ratio: 1.00 },
             Self::UdpEcho => Target { peer: Kind::Nginx, ratio: 1.00 },
         }
     }

@@ -5,13 +5,14 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::echo::addresses;
 use crate::process::{Running, free_node_port, free_port, local};
 use crate::scenario::{HOST, Scenario};
 use crate::template::render;
@@ -88,7 +89,7 @@ impl Site {
                 let config = self.write("backend.conf", BACKEND, port, 0)?;
                 self.run("backend", &program, &["-c", &config], self.load_core)?
             }
-            Scenario::TcpRr => self.start_echo("tcp-echo", port)?,
+            Scenario::TcpRr | Scenario::TcpConnect => self.start_echo("tcp-echo", port)?,
             Scenario::UdpEcho => self.start_echo("udp-echo", port)?,
         };
         self.ready(Server { address: local(port), process })
@@ -97,7 +98,13 @@ impl Site {
     /// Starts one of this program's own backends on the load core.
     fn start_echo(&self, command: &str, port: u16) -> Result<Running> {
         let own = std::env::current_exe().context("finding this program")?;
-        self.run("backend", &own, &[command, &local(port).to_string()], self.load_core)
+        let (address, count) = (local(port).to_string(), self.scenario.backend_addresses());
+        let mut arguments = vec![command.to_owned(), address];
+        if count > 1 {
+            arguments.push(format!("--addresses={count}"));
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        self.run("backend", &own, &arguments, self.load_core)
     }
 
     /// Starts a server of the comparison on the server core.
@@ -108,8 +115,8 @@ impl Site {
             Kind::Nginx => {
                 let port = free_port()?;
                 let template = match self.scenario {
-                    Scenario::Http1Small | Scenario::TcpRr => NGINX,
                     Scenario::UdpEcho => NGINX_UDP,
+                    _ => NGINX,
                 };
                 let config = self.write("nginx.conf", template, port, backend)?;
                 (port, self.run(kind.name(), &program, &["-c", &config], self.server_core)?)
@@ -118,7 +125,7 @@ impl Site {
                 let port = free_port()?;
                 let template = match self.scenario {
                     Scenario::Http1Small => HAPROXY_HTTP,
-                    Scenario::TcpRr | Scenario::UdpEcho => HAPROXY_TCP,
+                    _ => HAPROXY_TCP,
                 };
                 let config = self.write("haproxy.cfg", template, port, backend)?;
                 let arguments = ["-db", "-q", "-f", &config];
@@ -153,7 +160,7 @@ impl Site {
         ];
         let port = match self.scenario {
             Scenario::Http1Small => http_port,
-            Scenario::TcpRr | Scenario::UdpEcho => node_port,
+            Scenario::TcpRr | Scenario::TcpConnect | Scenario::UdpEcho => node_port,
         };
         Ok((port, self.run(Kind::Portico.name(), program, &arguments, self.server_core)?))
     }
@@ -172,7 +179,7 @@ impl Site {
         let address = server.address;
         server.process.wait_until(|| match self.scenario {
             Scenario::Http1Small => probe_http(address),
-            Scenario::TcpRr => probe_echo(address),
+            Scenario::TcpRr | Scenario::TcpConnect => probe_echo(address),
             Scenario::UdpEcho => probe_datagrams(address),
         })?;
         Ok(server)
@@ -183,12 +190,22 @@ impl Site {
         let path = self.folder.join(file);
         let stream_module = tools::NGINX_STREAM.find().unwrap_or_default();
         let stream_module = stream_module.to_string_lossy();
+        let backends: Vec<String> =
+            addresses(Ipv4Addr::LOCALHOST, self.scenario.backend_addresses())
+                .map(|ip| SocketAddr::from((ip, backend)).to_string())
+                .collect();
+        let servers: Vec<String> = (1..)
+            .zip(&backends)
+            .map(|(number, address)| format!("server backend{number} {address}"))
+            .collect();
         let values = [
             ("user", nginx_user()),
             ("dir", &self.folder.to_string_lossy()),
             ("port", &port.to_string()),
             ("node_port", &port.to_string()),
             ("backend", &backend.to_string()),
+            ("backends", &backends.join(",")),
+            ("servers", &servers.join("\n    ")),
             ("protocol", if self.scenario == Scenario::UdpEcho { "UDP" } else { "TCP" }),
             ("stream_module", &stream_module),
         ];

@@ -1,18 +1,15 @@
-//! Our own load generator and backend for bytes: `tcp-load` and `tcp-echo`.
+//! Our own load generator for bytes over connections that stay: `tcp-load`.
 //!
-//! The generator is a closed loop: every connection has one request under way. One thread takes
+//! It is a closed loop: every connection has one request under way. One thread takes
 //! the answers in the connections' order, so that it makes two system calls per exchange and no
 //! more; it blocks only while the server owes it an answer, so the server is never without work.
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 /// What a run of the generator did; printed as one line, and read back from it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,49 +105,15 @@ impl Client {
     }
 }
 
-/// Sends back what comes, until the process is ended; fails if it cannot listen on `address`.
-pub(crate) fn echo(address: SocketAddr) -> Result<()> {
-    let listener = TcpListener::bind(address).with_context(|| format!("listening on {address}"))?;
-    serve(&listener)
-}
-
-fn serve(listener: &TcpListener) -> Result<()> {
-    let open = Arc::new(AtomicUsize::new(0));
-    loop {
-        let (stream, _) = listener.accept().context("accepting a connection")?;
-        let before = open.fetch_add(1, Ordering::Relaxed);
-        ensure!(before < MAX_CONNECTIONS, "more than {MAX_CONNECTIONS} connections");
-        let open = Arc::clone(&open);
-        thread::Builder::new()
-            .stack_size(STACK_BYTES)
-            .spawn(move || {
-                // A client that goes away in the middle is the end of its connection, no more.
-                drop(echo_connection(stream));
-                open.fetch_sub(1, Ordering::Relaxed);
-            })
-            .context("starting a thread")?;
-    }
-}
-
-fn echo_connection(mut stream: TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut buffer = [0; 4_096];
-    loop {
-        match stream.read(&mut buffer)? {
-            0 => return Ok(()),
-            read => stream.write_all(buffer.get(..read).unwrap_or_default())?,
-        }
-    }
-}
-
 const MESSAGE_BYTES: usize = 64;
 const TIMEOUT: Duration = Duration::from_secs(5);
-const MAX_CONNECTIONS: usize = 4_096;
-const STACK_BYTES: usize = 64 * 1_024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::echo::Echo;
+    use std::net::TcpListener;
+    use std::thread;
 
     fn listen() -> (TcpListener, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -170,7 +133,8 @@ mod tests {
     #[test]
     fn the_generator_counts_what_the_backend_echoes() {
         let (listener, address) = listen();
-        thread::spawn(move || serve(&listener));
+        let mut echo = Echo::over(vec![listener]).unwrap();
+        thread::spawn(move || echo.serve());
         let run = load(address, 3, Duration::from_millis(50)).unwrap();
         assert!(run.done >= 3, "{run}");
         assert_eq!(run.errors, 0, "{run}");

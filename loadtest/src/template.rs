@@ -54,6 +54,8 @@ mod tests {
             ("dir", "D"),
             ("port", "1"),
             ("backend", "2"),
+            ("backends", "127.0.0.1:2"),
+            ("servers", "server backend1 127.0.0.1:2"),
             ("node_port", "30003"),
             ("protocol", "TCP"),
             ("stream_module", "M"),

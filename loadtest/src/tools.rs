@@ -35,7 +35,7 @@ pub(crate) const NGINX_STREAM: Tool = Tool {
 pub(crate) const HAPROXY: Tool = Tool {
     name: "haproxy",
     package: "haproxy",
-    purpose: "peer of http1-small and tcp-rr",
+    purpose: "peer of http1-small, tcp-rr and tcp-connect",
     version: Some("-v"),
 };
 pub(crate) const WRK: Tool = Tool {

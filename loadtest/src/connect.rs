@@ -1,0 +1,156 @@
+//! Our own load generator for short connections: `connect-load`.
+//!
+//! A closed loop: every place has one connection under way, which is opened, carries 64 bytes there
+//! and back, and is closed by the client. One thread takes the places in order, as that of `tcp`.
+//!
+//! A closed connection keeps its port for a minute (TIME_WAIT), so clients come from many loopback
+//! addresses in turn; behind the server, many backend addresses do the same for it.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use socket2::{Domain, Socket, Type};
+
+use crate::tcp::Exchanges;
+
+/// Opens, uses and closes connections in `places` at once for `length`; fails where there is
+/// nobody at all to connect to.
+pub(crate) fn load(address: SocketAddr, places: usize, length: Duration) -> Result<Exchanges> {
+    let mut number = 0;
+    let mut open = || {
+        number += 1;
+        Short::open(address, number)
+    };
+    let start = Instant::now();
+    let (mut done, mut errors) = (0_u64, 0_u64);
+    let mut places = (0..places)
+        .map(|_| open().map(Some))
+        .collect::<io::Result<Vec<_>>>()
+        .with_context(|| format!("connecting to {address}"))?;
+    // At least one round, however late the first answers are.
+    loop {
+        for place in &mut places {
+            match place.take().map(Short::finish) {
+                Some(Ok(())) => done += 1,
+                Some(Err(_)) => errors += 1,
+                None => {}
+            }
+            match open() {
+                Ok(short) => *place = Some(short),
+                Err(_) => errors += 1,
+            }
+        }
+        if start.elapsed() >= length {
+            break;
+        }
+    }
+    for short in places.into_iter().flatten() {
+        match short.finish() {
+            Ok(()) => done += 1,
+            Err(_) => errors += 1,
+        }
+    }
+    Ok(Exchanges { done, errors, seconds: start.elapsed().as_secs_f64() })
+}
+
+/// A connection whose request is sent.
+struct Short {
+    stream: TcpStream,
+    request: [u8; MESSAGE_BYTES],
+}
+
+impl Short {
+    /// Connects and sends a request unlike any before: an answer to another one is then seen.
+    fn open(address: SocketAddr, number: u64) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_read_timeout(Some(TIMEOUT))?;
+        // Of the connect, too.
+        socket.set_write_timeout(Some(TIMEOUT))?;
+        if address.is_ipv4() && address.ip().is_loopback() {
+            socket.bind(&SocketAddr::new(source(number), 0).into())?;
+        }
+        socket.connect(&address.into())?;
+        let mut request = [b'.'; MESSAGE_BYTES];
+        for (place, byte) in request.iter_mut().zip(number.to_be_bytes()) {
+            *place = byte;
+        }
+        let mut stream = TcpStream::from(socket);
+        stream.write_all(&request)?;
+        Ok(Self { stream, request })
+    }
+
+    /// Takes the answer and closes.
+    fn finish(mut self) -> io::Result<()> {
+        let mut answer = [0; MESSAGE_BYTES];
+        self.stream.read_exact(&mut answer)?;
+        if answer == self.request {
+            Ok(())
+        } else {
+            Err(io::Error::other("an answer to another request"))
+        }
+    }
+}
+
+/// The address that connection `number` comes from: 127.0.1.1 to 127.0.1.32.
+fn source(number: u64) -> IpAddr {
+    let last = u8::try_from(number % SOURCES).unwrap_or(0);
+    Ipv4Addr::new(127, 0, 1, last + 1).into()
+}
+
+const MESSAGE_BYTES: usize = 64;
+const TIMEOUT: Duration = Duration::from_secs(5);
+const SOURCES: u64 = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::echo::Echo;
+    use std::net::TcpListener;
+    use std::thread;
+
+    fn listen() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    #[test]
+    fn every_connection_that_is_answered_counts() {
+        let (listener, address) = listen();
+        let mut echo = Echo::over(vec![listener]).unwrap();
+        thread::spawn(move || echo.serve());
+        let run = load(address, 3, Duration::ZERO).unwrap();
+        assert_eq!((run.done, run.errors), (6, 0), "{run}");
+    }
+
+    #[test]
+    fn other_bytes_and_closed_connections_are_errors() {
+        let (listener, address) = listen();
+        let server = thread::spawn(move || {
+            let (mut wrong, _) = listener.accept().unwrap();
+            wrong.write_all(&[b'x'; MESSAGE_BYTES]).unwrap();
+            wrong.read_to_end(&mut Vec::new()).unwrap();
+            drop(listener.accept().unwrap());
+        });
+        let run = load(address, 1, Duration::ZERO).unwrap();
+        server.join().unwrap();
+        assert_eq!((run.done, run.errors), (0, 2), "{run}");
+    }
+
+    #[test]
+    fn nobody_to_connect_to_is_no_measurement() {
+        let held = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        held.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+            .unwrap();
+        let address = held.local_addr().unwrap().as_socket().unwrap();
+        assert!(load(address, 1, Duration::ZERO).is_err());
+    }
+
+    #[test]
+    fn clients_come_from_addresses_in_turn() {
+        assert_eq!(source(0), source(32));
+        assert_eq!(source(31), IpAddr::from([127, 0, 1, 32]));
+    }
+}
