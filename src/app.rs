@@ -33,6 +33,7 @@ use tracing::{debug, error, info};
 
 use crate::metrics::Metrics;
 use crate::readiness::{Progress, Readiness};
+use crate::routes::Routes;
 use crate::settings::{Follow, Told};
 use crate::state::State;
 use crate::work::{Controls, Feed, Work};
@@ -96,6 +97,8 @@ struct PlaneListeners {
 struct Planes {
     proxy: Proxy,
     dns: Dns,
+    /// What makes service CIDRs local; gone when nothing listens any more.
+    routes: Routes,
 }
 
 impl App {
@@ -156,9 +159,11 @@ impl App {
                 .workers
                 .push(worker.context("start a worker thread")?);
         }
+        let mut routes = Routes::default();
+        routes.follow(&settings);
         let (state, assignments) = State::open(options.state_dir.as_deref());
         let pipeline = Pipeline::new(settings, host::facts(), assignments);
-        running.start_compile(pipeline, state, Planes { proxy, dns }, feed)?;
+        running.start_compile(pipeline, state, Planes { proxy, dns, routes }, feed)?;
         Ok(running)
     }
 }
@@ -372,6 +377,7 @@ impl Compiler {
             info!("settings changed: {}", told.changed.join(", "));
         }
         telemetry::filter(&options.log_level);
+        lock(&self.planes).routes.follow(&options.settings);
         self.pipeline.reconfigure(Arc::new(options.settings));
     }
 
@@ -386,6 +392,7 @@ impl Compiler {
             let dns = planes.dns.prepare(&published.snapshot);
             planes.proxy.commit(proxy);
             planes.dns.commit(dns);
+            planes.routes.settle();
             planes.publish(&self.shared);
         }
         let took = begun.elapsed();
@@ -450,6 +457,7 @@ fn retry_loop(shared: &Shared, planes: &Mutex<Planes>, close: &CancellationToken
         let now = Instant::now();
         planes.proxy.retry(now);
         planes.dns.retry(now);
+        planes.routes.retry();
         planes.publish(shared);
     }
 }

@@ -382,7 +382,7 @@ mod tests {
         for (arguments, want) in [
             (&["--http", ":8080"][..], "127.0.0.1:8080"),
             (&["--dns-ttl", "3601"], "'--dns-ttl <SECONDS>'"),
-            (&["--cluster-ips", "mapp"], "possible values: map, keep"),
+            (&["--cluster-ips", "mapp"], "possible values: map, route, keep"),
             (&["--service-cidr", "127.96.0.0"], "expected a network"),
         ] {
             let error = run(arguments).unwrap_err();

@@ -14,7 +14,7 @@ pub(crate) fn facts() -> HostFacts {
     addresses.extend(ipv6(&read("/proc/net/if_inet6")));
     addresses.sort();
     addresses.dedup();
-    HostFacts { addresses }
+    HostFacts { addresses, ..HostFacts::default() }
 }
 
 /// Whether `::1` can be listened on.

@@ -12,6 +12,7 @@
 
 pub mod exit;
 mod host;
+mod routes;
 mod state;
 pub mod settings;
 pub mod cli;

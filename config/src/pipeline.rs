@@ -53,6 +53,7 @@ impl Pipeline {
     /// An empty pipeline; `assignments` are those of an earlier run, where there was one.
     pub fn new(settings: Arc<Settings>, facts: HostFacts, assignments: Assignments) -> Self {
         let previous = Snapshot { assignments: Arc::new(assignments), ..Snapshot::default() };
+        let facts = facts.under(&settings);
         Self {
             settings,
             facts,
@@ -67,6 +68,7 @@ impl Pipeline {
 
     /// Takes other settings: the next compilation looks at everything under them.
     pub fn reconfigure(&mut self, settings: Arc<Settings>) {
+        self.facts = std::mem::take(&mut self.facts).under(&settings);
         self.settings = settings;
         self.memory = None;
     }

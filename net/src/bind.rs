@@ -8,10 +8,11 @@
 mod holder;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use crate::any_ip;
 use crate::stream::StreamOptions;
 
 use self::holder::Holders;
@@ -118,7 +119,16 @@ fn open(address: SocketAddr, kind: Type, shared: bool) -> io::Result<Socket> {
     if shared {
         socket.set_reuse_port(true)?;
     }
-    socket.bind(&SockAddr::from(address))?;
+    let bound = socket.bind(&SockAddr::from(address));
+    match (bound, address.ip()) {
+        (Err(error), IpAddr::V6(ip))
+            if error.kind() == io::ErrorKind::AddrNotAvailable && any_ip::is_routed(ip) =>
+        {
+            socket.set_freebind_v6(true)?;
+            socket.bind(&SockAddr::from(address))?;
+        }
+        (bound, _) => bound?,
+    }
     Ok(socket)
 }
 

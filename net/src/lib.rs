@@ -4,6 +4,7 @@
 //! the planes import it.
 
 pub mod stream;
+pub mod any_ip;
 pub mod bind;
 pub mod accept;
 pub mod copy;

@@ -385,7 +385,8 @@ fn texts<T: Display>(values: &[T]) -> Vec<String> {
     values.iter().map(ToString::to_string).collect()
 }
 
-const CLUSTER_IPS: [(&str, ClusterIps); 2] = [("map", ClusterIps::Map), ("keep", ClusterIps::Keep)];
+const CLUSTER_IPS: [(&str, ClusterIps); 3] =
+    [("map", ClusterIps::Map), ("route", ClusterIps::Route), ("keep", ClusterIps::Keep)];
 const FORMATS: [(&str, Format); 2] = [("text", Format::Text), ("json", Format::Json)];
 const SWITCH: [(&str, bool); 2] = [("true", true), ("false", false)];
 /// Room for a Service's labels below it within a name's 253 characters.
@@ -464,7 +465,7 @@ mod tests {
             ("drainTimeout", &["1y"], "no unit"),
             ("drainTimeout", &["25h"], "at most 24h"),
             ("tcp.keepalive", &["0s"], "is not in 1s to"),
-            ("clusterIps", &["route"], "expected map or keep"),
+            ("clusterIps", &["rout"], "expected map, route or keep"),
             ("logLevel", &["a=b=c"], "error parsing level filter"),
             ("limits.maxFileBytes", &["64MB"], "such as 64Mi"),
             ("limits.maxDepth", &["1000"], "is not in 8 to 256"),

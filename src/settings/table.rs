@@ -60,7 +60,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     Setting::new(
         "clusterIps",
         Group::Addresses,
-        "map|keep",
+        "map|route|keep",
         "What happens to a clusterIP that this host does not have",
         Kind::ClusterIps(|to| &mut to.settings.cluster_ips),
     )

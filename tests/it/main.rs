@@ -19,6 +19,7 @@ mod figure;
 mod front_door;
 mod names;
 mod reload;
+mod routes;
 mod services;
 mod settings;
 mod udp;

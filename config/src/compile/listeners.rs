@@ -19,7 +19,7 @@ use super::services::Services;
 use super::{Inputs, Objects, finding};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
-use crate::model::Protocol;
+use crate::model::{ClusterIps, Protocol};
 use crate::snapshot::{Front, FrontKind, Reach, Service, ServicePort};
 use crate::validate::{Exposure, InUse, Kind};
 
@@ -92,8 +92,8 @@ fn claims(
     let mapped =
         |address: &&IpAddr| !inputs.facts.can_bind(**address) && !cluster_ips.contains(address);
     let written: Vec<IpAddr> = match inputs.settings.cluster_ips {
-        crate::model::ClusterIps::Map => written.iter().filter(mapped).copied().collect(),
-        crate::model::ClusterIps::Keep => Vec::new(),
+        ClusterIps::Map | ClusterIps::Route => written.iter().filter(mapped).copied().collect(),
+        ClusterIps::Keep => Vec::new(),
     };
     let traffic = &service.traffic;
     let at_port = |addresses: &[IpAddr], kind| -> Vec<(SocketAddr, FrontKind)> {

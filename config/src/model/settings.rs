@@ -16,6 +16,9 @@ pub enum ClusterIps {
     /// service CIDR by a stable hash of its name.
     #[default]
     Map,
+    /// As `Map`, and every address of a service CIDR is this host's by a route that the process
+    /// adds and removes: what is inside binds as written.
+    Route,
     /// Never change an address: what cannot be bound is not listened on.
     Keep,
 }
@@ -175,16 +178,31 @@ impl Default for Settings {
 pub struct HostFacts {
     /// Addresses of this host's interfaces; all of 127/8 counts as bindable besides.
     pub addresses: Vec<IpAddr>,
+    /// Networks that are this host's by a route of ours, as [`ClusterIps::Route`] has it.
+    pub routed: Vec<IpNet>,
 }
 
 impl HostFacts {
+    /// The facts once `settings` are in force.
+    #[must_use]
+    pub(crate) fn under(self, settings: &Settings) -> Self {
+        let routed = match settings.cluster_ips {
+            ClusterIps::Route => settings.service_cidrs.clone(),
+            ClusterIps::Map | ClusterIps::Keep => Vec::new(),
+        };
+        Self { routed, ..self }
+    }
+
     /// Whether a socket can be bound to `address` on this host without further set-up.
     pub fn can_bind(&self, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(v4) if v4.is_loopback() => {
                 cfg!(target_os = "linux") || v4 == Ipv4Addr::LOCALHOST
             }
-            address => self.addresses.contains(&address),
+            address => {
+                self.addresses.contains(&address)
+                    || self.routed.iter().any(|network| network.contains(&address))
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The real binary as a separate process, and the tools that a person would use with it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
 /// A `portico` process; killed when this value goes.
@@ -54,10 +55,15 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
         .expect("the binary runs")
 }
 
-fn portico(arguments: &[&str]) -> Command {
+/// Where the `portico` program is.
+pub(crate) fn program() -> PathBuf {
     // CI runs this binary once more as a user who cannot read the build folder.
     let moved = std::env::var_os("PORTICO_TEST_BINARY");
-    let mut command = Command::new(moved.unwrap_or_else(|| env!("CARGO_BIN_EXE_portico").into()));
+    moved.map_or_else(|| env!("CARGO_BIN_EXE_portico").into(), PathBuf::from)
+}
+
+fn portico(arguments: &[&str]) -> Command {
+    let mut command = Command::new(program());
     // What one scenario is assigned must not reach another, nor the person who runs them.
     command.env("PORTICO_STATE_DIR", "off").args(arguments);
     command
