@@ -31,11 +31,11 @@ pub fn server_config(
     Ok(Arc::new(config))
 }
 
+/// A client's connection behind the handshake.
+pub type Stream = TlsStream<TcpStream>;
+
 /// Makes the handshake, ClientHello included, within [`HANDSHAKE_TIMEOUT`].
-pub async fn accept(
-    stream: TcpStream,
-    config: &Arc<ServerConfig>,
-) -> io::Result<TlsStream<TcpStream>> {
+pub async fn accept(stream: TcpStream, config: &Arc<ServerConfig>) -> io::Result<Stream> {
     let handshake = TlsAcceptor::from(Arc::clone(config)).accept(stream);
     tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await?
 }

@@ -1,78 +1,103 @@
-//! The bytes of a client's connection, as hyper reads and writes them.
-//!
-//! The one place where everything that a client sends passes before it is parsed: a stricter codec
-//! or guard stands here. Today it keeps the connection's [`Watch`] and nothing else.
+//! What L7 asks of a client's connection, plain or over TLS, and the bytes that the connections of
+//! one worker share.
 
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
-use super::watch::Watch;
+use super::fields::Line;
+use super::h1::chunked::{ROOM_BEFORE, ROOM_BEHIND};
 
 /// A client's connection.
-pub(crate) struct DownstreamIo<S> {
-    inner: TokioIo<S>,
-    watch: Arc<Watch>,
+pub(crate) trait Downstream: AsyncRead + AsyncWrite + Unpin {
+    /// Makes the coming close a reset: what was sent is not all.
+    fn reset(&self);
 }
 
-impl<S> DownstreamIo<S> {
-    pub(crate) fn new(stream: S, watch: Arc<Watch>) -> Self {
-        Self { inner: TokioIo::new(stream), watch }
+impl Downstream for TcpStream {
+    fn reset(&self) {
+        portico_net::copy::reset(self);
     }
 }
 
-impl<S: tokio::io::AsyncRead + Unpin> Read for DownstreamIo<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.inner).poll_read(cx, buffer);
-        if polled.is_ready() {
-            self.watch.read();
+impl Downstream for portico_net::tls_accept::Stream {
+    fn reset(&self) {
+        portico_net::copy::reset(self.get_ref().0);
+    }
+}
+
+/// Reads into `bytes`; 0 at the end.
+pub(crate) fn poll_read(
+    stream: &mut (impl AsyncRead + Unpin),
+    cx: &mut Context<'_>,
+    bytes: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    let mut buffer = ReadBuf::new(bytes);
+    ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+    Poll::Ready(Ok(buffer.filled().len()))
+}
+
+/// Writes all of `bytes` from `sent` on, which moves with what was taken. What was not told to the
+/// transport yet is: ready means sent.
+pub(crate) fn poll_send(
+    stream: &mut (impl AsyncWrite + Unpin),
+    cx: &mut Context<'_>,
+    bytes: &[u8],
+    sent: &mut usize,
+) -> Poll<io::Result<()>> {
+    while let Some(rest @ [_, ..]) = bytes.get(*sent..) {
+        match ready!(Pin::new(&mut *stream).poll_write(cx, rest))? {
+            0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            taken => *sent += taken,
         }
-        polled
+    }
+    Pin::new(stream).poll_flush(cx)
+}
+
+/// What the connections of one worker share, each for the time of one poll.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    /// What one read brings, with room around it to frame it where it lies.
+    pub(crate) bytes: RefCell<Box<[u8]>>,
+    /// The places of the fields of the head that is being read.
+    pub(crate) lines: RefCell<Vec<Line>>,
+    /// Buffers that nobody uses.
+    spare: RefCell<Vec<Vec<u8>>>,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self {
+            bytes: RefCell::new(vec![0; ROOM_BEFORE + READ_BYTES + ROOM_BEHIND].into()),
+            lines: RefCell::default(),
+            spare: RefCell::default(),
+        }
     }
 }
 
-impl<S: tokio::io::AsyncWrite + Unpin> Write for DownstreamIo<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.inner).poll_write(cx, bytes);
-        if polled.is_ready() {
-            self.watch.written();
+impl Scratch {
+    /// An empty buffer.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        self.spare.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Gives a buffer back.
+    pub(crate) fn put(&self, mut buffer: Vec<u8>) {
+        let mut spare = self.spare.borrow_mut();
+        let fits = (1..=MAX_SPARE_BYTES).contains(&buffer.capacity());
+        if fits && spare.len() < MAX_SPARE {
+            buffer.clear();
+            spare.push(buffer);
         }
-        polled
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bytes);
-        if polled.is_ready() {
-            self.watch.written();
-        }
-        polled
     }
 }
+
+/// What one read takes at most.
+pub(crate) const READ_BYTES: usize = 64 * 1024;
+/// Buffers that wait for their next use.
+const MAX_SPARE: usize = 64;
+const MAX_SPARE_BYTES: usize = 16 * 1024;

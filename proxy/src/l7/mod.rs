@@ -1,36 +1,38 @@
 //! L7: the Ingress front door.
 //!
 //! ```text
-//! connection ─▶ io ─▶ hyper ─▶ request ─▶ normalize ─▶ route ─▶ forward ─▶ pool │ connect ─▶ body
-//!              guard          checks                                              └▶ upgrade
+//! connection ─▶ codec ─▶ fields ─▶ request ─▶ normalize ─▶ route ─▶ forward ─▶ pool │ dial ─▶ codec
+//!               h1                 checks                                                  └▶ upgrade
 //! ```
 //!
-//! A connection and the backends' connections that serve it live and die on one worker: nothing
-//! here is locked. The view is looked at once per request.
+//! A connection and the backends' connections that serve it live and die on one worker, and one
+//! task does all the work of a client's connection: nothing here is locked. The view is looked at
+//! once per request.
 
-mod body;
-mod connection;
-mod exchange;
-mod forward;
+mod fields;
+mod h1;
 mod io;
-mod metrics;
-mod normalize;
-mod pool;
 mod request;
-mod respond;
+mod normalize;
 mod route;
-mod tls;
-mod upgrade;
+mod forward;
+mod respond;
 mod watch;
+mod pool;
+mod metrics;
+mod tls;
+mod exchange;
+mod upgrade;
+mod connection;
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use arc_swap::{ArcSwap, Cache};
-use http::HeaderValue;
 use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -39,6 +41,7 @@ use crate::upstream::Port;
 use crate::view::{Target, View};
 
 use self::forward::Via;
+use self::io::Scratch;
 use self::pool::Pool;
 use self::watch::{TICK, Ticker};
 
@@ -58,10 +61,13 @@ pub(crate) struct Worker {
     view: RefCell<Cache<Arc<ArcSwap<View>>, Arc<View>>>,
     metrics: Arc<Metrics>,
     connections: TaskTracker,
-    drain: CancellationToken,
+    draining: Cell<bool>,
     ticker: Ticker,
-    pool: Rc<Pool>,
+    pool: Pool,
+    scratch: Scratch,
     via: Via,
+    /// The line `Date`, as of the last tick.
+    date: Cell<[u8; DATE_BYTES]>,
     random: Cell<u64>,
     tls: Option<Arc<ServerConfig>>,
 }
@@ -80,10 +86,12 @@ impl Worker {
             view: RefCell::new(Cache::new(view)),
             metrics,
             connections,
-            drain,
-            pool: Rc::new(Pool::new(ticker.clone())),
+            draining: Cell::new(false),
+            pool: Pool::new(ticker.clone()),
             ticker,
+            scratch: Scratch::default(),
             via: Via::new(instance_id()),
+            date: Cell::new(date()),
             random: Cell::new(RandomState::new().hash_one(0_u8) | 1),
             tls,
         });
@@ -92,14 +100,34 @@ impl Worker {
         tokio::task::spawn_local(async move {
             let mut interval = tokio::time::interval(TICK);
             interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+            let mut told = false;
             loop {
-                interval.tick().await;
+                let drains = tokio::select! {
+                    _ = interval.tick() => false,
+                    () = drain.cancelled(), if !told => true,
+                };
+                told |= drains;
                 let Some(worker) = clock.upgrade() else { return };
-                worker.ticker.tick();
-                worker.pool.sweep();
+                worker.tick(drains);
             }
         });
         worker
+    }
+
+    /// Moves the worker's clock on; `drains`: tells all connections to end instead.
+    fn tick(&self, drains: bool) {
+        if drains {
+            self.draining.set(true);
+            return self.ticker.wake_all();
+        }
+        self.date.set(date());
+        self.ticker.tick();
+        self.pool.sweep();
+    }
+
+    /// Whether connections end with their next response.
+    fn is_draining(&self) -> bool {
+        self.draining.get()
     }
 
     /// Where a request goes now.
@@ -115,7 +143,7 @@ impl Worker {
     }
 
     /// 32 random hex digits; unique, not secret.
-    fn request_id(&self) -> HeaderValue {
+    fn request_id(&self) -> [u8; 32] {
         let mut digits = [0; 32];
         for half in digits.chunks_mut(16) {
             let mut word = self.next_random();
@@ -124,7 +152,7 @@ impl Worker {
                 word >>= 4;
             }
         }
-        HeaderValue::from_bytes(&digits).unwrap_or_else(|_| HeaderValue::from_static("0"))
+        digits
     }
 
     /// xorshift64*: fast, seeded by the operating system.
@@ -144,4 +172,15 @@ fn instance_id() -> u64 {
     *ID.get_or_init(|| RandomState::new().hash_one(0_u8))
 }
 
+/// The line `Date` for now.
+fn date() -> [u8; DATE_BYTES] {
+    let mut line = *b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
+    let now = httpdate::fmt_http_date(SystemTime::now());
+    if let Some(place) = line.get_mut(6..6 + now.len()) {
+        place.copy_from_slice(now.as_bytes());
+    }
+    line
+}
+
+const DATE_BYTES: usize = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n".len();
 const HEX: &[u8; 16] = b"0123456789abcdef";

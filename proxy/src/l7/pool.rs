@@ -1,20 +1,38 @@
 //! Idle connections to endpoints, per worker, newest first (`http-proxy 5.1` to `5.3`).
 //!
 //! Invariants: a connection is here only between a finished response and the next request; at most
-//! [`MAX_PER_ENDPOINT`] and [`MAX_PER_WORKER`]; one that the endpoint closed is never handed out.
-//! An endpoint that left keeps none: its connections age out within [`MAX_IDLE_TICKS`].
+//! [`MAX_PER_ENDPOINT`] and [`MAX_PER_WORKER`]; one over which anything came meanwhile, a byte or the
+//! end, is never handed out (`http-proxy 2.12`, `5.8`). An endpoint that left keeps none: its
+//! connections age out within [`MAX_IDLE_TICKS`].
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 
-use hyper::client::conn::http1::SendRequest;
+use tokio::net::TcpStream;
 
-use super::body::RequestBody;
 use super::watch::Ticker;
 
-/// What sends a request over one connection.
-pub(crate) type Sender = SendRequest<RequestBody>;
+/// One connection to an endpoint.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    /// The socket.
+    pub(crate) stream: TcpStream,
+    /// Where it leads.
+    pub(crate) endpoint: SocketAddr,
+    /// Requests that it has carried.
+    pub(crate) served: u32,
+}
+
+impl Backend {
+    /// Whether nothing came since its last response: no byte, no end. Costs no system call where
+    /// nothing did.
+    fn is_quiet(&self) -> bool {
+        let seen = self.stream.try_read(&mut [0; 1]);
+        matches!(seen, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
 
 /// The idle connections of one worker.
 pub(crate) struct Pool {
@@ -29,7 +47,7 @@ struct Idle {
 }
 
 struct Parked {
-    sender: Sender,
+    backend: Backend,
     since: u32,
 }
 
@@ -39,34 +57,32 @@ impl Pool {
     }
 
     /// The newest live connection to an endpoint.
-    pub(crate) fn take(&self, endpoint: SocketAddr) -> Option<Sender> {
+    pub(crate) fn take(&self, endpoint: SocketAddr) -> Option<Backend> {
         let mut idle = self.idle.borrow_mut();
         let stack = idle.stacks.get_mut(&endpoint)?;
         let mut taken = 0;
         let found = loop {
             let Some(parked) = stack.pop() else { break None };
             taken += 1;
-            if !parked.sender.is_closed() {
-                break Some(parked.sender);
+            if parked.backend.is_quiet() {
+                break Some(parked.backend);
             }
         };
         idle.count -= taken;
         found
     }
 
-    /// Keeps a connection for the next request; drops it where there is no room.
-    pub(crate) fn put(&self, endpoint: SocketAddr, sender: Sender) {
-        if sender.is_closed() {
-            return;
-        }
+    /// Keeps a connection for the next request; drops it where there is no room, or where it has
+    /// carried enough.
+    pub(crate) fn put(&self, backend: Backend) {
         let since = self.ticker.now();
         let mut idle = self.idle.borrow_mut();
-        if idle.count >= MAX_PER_WORKER {
+        if idle.count >= MAX_PER_WORKER || backend.served >= MAX_REQUESTS {
             return;
         }
-        let stack = idle.stacks.entry(endpoint).or_default();
+        let stack = idle.stacks.entry(backend.endpoint).or_default();
         if stack.len() < MAX_PER_ENDPOINT {
-            stack.push(Parked { sender, since });
+            stack.push(Parked { backend, since });
             idle.count += 1;
         }
     }
@@ -77,9 +93,8 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         let mut count = 0;
         idle.stacks.retain(|_, stack| {
-            stack.retain(|parked| {
-                now - parked.since <= MAX_IDLE_TICKS && !parked.sender.is_closed()
-            });
+            stack
+                .retain(|parked| now - parked.since <= MAX_IDLE_TICKS && parked.backend.is_quiet());
             count += stack.len();
             !stack.is_empty()
         });
@@ -91,3 +106,5 @@ impl Pool {
 const MAX_PER_ENDPOINT: usize = 100;
 const MAX_PER_WORKER: usize = 1024;
 const MAX_IDLE_TICKS: u32 = 30;
+/// Requests over one connection (`http-proxy 5.3`).
+const MAX_REQUESTS: u32 = 10_000;

@@ -1,23 +1,39 @@
 //! What a request must be before anything is done with it (`http-proxy 1`, `ingress 1.2`).
 //!
-//! Pure. hyper accepts requests without a Host, with two, with any authority and any target; all
-//! of that ends here with the status that says why, before a backend sees a byte.
+//! Pure, and the same for every codec. A request without a Host, with two, with an odd authority or
+//! target ends here with the status that says why, before a backend sees a byte.
 
-use http::header::{EXPECT, HOST};
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, request};
+use std::borrow::Cow;
 
+use http::StatusCode;
+
+use super::fields::{Fields, Name};
 use super::normalize::normalize;
+
+/// A request's head as it was read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    /// A token.
+    pub(crate) method: &'a str,
+    /// Visible ASCII without `#`.
+    pub(crate) target: &'a str,
+    /// Whether it is HTTP/1.0.
+    pub(crate) old: bool,
+    /// The fields.
+    pub(crate) fields: Fields<'a>,
+}
 
 /// What is known of a request that may be routed.
 #[derive(Debug, Eq, PartialEq)]
-pub(crate) struct Checked {
+pub(crate) struct Checked<'a> {
     /// The host to match: lower case, without port and trailing dot; empty for HTTP/1.0 without.
-    pub(crate) host: String,
+    pub(crate) host: Cow<'a, str>,
     /// The authority as it is forwarded.
-    pub(crate) authority: Option<HeaderValue>,
-    /// Path in its normal form, and the query.
-    pub(crate) target: PathAndQuery,
+    pub(crate) authority: Option<&'a str>,
+    /// The path in its normal form.
+    pub(crate) path: Cow<'a, str>,
+    /// What follows the first `?`, if there is one.
+    pub(crate) query: Option<&'a str>,
 }
 
 /// A request that is answered here.
@@ -29,85 +45,85 @@ pub(crate) struct Refused {
     pub(crate) close: bool,
 }
 
-const fn refuse(status: StatusCode) -> Refused {
+/// An answer that ends the connection.
+pub(crate) const fn refuse(status: StatusCode) -> Refused {
     Refused { status, close: true }
 }
 
 /// Checks a request's head.
-pub(crate) fn check(parts: &request::Parts) -> Result<Checked, Refused> {
+pub(crate) fn check<'a>(asked: &Asked<'a>) -> Result<Checked<'a>, Refused> {
     let bad = refuse(StatusCode::BAD_REQUEST);
-    if parts.method == Method::CONNECT || parts.method == Method::TRACE {
+    if matches!(asked.method, "CONNECT" | "TRACE") {
         return Err(refuse(StatusCode::METHOD_NOT_ALLOWED));
     }
-    if parts.method.as_str().len() > MAX_METHOD_BYTES {
-        return Err(refuse(StatusCode::NOT_IMPLEMENTED));
-    }
-    let authority = authority(parts)?;
-    if let Some(expect) = parts.headers.get(EXPECT) {
-        let one = parts.headers.get_all(EXPECT).iter().count() == 1;
-        if !one || !expect.as_bytes().eq_ignore_ascii_case(b"100-continue") {
+    let (absolute, target) = split_target(asked.target).ok_or(bad)?;
+    let authority = authority(asked, absolute)?;
+    if asked.fields.has(Name::Expect) {
+        let mut values = asked.fields.all(Name::Expect);
+        let known = |value: &[u8]| value.eq_ignore_ascii_case(b"100-continue");
+        if !values.next().is_some_and(known) || values.next().is_some() {
             return Err(refuse(StatusCode::EXPECTATION_FAILED));
         }
     }
-    let host = match &authority {
-        Some(value) => match_name(value).ok_or(bad)?,
-        None => String::new(),
+    let host = match authority {
+        Some(authority) => match_name(authority).ok_or(bad)?,
+        None => Cow::Borrowed(""),
     };
-    if parts.uri.path() == "*" {
-        let status = if parts.method == Method::OPTIONS { StatusCode::OK } else { bad.status };
+    if target == "*" {
+        let status = if asked.method == "OPTIONS" { StatusCode::OK } else { bad.status };
         return Err(Refused { status, close: status != StatusCode::OK });
     }
-    let target = parts.uri.path_and_query().ok_or(bad)?;
-    if target.as_str().len() > MAX_TARGET_BYTES {
-        return Err(refuse(StatusCode::URI_TOO_LONG));
-    }
-    let visible = |query: &str| query.bytes().all(|byte| byte.is_ascii_graphic());
-    if target.query().is_some_and(|query| !visible(query)) {
-        return Err(bad);
-    }
-    let path = normalize(target.path()).map_err(|_| bad)?;
-    let target = match path {
-        std::borrow::Cow::Borrowed(_) => target.clone(),
-        std::borrow::Cow::Owned(path) => {
-            let text = match target.query() {
-                Some(query) => format!("{path}?{query}"),
-                None => path,
-            };
-            text.parse().map_err(|_| bad)?
-        }
+    let (path, query) = match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
     };
-    Ok(Checked { host, authority, target })
+    // `http://a?x` has an empty path, which is the root.
+    let path = if path.is_empty() && absolute.is_some() { "/" } else { path };
+    let path = normalize(path).map_err(|_| bad)?;
+    Ok(Checked { host, authority, path, query })
+}
+
+/// The authority of an absolute-form target, and what follows it.
+fn split_target(target: &str) -> Option<(Option<&str>, &str)> {
+    if target.starts_with('/') || target == "*" {
+        return Some((None, target));
+    }
+    let (scheme, rest) = target.split_once("://")?;
+    let known = ["http", "https"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known));
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    known.then(|| (Some(&rest[..end]), &rest[end..]))
 }
 
 /// The authority: of an absolute-form target, else of the one Host line.
-fn authority(parts: &request::Parts) -> Result<Option<HeaderValue>, Refused> {
+fn authority<'a>(asked: &Asked<'a>, absolute: Option<&'a str>) -> Result<Option<&'a str>, Refused> {
     let bad = refuse(StatusCode::BAD_REQUEST);
-    let mut lines = parts.headers.get_all(HOST).iter();
+    let mut lines = asked.fields.all(Name::Host);
     let host = lines.next();
     if lines.next().is_some() {
         return Err(bad);
     }
-    if let Some(host) = host {
-        match_name(host).ok_or(bad)?;
-    }
-    if let Some(authority) = parts.uri.authority() {
-        let scheme = parts.uri.scheme_str().unwrap_or_default();
-        if !matches!(scheme, "http" | "https") {
+    let host = match host {
+        Some(host) => Some(std::str::from_utf8(host).map_err(|_| bad)?),
+        None => None,
+    };
+    if absolute.is_some() {
+        // It counts, but what stands in Host must be one all the same.
+        let valid = host.is_none_or(|host| match_name(host).is_some());
+        if !valid || (host.is_none() && !asked.old) {
             return Err(bad);
         }
-        return HeaderValue::from_str(authority.as_str())
-            .map(Some)
-            .map_err(|_| bad);
+        return Ok(absolute);
     }
-    if host.is_none() && parts.version >= Version::HTTP_11 {
+    if host.is_none() && !asked.old {
         return Err(bad);
     }
-    Ok(host.cloned())
+    Ok(host)
 }
 
 /// The name to match in an authority; `None` if it is no authority (`http-proxy 1.9`).
-fn match_name(value: &HeaderValue) -> Option<String> {
-    let text = value.to_str().ok()?;
+fn match_name(text: &str) -> Option<Cow<'_, str>> {
     let (name, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (address, port) = rest.split_once(']')?;
@@ -134,56 +150,80 @@ fn match_name(value: &HeaderValue) -> Option<String> {
         return None;
     }
     let name = name.strip_suffix('.').unwrap_or(name);
-    (!name.is_empty()).then(|| name.to_ascii_lowercase())
+    let upper = name.bytes().any(|byte| byte.is_ascii_uppercase());
+    (!name.is_empty()).then(|| match upper {
+        true => Cow::Owned(name.to_ascii_lowercase()),
+        false => Cow::Borrowed(name),
+    })
 }
 
 /// Whether this is a WebSocket handshake that may be forwarded as one (`http-proxy 1.26`).
-pub(crate) fn is_websocket(parts: &request::Parts) -> bool {
-    let headers: &HeaderMap = &parts.headers;
-    let mut upgrade = headers.get_all(http::header::UPGRADE).iter();
-    let Some(token) = upgrade.next() else { return false };
-    let connection = headers.get_all(http::header::CONNECTION).iter();
-    let named = connection
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .any(|name| name.trim().eq_ignore_ascii_case("upgrade"));
-    parts.method == Method::GET
-        && parts.version == Version::HTTP_11
+pub(crate) fn is_websocket(asked: &Asked<'_>) -> bool {
+    let fields = asked.fields;
+    if !fields.has(Name::Upgrade) {
+        return false;
+    }
+    let mut upgrade = fields.all(Name::Upgrade);
+    let known = |token: &[u8]| token.eq_ignore_ascii_case(b"websocket");
+    asked.method == "GET"
+        && !asked.old
+        && upgrade.next().is_some_and(known)
         && upgrade.next().is_none()
-        && token.as_bytes().eq_ignore_ascii_case(b"websocket")
-        && named
-        && !headers.contains_key(http::header::CONTENT_LENGTH)
-        && !headers.contains_key(http::header::TRANSFER_ENCODING)
+        && fields.lists(Name::Connection, "upgrade")
+        && !fields.has(Name::ContentLength)
+        && !fields.has(Name::TransferEncoding)
 }
 
-const MAX_METHOD_BYTES: usize = 32;
-const MAX_TARGET_BYTES: usize = 8 * 1024;
+/// `http-proxy 5`: what may be repeated after it may have reached a backend.
+pub(crate) fn is_idempotent(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE")
+}
+
 const MAX_HOST_BYTES: usize = 253;
 
 #[cfg(test)]
 mod tests {
+    use super::super::fields::Line;
+    use super::super::h1::head;
     use super::*;
 
-    fn parts(method: &str, uri: &str, headers: &[(&str, &str)]) -> request::Parts {
-        let mut request = http::Request::builder().method(method).uri(uri);
+    /// What `look` makes of a request; heads are read by the codec, which is the only way to make
+    /// one.
+    fn read<T>(
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        look: impl FnOnce(&Asked<'_>) -> T,
+    ) -> T {
+        let mut head = format!("{method} {target} HTTP/1.1\r\n");
         for (name, value) in headers {
-            request = request.header(*name, *value);
+            head.push_str(&format!("{name}: {value}\r\n"));
         }
-        request.body(()).unwrap().into_parts().0
+        head.push_str("\r\n");
+        let mut lines: Vec<Line> = Vec::new();
+        let line = head::request(head.as_bytes(), &mut lines).unwrap().unwrap();
+        let fields = Fields::new(head.as_bytes(), &lines);
+        look(&Asked { method: line.method, target: line.target, old: line.minor == 0, fields })
     }
 
     #[test]
     fn requests_that_may_be_routed_have_one_host_and_one_path() {
-        for (uri, host, name, target) in [
-            ("/", "a.test", "a.test", "/"),
-            ("/x?y=%zz", "A.Test:8080", "a.test", "/x?y=%zz"),
-            ("/a/../b?c", "a.test.", "a.test", "/b?c"),
-            ("http://b.test:81/p", "a.test", "b.test", "/p"),
-            ("/", "[::1]:80", "[::1]", "/"),
-            ("/", "a:", "a", "/"),
+        for (uri, host, name, path, query) in [
+            ("/", "a.test", "a.test", "/", None),
+            ("/x?y=%zz", "A.Test:8080", "a.test", "/x", Some("y=%zz")),
+            ("/a/../b?c", "a.test.", "a.test", "/b", Some("c")),
+            ("/?", "a.test", "a.test", "/", Some("")),
+            ("http://b.test:81/p", "a.test", "b.test", "/p", None),
+            ("HTTP://b.test?q", "a.test", "b.test", "/", Some("q")),
+            ("https://b.test", "a.test", "b.test", "/", None),
+            ("/", "[::1]:80", "[::1]", "/", None),
+            ("/", "a:", "a", "/", None),
         ] {
-            let checked = check(&parts("GET", uri, &[("host", host)])).unwrap();
-            assert_eq!((&*checked.host, checked.target.as_str()), (name, target), "{uri} {host}");
+            read("GET", uri, &[("host", host)], |asked| {
+                let checked = check(asked).unwrap();
+                let got = (&*checked.host, &*checked.path, checked.query);
+                assert_eq!(got, (name, path, query), "{uri} {host}");
+            });
         }
     }
 
@@ -193,32 +233,48 @@ mod tests {
         for (case, method, uri, headers, status) in [
             ("http-proxy 1.8 none", "GET", "/", &[][..], 400),
             ("http-proxy 1.8 two", "GET", "/", &[a, ("host", "b")], 400),
+            ("http-proxy 1.8 two equal", "GET", "/", &[a, a], 400),
             ("http-proxy 1.9 userinfo", "GET", "/", &[("host", "u@a")], 400),
             ("http-proxy 1.9 list", "GET", "/", &[("host", "a,b")], 400),
             ("http-proxy 1.9 port", "GET", "/", &[("host", "a:99999")], 400),
             ("http-proxy 1.9 port 0", "GET", "/", &[("host", "a:0")], 400),
             ("http-proxy 1.9 percent", "GET", "/", &[("host", "a%62")], 400),
+            ("http-proxy 1.9 beyond ASCII", "GET", "/", &[("host", "ä")], 400),
             ("http-proxy 1.9 empty", "GET", "/", &[("host", "")], 400),
             ("http-proxy 1.11 host must be valid", "GET", "http://b/", &[("host", "a@b")], 400),
+            ("http-proxy 1.11 userinfo", "GET", "http://u@b/", &[a], 400),
+            ("http-proxy 1.11 no authority", "GET", "http:///x", &[a], 400),
             ("http-proxy 1.11 scheme", "GET", "ftp://b/", &[a], 400),
             ("http-proxy 1.14 asterisk", "OPTIONS", "*", &[a], 200),
             ("http-proxy 1.14 asterisk", "GET", "*", &[a], 400),
+            ("http-proxy 1.14 authority", "GET", "b:80", &[a], 400),
+            ("http-proxy 1.14 no slash", "GET", "x", &[a], 400),
             ("http-proxy 1.15 TRACE", "TRACE", "/", &[a], 405),
             ("http-proxy 1.31 CONNECT", "CONNECT", "a:80", &[a], 405),
-            ("http-proxy 1.15 method", "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHI", "/", &[a], 501),
             ("http-proxy 1.23 Expect", "POST", "/", &[a, ("expect", "gold")], 417),
             ("http-proxy 4.2 escape", "GET", "/%zz", &[a], 400),
         ] {
-            let refused = check(&parts(method, uri, headers)).unwrap_err();
+            let refused = read(method, uri, headers, |asked| check(asked).unwrap_err());
             assert_eq!(refused.status.as_u16(), status, "{case}");
         }
-        let long = format!("/{}", "a".repeat(MAX_TARGET_BYTES));
-        assert_eq!(
-            check(&parts("GET", &long, &[a]))
-                .unwrap_err()
-                .status
-                .as_u16(),
-            414
-        );
+    }
+
+    #[test]
+    fn a_web_socket_is_asked_for_in_one_way_only() {
+        let (upgrade, connection) =
+            (("upgrade", "WebSocket"), ("connection", "keep-alive, Upgrade"));
+        for (case, method, headers, want) in [
+            ("asked for", "GET", &[upgrade, connection][..], true),
+            ("no token in Connection", "GET", &[upgrade], false),
+            ("no Upgrade", "GET", &[connection], false),
+            ("other method", "POST", &[upgrade, connection], false),
+            ("two lines", "GET", &[upgrade, upgrade, connection], false),
+            ("two tokens", "GET", &[("upgrade", "websocket, h2c"), connection], false),
+            ("h2c", "GET", &[("upgrade", "h2c"), connection], false),
+            ("content", "GET", &[upgrade, connection, ("content-length", "1")], false),
+        ] {
+            let got = read(method, "/", headers, is_websocket);
+            assert_eq!(got, want, "http-proxy 1.26: {case}");
+        }
     }
 }

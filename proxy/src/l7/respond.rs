@@ -1,26 +1,28 @@
 //! Answers of our own: one line of text with the code, never a name from the configuration.
 
-use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, SERVER};
-use http::{Response, StatusCode};
+use http::StatusCode;
 
-use super::body::ResponseBody;
-use super::forward;
+use super::forward::{Announced, Connection, SERVER, announce, put};
 
-/// The answer with this status; `close`: the last one on its connection.
-pub(crate) fn answer(status: StatusCode, close: bool) -> Response<ResponseBody> {
+/// Writes the answer with this status; `to_head`: without its body. `date` is a whole line.
+pub(crate) fn answer(
+    out: &mut Vec<u8>,
+    status: StatusCode,
+    to_head: bool,
+    connection: Connection,
+    date: &[u8],
+) {
     let reason = status.canonical_reason().unwrap_or("Error");
     let text = match status {
-        StatusCode::OK => None,
-        _ => Some(Bytes::from(format!("{} {reason}\n", status.as_u16()))),
+        StatusCode::OK => String::new(),
+        _ => format!("{} {reason}\n", status.as_str()),
     };
-    let mut response = Response::new(ResponseBody::Own(text));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(SERVER, forward::SERVER);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    if close {
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    put(out, &["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n", SERVER]);
+    put(out, &["Content-Type: text/plain; charset=utf-8\r\n"]);
+    out.extend_from_slice(date);
+    announce(out, Announced::Length(text.len() as u64));
+    put(out, &[connection.line(), "\r\n"]);
+    if !to_head {
+        put(out, &[&text]);
     }
-    response
 }

@@ -8,10 +8,8 @@
 //! Invariants: no timer is registered per request or per read; a deadline is at most one tick late.
 //! Times are ticks of the worker's own clock, so that a jump of the wall clock ends nothing.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock, Weak};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -40,56 +38,34 @@ impl Phase {
             Self::Tunnel => 3600,
         }
     }
-
-    fn from_word(word: u8) -> Self {
-        match word {
-            0 => Self::Idle,
-            1 => Self::Head,
-            2 => Self::Waiting,
-            3 => Self::Busy,
-            _ => Self::Tunnel,
-        }
-    }
 }
 
-/// The deadline of one connection. Shared with the connection's I/O, which may be sent by type
-/// though it never leaves its thread: hence words, not cells.
+/// The deadline of one connection.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    now: Arc<AtomicU32>,
-    phase: AtomicU8,
-    deadline: AtomicU32,
-    expired: AtomicBool,
-    waker: OnceLock<Waker>,
+    now: Rc<Cell<u32>>,
+    phase: Cell<Phase>,
+    deadline: Cell<u32>,
+    expired: Cell<bool>,
+    waker: OnceCell<Waker>,
 }
 
 impl Watch {
     /// Enters a phase; its time begins now.
     pub(crate) fn enter(&self, phase: Phase) {
-        self.phase.store(phase as u8, Relaxed);
-        self.deadline
-            .store(self.now.load(Relaxed) + phase.ticks(), Relaxed);
-    }
-
-    /// Whether the deadline has passed.
-    pub(crate) fn is_expired(&self) -> bool {
-        self.expired.load(Relaxed)
+        self.phase.set(phase);
+        self.deadline.set(self.now.get() + phase.ticks());
     }
 
     /// Goes on after an expiry that was answered.
     pub(crate) fn renew(&self, phase: Phase) {
-        self.expired.store(false, Relaxed);
+        self.expired.set(false);
         self.enter(phase);
-    }
-
-    /// What the connection is doing.
-    pub(crate) fn phase(&self) -> Phase {
-        Phase::from_word(self.phase.load(Relaxed))
     }
 
     /// Bytes came: a head begins, or what goes on has its time anew.
     pub(crate) fn read(&self) {
-        match self.phase() {
+        match self.phase.get() {
             Phase::Idle => self.enter(Phase::Head),
             Phase::Head => {}
             phase => self.enter(phase),
@@ -98,15 +74,16 @@ impl Watch {
 
     /// Bytes went.
     pub(crate) fn written(&self) {
-        let phase = self.phase();
+        let phase = self.phase.get();
         if matches!(phase, Phase::Waiting | Phase::Busy | Phase::Tunnel) {
             self.enter(phase);
         }
     }
 
-    /// Resolves once the deadline has passed. Polled by one task only.
+    /// Resolves once the deadline has passed. Polled by one task only, which is also woken when the
+    /// ticker says [`Ticker::wake_all`].
     pub(crate) fn poll_expired(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.expired.load(Relaxed) {
+        if self.expired.get() {
             return Poll::Ready(());
         }
         self.waker.get_or_init(|| cx.waker().clone());
@@ -114,10 +91,13 @@ impl Watch {
     }
 
     fn tick(&self, now: u32) {
-        if self.deadline.load(Relaxed) < now
-            && !self.expired.swap(true, Relaxed)
-            && let Some(waker) = self.waker.get()
-        {
+        if self.deadline.get() < now && !self.expired.replace(true) {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.get() {
             waker.wake_by_ref();
         }
     }
@@ -126,41 +106,44 @@ impl Watch {
 /// The worker's clock and every watch on it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ticker {
-    now: Arc<AtomicU32>,
+    now: Rc<Cell<u32>>,
     watches: Rc<RefCell<Vec<Weak<Watch>>>>,
 }
 
 impl Ticker {
     /// A watch that begins in `phase`.
-    pub(crate) fn watch(&self, phase: Phase) -> Arc<Watch> {
-        let watch = Arc::new(Watch {
-            now: Arc::clone(&self.now),
-            phase: AtomicU8::new(phase as u8),
-            deadline: AtomicU32::new(self.now() + phase.ticks()),
-            expired: AtomicBool::new(false),
-            waker: OnceLock::new(),
+    pub(crate) fn watch(&self, phase: Phase) -> Rc<Watch> {
+        let watch = Rc::new(Watch {
+            now: Rc::clone(&self.now),
+            phase: Cell::new(phase),
+            deadline: Cell::new(self.now() + phase.ticks()),
+            expired: Cell::new(false),
+            waker: OnceCell::new(),
         });
-        self.watches.borrow_mut().push(Arc::downgrade(&watch));
+        self.watches.borrow_mut().push(Rc::downgrade(&watch));
         watch
     }
 
     /// Ticks since the worker began; one is [`TICK`].
     pub(crate) fn now(&self) -> u32 {
-        self.now.load(Relaxed)
+        self.now.get()
     }
 
     /// Moves the clock on and wakes what has expired.
     pub(crate) fn tick(&self) {
-        let now = self.now.fetch_add(1, Relaxed) + 1;
-        self.watches
-            .borrow_mut()
-            .retain(|watch| match watch.upgrade() {
-                Some(watch) => {
-                    watch.tick(now);
-                    true
-                }
-                None => false,
-            });
+        let now = self.now() + 1;
+        self.now.set(now);
+        self.each(|watch| watch.tick(now));
+    }
+
+    /// Wakes every connection: something else than time has changed for all.
+    pub(crate) fn wake_all(&self) {
+        self.each(Watch::wake);
+    }
+
+    fn each(&self, act: impl Fn(&Watch)) {
+        let mut watches = self.watches.borrow_mut();
+        watches.retain(|watch| watch.upgrade().inspect(|watch| act(watch)).is_some());
     }
 }
 

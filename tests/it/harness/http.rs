@@ -61,6 +61,20 @@ impl Client {
         self.answer()
     }
 
+    /// Sends bytes as they are.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.reader.get_mut().write_all(bytes)
+    }
+
+    /// Reads an interim answer, and says which.
+    pub(crate) fn interim(&mut self) -> std::io::Result<u16> {
+        let line = self.line()?;
+        let code = line.split(' ').nth(1).and_then(|code| code.parse().ok());
+        let empty = self.line()?.is_empty();
+        code.filter(|_| empty)
+            .ok_or_else(|| std::io::Error::other(format!("interim answer {line:?}")))
+    }
+
     /// Reads one answer: by Content-Length, chunked, or to the end.
     pub(crate) fn answer(&mut self) -> std::io::Result<Answer> {
         let status_line = self.line()?;
@@ -94,7 +108,7 @@ impl Client {
             let length = length.parse().map_err(std::io::Error::other)?;
             answer.body = vec![0; length];
             self.reader.read_exact(&mut answer.body)?;
-        } else if status >= 200 && status != 204 {
+        } else if status >= 200 && status != 204 && status != 304 {
             self.reader.read_to_end(&mut answer.body)?;
         }
         Ok(answer)

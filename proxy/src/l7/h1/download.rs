@@ -1,0 +1,373 @@
+//! A response on its way to the client: its head written anew, its body as it comes.
+//!
+//! ```text
+//! Head ─1xx─▶ Head ─response─▶ Body ─end─▶ Done        Head ─101, asked for─▶ Tunnel
+//! ```
+//!
+//! Invariants: no more is read from the backend than the client took; a body that broke off is never
+//! ended; bytes beyond a message end the backend's connection.
+
+use std::task::{Context, Poll, ready};
+
+use http::StatusCode;
+use tokio::net::TcpStream;
+use tracing::debug;
+
+use super::Facts;
+use super::body::Body;
+use super::chunked::{ROOM_BEFORE, append, encode};
+use super::framing::{self, Length};
+use super::head::{self, Scan, StatusLine};
+use super::server::Connection;
+use super::upload::Upload;
+use crate::l7::exchange::Failure;
+use crate::l7::fields::{Fields, Name};
+use crate::l7::forward::{self, Announced};
+use crate::l7::io::{Downstream, READ_BYTES, poll_read, poll_send};
+use crate::l7::watch::Phase;
+
+/// A response that is being passed on.
+pub(super) struct Download {
+    state: State,
+    /// A head that has not come whole.
+    inbox: Vec<u8>,
+    scan: Scan,
+    /// What the client did not take yet.
+    out: Vec<u8>,
+    sent: usize,
+    /// Whether the transport still holds something back.
+    flushing: bool,
+    body: Body,
+    chunked: bool,
+    interims: u8,
+    /// Whether the backend said anything.
+    begun: bool,
+    /// Whether the backend's connection may carry another request.
+    pub(super) reusable: bool,
+    /// Whether the client was told that this is the last response.
+    pub(super) close: bool,
+    /// Of the response whose head was passed on.
+    pub(super) status: StatusCode,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    Head,
+    Body,
+    Done,
+    Tunnel,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Ended {
+    /// The client has all of the response.
+    Sent,
+    /// The client has the 101.
+    Upgraded,
+    /// There is no response; nothing was passed on. `silent`: the backend said nothing at all.
+    Failed { failure: Failure, silent: bool },
+    /// Part of a response was passed on and no more will be, or nobody is there to take it.
+    Cut,
+    /// What the client sends makes an end of it; nothing was passed on.
+    Refused(StatusCode),
+}
+
+const MALFORMED: Ended = Ended::Failed { failure: Failure::Bad, silent: false };
+
+impl Download {
+    pub(super) fn new(out: Vec<u8>) -> Self {
+        Self {
+            state: State::Head,
+            inbox: Vec::new(),
+            scan: Scan::default(),
+            out,
+            sent: 0,
+            flushing: false,
+            body: Body::Exact(0),
+            chunked: false,
+            interims: 0,
+            begun: false,
+            reusable: false,
+            close: false,
+            status: StatusCode::OK,
+        }
+    }
+
+    /// Whether no response was passed on yet.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.state == State::Head
+    }
+
+    /// Whether the client has part of something that an answer may not follow.
+    pub(super) fn is_midway(&self) -> bool {
+        self.state != State::Head || self.sent > 0
+    }
+
+    /// The buffer, for another use.
+    pub(super) fn into_buffer(self) -> Vec<u8> {
+        self.out
+    }
+
+    /// Queues a 100 for the client.
+    pub(super) fn invite(&mut self) {
+        self.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+    }
+
+    /// Passes on what can be passed on now.
+    pub(super) fn poll<S: Downstream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Connection<S>,
+        (backend, upload): (&mut TcpStream, &mut Upload),
+        facts: &Facts,
+    ) -> Poll<Ended> {
+        loop {
+            if self.flushing || !self.out.is_empty() {
+                let before = self.sent;
+                let sent = poll_send(&mut connection.stream, cx, &self.out, &mut self.sent);
+                if self.sent > before {
+                    connection.watch.written();
+                }
+                if ready!(sent).is_err() {
+                    return Poll::Ready(Ended::Cut);
+                }
+                self.out.clear();
+                (self.sent, self.flushing) = (0, false);
+            }
+            match self.state {
+                State::Done => return Poll::Ready(Ended::Sent),
+                State::Tunnel => return Poll::Ready(Ended::Upgraded),
+                State::Head | State::Body => {}
+            }
+            if let Err(ended) = ready!(self.pass(cx, connection, (backend, upload), facts)) {
+                return Poll::Ready(ended);
+            }
+        }
+    }
+
+    /// One read from the backend and, where it is of the body, at once its write.
+    fn pass<S: Downstream>(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Connection<S>,
+        (backend, upload): (&mut TcpStream, &mut Upload),
+        facts: &Facts,
+    ) -> Poll<Result<(), Ended>> {
+        let worker = std::rc::Rc::clone(&connection.worker);
+        let mut bytes = worker.scratch.bytes.borrow_mut();
+        let room = &mut bytes[ROOM_BEFORE..ROOM_BEFORE + READ_BYTES];
+        let count = match ready!(poll_read(backend, cx, room)) {
+            Ok(0) => return Poll::Ready(self.end(connection)),
+            Ok(count) => count,
+            Err(error) => {
+                debug!(%error, "endpoint broke off");
+                return Poll::Ready(Err(self.broken(connection)));
+            }
+        };
+        self.begun = true;
+        connection.watch.read();
+        if self.state == State::Head {
+            let room = &mut room[..count];
+            return Poll::Ready(self.heads(connection, upload, facts, room));
+        }
+        let Ok(decoded) = self.body.take(&mut room[..count]) else {
+            return Poll::Ready(Err(self.broken(connection)));
+        };
+        let data = decoded.data.start + ROOM_BEFORE..decoded.data.end + ROOM_BEFORE;
+        let done = self.took(decoded.taken == count);
+        let framed = if self.chunked { encode(&mut bytes, data, done) } else { data };
+        let framed = &bytes[framed];
+        let mut sent = 0;
+        match poll_send(&mut connection.stream, cx, framed, &mut sent) {
+            Poll::Ready(Err(_)) => return Poll::Ready(Err(Ended::Cut)),
+            Poll::Ready(Ok(())) => connection.watch.written(),
+            Poll::Pending => {
+                self.out.extend_from_slice(&framed[sent..]);
+                self.flushing = true;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Notes the end of the body; `all`: nothing was behind it.
+    fn took(&mut self, all: bool) -> bool {
+        let done = self.body.is_done();
+        if done {
+            self.state = State::Done;
+            self.reusable &= all;
+        }
+        done
+    }
+
+    /// The backend has ended its half.
+    fn end<S: Downstream>(&mut self, connection: &Connection<S>) -> Result<(), Ended> {
+        if self.state == State::Body && matches!(self.body, Body::UntilClose) {
+            if self.chunked {
+                append(&mut self.out, &[], true);
+            }
+            self.state = State::Done;
+            return Ok(());
+        }
+        Err(self.broken(connection))
+    }
+
+    /// The backend broke off, or what it sends is no body.
+    fn broken<S: Downstream>(&self, connection: &Connection<S>) -> Ended {
+        if self.state == State::Head {
+            return Ended::Failed { failure: Failure::Bad, silent: !self.begun };
+        }
+        self.cut(connection)
+    }
+
+    /// Leaves the client with a response that it can see is not whole.
+    pub(super) fn cut<S: Downstream>(&self, connection: &Connection<S>) -> Ended {
+        if !self.chunked && !matches!(self.body, Body::Exact(_)) {
+            // Nothing but the end of the connection says where it ends.
+            connection.stream.reset();
+        }
+        Ended::Cut
+    }
+
+    /// Reads heads from what came, and what of the body came with the last one.
+    fn heads<S: Downstream>(
+        &mut self,
+        connection: &mut Connection<S>,
+        upload: &mut Upload,
+        facts: &Facts,
+        bytes: &mut [u8],
+    ) -> Result<(), Ended> {
+        if self.inbox.is_empty() {
+            return self.read(connection, upload, facts, bytes);
+        }
+        self.inbox.extend_from_slice(bytes);
+        match self.scan.has_end(&self.inbox, false) {
+            Err(_) => Err(MALFORMED),
+            Ok(false) => Ok(()),
+            Ok(true) => {
+                let mut inbox = std::mem::take(&mut self.inbox);
+                self.scan = Scan::default();
+                self.read(connection, upload, facts, &mut inbox)
+            }
+        }
+    }
+
+    fn read<S: Downstream>(
+        &mut self,
+        connection: &mut Connection<S>,
+        upload: &mut Upload,
+        facts: &Facts,
+        bytes: &mut [u8],
+    ) -> Result<(), Ended> {
+        let worker = std::rc::Rc::clone(&connection.worker);
+        let mut lines = worker.scratch.lines.borrow_mut();
+        let mut at = 0;
+        while self.state == State::Head {
+            let rest = &bytes[at..];
+            let Some(line) = head::response(rest, &mut lines).map_err(|_| MALFORMED)? else {
+                if self.scan.has_end(rest, false) != Ok(false) {
+                    return Err(MALFORMED);
+                }
+                self.inbox.extend_from_slice(rest);
+                return Ok(());
+            };
+            let fields = Fields::new(&rest[..line.end], &lines);
+            at += line.end;
+            if line.status.is_informational() {
+                self.interim(&line, fields, (connection, upload), facts)?;
+            } else {
+                self.answer(&line, fields, (connection, upload), facts)?;
+            }
+        }
+        let rest = &mut bytes[at..];
+        if self.state == State::Tunnel {
+            self.out.extend_from_slice(rest);
+            return Ok(());
+        }
+        let decoded = self.body.take(rest).map_err(|_| self.cut(connection))?;
+        let done = self.took(decoded.taken == rest.len());
+        let data = &rest[decoded.data];
+        match self.chunked {
+            true => append(&mut self.out, data, done),
+            false => self.out.extend_from_slice(data),
+        }
+        Ok(())
+    }
+
+    /// A 1xx: 100 opens an upload that waits, 101 a tunnel that was asked for (`http-proxy 1.25`).
+    fn interim<S: Downstream>(
+        &mut self,
+        line: &StatusLine<'_>,
+        fields: Fields<'_>,
+        (connection, upload): (&Connection<S>, &mut Upload),
+        facts: &Facts,
+    ) -> Result<(), Ended> {
+        self.interims += 1;
+        if self.interims > MAX_INTERIMS {
+            return Err(MALFORMED);
+        }
+        match line.status {
+            StatusCode::SWITCHING_PROTOCOLS if !facts.websocket => return Err(MALFORMED),
+            StatusCode::SWITCHING_PROTOCOLS => {
+                let how = (Announced::Nothing, forward::Connection::Upgrade);
+                let date = connection.worker.date.get();
+                forward::to_downstream(
+                    &mut self.out,
+                    (line.status, line.reason),
+                    fields,
+                    how,
+                    &date,
+                );
+                self.status = line.status;
+                self.state = State::Tunnel;
+            }
+            StatusCode::CONTINUE if upload.held => {
+                upload.held = false;
+                self.invite();
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The response itself.
+    fn answer<S: Downstream>(
+        &mut self,
+        line: &StatusLine<'_>,
+        fields: Fields<'_>,
+        (connection, upload): (&Connection<S>, &Upload),
+        facts: &Facts,
+    ) -> Result<(), Ended> {
+        let length = framing::of_response(fields, line.minor, line.status, facts.to_head)
+            .map_err(|_| MALFORMED)?;
+        let endless = matches!(length, Length::Chunked | Length::UntilClose);
+        let announced = match length {
+            Length::Exact(bytes) => Announced::Length(bytes),
+            Length::Absent if line.status == StatusCode::NO_CONTENT => Announced::Nothing,
+            Length::Absent => framing::said(fields).map_or(Announced::Nothing, Announced::Length),
+            Length::Chunked | Length::UntilClose if facts.old => Announced::Nothing,
+            Length::Chunked | Length::UntilClose => Announced::Chunked,
+        };
+        self.close = connection.is_last(facts)
+            || !upload.is_read()
+            || facts.websocket
+            || (endless && facts.old);
+        let keeps = match line.minor {
+            0 => fields.lists(Name::Connection, "keep-alive"),
+            _ => !fields.lists(Name::Connection, "close"),
+        };
+        self.reusable = keeps && length != Length::UntilClose;
+        self.body = Body::new(length);
+        self.chunked = announced == Announced::Chunked;
+        self.status = line.status;
+        self.state = State::Body;
+        let how = (announced, facts.connection(self.close));
+        let date = connection.worker.date.get();
+        forward::to_downstream(&mut self.out, (line.status, line.reason), fields, how, &date);
+        connection.watch.enter(Phase::Busy);
+        Ok(())
+    }
+}
+
+/// More before one response get 502 (`http-proxy 1.25`).
+const MAX_INTERIMS: u8 = 16;

@@ -1,0 +1,50 @@
+//! HTTP/1, both sides of the proxy, on one task per client connection.
+//!
+//! ```text
+//! server: read head ─▶ decide ─▶ own answer │ exchange ─▶ next head │ close │ linger │ tunnel
+//! exchange:  client ── upload ──▶ backend ── download ──▶ client      both at once, one poll
+//! ```
+//!
+//! [`head`], [`framing`] and [`chunked`] are pure; the rest moves bytes. Nothing is spawned and nothing
+//! is sent through a channel for a request: two reads and two writes are all that a small one costs.
+//! A connection at rest holds no buffer: reads go to the worker's [`Scratch`](super::io::Scratch),
+//! and only what cannot be used yet is kept.
+
+pub(crate) mod head;
+pub(crate) mod framing;
+pub(crate) mod chunked;
+mod body;
+mod upload;
+mod download;
+mod exchange;
+mod linger;
+pub(crate) mod server;
+
+use super::forward;
+
+/// What of a request's head counts for its response.
+#[derive(Clone, Copy, Debug, Default)]
+struct Facts {
+    /// HEAD: the response has no body.
+    to_head: bool,
+    /// HTTP/1.0: it knows neither chunks nor 1xx.
+    old: bool,
+    /// Whether the client wants to go on.
+    keep: bool,
+    /// Whether the client waits to be told to send its body.
+    expects: bool,
+    websocket: bool,
+    /// Whether it may be sent again though it may have arrived.
+    idempotent: bool,
+}
+
+impl Facts {
+    /// What a response's head says of the connection.
+    fn connection(&self, close: bool) -> forward::Connection {
+        match (close, self.old) {
+            (true, _) => forward::Connection::Close,
+            (false, true) => forward::Connection::KeepAlive,
+            (false, false) => forward::Connection::Persists,
+        }
+    }
+}

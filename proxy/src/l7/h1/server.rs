@@ -1,0 +1,303 @@
+//! A client's connection: heads one after the other, and what becomes of each.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::StatusCode;
+use tokio::io::AsyncWriteExt;
+
+use super::Facts;
+use super::body::Body;
+use super::chunked::ROOM_BEFORE;
+use super::framing::{self, Length};
+use super::head::{self, RequestLine, Scan};
+use super::linger::linger;
+use super::upload::Upload;
+use crate::l7::Worker;
+use crate::l7::fields::{Fields, Name};
+use crate::l7::forward::{self, Added, Announced, ForwardedFor};
+use crate::l7::io::{Downstream, READ_BYTES, poll_read, poll_send};
+use crate::l7::pool::Backend;
+use crate::l7::request::{Asked, Refused, is_idempotent, is_websocket, refuse};
+use crate::l7::respond;
+use crate::l7::upgrade::tunnel;
+use crate::l7::watch::{Phase, Watch};
+use crate::upstream::Port;
+
+/// A client's connection.
+pub(crate) struct Connection<S> {
+    pub(super) stream: S,
+    pub(super) worker: Rc<Worker>,
+    pub(super) watch: Rc<Watch>,
+    /// What was read and not used; empty at rest.
+    pub(super) inbox: Vec<u8>,
+    from: ForwardedFor,
+    scan: Scan,
+    /// Whether the inbox may hold a head that nobody looked for yet.
+    ahead: bool,
+    served: u32,
+}
+
+/// A head that was read.
+struct Request {
+    facts: Facts,
+    length: Length,
+    action: Action,
+}
+
+enum Action {
+    /// Answered here.
+    Own(Refused),
+    /// Sent to an endpoint of this port, with this head.
+    Forward(Arc<Port>, Vec<u8>),
+}
+
+/// What comes next on a connection.
+enum Next {
+    Request(Request),
+    /// No request: this answer, and the end.
+    Refused(Refused),
+    End,
+}
+
+/// What becomes of a connection after a response.
+pub(super) enum After {
+    Next,
+    Close,
+    /// It ends, but the client may be sending.
+    Linger,
+    /// It ends in the middle.
+    Cut,
+    Tunnel(Backend),
+}
+
+impl<S: Downstream> Connection<S> {
+    /// A connection that was just accepted.
+    pub(crate) fn new(stream: S, worker: &Rc<Worker>, from: ForwardedFor) -> Self {
+        Self {
+            stream,
+            worker: Rc::clone(worker),
+            // The first byte has the time of a head, not that of a rest.
+            watch: worker.ticker.watch(Phase::Head),
+            inbox: Vec::new(),
+            from,
+            scan: Scan::default(),
+            ahead: false,
+            served: 0,
+        }
+    }
+
+    /// Serves requests until the connection ends.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let after = match std::future::poll_fn(|cx| self.poll_head(cx)).await {
+                Next::Request(Request { facts, length, action }) => {
+                    self.served += 1;
+                    self.watch.enter(Phase::Waiting);
+                    match action {
+                        Action::Own(refused) => {
+                            self.worker.metrics.own_answer(refused.status);
+                            let close = refused.close || !self.skip(length, &facts);
+                            self.own(refused.status, close, &facts).await
+                        }
+                        Action::Forward(port, head) => {
+                            let upload = Upload::new(head, length, facts.expects);
+                            self.forward(port, upload, &facts).await
+                        }
+                    }
+                }
+                Next::Refused(refused) => {
+                    self.worker.metrics.own_answer(refused.status);
+                    self.own(refused.status, true, &Facts::default()).await
+                }
+                Next::End => After::Close,
+            };
+            match after {
+                After::Next => {
+                    self.watch.enter(Phase::Idle);
+                    self.ahead = !self.inbox.is_empty();
+                    if !self.ahead {
+                        self.worker.scratch.put(std::mem::take(&mut self.inbox));
+                    }
+                }
+                After::Close if self.inbox.is_empty() => {
+                    let _ = self.stream.shutdown().await;
+                    return;
+                }
+                After::Close | After::Linger => return Box::pin(linger(self.stream)).await,
+                After::Cut => return,
+                After::Tunnel(backend) => {
+                    let early = std::mem::take(&mut self.inbox);
+                    return Box::pin(tunnel(&mut self.stream, backend, early, &self.watch)).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for a head.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        let worker = Rc::clone(&self.worker);
+        loop {
+            if std::mem::take(&mut self.ahead) {
+                self.watch.read();
+                if let Some(next) = self.next_in_inbox() {
+                    return Poll::Ready(next);
+                }
+            }
+            let mut bytes = worker.scratch.bytes.borrow_mut();
+            let room = &mut bytes[ROOM_BEFORE..ROOM_BEFORE + READ_BYTES];
+            let count = match poll_read(&mut self.stream, cx, room) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Next::End),
+                Poll::Ready(Ok(count)) => count,
+                Poll::Pending => return self.poll_rest(cx),
+            };
+            self.watch.read();
+            let bytes = &room[..count];
+            if !self.inbox.is_empty() {
+                self.inbox.extend_from_slice(bytes);
+                self.ahead = true;
+                continue;
+            }
+            match self.plan(bytes) {
+                Ok(Some((request, end))) => {
+                    self.inbox.extend_from_slice(&bytes[end..]);
+                    return Poll::Ready(Next::Request(request));
+                }
+                Ok(None) => {
+                    self.inbox = worker.scratch.take();
+                    self.inbox.extend_from_slice(bytes);
+                    self.scan = Scan::default();
+                    self.ahead = true;
+                }
+                Err(refused) => return Poll::Ready(Next::Refused(refused)),
+            }
+        }
+    }
+
+    /// Nothing came: whether to wait on.
+    fn poll_rest(&self, cx: &mut Context<'_>) -> Poll<Next> {
+        // An empty line is not the begin of a head.
+        let begun = !matches!(*self.inbox, [] | [b'\r'] | [b'\r', b'\n']);
+        if self.worker.is_draining() && !begun {
+            return Poll::Ready(Next::End);
+        }
+        ready!(self.watch.poll_expired(cx));
+        self.watch.renew(Phase::Busy);
+        Poll::Ready(match begun {
+            true => Next::Refused(refuse(StatusCode::REQUEST_TIMEOUT)),
+            false => Next::End,
+        })
+    }
+
+    /// The head in the inbox, where it has come whole.
+    fn next_in_inbox(&mut self) -> Option<Next> {
+        match self.scan.has_end(&self.inbox, true) {
+            Ok(false) => return None,
+            Ok(true) => {}
+            Err(fault) => return Some(Next::Refused(refuse(fault.status()))),
+        }
+        self.scan = Scan::default();
+        Some(match self.plan(&self.inbox) {
+            Ok(Some((request, end))) => {
+                self.inbox.drain(..end);
+                Next::Request(request)
+            }
+            Ok(None) => Next::Refused(refuse(StatusCode::BAD_REQUEST)),
+            Err(refused) => Next::Refused(refused),
+        })
+    }
+
+    /// What becomes of the request whose head is at the begin of `bytes`, and where its head ends;
+    /// `None`: it has not come whole.
+    fn plan(&self, bytes: &[u8]) -> Result<Option<(Request, usize)>, Refused> {
+        let mut lines = self.worker.scratch.lines.borrow_mut();
+        let line = head::request(bytes, &mut lines).map_err(|fault| refuse(fault.status()))?;
+        let Some(RequestLine { method, target, minor, end }) = line else { return Ok(None) };
+        let fields = Fields::new(&bytes[..end], &lines);
+        let asked = Asked { method, target, old: minor == 0, fields };
+        let length = framing::of_request(fields, minor).map_err(|fault| refuse(fault.status()))?;
+        let has_body = !matches!(length, Length::Absent | Length::Exact(0));
+        let facts = Facts {
+            to_head: method == "HEAD",
+            old: asked.old,
+            keep: match asked.old {
+                true => fields.lists(Name::Connection, "keep-alive"),
+                false => !fields.lists(Name::Connection, "close"),
+            },
+            expects: has_body && !asked.old && fields.has(Name::Expect),
+            websocket: is_websocket(&asked),
+            idempotent: is_idempotent(method),
+        };
+        let (least, body) = match length {
+            Length::Exact(bytes) => (bytes, Announced::Length(bytes)),
+            Length::Chunked => (0, Announced::Chunked),
+            Length::Absent | Length::UntilClose => (0, Announced::Nothing),
+        };
+        let action = match self.worker.decide(&asked, least) {
+            Err(refused) => Action::Own(refused),
+            Ok((checked, port)) => {
+                let mut head = self.worker.scratch.take();
+                let added = Added {
+                    from: &self.from,
+                    via: &self.worker.via,
+                    request_id: self.worker.request_id(),
+                    body,
+                    expects: facts.expects,
+                    websocket: facts.websocket,
+                };
+                forward::to_upstream(&mut head, &asked, &checked, &added);
+                Action::Forward(port, head)
+            }
+        };
+        Ok(Some((Request { facts, length, action }, end)))
+    }
+
+    /// Discards a body that nobody wants, if all of it is here (`http-proxy 8.8`).
+    fn skip(&mut self, length: Length, facts: &Facts) -> bool {
+        let mut body = Body::new(length);
+        if body.is_done() {
+            return true;
+        }
+        let taken = match facts.expects {
+            true => return false,
+            false => body.take(&mut self.inbox),
+        };
+        let taken = taken.ok().filter(|_| body.is_done());
+        if let Some(decoded) = &taken {
+            self.inbox.drain(..decoded.taken);
+        }
+        taken.is_some()
+    }
+
+    /// Whether the connection ends with the response to this request.
+    pub(super) fn is_last(&self, facts: &Facts) -> bool {
+        !facts.keep || self.worker.is_draining() || self.served >= MAX_REQUESTS
+    }
+
+    /// Gives an answer of our own; `close`: what the client sends on cannot be understood.
+    pub(super) async fn own(&mut self, status: StatusCode, close: bool, facts: &Facts) -> After {
+        self.watch.renew(Phase::Busy);
+        let last = close || self.is_last(facts);
+        let mut out = self.worker.scratch.take();
+        let date = self.worker.date.get();
+        respond::answer(&mut out, status, facts.to_head, facts.connection(last), &date);
+        let mut sent = 0;
+        let (stream, watch) = (&mut self.stream, &self.watch);
+        let written = std::future::poll_fn(|cx| match poll_send(stream, cx, &out, &mut sent) {
+            Poll::Pending => watch.poll_expired(cx).map(|()| false),
+            Poll::Ready(written) => Poll::Ready(written.is_ok()),
+        });
+        let written = written.await;
+        self.worker.scratch.put(out);
+        match (written, close, last) {
+            (false, ..) => After::Cut,
+            (true, true, _) => After::Linger,
+            (true, false, true) => After::Close,
+            (true, false, false) => After::Next,
+        }
+    }
+}
+
+/// Requests over one connection (`http-proxy 3`).
+const MAX_REQUESTS: u32 = 10_000;
