@@ -8,7 +8,8 @@ use crate::scenario::Target;
 /// One run of one server.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Sample {
-    pub(crate) units: u64,
+    /// Units of work that were carried out.
+    pub(crate) units: f64,
     pub(crate) units_per_second: f64,
     pub(crate) errors: u64,
     /// CPU time of the server's processes in their own code, in microseconds.
@@ -24,12 +25,12 @@ pub(crate) struct Sample {
 impl Sample {
     /// CPU microseconds per unit of work.
     pub(crate) fn cost_us(&self) -> f64 {
-        (self.user_us + self.system_us) / self.units as f64
+        (self.user_us + self.system_us) / self.units
     }
 
     /// Why this run may not be compared, if it may not.
     pub(crate) fn objection(&self) -> Option<&'static str> {
-        if self.units == 0 {
+        if self.units <= 0.0 {
             Some("nothing was carried")
         } else if self.errors > 0 {
             Some("errors")
@@ -141,7 +142,7 @@ mod tests {
 
     fn sample(cost_us: f64) -> Sample {
         Sample {
-            units: 1_000,
+            units: 1_000.0,
             units_per_second: 200.0,
             errors: 0,
             user_us: cost_us * 250.0,
@@ -189,7 +190,7 @@ mod tests {
             ("core not full", Sample { busy: 0.949, ..good }),
             ("core shared", Sample { others: 0.051, ..good }),
             ("errors", Sample { errors: 1, ..good }),
-            ("nothing was carried", Sample { units: 0, ..good }),
+            ("nothing was carried", Sample { units: 0.0, ..good }),
         ] {
             assert_eq!(bad.objection(), Some(objection));
             for (ours, peers) in [([good, bad], [good, good]), ([good, good], [bad, good])] {

@@ -1,7 +1,8 @@
-//! How a scenario's load is driven: wrk for HTTP, our own generator for bytes.
+//! How a scenario's load is driven: wrk for HTTP, iperf3 for bulk, our own generators for the rest.
 //!
-//! Both run as processes pinned to the load core and print what they did; reading that is pure.
+//! All run as processes pinned to the load core and print what they did; reading that is pure.
 
+use std::io;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
@@ -16,7 +17,7 @@ use crate::tools;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Done {
     /// Units of work that were carried out.
-    pub(crate) units: u64,
+    pub(crate) units: f64,
     pub(crate) units_per_second: f64,
     /// Units that failed: broken connections, timeouts, answers that are no success.
     pub(crate) errors: u64,
@@ -43,6 +44,14 @@ pub(crate) fn drive(
         }
         Scenario::TcpRr => exchange("tcp-load", address, seconds, core),
         Scenario::TcpConnect => exchange("connect-load", address, seconds, core),
+        Scenario::TcpBulk | Scenario::TcpBulk8 => {
+            let mut command = pinned(&tools::IPERF3.require()?, core)?;
+            iperf3(&mut command, address)
+                .arg(format!("--time={seconds}"))
+                .arg(format!("--parallel={}", scenario.streams().unwrap_or(1)));
+            let output = output(&mut command)?;
+            parse_iperf3(&output).with_context(|| format!("iperf3 printed no result:\n{output}"))
+        }
         Scenario::UdpEcho => exchange("udp-load", address, seconds, core),
     }
 }
@@ -59,7 +68,7 @@ fn exchange(command_name: &str, address: SocketAddr, seconds: u64, core: usize) 
     let run = Exchanges::parse(&output)
         .with_context(|| format!("{command_name} printed no result:\n{output}"))?;
     let units_per_second = run.done as f64 / run.seconds.max(f64::MIN_POSITIVE);
-    Ok(Done { units: run.done, units_per_second, errors: run.errors })
+    Ok(Done { units: run.done as f64, units_per_second, errors: run.errors })
 }
 
 fn output(command: &mut Command) -> Result<String> {
@@ -72,6 +81,41 @@ fn output(command: &mut Command) -> Result<String> {
         bail!("the load generator failed ({}): {}", output.status, errors.trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn iperf3(command: &mut Command, address: SocketAddr) -> &mut Command {
+    command
+        .arg(format!("--client={}", address.ip()))
+        .arg(format!("--port={}", address.port()))
+        .arg("--json")
+}
+
+/// One small transfer; anything but its end is an error.
+pub(crate) fn probe_bulk(address: SocketAddr) -> io::Result<()> {
+    let program = tools::IPERF3.find().ok_or(io::ErrorKind::NotFound)?;
+    let output = iperf3(&mut Command::new(program), address)
+        .args(["--bytes=64K", "--connect-timeout=1000"])
+        .stdin(Stdio::null())
+        .output()?;
+    // With --json its exit status says success always.
+    let report = String::from_utf8_lossy(&output.stdout);
+    parse_iperf3(&report)
+        .map(drop)
+        .ok_or_else(|| io::Error::other(report.split_whitespace().collect::<Vec<_>>().join(" ")))
+}
+
+/// Reads iperf3's report: what the other end took in, and `error` in its place. A unit is a
+/// million bytes.
+fn parse_iperf3(report: &str) -> Option<Done> {
+    let report: serde_json::Value = serde_json::from_str(report).ok()?;
+    if report.get("error").is_some() {
+        return None;
+    }
+    let received = report.pointer("/end/sum_received")?;
+    let units = received.get("bytes")?.as_u64()? as f64 / 1e6;
+    let seconds = received.get("seconds")?.as_f64()?;
+    let units_per_second = units / seconds.max(f64::MIN_POSITIVE);
+    Some(Done { units, units_per_second, errors: 0 })
 }
 
 /// Reads wrk's report:
@@ -88,7 +132,7 @@ fn parse_wrk(report: &str) -> Option<Done> {
     let mut errors = 0;
     for line in report.lines().map(str::trim) {
         if let Some((count, _)) = line.split_once(" requests in ") {
-            units = count.parse().ok();
+            units = count.parse::<u64>().ok();
         } else if let Some(rate) = line.strip_prefix("Requests/sec:") {
             units_per_second = rate.trim().parse().ok();
         } else if let Some(count) = line.strip_prefix("Non-2xx or 3xx responses:") {
@@ -99,7 +143,7 @@ fn parse_wrk(report: &str) -> Option<Done> {
             }
         }
     }
-    Some(Done { units: units?, units_per_second: units_per_second?, errors })
+    Some(Done { units: units? as f64, units_per_second: units_per_second?, errors })
 }
 
 #[cfg(test)]
@@ -119,7 +163,7 @@ Transfer/sec:      6.63MB
 
     #[test]
     fn a_report_of_wrk_is_read() {
-        let want = Done { units: 176_409, units_per_second: 34_589.92, errors: 0 };
+        let want = Done { units: 176_409.0, units_per_second: 34_589.92, errors: 0 };
         assert_eq!(parse_wrk(CLEAN), Some(want));
     }
 
@@ -129,6 +173,19 @@ Transfer/sec:      6.63MB
                      Non-2xx or 3xx responses: 50000\n";
         let report = CLEAN.replace("33.82MB read\n", lines);
         assert_eq!(parse_wrk(&report).unwrap().errors, 54_321);
+    }
+
+    #[test]
+    fn a_report_of_iperf3_is_read() {
+        let report = r#"{"start":{},"end":{
+            "sum_sent":{"start":0,"end":2.0,"seconds":2.0,"bytes":4000999999,"retransmits":0},
+            "sum_received":{"start":0,"end":2.0,"seconds":2.0,"bytes":4001000000}}}"#;
+        let want = Done { units: 4_001.0, units_per_second: 2_000.5, errors: 0 };
+        assert_eq!(parse_iperf3(report), Some(want));
+        let busy = r#"{"start":{},"end":{},"error":"the server is busy running a test"}"#;
+        for report in ["", "iperf3: error", "{}", busy, &report[1..]] {
+            assert_eq!(parse_iperf3(report), None, "{report}");
+        }
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub(crate) fn progress(kind: Kind, sample: &Sample) -> String {
         .objection()
         .map_or_else(String::new, |why| format!("  not compared: {why}"));
     format!(
-        "{:<8} {:>9.0}/s  {:>7.2} µs  busy {:>5.1} %{flag}",
+        "{:<14} {:>9.0}/s  {:>7.2} µs  busy {:>5.1} %{flag}",
         kind.name(),
         sample.units_per_second,
         sample.cost_us(),
@@ -101,7 +101,7 @@ pub(crate) fn table(outcome: &Outcome) -> String {
     let unit = outcome.scenario.unit();
     let mut rows = vec![[
         "server".to_owned(),
-        format!("{unit}s/s"),
+        format!("{}/s", outcome.scenario.units()),
         format!("CPU µs/{unit} (min–max)"),
         "user + system µs".to_owned(),
         "core busy".to_owned(),
@@ -135,8 +135,8 @@ fn row(measured: &Measured, ratio: Option<&Ratio>) -> [String; 7] {
         Some(spread) => format!("{:.digits$}", spread.median),
         None => "–".to_owned(),
     };
-    let user = median(|sample| sample.user_us / sample.units as f64);
-    let system = median(|sample| sample.system_us / sample.units as f64);
+    let user = median(|sample| sample.user_us / sample.units);
+    let system = median(|sample| sample.system_us / sample.units);
     [
         measured.kind.name().to_owned(),
         one(median(|sample| sample.units_per_second), 0),
@@ -266,8 +266,9 @@ fn json_server(measured: &Measured) -> String {
 fn json_run(sample: &Sample) -> String {
     let Sample { units, units_per_second, errors, user_us, system_us, busy, others } = *sample;
     format!(
-        "{{\"units\":{units},\"units_per_second\":{},\"errors\":{errors},\"user_us\":{},\
+        "{{\"units\":{},\"units_per_second\":{},\"errors\":{errors},\"user_us\":{},\
          \"system_us\":{},\"busy\":{},\"others\":{},\"objection\":{}}}",
+        number(units),
         number(units_per_second),
         number(user_us),
         number(system_us),
@@ -309,7 +310,7 @@ mod tests {
 
     fn outcome() -> Outcome {
         let sample = |user_us, busy| Sample {
-            units: 100_000,
+            units: 100_000.0,
             units_per_second: 20_000.4,
             errors: 0,
             user_us,

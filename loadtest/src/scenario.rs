@@ -16,6 +16,11 @@ pub(crate) enum Scenario {
     TcpRr,
     /// Connections of one exchange through a NodePort, 64 at once
     TcpConnect,
+    /// As many bytes as go through a NodePort, over one connection
+    TcpBulk,
+    /// As many bytes as go through a NodePort, over eight connections
+    #[value(name = "tcp-bulk-8")]
+    TcpBulk8,
     /// 64 bytes there and back as datagrams through a NodePort, 64 clients
     UdpEcho,
 }
@@ -28,8 +33,23 @@ pub(crate) struct Target {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::Http1Small, Self::TcpRr, Self::TcpConnect, Self::UdpEcho];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Http1Small,
+        Self::TcpRr,
+        Self::TcpConnect,
+        Self::TcpBulk,
+        Self::TcpBulk8,
+        Self::UdpEcho,
+    ];
+
+    /// The connections of a scenario of bytes in bulk, as iperf3 has them; None for the others.
+    pub(crate) fn streams(self) -> Option<u8> {
+        match self {
+            Self::TcpBulk => Some(1),
+            Self::TcpBulk8 => Some(8),
+            _ => None,
+        }
+    }
 
     /// The name on the command line and in reports.
     pub(crate) fn name(self) -> &'static str {
@@ -37,6 +57,8 @@ impl Scenario {
             Self::Http1Small => "http1-small",
             Self::TcpRr => "tcp-rr",
             Self::TcpConnect => "tcp-connect",
+            Self::TcpBulk => "tcp-bulk",
+            Self::TcpBulk8 => "tcp-bulk-8",
             Self::UdpEcho => "udp-echo",
         }
     }
@@ -47,6 +69,17 @@ impl Scenario {
             Self::Http1Small => "request",
             Self::TcpRr | Self::UdpEcho => "exchange",
             Self::TcpConnect => "connection",
+            Self::TcpBulk | Self::TcpBulk8 => "MB",
+        }
+    }
+
+    /// What several units are called.
+    pub(crate) fn units(self) -> &'static str {
+        match self {
+            Self::Http1Small => "requests",
+            Self::TcpRr | Self::UdpEcho => "exchanges",
+            Self::TcpConnect => "connections",
+            Self::TcpBulk | Self::TcpBulk8 => "MB",
         }
     }
 
@@ -62,6 +95,8 @@ impl Scenario {
             Self::TcpConnect => {
                 "connect, 64 bytes there and back, close, through a NodePort; 64 at once"
             }
+            Self::TcpBulk => "as many bytes as go through a NodePort; iperf3, one connection",
+            Self::TcpBulk8 => "as many bytes as go through a NodePort; iperf3, eight connections",
             Self::UdpEcho => {
                 "a datagram of 64 bytes there and back through a NodePort; 64 clients, one each"
             }
@@ -73,6 +108,7 @@ impl Scenario {
         match self {
             Self::Http1Small => &[Kind::Nginx, Kind::Haproxy, Kind::Portico],
             Self::TcpRr | Self::TcpConnect => &[Kind::Haproxy, Kind::Portico],
+            Self::TcpBulk | Self::TcpBulk8 => &[Kind::Haproxy, Kind::HaproxySplice, Kind::Portico],
             Self::UdpEcho => &[Kind::Nginx, Kind::Portico],
         }
     }
@@ -83,8 +119,8 @@ impl Scenario {
     /// each address that it leads to.
     pub(crate) fn backend_addresses(self) -> u32 {
         match self {
-            Self::Http1Small | Self::TcpRr | Self::UdpEcho => 1,
             Self::TcpConnect => 16,
+            _ => 1,
         }
     }
 
@@ -94,6 +130,8 @@ impl Scenario {
             Self::Http1Small => Target { peer: Kind::Nginx, ratio: 1.10 },
             Self::TcpRr => Target { peer: Kind::Haproxy, ratio: 1.15 },
             Self::TcpConnect => Target { peer: Kind::Haproxy, ratio: 1.00 },
+            // A tenth more bytes per CPU second.
+            Self::TcpBulk | Self::TcpBulk8 => Target { peer: Kind::Haproxy, ratio: 1.0 / 1.1 },
             Self::UdpEcho => Target { peer: Kind::Nginx, ratio: 1.00 },
         }
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::echo::addresses;
+use crate::load;
 use crate::process::{Running, free_node_port, free_port, local};
 use crate::scenario::{HOST, Scenario};
 use crate::template::render;
@@ -23,6 +24,8 @@ use crate::tools;
 pub(crate) enum Kind {
     Nginx,
     Haproxy,
+    /// HAProxy that leaves bytes in the kernel, by splice(2).
+    HaproxySplice,
     Portico,
 }
 
@@ -31,6 +34,7 @@ impl Kind {
         match self {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
+            Self::HaproxySplice => "haproxy-splice",
             Self::Portico => "portico",
         }
     }
@@ -65,7 +69,7 @@ impl Site {
                 }
                 tools::NGINX.require()
             }
-            Kind::Haproxy => tools::HAPROXY.require(),
+            Kind::Haproxy | Kind::HaproxySplice => tools::HAPROXY.require(),
             Kind::Portico if self.portico.is_file() => Ok(self.portico.clone()),
             Kind::Portico => bail!(tools::build_remedy(&self.portico)),
         }
@@ -91,6 +95,11 @@ impl Site {
             }
             Scenario::TcpRr | Scenario::TcpConnect => self.start_echo("tcp-echo", port)?,
             Scenario::UdpEcho => self.start_echo("udp-echo", port)?,
+            Scenario::TcpBulk | Scenario::TcpBulk8 => {
+                let program = tools::IPERF3.require()?;
+                let arguments = ["--server", "--bind=127.0.0.1", &format!("--port={port}")];
+                self.run("backend", &program, &arguments, self.load_core)?
+            }
         };
         self.ready(Server { address: local(port), process })
     }
@@ -121,13 +130,18 @@ impl Site {
                 let config = self.write("nginx.conf", template, port, backend)?;
                 (port, self.run(kind.name(), &program, &["-c", &config], self.server_core)?)
             }
-            Kind::Haproxy => {
+            Kind::Haproxy | Kind::HaproxySplice => {
                 let port = free_port()?;
                 let template = match self.scenario {
                     Scenario::Http1Small => HAPROXY_HTTP,
                     _ => HAPROXY_TCP,
                 };
-                let config = self.write("haproxy.cfg", template, port, backend)?;
+                let file = format!("{}.cfg", kind.name());
+                let options = match kind {
+                    Kind::HaproxySplice => "option splice-auto",
+                    _ => "",
+                };
+                let config = self.write_with(&file, template, (port, backend), options)?;
                 let arguments = ["-db", "-q", "-f", &config];
                 (port, self.run(kind.name(), &program, &arguments, self.server_core)?)
             }
@@ -160,7 +174,7 @@ impl Site {
         ];
         let port = match self.scenario {
             Scenario::Http1Small => http_port,
-            Scenario::TcpRr | Scenario::TcpConnect | Scenario::UdpEcho => node_port,
+            _ => node_port,
         };
         Ok((port, self.run(Kind::Portico.name(), program, &arguments, self.server_core)?))
     }
@@ -181,12 +195,24 @@ impl Site {
             Scenario::Http1Small => probe_http(address),
             Scenario::TcpRr | Scenario::TcpConnect => probe_echo(address),
             Scenario::UdpEcho => probe_datagrams(address),
+            Scenario::TcpBulk | Scenario::TcpBulk8 => load::probe_bulk(address),
         })?;
         Ok(server)
     }
 
     /// Writes a configuration and returns its path.
     fn write(&self, file: &str, template: &str, port: u16, backend: u16) -> Result<String> {
+        self.write_with(file, template, (port, backend), "")
+    }
+
+    /// As [`Site::write`], with lines of its own where the template has room for them.
+    fn write_with(
+        &self,
+        file: &str,
+        template: &str,
+        (port, backend): (u16, u16),
+        options: &str,
+    ) -> Result<String> {
         let path = self.folder.join(file);
         let stream_module = tools::NGINX_STREAM.find().unwrap_or_default();
         let stream_module = stream_module.to_string_lossy();
@@ -205,6 +231,7 @@ impl Site {
             ("node_port", &port.to_string()),
             ("backend", &backend.to_string()),
             ("backends", &backends.join(",")),
+            ("options", options),
             ("servers", &servers.join("\n    ")),
             ("protocol", if self.scenario == Scenario::UdpEcho { "UDP" } else { "TCP" }),
             ("stream_module", &stream_module),

@@ -55,6 +55,7 @@ mod tests {
             ("port", "1"),
             ("backend", "2"),
             ("backends", "127.0.0.1:2"),
+            ("options", "option splice-auto"),
             ("servers", "server backend1 127.0.0.1:2"),
             ("node_port", "30003"),
             ("protocol", "TCP"),

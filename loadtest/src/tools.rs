@@ -35,7 +35,7 @@ pub(crate) const NGINX_STREAM: Tool = Tool {
 pub(crate) const HAPROXY: Tool = Tool {
     name: "haproxy",
     package: "haproxy",
-    purpose: "peer of http1-small, tcp-rr and tcp-connect",
+    purpose: "peer of http1-small and all tcp scenarios",
     version: Some("-v"),
 };
 pub(crate) const WRK: Tool = Tool {
@@ -43,6 +43,12 @@ pub(crate) const WRK: Tool = Tool {
     package: "wrk",
     purpose: "load generator of http1-small",
     version: Some("-v"),
+};
+pub(crate) const IPERF3: Tool = Tool {
+    name: "iperf3",
+    package: "iperf3",
+    purpose: "load generator and backend of tcp-bulk and tcp-bulk-8",
+    version: Some("--version"),
 };
 pub(crate) const TASKSET: Tool = Tool {
     name: "taskset",
@@ -65,7 +71,7 @@ pub(crate) const GETCONF: Tool = Tool {
 pub(crate) const SH: Tool =
     Tool { name: "sh", package: "dash", purpose: "ends the servers", version: None };
 
-const ALL: &[Tool] = &[NGINX, NGINX_STREAM, HAPROXY, WRK, TASKSET, SETPRIV, GETCONF, SH];
+const ALL: &[Tool] = &[NGINX, NGINX_STREAM, HAPROXY, WRK, IPERF3, TASKSET, SETPRIV, GETCONF, SH];
 
 impl Tool {
     /// Where the program is, if it is there.
