@@ -77,14 +77,17 @@ fn without_the_privilege_the_remedy_is_said_and_the_rest_serves() {
 const SET_UP: &str = r#"
 export PORTICO_STATE_DIR=off
 ip link set lo up
+ALL=
+trap 'kill $ALL 2>/dev/null || true' EXIT
 for address in 127.0.0.1:8081 '[::1]:8081'; do
     "$PORTICO" echo --listen "$address" >/dev/null 2>&1 &
+    ALL="$ALL $!"
     until curl -sf -o /dev/null "http://$address/"; do kill -0 $!; done
 done
 start() {
     "$@" "$PORTICO" run "$MANIFESTS" --cluster-ips route \
         --service-cidr 10.96.0.0/16 --service-cidr fd00:96::/108 >/dev/null 2>"$LOG" &
-    PID=$!
+    PID=$! ALL="$ALL $!"
     until curl -sf -o /dev/null http://127.0.0.1:9080/readyz; do
         kill -0 $PID || { cat "$LOG" >&2; exit 1; }
     done
@@ -95,7 +98,6 @@ routes() {
         ip $family route show table local proto 112 | awk '{print $2}'
     done
 }
-trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 "#;
 
 const WEB: &str = "\
