@@ -182,7 +182,8 @@ impl<'a> Asker<'a> {
             .count();
         if errors > 0 {
             complain(&format!(
-                "what is refused is left out: {errors} errors, which portico check shows"
+                "what is refused is left out: {errors} error{}, which portico check shows",
+                if errors == 1 { "" } else { "s" }
             ));
         }
         if self.read.len() == MOST_KNOWN {
