@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{IntOrString, meta::ObjectMeta, nullable};
+use super::{IntOrString, Quantity, meta::ObjectMeta, nullable};
 
 /// `Service`.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -349,6 +349,10 @@ pub(crate) struct Taint {
 pub(crate) struct NodeStatus {
     #[serde(deserialize_with = "nullable")]
     pub(crate) addresses: Vec<NodeAddress>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) allocatable: BTreeMap<String, Quantity>,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) conditions: Vec<Condition>,
 }
 
 /// `NodeAddress`.

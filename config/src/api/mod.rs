@@ -107,6 +107,35 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// An amount as it was written, as a number or as text: `4`, `3.5`, `3920m`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Quantity(pub(crate) String);
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Quantity;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an amount")
+            }
+            fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Quantity, E> {
+                Ok(Quantity(value.to_string()))
+            }
+            fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Quantity, E> {
+                Ok(Quantity(value.to_string()))
+            }
+            fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Quantity, E> {
+                Ok(Quantity(value.to_string()))
+            }
+            fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Quantity, E> {
+                Ok(Quantity(value.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
 /// A number or a name, as `targetPort` and backend ports are written.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum IntOrString {

@@ -3,13 +3,14 @@
 //! The short form replaces the selector; a selector joins Pods; EndpointSlices join by their label,
 //! Endpoints by their name where no selector is. The union is keyed by address, its order sorted:
 //! the order in which objects arrive changes nothing. Endpoints out of Pods get the hints that the
-//! Service's `trafficDistribution` asks for (`services 2.5`).
+//! Service's `trafficDistribution` or topology-mode asks for (`services 2.5`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::Objects;
+use super::topology::{self, NoHints};
 use crate::model::{IpFamily, ObjectName, Protocol};
 use crate::snapshot::Endpoint;
 use crate::snapshot::endpoint::{Hints, NamedAddress};
@@ -23,6 +24,8 @@ pub(super) struct Joined {
     pub(super) addresses: Vec<NamedAddress>,
     /// Whether anything, ready or not, matched at all.
     pub(super) matched: bool,
+    /// Why endpoints have no hints although topology-mode asks for some.
+    pub(super) no_hints: Option<NoHints>,
 }
 
 /// An endpoint, and what tells which of two with one address counts.
@@ -46,6 +49,7 @@ pub(super) fn join(
         ports: vec![BTreeMap::new(); service.ports.len()],
         addresses: Vec::new(),
         matched: false,
+        no_hints: None,
     };
     if let Some(short) = &service.short_form {
         joined.matched = true;
@@ -79,7 +83,8 @@ fn join_pods(
     families: &[IpFamily],
     joined: &mut Joined,
 ) {
-    let mut hints = Hinter::new(service);
+    let (mut hints, no_hints) = Hinter::new(objects, object, service, families);
+    joined.no_hints = no_hints;
     for (name, pod) in objects.pods_of(&object.valid.name, service) {
         if pod.finished || pod.addresses.is_empty() {
             continue;
@@ -127,24 +132,39 @@ fn addresses_of(
     of_service.into_iter()
 }
 
-/// Makes the hints that `trafficDistribution` asks for (`services 2.5`); those of one node are one.
+/// Makes the hints that a Service asks for (`services 2.5`); those of one node are one.
+#[derive(Default)]
 struct Hinter {
-    /// Whether nodes are named beside zones; none: no hints.
+    /// Whether nodes are named beside zones; none: no hints by `trafficDistribution`.
     with_nodes: Option<bool>,
     made: HashMap<Hints, Arc<Hints>>,
+    /// Those that topology-mode asks for, by ready address.
+    shared: HashMap<IpAddr, Arc<Hints>>,
 }
 
 impl Hinter {
     /// The annotation topology-mode overrides the field.
-    fn new(service: &Service) -> Self {
-        let distribution = service.traffic.distribution;
-        let distribution = distribution.filter(|_| !service.traffic.topology_auto);
-        let with_nodes = distribution.map(|it| it == Distribution::SameNode);
-        Self { with_nodes, made: HashMap::new() }
+    fn new(
+        objects: &Objects,
+        object: &InUse,
+        service: &Service,
+        families: &[IpFamily],
+    ) -> (Self, Option<NoHints>) {
+        if service.traffic.topology_auto.is_some() {
+            let shared = shared_hints(objects, object, service, families);
+            let no_hints = shared.as_ref().err().copied();
+            return (Self { shared: shared.unwrap_or_default(), ..Self::default() }, no_hints);
+        }
+        let with_nodes = service.traffic.distribution;
+        let with_nodes = with_nodes.map(|it| it == Distribution::SameNode);
+        (Self { with_nodes, ..Self::default() }, None)
     }
 
     /// Only ready endpoints have hints, and of a zone or a node that is known.
     fn hints(&mut self, endpoint: &Endpoint) -> Option<Arc<Hints>> {
+        if let Some(hints) = self.shared.get(&endpoint.address.ip()) {
+            return Some(Arc::clone(hints));
+        }
         let with_nodes = self.with_nodes.filter(|_| endpoint.ready)?;
         let nodes = endpoint.node.iter().filter(|_| with_nodes);
         let hints = Hints {
@@ -158,6 +178,34 @@ impl Hinter {
         let made = made.or_insert_with_key(|hints| Arc::new(hints.clone()));
         Some(Arc::clone(made))
     }
+}
+
+/// The hints of topology-mode for the ready Pods of a Service, each family by itself.
+fn shared_hints(
+    objects: &Objects,
+    object: &InUse,
+    service: &Service,
+    families: &[IpFamily],
+) -> Result<HashMap<IpAddr, Arc<Hints>>, NoHints> {
+    let shares = topology::shares(objects.nodes())?;
+    let mut ready: [BTreeMap<IpAddr, Option<Arc<str>>>; 2] = Default::default();
+    for (_, pod) in objects.pods_of(&object.valid.name, service) {
+        let is_ready = service.publish_not_ready || (pod.ready && !pod.terminating);
+        let is_there = !pod.finished && pod.node.as_deref().is_some_and(|it| objects.has_node(it));
+        if !is_ready || !(is_there || service.publish_not_ready) {
+            continue;
+        }
+        let zone = pod.node.as_deref().and_then(|node| objects.zone_of(node));
+        for address in addresses_of(pod, service, families) {
+            ready[usize::from(address.is_ipv6())].insert(address, zone.clone());
+        }
+    }
+    let mut hints = HashMap::new();
+    for endpoints in ready.into_iter().filter(|endpoints| !endpoints.is_empty()) {
+        let endpoints: Vec<_> = endpoints.into_iter().collect();
+        hints.extend(topology::assign(&endpoints, &shares)?);
+    }
+    Ok(hints)
 }
 
 fn pod_endpoint(

@@ -15,6 +15,7 @@ mod objects;
 mod certificates;
 mod cluster;
 mod endpoints;
+mod topology;
 mod ingress;
 mod listeners;
 mod services;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::model::ObjectName;
 use crate::snapshot::cluster::AddressSet;
 use crate::store::Changed;
-use crate::validate::{EndpointSet, InUse, Kind, Pod, Service, Valid};
+use crate::validate::{EndpointSet, InUse, Kind, Node, Pod, Service, Valid};
 
 /// The objects in use.
 #[derive(Debug, Default)]
@@ -242,6 +242,21 @@ impl Objects {
             Kind::Pod(pod) if selects(pod) => Some((name, pod)),
             _ => None,
         })
+    }
+
+    /// Every Node.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes
+            .values()
+            .filter_map(|object| match &object.valid.kind {
+                Kind::Node(node) => Some(node),
+                _ => None,
+            })
+    }
+
+    /// Whether a Node of this name is written.
+    pub(super) fn has_node(&self, name: &str) -> bool {
+        self.nodes.contains_key(name)
     }
 
     /// The zone of a Node.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::endpoints::{self, Joined};
 use super::{Dirty, Inputs, Objects, finding};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::location::FieldPath;
 use crate::model::{HostFacts, ObjectName, Protocol};
 use crate::snapshot::{Assignments, PortId, Reach, Service, ServicePort, Traffic};
 use crate::validate::{self, InUse, Kind};
@@ -194,6 +195,11 @@ fn join_one(
             .collect();
         let text = format!("selects no Pod: none in its namespace has {}", labels.join(", "));
         diagnostics.push(finding(Code::SelectsNothing, object, "spec.selector", text));
+    }
+    if let (Some(reason), Some(annotation)) = (joined.no_hints, service.traffic.topology_auto) {
+        let field = FieldPath::from("metadata.annotations").key(annotation);
+        let text = format!("endpoints get no hints: {}", reason.reason());
+        diagnostics.push(finding(Code::NoTopologyHints, object, field, text));
     }
     refuse_admin(object, &mut joined, inputs, diagnostics);
     joined

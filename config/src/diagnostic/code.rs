@@ -177,6 +177,7 @@ codes! {
     722 Evicted Warning "a value that was allocated is taken by one that is written",
     723 CertificateNotYetValid Warning "a certificate is not valid yet",
     724 FamilyNotServed Note "an IP family is asked for and not served",
+    740 NoTopologyHints Note "topology-mode Auto comes to no hints",
 
     801 NotSettings Error "a settings file is not one PorticoConfiguration",
     802 UnknownSetting Error "a setting does not exist",

@@ -19,6 +19,7 @@ pub use host::HostPattern;
 pub use name::{ObjectName, ObjectRef};
 pub use path::PathKind;
 pub use protocol::Protocol;
+pub(crate) use quantity::parse_millis;
 pub use quantity::{format_bytes, parse_bytes};
 pub use settings::{ClusterIps, HostFacts, Limits, Reload, Settings, Tcp};
 pub use traffic::{IpFamily, TrafficPolicy};

@@ -4,24 +4,47 @@
 /// there. Fails, with the way out in words, for anything else and beyond 64 bits.
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let expected = || "expected bytes such as 64Mi, 1G or 4096".to_owned();
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    let (number, suffix) = text.split_at(end);
+    let (number, suffix) = split(text);
     let factor = factor(suffix).ok_or_else(expected)?;
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if whole.len() + fraction.len() == 0 || whole.len() + fraction.len() > MAX_DIGITS {
-        return Err(expected());
-    }
-    let digits: u128 = format!("{whole}{fraction}")
-        .parse()
-        .map_err(|_| expected())?;
-    let divisor = fraction.bytes().fold(1_u128, |divisor, _| divisor * 10);
+    let (digits, divisor) = digits(number).ok_or_else(expected)?;
     digits
         .checked_mul(factor)
         .map(|scaled| scaled.div_ceil(divisor))
         .and_then(|bytes| u64::try_from(bytes).ok())
         .ok_or_else(|| "is more bytes than can be counted".to_owned())
+}
+
+/// Reads an amount of CPU, `4`, `3.5` or `3920m`, as thousandths, rounded up; none for anything else.
+pub(crate) fn parse_millis(text: &str) -> Option<u64> {
+    let (number, suffix) = split(text);
+    let (digits, divisor) = digits(number)?;
+    let (factor, divisor) = match suffix {
+        "m" => (1, divisor),
+        "u" => (1, divisor * 1_000),
+        "n" => (1, divisor * 1_000_000),
+        suffix => (factor(suffix)?.checked_mul(1_000)?, divisor),
+    };
+    let millis = digits.checked_mul(factor)?.div_ceil(divisor);
+    u64::try_from(millis).ok()
+}
+
+/// The number of an amount, and its suffix.
+fn split(text: &str) -> (&str, &str) {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    text.split_at(end)
+}
+
+/// A decimal number as a whole one and what to divide it by.
+fn digits(number: &str) -> Option<(u128, u128)> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.len() + fraction.len() == 0 || whole.len() + fraction.len() > MAX_DIGITS {
+        return None;
+    }
+    let digits = format!("{whole}{fraction}").parse().ok()?;
+    let divisor = fraction.bytes().fold(1_u128, |divisor, _| divisor * 10);
+    Some((digits, divisor))
 }
 
 /// Writes bytes with the largest binary suffix that loses nothing: `64Mi`, `1000`.
@@ -89,6 +112,26 @@ mod tests {
     }
 
     #[test]
+    fn amounts_of_cpu_are_thousandths() {
+        for (text, want) in [
+            ("4", Some(4_000)),
+            ("3.5", Some(3_500)),
+            ("3920m", Some(3_920)),
+            ("0.1m", Some(1)),
+            ("1500000u", Some(1_500)),
+            ("1500000000n", Some(1_500)),
+            ("1k", Some(1_000_000)),
+            ("", None),
+            ("m", None),
+            ("-1", None),
+            ("4 cores", None),
+            ("99999999999999999999E", None),
+        ] {
+            assert_eq!(parse_millis(text), want, "{text}");
+        }
+    }
+
+    #[test]
     fn other_texts_are_refused_with_the_way_out() {
         for (text, want) in [
             ("", "such as 64Mi"),
@@ -116,6 +159,7 @@ mod tests {
         #[test]
         fn no_text_panics(text in "[0-9.eEKMi]{0,30}") {
             let _ = parse_bytes(&text);
+            let _ = parse_millis(&text);
         }
     }
 }

@@ -9,9 +9,10 @@ use super::{Check, address, names};
 use crate::api::core_v1;
 use crate::diagnostic::Code;
 use crate::location::FieldPath;
+use crate::model::parse_millis;
 
 /// A Node that is right by itself.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Node {
     /// Label `topology.kubernetes.io/zone`.
     pub(crate) zone: Option<Arc<str>>,
@@ -24,10 +25,19 @@ pub(crate) struct Node {
     pub(crate) taints: Vec<Arc<str>>,
     /// It is being deleted.
     pub(crate) terminating: bool,
+    /// `status.allocatable.cpu` in thousandths; 0 where it is not said.
+    pub(crate) cpu_millis: u64,
+    /// Whether its condition Ready is True.
+    pub(crate) ready: bool,
+    /// Whether a label says that it runs the control plane.
+    pub(crate) control_plane: bool,
 }
 
 pub(super) fn node(node: &core_v1::Node, check: &mut Check<'_>) -> Node {
-    let zone = node.metadata.labels.get("topology.kubernetes.io/zone");
+    let (labels, status) = (&node.metadata.labels, &node.status);
+    let zone = labels.get("topology.kubernetes.io/zone");
+    let cpu = status.allocatable.get("cpu");
+    let is_ready = |found: &core_v1::Condition| found.type_ == "Ready" && found.status == "True";
     Node {
         zone: zone
             .filter(|zone| !zone.is_empty())
@@ -36,6 +46,11 @@ pub(super) fn node(node: &core_v1::Node, check: &mut Check<'_>) -> Node {
         pod_cidrs: pod_cidrs(node, check),
         taints: taints(node, check),
         terminating: node.metadata.deletion_timestamp.is_some(),
+        cpu_millis: cpu.and_then(|cpu| parse_millis(&cpu.0)).unwrap_or(0),
+        ready: status.conditions.iter().any(is_ready),
+        control_plane: CONTROL_PLANE
+            .iter()
+            .any(|label| labels.contains_key(*label)),
     }
 }
 
@@ -109,3 +124,7 @@ fn taints(node: &core_v1::Node, check: &mut Check<'_>) -> Vec<Arc<str>> {
     }
     keys.into_iter().map(|(key, _)| key).collect()
 }
+
+/// Labels of Nodes that are left out of a zone's share.
+const CONTROL_PLANE: [&str; 2] =
+    ["node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master"];

@@ -20,8 +20,8 @@ pub(crate) struct Traffic {
     pub(crate) external: TrafficPolicy,
     /// `trafficDistribution`; topology-mode overrides it.
     pub(crate) distribution: Option<Distribution>,
-    /// Annotation `service.kubernetes.io/topology-mode` or its alias: `Auto`.
-    pub(crate) topology_auto: bool,
+    /// The annotation that says `Auto`: `service.kubernetes.io/topology-mode` or its alias.
+    pub(crate) topology_auto: Option<&'static str>,
 }
 
 /// `trafficDistribution`.
@@ -102,7 +102,7 @@ fn affinity(draft: &Draft<'_>, check: &mut Check<'_>) -> Option<Duration> {
     }
 }
 
-fn topology_auto(draft: &Draft<'_>, check: &mut Check<'_>) -> bool {
+fn topology_auto(draft: &Draft<'_>, check: &mut Check<'_>) -> Option<&'static str> {
     let annotations = &draft.object.metadata.annotations;
     let (mode, hints) = (annotations.get(MODE), annotations.get(HINTS));
     if let (Some(mode), Some(hints)) = (mode, hints)
@@ -112,9 +112,9 @@ fn topology_auto(draft: &Draft<'_>, check: &mut Check<'_>) -> bool {
         let fault = format!("must match annotations[{HINTS}] when both are specified");
         check.invalid(Code::TopologyDisagrees, &field, mode, fault);
     }
-    hints
-        .or(mode)
-        .is_some_and(|value| value == "Auto" || value == "auto")
+    let (annotation, value) = hints.map_or((MODE, mode), |hints| (HINTS, Some(hints)));
+    let is_auto = value.is_some_and(|value| value == "Auto" || value == "auto");
+    is_auto.then_some(annotation)
 }
 
 const MODE: &str = "service.kubernetes.io/topology-mode";

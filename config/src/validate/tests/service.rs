@@ -58,7 +58,7 @@ fn what_l4_needs_is_typed() {
     );
     assert_eq!(all.other_proxy.as_deref(), Some("other"));
     assert_eq!(all.external_ips.len(), 1);
-    assert!(all.publish_not_ready && all.traffic.topology_auto);
+    assert!(all.publish_not_ready && all.traffic.topology_auto.is_some());
     assert!(matches!(&all.exposure, Exposure::ClusterIp(addresses) if addresses.len() == 1));
     assert_eq!(format!("{:?} {:?}", all.traffic.internal, all.traffic.external), "Local Local");
     assert_eq!(format!("{:?}", all.traffic.distribution), "Some(SameNode)");
