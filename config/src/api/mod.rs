@@ -117,22 +117,13 @@ impl<'de> Deserialize<'de> for Quantity {
         impl serde::de::Visitor<'_> for Visitor {
             type Value = Quantity;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an amount")
-            }
-            fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Quantity, E> {
-                Ok(Quantity(value.to_string()))
-            }
-            fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Quantity, E> {
-                Ok(Quantity(value.to_string()))
-            }
-            fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Quantity, E> {
-                Ok(Quantity(value.to_string()))
+                f.write_str("a quantity")
             }
             fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Quantity, E> {
                 Ok(Quantity(value.to_owned()))
             }
         }
-        deserializer.deserialize_any(Visitor)
+        deserializer.deserialize_newtype_struct("Quantity", Visitor)
     }
 }
 

@@ -331,9 +331,34 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
         visitor.visit_unit()
     }
 
+    /// Only [`crate::api::Quantity`] is one: a number as it is written, or a text.
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Failure> {
+        match self.node.value() {
+            Value::Text(text) => visitor.visit_str(text),
+            Value::Plain(text) => match scalar::resolve(text) {
+                Scalar::Null => visitor.visit_str(""),
+                Scalar::Bool(_) => {
+                    self.wrong("a quantity");
+                    visitor.visit_str("")
+                }
+                Scalar::Text | Scalar::Int(_) | Scalar::Float(_) | Scalar::LargeInt => {
+                    visitor.visit_str(text)
+                }
+            },
+            Value::Sequence(_) | Value::Mapping(_) | Value::Shared(_) => {
+                self.wrong("a quantity");
+                visitor.visit_str("")
+            }
+        }
+    }
+
     forward_to_deserialize_any! {
         i8 i16 i32 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct
-        newtype_struct tuple tuple_struct enum identifier
+        tuple tuple_struct enum identifier
     }
 }
 
