@@ -168,6 +168,8 @@ fn render_traffic(text: &mut String, traffic: &Traffic) {
         traffic
             .affinity_timeout
             .map_or_else(String::new, |it| format!(" affinity {it:?}")),
+        shown(traffic.balance != silent.balance, "balance", &traffic.balance),
+        shown(traffic.slow_start != silent.slow_start, "slow start", &traffic.slow_start),
         traffic
             .health_check_node_port
             .map_or_else(String::new, |it| format!(" health {it}")),
@@ -210,6 +212,8 @@ fn render_port(text: &mut String, port: &ServicePort) {
             .chain(endpoint.hinted_zones());
         let hints: Vec<String> = hints.map(|hint| format!("for:{hint}")).collect();
         words.extend(hints.iter().map(|hint| &**hint));
+        let weight = (endpoint.weight != 1).then(|| format!("weight:{}", endpoint.weight));
+        words.extend(weight.as_deref());
         writeln!(text, "    {} {}", endpoint.address, words.join(" ")).unwrap();
     }
 }

@@ -128,6 +128,7 @@ fn service(number: usize, round: usize) -> Arc<Service> {
         label: label(index),
         pod: None,
         hints: None,
+        weight: 1,
     };
     let port = |(port_name, port): (&str, u16)| {
         Arc::new(ServicePort {

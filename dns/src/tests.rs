@@ -40,6 +40,7 @@ fn service(
             label: (*label).into(),
             pod: None,
             hints: None,
+            weight: 1,
         };
         Arc::new(ServicePort {
             id: Arc::new(PortId {

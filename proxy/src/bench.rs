@@ -98,6 +98,7 @@ fn service(number: usize, turn: usize) -> Arc<Service> {
         label: "a".into(),
         pod: None,
         hints: None,
+        weight: 1,
     };
     let port = ServicePort {
         id: Arc::new(PortId { service: name.clone(), name: "".into(), protocol: Protocol::Tcp }),

@@ -30,6 +30,7 @@ fn snapshot(front: SocketAddr, endpoint: SocketAddr) -> Arc<Snapshot> {
         label: "a".into(),
         pod: None,
         hints: None,
+        weight: 1,
     };
     let port = ServicePort {
         id: Arc::clone(&id),

@@ -29,6 +29,7 @@ fn snapshot(fronts: &[SocketAddr], endpoint: SocketAddr) -> Arc<Snapshot> {
         label: "a".into(),
         pod: None,
         hints: None,
+        weight: 1,
     };
     let port = ServicePort {
         id: Arc::clone(&id),

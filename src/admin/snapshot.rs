@@ -47,6 +47,7 @@ fn service(service: &Service) -> Value {
                 "pod": endpoint.pod.as_deref(),
                 "node": endpoint.node.as_deref(),
                 "zone": endpoint.zone.as_deref(),
+                "weight": endpoint.weight,
             })
         });
         json!({
@@ -54,6 +55,7 @@ fn service(service: &Service) -> Value {
             "protocol": port.id.protocol.to_string(),
             "port": port.port,
             "nodePort": port.node_port,
+            "balance": port.traffic.balance.to_string(),
             "endpoints": endpoints.collect::<Vec<_>>(),
         })
     });

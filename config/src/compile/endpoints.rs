@@ -15,7 +15,7 @@ use crate::model::{IpFamily, ObjectName, Protocol};
 use crate::snapshot::Endpoint;
 use crate::snapshot::endpoint::{Hints, NamedAddress};
 use crate::validate::{
-    Distribution, Exposure, InUse, Pod, Service, SetEndpoint, ShortPort, TargetPort,
+    Distribution, Exposure, InUse, Pod, Service, SetEndpoint, ShortPort, TargetPort, Weight,
 };
 
 /// Endpoints of a Service's ports, in the order of its ports, and its ready addresses.
@@ -71,6 +71,7 @@ pub(super) fn join(
         join_pods(objects, object, service, families, &mut joined);
         join_sets(objects, object, service, &mut joined);
     }
+    joined.weigh(service);
     joined.addresses.sort();
     joined.addresses.dedup();
     joined
@@ -225,6 +226,7 @@ fn pod_endpoint(
         zone,
         label: hostname.unwrap_or_else(|| dashed(address)),
         pod: Some(Arc::clone(&name.name)),
+        weight: pod.weight.unwrap_or(1),
         ..endpoint(SocketAddr::new(address, 0), ready, pod.ready, pod.terminating)
     }
 }
@@ -273,6 +275,21 @@ impl Joined {
         }
     }
 
+    /// Gives endpoints the weights that the Service names them with, the last entry for each.
+    fn weigh(&mut self, service: &Service) {
+        let weights = &service.balancing.weights;
+        if weights.is_empty() {
+            return;
+        }
+        for Found { endpoint, .. } in self.ports.iter_mut().flat_map(BTreeMap::values_mut) {
+            let pod = endpoint.pod.as_deref();
+            let names = |entry: &&Weight| entry.of.names(endpoint.address, pod);
+            if let Some(found) = weights.iter().rfind(names) {
+                endpoint.weight = found.weight;
+            }
+        }
+    }
+
     /// A ready address has a name, whatever ports it has.
     fn address(&mut self, endpoint: &Endpoint) {
         if endpoint.ready {
@@ -318,6 +335,7 @@ fn endpoint(address: SocketAddr, ready: bool, serving: bool, terminating: bool) 
         label,
         pod: None,
         hints: None,
+        weight: 1,
     }
 }
 

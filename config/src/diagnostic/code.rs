@@ -114,6 +114,9 @@ codes! {
     318 KubeletPort Error "a LoadBalancer Service has the port of the kubelet",
     319 LoadBalancerIpUnusable Warning "a loadBalancerIP is no address",
     320 IpModeWithoutIp Error "an ipMode is given without an ip",
+    323 InvalidBalance Warning "portico.dev/balance names no way to balance",
+    324 InvalidWeight Warning "portico.dev/weight cannot be read",
+    325 InvalidSlowStart Warning "portico.dev/slow-start is no time",
 
     401 SliceWithoutService Warning "an EndpointSlice belongs to no Service",
     402 FqdnNotUsed Warning "an EndpointSlice of type FQDN is not used",

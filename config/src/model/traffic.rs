@@ -1,4 +1,4 @@
-//! Words about traffic that manifests and planes share: IP families and traffic policies.
+//! Words about traffic that manifests and planes share: IP families, traffic policies, balancing.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -52,5 +52,48 @@ impl fmt::Display for TrafficPolicy {
             Self::Cluster => "Cluster",
             Self::Local => "Local",
         })
+    }
+}
+
+/// Annotation `portico.dev/balance`: which endpoint of a set a new flow goes to.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Balance {
+    /// One after the other, by weight, exact over all workers.
+    #[default]
+    RoundRobin,
+    /// Any, by weight.
+    Random,
+    /// The one with the fewest open connections and requests for its weight.
+    LeastConnections,
+    /// Of two drawn at random, the one whose latency and load promise the sooner answer.
+    Ewma,
+    /// By the client's address: the same one while the set stays as it is.
+    Maglev,
+}
+
+impl Balance {
+    /// Every one as annotations write it; its first spelling is the one that is shown.
+    pub const SPELLINGS: [(&'static str, Self); 9] = [
+        ("round_robin", Self::RoundRobin),
+        ("random", Self::Random),
+        ("least_connections", Self::LeastConnections),
+        ("ewma", Self::Ewma),
+        ("maglev", Self::Maglev),
+        ("roundrobin", Self::RoundRobin),
+        ("leastconn", Self::LeastConnections),
+        ("least_request", Self::LeastConnections),
+        ("source", Self::Maglev),
+    ];
+}
+
+impl fmt::Display for Balance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let same = |(_, balance): &&(&str, Self)| balance == self;
+        f.write_str(
+            Self::SPELLINGS
+                .iter()
+                .find(same)
+                .map_or("", |(name, _)| name),
+        )
     }
 }

@@ -27,6 +27,9 @@ pub struct Endpoint {
     pub pod: Option<Arc<str>>,
     /// `hints`: for whom it is meant; none: for anybody, which switches hints off for all.
     pub hints: Option<Arc<Hints>>,
+    /// Its part of new traffic beside the others', `0..=256`; annotation `portico.dev/weight`, 1 if
+    /// absent. 0: none while another takes it.
+    pub weight: u16,
 }
 
 impl Endpoint {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::model::{IpFamily, ObjectName, Protocol, TrafficPolicy};
+use crate::model::{Balance, IpFamily, ObjectName, Protocol, TrafficPolicy};
 use crate::snapshot::endpoint::{Endpoint, NamedAddress};
 use crate::snapshot::listener::FrontKind;
 
@@ -86,6 +86,11 @@ pub struct Traffic {
     /// `sessionAffinity: ClientIP`: how long a client keeps its endpoint after its last new
     /// connection; none: it has none.
     pub affinity_timeout: Option<Duration>,
+    /// Annotation `portico.dev/balance`: who is next among the endpoints of a set.
+    pub balance: Balance,
+    /// Annotation `portico.dev/slow-start`: how long an endpoint that came has less than its part;
+    /// zero: at once all of it.
+    pub slow_start: Duration,
     /// `healthCheckNodePort`, given or allocated: with type LoadBalancer and external policy Local.
     pub health_check_node_port: Option<u16>,
     /// Label `service-proxy-name`: another proxy serves it, and it has no fronts here.

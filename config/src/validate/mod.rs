@@ -36,6 +36,7 @@ pub(crate) use pod::Pod;
 pub(crate) use secret::Secret;
 pub(crate) use service::{
     Distribution, Exposure, FamilyPolicy, LoadBalancerIngress, Service, ShortPort, TargetPort,
+    Weight,
 };
 
 /// An object that is right by itself. Made by [`validate`] alone.

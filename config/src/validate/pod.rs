@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Check, address, names};
+use super::{Check, address, names, service};
 use crate::api::core_v1;
 use crate::diagnostic::Code;
 use crate::location::FieldPath;
@@ -31,6 +31,8 @@ pub(crate) struct Pod {
     pub(crate) subdomain: Option<Arc<str>>,
     /// `spec.hostNetwork`: its address is the node's, so its sources are no Pod's.
     pub(crate) host_network: bool,
+    /// Annotation `portico.dev/weight`.
+    pub(crate) weight: Option<u16>,
     /// Named container ports in the order in which a name is looked up.
     pub(crate) ports: Vec<(Arc<str>, Protocol, u16)>,
 }
@@ -69,6 +71,7 @@ pub(super) fn pod(pod: &core_v1::Pod, check: &mut Check<'_>) -> Pod {
         hostname: named(&spec.hostname, "hostname", names::label, check),
         subdomain: named(&spec.subdomain, "subdomain", names::label, check),
         host_network: spec.host_network,
+        weight: service::pod_weight(&pod.metadata, check),
         ports: {
             conditions(status, check);
             ports(spec, check)

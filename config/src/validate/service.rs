@@ -3,6 +3,7 @@
 //! What the cluster as a whole decides (which families there are, which numbers are free) is asked
 //! for here and answered by `compile`.
 
+mod balance;
 mod exposure;
 mod families;
 mod load_balancer;
@@ -14,11 +15,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Check, metadata};
+use super::{Check, metadata, names};
 use crate::api::core_v1;
 use crate::diagnostic::Code;
 use crate::location::FieldPath;
 
+pub(crate) use balance::{Balancing, Weight};
 pub(crate) use exposure::Exposure;
 pub(crate) use families::{Families, FamilyPolicy};
 pub(crate) use load_balancer::{Ingress as LoadBalancerIngress, LoadBalancer};
@@ -48,6 +50,8 @@ pub(crate) struct Service {
     pub(crate) external_ips: Vec<IpAddr>,
     /// How flows are spread.
     pub(crate) traffic: Traffic,
+    /// How they are spread over the endpoints of a set; most Services do not say.
+    pub(crate) balancing: Box<Balancing>,
     /// What a load balancer does in front of it; of type LoadBalancer alone.
     pub(crate) load_balancer: Option<LoadBalancer>,
     /// Label `service.kubernetes.io/service-proxy-name`: another proxy serves it.
@@ -152,11 +156,14 @@ pub(super) fn service(object: &core_v1::Service, check: &mut Check<'_>) -> Servi
         publish_not_ready: spec.publish_not_ready_addresses,
         external_ips: exposure::external_ips(&draft, check),
         traffic: traffic::traffic(&draft, check),
+        balancing: Box::new(balance::balancing(&object.metadata, check)),
         load_balancer: load_balancer::load_balancer(&draft, check),
         other_proxy: proxy.map(|name| name.as_str().into()),
         short_form: short_form::short_form(object, check),
     }
 }
+
+pub(super) use balance::pod_weight;
 
 /// An optional text; empty is absent (`services 1.8`).
 fn text(text: &Option<String>) -> Option<&str> {

@@ -87,6 +87,7 @@ fn service() -> impl Strategy<Value = Service> {
                 label: (*label).into(),
                 pod: None,
                 hints: None,
+                weight: 1,
             };
             let endpoints = endpoints.iter().map(endpoint).collect();
             Arc::new(ServicePort {

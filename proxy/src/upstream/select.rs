@@ -244,6 +244,7 @@ mod tests {
             label: "a".into(),
             pod: None,
             hints: None,
+            weight: 1,
         }
     }
 

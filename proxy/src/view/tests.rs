@@ -142,6 +142,7 @@ fn service_port(service: &ObjectName, port: u8, endpoints: &[u8]) -> ServicePort
         label: "a".into(),
         pod: None,
         hints: None,
+        weight: 1,
     };
     ServicePort {
         id: Arc::new(PortId { service: service.clone(), name, protocol: Protocol::Tcp }),

@@ -104,6 +104,8 @@ pub(super) fn traffic(
         load_balancer_ips: vips.filter(of_service).collect(),
         source_ranges: balancer.map_or_else(Vec::new, |balancer| balancer.source_ranges.clone()),
         affinity_timeout: service.traffic.affinity_timeout,
+        balance: service.balancing.balance,
+        slow_start: service.balancing.slow_start,
         health_check_node_port,
         other_proxy: service.other_proxy.clone(),
         // The short form names what it means, of whatever family.
