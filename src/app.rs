@@ -13,7 +13,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -55,6 +55,8 @@ pub struct Running {
     sources: Controls,
     life: Life,
     drain_delay: Duration,
+    /// What health checks of Services say.
+    healthy: Arc<AtomicBool>,
     close: CancellationToken,
     workers: Vec<JoinHandle<()>>,
     control: Vec<JoinHandle<()>>,
@@ -147,6 +149,7 @@ impl App {
                 failed: CancellationToken::new(),
             },
             drain_delay: options.drain_delay,
+            healthy: proxy.healthy(),
             close: CancellationToken::new(),
             workers: Vec::new(),
             control: Vec::new(),
@@ -252,6 +255,7 @@ impl Running {
         self.shared
             .readiness
             .update(|progress| progress.ending = true);
+        self.healthy.store(false, Ordering::Relaxed);
         info!(delay_ms = self.drain_delay.as_millis(), "draining");
         // Nothing wakes this wait: it is the delay itself, in which traffic goes on.
         self.shared

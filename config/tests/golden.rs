@@ -117,6 +117,9 @@ fn render(update: &Update) -> String {
             writeln!(text, "{word} {kind} {address}/{protocol} {}", front.port).unwrap();
         }
     }
+    for check in snapshot.health_checks.iter() {
+        writeln!(text, "health check {} {}", check.address, check.service).unwrap();
+    }
     let exact: BTreeMap<_, _> = snapshot.routes.exact.iter().collect();
     for (name, host) in exact {
         render_host(&mut text, name, host);

@@ -13,6 +13,7 @@ mod upstream;
 mod view;
 mod l4;
 mod l7;
+mod node_health;
 mod reconcile;
 mod worker;
 #[cfg(feature = "bench")]
@@ -21,7 +22,7 @@ pub mod bench;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -76,6 +77,8 @@ struct Shared {
     sessions_evicted: Arc<AtomicU64>,
     /// How often a listener found the limit of descriptors reached.
     listeners_refused: AtomicU64,
+    /// Whether health checks may say that all is well.
+    healthy: Arc<AtomicBool>,
     /// Views that no longer serve and that somebody still holds.
     views_retired: AtomicUsize,
 }
@@ -93,6 +96,7 @@ impl Proxy {
             sessions: sessions_for(options.descriptors).div_ceil(options.workers.max(1)),
             sessions_evicted: Arc::default(),
             listeners_refused: AtomicU64::default(),
+            healthy: Arc::new(AtomicBool::new(true)),
             views_retired: AtomicUsize::default(),
         });
         let (senders, workers) = (0..options.workers.max(1))
@@ -109,7 +113,8 @@ impl Proxy {
     /// Builds the next view and opens every socket that it needs; changes nothing that serves.
     pub fn prepare(&mut self, snapshot: &Arc<Snapshot>) -> Prepared {
         let view = self.builder.next(snapshot);
-        self.listeners.prepare(view, &snapshot.fronts)
+        self.listeners
+            .prepare(view, &snapshot.fronts, &snapshot.health_checks)
     }
 
     /// Swaps the view, hands the new sockets to the workers, then drains what left.
@@ -132,6 +137,12 @@ impl Proxy {
             self.publish_status();
         }
         self.sweep();
+    }
+
+    /// To be set to false when the process begins to end: from then on health checks of Services
+    /// send load balancers away, while connections are still accepted.
+    pub fn healthy(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.shared.healthy)
     }
 
     /// Every listener of the plane and how it is; the same list while none changes.

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
-use crate::{Shared, l4, l7};
+use crate::{Shared, l4, l7, node_health};
 
 /// What the control side asks of a worker.
 #[derive(Debug)]
@@ -57,6 +57,8 @@ impl Bound {
 pub(crate) enum Serve {
     /// The L4 front of this address.
     Front { address: SocketAddr },
+    /// The health check of this address.
+    HealthCheck { address: SocketAddr },
     /// Ingress.
     Http { address: SocketAddr, tls: bool },
 }
@@ -229,6 +231,18 @@ async fn listen(socket: Socket, shared: Arc<Shared>, plane: Rc<Plane>, all: Canc
                 let tcp = Rc::clone(&plane.tcp);
                 plane.connections.spawn_local(async move {
                     tcp.serve(stream, peer, address).await;
+                    drop(permit);
+                });
+            })
+            .await;
+        }
+        Serve::HealthCheck { address } => {
+            accept_loop(listener, stopped, async |stream, _| {
+                let permit = shared.connections.acquire().await;
+                let shared = Arc::clone(&shared);
+                plane.connections.spawn_local(async move {
+                    let view = || shared.view.load_full();
+                    node_health::serve(stream, address, view, &shared.healthy).await;
                     drop(permit);
                 });
             })

@@ -20,6 +20,7 @@ mod figure;
 mod framing;
 mod front_door;
 mod names;
+mod node_health;
 mod reload;
 mod routes;
 mod services;

@@ -20,7 +20,7 @@ use super::{Inputs, Objects, finding};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
 use crate::model::{ClusterIps, Protocol};
-use crate::snapshot::{Front, FrontKind, Reach, Service, ServicePort};
+use crate::snapshot::{Front, FrontKind, HealthCheck, Reach, Service, ServicePort};
 use crate::validate::{Exposure, InUse, Kind};
 
 /// Every front, sorted by address and protocol.
@@ -71,6 +71,28 @@ pub(super) fn compile(
     };
     let (open, unbound) = claimed.into_values().partition(is_open);
     Fronts { open, unbound }
+}
+
+/// The health checks of Services that have one (`services 4.8`).
+pub(super) fn health_checks(services: &Services, inputs: &Inputs<'_>) -> Vec<HealthCheck> {
+    let own = services
+        .values()
+        .filter(|service| service.traffic.other_proxy.is_none());
+    let mut found: Vec<HealthCheck> = own
+        .filter_map(|service| Some((service, service.traffic.health_check_node_port?)))
+        .flat_map(|(service, number)| {
+            let ports = service.ports.iter().map(|port| Arc::clone(&port.id));
+            let ports: Vec<_> = ports.collect();
+            let addresses = inputs.settings.node_addresses.iter();
+            addresses.map(move |ip| HealthCheck {
+                address: SocketAddr::new(*ip, number),
+                service: service.name.clone(),
+                ports: ports.clone(),
+            })
+        })
+        .collect();
+    found.sort_by_key(|check| check.address);
+    found
 }
 
 /// Where a port is reachable, and why.

@@ -74,12 +74,18 @@ pub(crate) fn compile(
     let previous = inputs.previous;
     let first = previous.generation == 0;
     let (services, assignments) = services::compile(objects, dirty, &mut memory.services, inputs);
-    let (fronts, unbound) = if dirty.service_objects {
+    let (fronts, unbound, health_checks) = if dirty.service_objects {
         memory.fronts.clear();
         let found = listeners::compile(objects, &services, inputs, &mut memory.fronts);
-        (share(found.open, &previous.fronts), share(found.unbound, &previous.unbound))
+        let checks = listeners::health_checks(&services, inputs);
+        (
+            share(found.open, &previous.fronts),
+            share(found.unbound, &previous.unbound),
+            share(checks, &previous.health_checks),
+        )
     } else {
-        (Arc::clone(&previous.fronts), Arc::clone(&previous.unbound))
+        let Snapshot { fronts, unbound, health_checks, .. } = previous;
+        (Arc::clone(fronts), Arc::clone(unbound), Arc::clone(health_checks))
     };
     let cluster = match dirty.cluster || first {
         true => share(cluster::compile(objects, inputs), &previous.cluster),
@@ -93,6 +99,7 @@ pub(crate) fn compile(
         services,
         fronts,
         unbound,
+        health_checks,
         cluster,
         tcp: share(Tcp::of(inputs.settings), &previous.tcp),
         routes: Arc::clone(&previous.routes),
@@ -132,6 +139,7 @@ fn differs(new: &Snapshot, old: &Snapshot) -> bool {
         || diff::services(old, new).next().is_some()
         || !Arc::ptr_eq(&new.fronts, &old.fronts)
         || !Arc::ptr_eq(&new.unbound, &old.unbound)
+        || !Arc::ptr_eq(&new.health_checks, &old.health_checks)
         || !Arc::ptr_eq(&new.cluster, &old.cluster)
         || !Arc::ptr_eq(&new.tcp, &old.tcp)
         || !Arc::ptr_eq(&new.routes, &old.routes)

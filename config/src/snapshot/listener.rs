@@ -1,9 +1,9 @@
-//! Fronts: the addresses on which L4 serves a ServicePort.
+//! Fronts: the addresses on which L4 serves a ServicePort; and health checks of Services.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::model::Protocol;
+use crate::model::{ObjectName, Protocol};
 use crate::snapshot::service::PortId;
 
 /// One (address, protocol, port) on which a ServicePort is reachable.
@@ -17,6 +17,17 @@ pub struct Front {
     pub kind: FrontKind,
     /// What stands behind it, by name: a front stays the same when its endpoints change.
     pub port: Arc<PortId>,
+}
+
+/// A `healthCheckNodePort` on a node address: tells a load balancer whether this node has endpoints.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HealthCheck {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Whose it is.
+    pub service: ObjectName,
+    /// The ports whose local endpoints count.
+    pub ports: Vec<Arc<PortId>>,
 }
 
 /// Why a front exists (`services 4.4`).

@@ -31,7 +31,7 @@ use crate::model::ObjectName;
 pub use cluster::{Cluster, Place};
 pub use decide::{Decision, Flow, Verdict, decide};
 pub use endpoint::Endpoint;
-pub use listener::{Front, FrontKind};
+pub use listener::{Front, FrontKind, HealthCheck};
 pub use route::{Backend, Host, Location, RouteTable};
 pub use service::{Assignments, PortId, Reach, Service, ServicePort, Traffic};
 pub use sets::{SetKind, Sets};
@@ -52,6 +52,8 @@ pub struct Snapshot {
     /// Fronts that manifests name and that this process does not open: addresses that this host
     /// does not have, SCTP. Sorted, each claimed once; for those who ask what would be.
     pub unbound: Arc<Vec<Front>>,
+    /// Every `healthCheckNodePort` on every node address, sorted; the same `Arc` while none changed.
+    pub health_checks: Arc<Vec<HealthCheck>>,
     /// Nodes, this host's place among them, and who is a Pod.
     pub cluster: Arc<Cluster>,
     /// What settings say about connections of Services.

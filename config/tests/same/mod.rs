@@ -25,9 +25,10 @@ pub(crate) fn content(snapshot: &Snapshot) -> String {
         });
         named.collect::<BTreeMap<_, _>>()
     });
-    let Snapshot { services, fronts, unbound, cluster, assignments, .. } = snapshot;
+    let Snapshot { services, fronts, unbound, health_checks, cluster, assignments, .. } = snapshot;
     let hosts = snapshot.routes.hosts();
-    let addresses = format!("{fronts:#?}{unbound:#?}{assignments:#?}\n{cluster:?}\n");
+    let addresses =
+        format!("{fronts:#?}{unbound:#?}{health_checks:?}{assignments:#?}\n{cluster:?}\n");
     format!("{services:#?}{addresses}{hosts:#?}{certificates:#?}{zones:#?}")
 }
 

@@ -36,6 +36,7 @@ impl Handover {
         let serve = match key.role {
             Role::Http => Serve::Http { address, tls: false },
             Role::Https => Serve::Http { address, tls: true },
+            Role::HealthCheck => Serve::HealthCheck { address },
             Role::Front(_) => Serve::Front { address: key.address },
         };
         let first = match sockets.len() {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portico_config::model::Protocol;
-use portico_config::snapshot::Front;
+use portico_config::snapshot::{Front, HealthCheck};
 use portico_net::bind::{Batch, BindError};
 use portico_net::listeners::{ListenerList, ListenerState, ListenerStatus};
 use portico_net::stream::StreamOptions;
@@ -33,7 +33,7 @@ use crate::view::View;
 use crate::worker::{Bound, Command};
 
 use self::handover::Handover;
-use self::plan::{Key, Plan, Role, Wanted, plan};
+use self::plan::{Key, Plan, Role, Wanted, add_checks, plan};
 
 /// New sockets and the new view, bound and built, not yet serving.
 #[derive(Debug)]
@@ -46,6 +46,7 @@ pub struct Prepared {
 #[derive(Debug)]
 pub(crate) struct Changes {
     fronts: Arc<Vec<Front>>,
+    checks: Arc<Vec<HealthCheck>>,
     front_count: usize,
     opened: Vec<(Wanted, Result<Vec<Bound>, BindError>)>,
     close: Vec<Key>,
@@ -77,6 +78,8 @@ pub(crate) struct Listeners {
     stream: StreamOptions,
     /// The fronts that `open` was brought to.
     fronts: Arc<Vec<Front>>,
+    /// The health checks that `open` was brought to.
+    checks: Arc<Vec<HealthCheck>>,
     /// Those of `fronts` that are listened on.
     front_count: usize,
     open: BTreeMap<Key, Listener>,
@@ -102,6 +105,7 @@ impl Listeners {
             stream: options.stream,
             most_sockets: usize::try_from(options.descriptors / 2).unwrap_or(usize::MAX),
             fronts: Arc::default(),
+            checks: Arc::default(),
             front_count: 0,
             open: BTreeMap::new(),
             degraded: BTreeSet::new(),
@@ -111,12 +115,20 @@ impl Listeners {
         }
     }
 
-    /// Opens what `fronts` need beyond what is open.
-    pub(crate) fn prepare(&self, view: Arc<View>, fronts: &Arc<Vec<Front>>) -> Prepared {
+    /// Opens what `fronts` and `checks` need beyond what is open.
+    pub(crate) fn prepare(
+        &self,
+        view: Arc<View>,
+        fronts: &Arc<Vec<Front>>,
+        checks: &Arc<Vec<HealthCheck>>,
+    ) -> Prepared {
         let (mut wanted, mut front_count) = (Plan::default(), self.front_count);
         if !Arc::ptr_eq(fronts, &self.fronts) {
             wanted = plan(&self.fronts, fronts);
             front_count = fronts.len();
+        }
+        if !Arc::ptr_eq(checks, &self.checks) {
+            add_checks(&mut wanted, &self.checks, checks);
         }
         let missing = |wanted: &&Wanted| !self.open.contains_key(&wanted.key);
         let ingress = self.ingress.iter().filter(missing).cloned();
@@ -132,8 +144,11 @@ impl Listeners {
             })
             .collect();
         let Plan { close, hand_over, .. } = wanted;
-        let fronts = Arc::clone(fronts);
-        Prepared { view, changes: Changes { fronts, front_count, opened, close, hand_over } }
+        let (fronts, checks) = (Arc::clone(fronts), Arc::clone(checks));
+        Prepared {
+            view,
+            changes: Changes { fronts, checks, front_count, opened, close, hand_over },
+        }
     }
 
     /// Opens one listener: a socket per worker, or one in all where `fronts` of them would take
@@ -148,6 +163,7 @@ impl Listeners {
         let workers = self.workers.len();
         let sockets = match key.role {
             Role::Http | Role::Https => workers,
+            Role::HealthCheck => 1,
             Role::Front(_) if fronts.saturating_mul(workers) <= self.most_sockets => workers,
             Role::Front(_) => 1,
         };
@@ -171,7 +187,7 @@ impl Listeners {
 
     /// Lets the workers serve what was opened, then closes what left.
     pub(crate) fn commit(&mut self, changes: Changes) {
-        let Changes { fronts, front_count, opened, close, hand_over } = changes;
+        let Changes { fronts, checks, front_count, opened, close, hand_over } = changes;
         let is_changed = !(opened.is_empty() && close.is_empty() && hand_over.is_empty());
         let mut handover = Handover::new(self.workers.len());
         let mut untold = MAX_TOLD;
@@ -183,7 +199,7 @@ impl Listeners {
             if let Some(listener) = self.open.get_mut(&wanted.key) {
                 let mut status = (*listener.status).clone();
                 status.role = wanted.label;
-                status.serves = wanted.serves.as_ref().map(ToString::to_string);
+                status.serves = wanted.serves.as_deref().map(str::to_owned);
                 listener.status = Arc::new(status);
                 listener.wanted = wanted;
             }
@@ -197,7 +213,7 @@ impl Listeners {
                 stop.cancel();
             }
         }
-        (self.fronts, self.front_count) = (fronts, front_count);
+        (self.fronts, self.checks, self.front_count) = (fronts, checks, front_count);
         if is_changed {
             self.list_anew();
         }
@@ -271,7 +287,7 @@ impl Listeners {
                 (key.address, state, ListenerState::Degraded(error.to_string()))
             }
         };
-        let serves = wanted.serves.as_ref().map(ToString::to_string);
+        let serves = wanted.serves.as_deref().map(str::to_owned);
         let role = wanted.label;
         let protocol = key.protocol().label();
         let status = ListenerStatus { role, address, protocol, serves, state: shown };

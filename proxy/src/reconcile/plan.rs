@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use portico_config::model::Protocol;
-use portico_config::snapshot::{Front, FrontKind, PortId};
+use portico_config::snapshot::{Front, FrontKind, HealthCheck};
 
 /// What is listened on; at most one listener each.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -20,7 +20,7 @@ impl Key {
     /// What its sockets speak.
     pub(crate) fn protocol(self) -> Protocol {
         match self.role {
-            Role::Http | Role::Https => Protocol::Tcp,
+            Role::Http | Role::Https | Role::HealthCheck => Protocol::Tcp,
             Role::Front(protocol) => protocol,
         }
     }
@@ -31,6 +31,7 @@ impl Key {
 pub(crate) enum Role {
     Http,
     Https,
+    HealthCheck,
     Front(Protocol),
 }
 
@@ -41,7 +42,7 @@ pub(crate) struct Wanted {
     /// As users read it: `http`, `ClusterIP`.
     pub(crate) label: &'static str,
     /// Where its connections go, if that has a name.
-    pub(crate) serves: Option<Arc<PortId>>,
+    pub(crate) serves: Option<Arc<str>>,
 }
 
 impl Wanted {
@@ -49,7 +50,17 @@ impl Wanted {
         Self {
             key: Key { role: Role::Front(front.protocol), address: front.address },
             label: FrontKind::label(front.kind),
-            serves: Some(Arc::clone(&front.port)),
+            serves: Some(front.port.to_string().into()),
+        }
+    }
+}
+
+impl From<&HealthCheck> for Wanted {
+    fn from(check: &HealthCheck) -> Self {
+        Self {
+            key: Key { role: Role::HealthCheck, address: check.address },
+            label: "healthCheck",
+            serves: Some(check.service.to_string().into()),
         }
     }
 }
@@ -90,10 +101,48 @@ pub(crate) fn plan(before: &[Front], wanted: &[Front]) -> Plan {
     }
 }
 
+/// Adds the health checks to a plan; there are few.
+pub(crate) fn add_checks(plan: &mut Plan, before: &[HealthCheck], wanted: &[HealthCheck]) {
+    let at = |checks: &[HealthCheck], address| -> Option<HealthCheck> {
+        let found = checks.binary_search_by_key(&address, |check| check.address);
+        found.ok().and_then(|index| checks.get(index)).cloned()
+    };
+    for check in wanted {
+        match at(before, check.address) {
+            None => plan.open.push(check.into()),
+            Some(old) if old.service != check.service => plan.hand_over.push(check.into()),
+            Some(_) => {}
+        }
+    }
+    let left = before
+        .iter()
+        .filter(|check| at(wanted, check.address).is_none());
+    plan.close.extend(left.map(|check| Wanted::from(check).key));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use portico_config::model::ObjectName;
+    use portico_config::snapshot::PortId;
+
+    #[test]
+    fn health_checks_come_stay_and_leave() {
+        let check = |port: u16, service: &str| HealthCheck {
+            address: ([127, 0, 0, 1], port).into(),
+            service: ObjectName::new("default", service),
+            ports: Vec::new(),
+        };
+        let mut plan = Plan::default();
+        let before = [check(1, "a"), check(2, "b"), check(3, "c")];
+        add_checks(&mut plan, &before, &[check(2, "b"), check(3, "x"), check(4, "d")]);
+        let ports = |wanted: &[Wanted]| -> Vec<u16> {
+            wanted.iter().map(|it| it.key.address.port()).collect()
+        };
+        assert_eq!((ports(&plan.open), ports(&plan.hand_over)), (vec![4], vec![3]));
+        let closed: Vec<_> = plan.close.iter().map(|key| key.address.port()).collect();
+        assert_eq!(closed, [1]);
+    }
 
     fn fronts(text: &str) -> Vec<Front> {
         let front = |word: &str| {

@@ -43,7 +43,9 @@ impl Plane {
     }
 
     fn apply(&mut self, fronts: &Arc<Vec<Front>>) {
-        let prepared = self.listeners.prepare(Arc::default(), fronts);
+        let prepared = self
+            .listeners
+            .prepare(Arc::default(), fronts, &Arc::default());
         self.listeners.commit(prepared.changes);
     }
 

@@ -120,6 +120,13 @@ impl Port {
         }
     }
 
+    /// The addresses of ready endpoints on this node.
+    pub(crate) fn local_ready<'a>(&'a self, here: &'a Place) -> impl Iterator<Item = IpAddr> + 'a {
+        let endpoints = self.service_port.endpoints.iter();
+        let local = endpoints.filter(|endpoint| endpoint.ready && endpoint.is_on(here));
+        local.map(|endpoint| endpoint.address.ip())
+    }
+
     /// Whether any node has an endpoint for fronts of a family: without one, all flows are rejected.
     pub(crate) fn has_any(&self, front: IpAddr) -> bool {
         self.upstreams_of(IpFamily::of(front)).has_any

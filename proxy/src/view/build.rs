@@ -15,7 +15,7 @@ use std::sync::Arc;
 use portico_config::snapshot::diff::{self, Change};
 use portico_config::snapshot::{self, Backend, Place, PortId, RouteTable, ServicePort, Snapshot};
 
-use super::{FastMap, Fronts, Host, Location, Routes, Slot, Target, View};
+use super::{Checks, FastMap, Fronts, Host, Location, Routes, Slot, Target, View};
 use crate::upstream::{Port, Registry};
 
 /// Builds views, each from the one that it built before.
@@ -58,6 +58,10 @@ impl Builder {
             true => Arc::clone(&before.fronts),
             false => Arc::new(fronts(snapshot, slots)),
         };
+        let checks = match !moved && Arc::ptr_eq(&old.health_checks, &snapshot.health_checks) {
+            true => Arc::clone(&before.checks),
+            false => Arc::new(checks(snapshot, slots)),
+        };
         let routes = match !moved && Arc::ptr_eq(&old.routes, &snapshot.routes) {
             true => Arc::clone(&before.routes),
             false => {
@@ -69,6 +73,7 @@ impl Builder {
         let view = Arc::new(View {
             ports: ports.into(),
             fronts,
+            checks,
             cluster: Arc::clone(&snapshot.cluster),
             here,
             tcp: Arc::clone(&snapshot.tcp),
@@ -184,6 +189,14 @@ fn fronts(snapshot: &Snapshot, slots: &Slots) -> Fronts {
             Some(((front.address, front.protocol), (slots.find(&front.port)?, front.kind)))
         })
         .collect()
+}
+
+fn checks(snapshot: &Snapshot, slots: &Slots) -> Checks {
+    let checks = snapshot.health_checks.iter().map(|check| {
+        let ports = check.ports.iter().filter_map(|id| slots.find(id));
+        (check.address, (check.service.clone(), ports.collect()))
+    });
+    checks.collect()
 }
 
 /// `kept`: the table before and what it became, where no slot moved since.

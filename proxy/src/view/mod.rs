@@ -17,11 +17,11 @@ mod retired;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use portico_config::model::{PathKind, Protocol};
+use portico_config::model::{ObjectName, PathKind, Protocol};
 use portico_config::snapshot::{CertificateTable, Cluster, FrontKind, Place, Tcp};
 use portico_net::copy::Patience;
 
@@ -39,6 +39,8 @@ pub(crate) struct View {
     ports: Box<[Option<Arc<Port>>]>,
     /// What stands behind each L4 front.
     fronts: Arc<Fronts>,
+    /// What each health check counts.
+    checks: Arc<Checks>,
     /// Who is a Pod, and where this host is.
     cluster: Arc<Cluster>,
     /// This host's place, out of `cluster`.
@@ -51,6 +53,7 @@ pub(crate) struct View {
     pub(crate) certificates: Arc<CertificateTable>,
 }
 
+type Checks = FastMap<SocketAddr, (ObjectName, Box<[Slot]>)>;
 type Fronts = FastMap<(SocketAddr, Protocol), (Slot, FrontKind)>;
 
 /// A new flow at a front, and whether it is let in.
@@ -128,6 +131,17 @@ impl View {
     ) -> Option<(&Arc<Port>, FrontKind)> {
         let (slot, kind) = self.fronts.get(&(address, protocol))?;
         Some((self.port(*slot)?, *kind))
+    }
+
+    /// Whose health check listens at an address, and how many local endpoints the Service has: ready
+    /// ones by their IP address, over all ports (`services 4.8`).
+    pub(crate) fn health(&self, address: SocketAddr) -> Option<(&ObjectName, usize)> {
+        let (service, slots) = self.checks.get(&address)?;
+        let ports = slots.iter().filter_map(|slot| self.port(*slot));
+        let local: HashSet<IpAddr> = ports
+            .flat_map(|port| port.local_ready(&self.here))
+            .collect();
+        Some((service, local.len()))
     }
 
     /// The port that a route of this very view names.

@@ -104,6 +104,14 @@ impl Portico {
         SocketAddr::new(self.node_address, node_port)
     }
 
+    /// Where a Service's health check listens.
+    pub(crate) fn health_check(&self, service: &str) -> SocketAddr {
+        let published = self.running().published();
+        let mut checks = published.snapshot.health_checks.iter();
+        let check = checks.find(|check| check.service == name(service));
+        check.expect("the Service has a health check").address
+    }
+
     /// The value of a series of `/metrics`, by its name with labels; 0 where there is none.
     pub(crate) fn metric(&self, series: &str) -> u64 {
         let admin = self.running().admin();
