@@ -124,6 +124,7 @@ impl App {
             workers: count,
             http: settings.http.clone(),
             https: settings.https.clone(),
+            proxy_protocol: settings.proxy_protocol,
             descriptors: portico_net::limit::raise_descriptor_limit(),
             stream: StreamOptions {
                 keepalive: settings.tcp.keepalive,

@@ -5,6 +5,7 @@
 
 pub mod stream;
 pub mod any_ip;
+pub mod proxy_protocol;
 pub mod bind;
 pub mod accept;
 pub mod copy;

@@ -51,6 +51,9 @@ pub struct Options {
     pub descriptors: u64,
     /// Options of TCP connections, those that are accepted and those that are dialled.
     pub stream: StreamOptions,
+    /// Whether every client of Ingress begins with a PROXY header, whose word is taken where its
+    /// sender is trusted.
+    pub proxy_protocol: bool,
 }
 
 /// The control side of the plane.
@@ -68,6 +71,10 @@ struct Shared {
     view: Arc<ArcSwap<View>>,
     connections: ConnectionLimit,
     stream: StreamOptions,
+    /// Whether Ingress listeners require a PROXY header.
+    proxy_protocol: bool,
+    /// Clients of Ingress without the PROXY header that is required.
+    unproxied: AtomicU64,
     l7: Arc<l7::Metrics>,
     /// Every listener and how it is.
     listeners: ArcSwap<ListenerList>,
@@ -91,6 +98,8 @@ impl Proxy {
             view: Arc::new(ArcSwap::from_pointee(View::default())),
             connections: ConnectionLimit::new(most),
             stream: options.stream,
+            proxy_protocol: options.proxy_protocol,
+            unproxied: AtomicU64::default(),
             l7: Arc::default(),
             listeners: ArcSwap::default(),
             sessions: sessions_for(options.descriptors).div_ceil(options.workers.max(1)),

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use portico_net::listeners::ListenerState;
 use prometheus::core::Desc;
 use prometheus::proto::MetricFamily;
-use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::Shared;
 use crate::upstream::{Port, PortState};
@@ -47,6 +47,9 @@ impl Collector {
             .inc_by(self.shared.sessions_evicted.load(Relaxed));
         hits.with_label_values(&["listeners"])
             .inc_by(self.shared.listeners_refused.load(Relaxed));
+        let unproxied = IntCounter::new("portico_l7_proxy_protocol_errors_total", UNPROXIED)?;
+        unproxied.inc_by(self.shared.unproxied.load(Relaxed));
+        registry.register(Box::new(unproxied))?;
         let retired = IntGauge::new("portico_proxy_views_retired", RETIRED)?;
         retired.set(i64::try_from(self.shared.views_retired.load(Relaxed)).unwrap_or(i64::MAX));
         registry.register(Box::new(retired))?;
@@ -109,6 +112,22 @@ fn count_ports(ports: &[Labelled<'_>], registry: &Registry) -> prometheus::Resul
                 .inc_by(value(&port.port.state).load(Relaxed));
         }
     }
+    let refused = IntCounterVec::new(
+        Opts::new("portico_l4_refused_total", "Connections reset before a choice, by reason."),
+        &["service", "port", "protocol", "reason"],
+    )?;
+    registry.register(Box::new(refused.clone()))?;
+    for port in ports {
+        let [service, name, protocol] = port.labels();
+        for (reason, value) in REFUSALS {
+            let count = value(&port.port.state).load(Relaxed);
+            if count > 0 {
+                refused
+                    .with_label_values(&[service, name, protocol, reason])
+                    .inc_by(count);
+            }
+        }
+    }
     let active = IntGaugeVec::new(
         Opts::new("portico_l4_connections_active", "Connections that are open now."),
         LABELS,
@@ -140,7 +159,7 @@ impl prometheus::core::Collector for Collector {
     }
 }
 
-type Counter = (&'static str, &'static str, fn(&PortState) -> &AtomicU64);
+type Counter = (&'static str, &'static str, Value);
 
 const COUNTERS: &[Counter] = &[
     ("portico_l4_connections_total", "Downstream connections accepted.", |s| &s.connections.0),
@@ -157,5 +176,13 @@ const COUNTERS: &[Counter] = &[
     ("portico_l4_sent_bytes_total", "Bytes from endpoints to clients.", |s| &s.bytes_sent.0),
 ];
 
+/// Where a counter of a ServicePort is.
+type Value = fn(&PortState) -> &AtomicU64;
+
+/// Reasons to refuse a connection that no policy is about; shown once there was one.
+const REFUSALS: [(&str, Value); 2] =
+    [("limit", |s| &s.over_limit), ("proxy_protocol", |s| &s.unproxied)];
+
 const LABELS: &[&str] = &["service", "port", "protocol"];
+const UNPROXIED: &str = "Clients without the PROXY header that is required.";
 const RETIRED: &str = "Views that no longer serve and that somebody still holds.";

@@ -5,14 +5,16 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use portico_net::accept::accept_loop;
+use portico_net::copy::reset;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use crate::{Shared, l4, l7, node_health};
 
@@ -250,9 +252,27 @@ async fn listen(socket: Socket, shared: Arc<Shared>, plane: Rc<Plane>, all: Canc
         }
         Serve::Http { address, tls } => {
             let listener_info = Rc::new(l7::HttpListener { address, tls });
-            accept_loop(listener, stopped, async |stream, peer| {
+            accept_loop(listener, stopped, async |mut stream, peer| {
                 let permit = shared.connections.acquire().await;
-                plane.http.serve(stream, peer, &listener_info, permit);
+                if !shared.proxy_protocol {
+                    return plane.http.serve(stream, peer, &listener_info, permit);
+                }
+                let (shared, inside) = (Arc::clone(&shared), Rc::clone(&plane));
+                let listener_info = Rc::clone(&listener_info);
+                plane.connections.spawn_local(async move {
+                    let is_trusted = inside.tcp.trusts(peer.ip());
+                    match l4::take_preface(&mut stream, is_trusted).await {
+                        Ok(header) => {
+                            let client = header.map_or(peer, |header| header.source);
+                            inside.http.serve(stream, client, &listener_info, permit);
+                        }
+                        Err(error) => {
+                            debug!(%peer, %address, %error, "no PROXY header");
+                            shared.unproxied.fetch_add(1, Relaxed);
+                            reset(&stream);
+                        }
+                    }
+                });
             })
             .await;
         }

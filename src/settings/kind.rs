@@ -45,6 +45,8 @@ pub(crate) enum Kind {
     ClusterIps(Lens<ClusterIps>),
     /// `text` or `json`.
     Format(Lens<Format>),
+    /// `off` or `required`.
+    Required(Lens<bool>),
     /// `true` or `false`.
     Switch(Lens<bool>),
     /// Whole seconds.
@@ -91,6 +93,7 @@ impl Kind {
         match self {
             Self::ClusterIps(_) => Some(CLUSTER_IPS.map(|(name, _)| name).into()),
             Self::Format(_) => Some(FORMATS.map(|(name, _)| name).into()),
+            Self::Required(_) => Some(REQUIRED.map(|(name, _)| name).into()),
             Self::Switch(_) => Some(SWITCH.map(|(name, _)| name).into()),
             _ => None,
         }
@@ -138,6 +141,7 @@ impl Kind {
             Self::Name(lens) => *lens(options) = parse_all(items, name)?.pop(),
             Self::ClusterIps(lens) => *lens(options) = one(items, |it| choose(&CLUSTER_IPS, it))?,
             Self::Format(lens) => *lens(options) = one(items, |it| choose(&FORMATS, it))?,
+            Self::Required(lens) => *lens(options) = one(items, |it| choose(&REQUIRED, it))?,
             Self::Switch(lens) => *lens(options) = one(items, |it| choose(&SWITCH, it))?,
             Self::Seconds(range, lens) => {
                 *lens(options) = one(items, |it| self.within(range, number(it)?))?;
@@ -182,6 +186,7 @@ impl Kind {
             Self::Name(lens) => texts(lens(of).as_slice()),
             Self::ClusterIps(lens) => vec![name_of(&CLUSTER_IPS, *lens(of))],
             Self::Format(lens) => vec![name_of(&FORMATS, *lens(of))],
+            Self::Required(lens) => vec![name_of(&REQUIRED, *lens(of))],
             Self::Switch(lens) => vec![lens(of).to_string()],
             Self::Seconds(_, lens) => vec![lens(of).to_string()],
             Self::Count(_, lens) => vec![lens(of).to_string()],
@@ -229,7 +234,10 @@ impl Kind {
                 return Ok(value.to_string());
             }
             // YAML 1.1 reads a bare `off` as false.
-            (Self::Listeners(_) | Self::Folder(_) | Self::TimeOrOff(..), Value::Bool(false))
+            (
+                Self::Listeners(_) | Self::Folder(_) | Self::TimeOrOff(..) | Self::Required(_),
+                Value::Bool(false),
+            )
             | (Self::Zones { may_be_off: true, .. }, Value::Bool(false)) => {
                 return Ok("off".to_owned());
             }
@@ -388,6 +396,7 @@ fn texts<T: Display>(values: &[T]) -> Vec<String> {
 const CLUSTER_IPS: [(&str, ClusterIps); 3] =
     [("map", ClusterIps::Map), ("route", ClusterIps::Route), ("keep", ClusterIps::Keep)];
 const FORMATS: [(&str, Format); 2] = [("text", Format::Text), ("json", Format::Json)];
+const REQUIRED: [(&str, bool); 2] = [("off", false), ("required", true)];
 const SWITCH: [(&str, bool); 2] = [("true", true), ("false", false)];
 /// Room for a Service's labels below it within a name's 253 characters.
 const MAX_ZONE_BYTES: usize = 200;
@@ -436,6 +445,8 @@ mod tests {
             ("stateDir", &["off"], &["off"]),
             ("tcp.idleTimeout", &["10m"], &["10m"]),
             ("tcp.keepalive", &["off"], &["off"]),
+            ("ingress.proxyProtocol", &["required"], &["required"]),
+            ("trustedProxies", &["10.0.0.0/24"], &["10.0.0.0/24"]),
             ("stateDir", &["/var/lib/portico"], &["/var/lib/portico"]),
             ("logFormat", &["json"], &["json"]),
             ("logLevel", &["info,portico_dns=debug"], &["info,portico_dns=debug"]),

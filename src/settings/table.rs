@@ -131,7 +131,22 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Switch(|to| &mut to.settings.serve_classless),
     )
     .live(),
+    Setting::new(
+        "ingress.proxyProtocol",
+        Group::Ingress,
+        "off|required",
+        "Whether clients of Ingress begin with a PROXY header, from a trusted proxy",
+        Kind::Required(|to| &mut to.settings.proxy_protocol),
+    ),
     // TCP.
+    Setting::new(
+        "trustedProxies",
+        Group::Tcp,
+        "CIDR",
+        "Whose PROXY headers are believed, where one is required",
+        Kind::AnyNetworks(|to| &mut to.settings.trusted_proxies),
+    )
+    .live(),
     Setting::new(
         "tcp.keepalive",
         Group::Tcp,

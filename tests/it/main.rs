@@ -12,6 +12,7 @@ mod harness;
 
 mod bad_input;
 mod command_line;
+mod connections;
 mod diagnostics;
 mod diff;
 mod exchange;

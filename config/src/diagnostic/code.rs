@@ -114,6 +114,8 @@ codes! {
     318 KubeletPort Error "a LoadBalancer Service has the port of the kubelet",
     319 LoadBalancerIpUnusable Warning "a loadBalancerIP is no address",
     320 IpModeWithoutIp Error "an ipMode is given without an ip",
+    321 InvalidMaxConnections Error "portico.dev/max-connections is no number of connections",
+    322 InvalidProxyProtocol Error "portico.dev/proxy-protocol cannot be read",
     323 InvalidBalance Warning "portico.dev/balance names no way to balance",
     324 InvalidWeight Warning "portico.dev/weight cannot be read",
     325 InvalidSlowStart Warning "portico.dev/slow-start is no time",
@@ -180,6 +182,7 @@ codes! {
     722 Evicted Warning "a value that was allocated is taken by one that is written",
     723 CertificateNotYetValid Warning "a certificate is not valid yet",
     724 FamilyNotServed Note "an IP family is asked for and not served",
+    725 NoTrustedProxy Warning "a PROXY header is required and no proxy is trusted",
     740 NoTopologyHints Note "topology-mode Auto comes to no hints",
 
     801 NotSettings Error "a settings file is not one PorticoConfiguration",

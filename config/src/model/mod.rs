@@ -22,4 +22,4 @@ pub use protocol::Protocol;
 pub(crate) use quantity::parse_millis;
 pub use quantity::{format_bytes, parse_bytes};
 pub use settings::{ClusterIps, HostFacts, Limits, Reload, Settings, Tcp};
-pub use traffic::{Balance, IpFamily, TrafficPolicy};
+pub use traffic::{Balance, IpFamily, ProxyProtocol, ProxyVersion, TrafficPolicy};

@@ -56,6 +56,11 @@ pub struct Settings {
     pub class_names: Vec<Arc<str>>,
     /// Whether an Ingress without any class is served; default true.
     pub serve_classless: bool,
+    /// `ingress.proxyProtocol`: whether each client of Ingress begins with a PROXY header; default
+    /// off.
+    pub proxy_protocol: bool,
+    /// `trustedProxies`: who may say for which client a connection stands; default none.
+    pub trusted_proxies: Vec<IpNet>,
     /// How TCP connections are kept.
     pub tcp: Tcp,
     /// What manifests may cost.
@@ -166,6 +171,8 @@ impl Default for Settings {
             controllers: vec!["portico.dev/ingress".into(), "k8s.io/ingress-nginx".into()],
             class_names: vec!["portico".into(), "nginx".into()],
             serve_classless: true,
+            proxy_protocol: false,
+            trusted_proxies: Vec::new(),
             tcp: Tcp::default(),
             limits: Limits::default(),
             reload: Reload::default(),

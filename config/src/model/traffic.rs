@@ -1,4 +1,5 @@
-//! Words about traffic that manifests and planes share: IP families, traffic policies, balancing.
+//! Words about traffic that manifests and planes share: IP families, traffic policies, balancing and
+//! the PROXY protocol.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -96,4 +97,23 @@ impl fmt::Display for Balance {
                 .map_or("", |(name, _)| name),
         )
     }
+}
+
+/// `portico.dev/proxy-protocol`: what stands in front of a Service's connections. The default is
+/// nothing on either side; it is never guessed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ProxyProtocol {
+    /// `in`: every client begins with a header, of either version, that says for whom it stands.
+    pub accepts: bool,
+    /// `v1`, `v2`: every endpoint is sent a header of this version.
+    pub sends: Option<ProxyVersion>,
+}
+
+/// Versions of the PROXY protocol.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ProxyVersion {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
 }

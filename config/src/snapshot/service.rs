@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::model::{Balance, IpFamily, ObjectName, Protocol, TrafficPolicy};
+use crate::model::{Balance, IpFamily, ObjectName, Protocol, ProxyProtocol, TrafficPolicy};
 use crate::snapshot::endpoint::{Endpoint, NamedAddress};
 use crate::snapshot::listener::FrontKind;
 
@@ -93,6 +93,11 @@ pub struct Traffic {
     pub slow_start: Duration,
     /// `healthCheckNodePort`, given or allocated: with type LoadBalancer and external policy Local.
     pub health_check_node_port: Option<u16>,
+    /// `portico.dev/max-connections`: connections that may be open at once through the Service's
+    /// fronts, `1..=1_000_000`; none: no limit.
+    pub max_connections: Option<u32>,
+    /// `portico.dev/proxy-protocol`.
+    pub proxy_protocol: ProxyProtocol,
     /// Label `service-proxy-name`: another proxy serves it, and it has no fronts here.
     pub other_proxy: Option<Arc<str>>,
 }

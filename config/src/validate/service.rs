@@ -4,6 +4,7 @@
 //! for here and answered by `compile`.
 
 mod balance;
+mod connections;
 mod exposure;
 mod families;
 mod load_balancer;
@@ -21,6 +22,7 @@ use crate::diagnostic::Code;
 use crate::location::FieldPath;
 
 pub(crate) use balance::{Balancing, Weight};
+pub(crate) use connections::Connections;
 pub(crate) use exposure::Exposure;
 pub(crate) use families::{Families, FamilyPolicy};
 pub(crate) use load_balancer::{Ingress as LoadBalancerIngress, LoadBalancer};
@@ -52,6 +54,8 @@ pub(crate) struct Service {
     pub(crate) traffic: Traffic,
     /// How they are spread over the endpoints of a set; most Services do not say.
     pub(crate) balancing: Box<Balancing>,
+    /// How many connections there may be, and what is said in front of them.
+    pub(crate) connections: Connections,
     /// What a load balancer does in front of it; of type LoadBalancer alone.
     pub(crate) load_balancer: Option<LoadBalancer>,
     /// Label `service.kubernetes.io/service-proxy-name`: another proxy serves it.
@@ -157,6 +161,7 @@ pub(super) fn service(object: &core_v1::Service, check: &mut Check<'_>) -> Servi
         external_ips: exposure::external_ips(&draft, check),
         traffic: traffic::traffic(&draft, check),
         balancing: Box::new(balance::balancing(&object.metadata, check)),
+        connections: connections::connections(&draft, check),
         load_balancer: load_balancer::load_balancer(&draft, check),
         other_proxy: proxy.map(|name| name.as_str().into()),
         short_form: short_form::short_form(object, check),

@@ -4,6 +4,7 @@
 //! at once, when a connection comes; after that only its port is held, so that a reload cuts nothing.
 //! UDP has sessions instead, which are looked at again at every view: [`Udp`].
 
+mod preface;
 mod session;
 mod tcp;
 mod udp;
@@ -19,6 +20,7 @@ use portico_net::stream::StreamOptions;
 
 use crate::view::{Admission, View};
 
+pub(crate) use preface::take as take_preface;
 pub(crate) use udp::Udp;
 
 /// TCP on one worker thread.
@@ -39,6 +41,11 @@ impl Worker {
         let mut view = self.view.borrow_mut();
         let view = view.load();
         Some((view.admit((front, Protocol::Tcp), source)?, view.patience()))
+    }
+
+    /// Whether a peer may say for whom its connections stand.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.view.borrow_mut().load().trusts(peer)
     }
 
     /// Takes the view that serves now and lets the one before go.

@@ -1,5 +1,6 @@
 //! One TCP connection through a front.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -9,20 +10,56 @@ use portico_net::stream::StreamOptions;
 use tokio::net::TcpStream;
 use tracing::debug;
 
-use super::Worker;
+use super::{Worker, preface};
 use crate::upstream::{Port, Refusal, Way};
 use crate::view::Admission;
+
+/// The addresses of a flow, as its client sees them.
+#[derive(Clone, Copy, Debug)]
+struct Flow {
+    client: SocketAddr,
+    destination: SocketAddr,
+}
 
 impl Worker {
     /// Carries one connection that came in at `front` until both sides have ended. Without an
     /// endpoint that answers, it is reset at once (`services 4.2`). One that should get no answer has
     /// had one from the kernel before it is seen here, so it is reset as well.
-    pub(crate) async fn serve(&self, downstream: TcpStream, peer: SocketAddr, front: SocketAddr) {
-        let Some((Admission { port, way }, patience)) = self.admit(front, peer.ip()) else {
+    pub(crate) async fn serve(
+        &self,
+        mut downstream: TcpStream,
+        peer: SocketAddr,
+        front: SocketAddr,
+    ) {
+        let Some((mut admission, patience)) = self.admit(front, peer.ip()) else {
             return reset(&downstream);
         };
+        admission.port.state.connections.0.fetch_add(1, Relaxed);
+        let mut flow = Flow { client: peer, destination: front };
+        if admission.port.traffic().proxy_protocol.accepts {
+            match preface::take(&mut downstream, self.trusts(peer.ip())).await {
+                Ok(Some(header)) => {
+                    flow = Flow { client: header.source, destination: header.destination };
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    debug!(%peer, port = %admission.port.state.id, %error, "no PROXY header");
+                    admission.port.state.unproxied.fetch_add(1, Relaxed);
+                    return reset(&downstream);
+                }
+            }
+            // For the client that the header names, and by the view of now.
+            match self.admit(front, flow.client.ip()) {
+                Some((anew, _)) => admission = anew,
+                None => return reset(&downstream),
+            }
+        }
+        let Admission { port, way } = admission;
         let state = &port.state;
-        state.connections.0.fetch_add(1, Relaxed);
+        let Some(_open) = port.open_connection() else {
+            state.over_limit.fetch_add(1, Relaxed);
+            return reset(&downstream);
+        };
         let way = match way {
             Ok(way) => way,
             Err(refusal) => {
@@ -34,7 +71,7 @@ impl Worker {
                 return reset(&downstream);
             }
         };
-        let Some(upstream) = connect(&port, way, self.stream).await else {
+        let Some(upstream) = connect(&port, way, &flow, self.stream).await else {
             state.rejected.fetch_add(1, Relaxed);
             return reset(&downstream);
         };
@@ -51,9 +88,10 @@ impl Worker {
 }
 
 /// The first endpoint of the set that answers, in turn; each is tried once, before any byte is carried.
-async fn connect(port: &Port, way: Way, options: StreamOptions) -> Option<TcpStream> {
+async fn connect(port: &Port, way: Way, flow: &Flow, options: StreamOptions) -> Option<TcpStream> {
     for upstream in port.choose_from(way) {
-        match tokio::time::timeout(CONNECT_TIMEOUT, options.dial(upstream.address)).await {
+        let dial = dial(port, upstream.address, flow, options);
+        match tokio::time::timeout(CONNECT_TIMEOUT, dial).await {
             Ok(Ok(stream)) => return Some(stream),
             Ok(Err(error)) => debug!(endpoint = %upstream.address, %error, "dial failed"),
             Err(_) => debug!(endpoint = %upstream.address, "dial timed out"),
@@ -61,6 +99,20 @@ async fn connect(port: &Port, way: Way, options: StreamOptions) -> Option<TcpStr
         port.state.connect_failures.fetch_add(1, Relaxed);
     }
     None
+}
+
+/// Opens a connection to one endpoint, and says for whom where the Service asks for that.
+async fn dial(
+    port: &Port,
+    endpoint: SocketAddr,
+    flow: &Flow,
+    options: StreamOptions,
+) -> io::Result<TcpStream> {
+    let mut stream = options.dial(endpoint).await?;
+    if let Some(version) = port.traffic().proxy_protocol.sends {
+        preface::send(&mut stream, (flow.client, flow.destination), version).await?;
+    }
+    Ok(stream)
 }
 
 /// For each endpoint (`reliability 4`).

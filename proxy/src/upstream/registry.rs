@@ -1,4 +1,5 @@
-//! What lives on between generations, keyed by identity: round-robin cursors and counters.
+//! What lives on between generations, keyed by identity: round-robin cursors, counters, and the
+//! open connections of each Service.
 //!
 //! Control side only: workers hold the `Arc`s that a view gave them and never come here.
 
@@ -6,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use portico_config::model::ObjectName;
 use portico_config::snapshot::PortId;
 
 use super::datagrams::DatagramCounters;
@@ -14,6 +16,8 @@ use super::datagrams::DatagramCounters;
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     ports: HashMap<Arc<PortId>, Arc<PortState>>,
+    /// Connections that are open through the fronts of a Service, whichever port they are for.
+    services: HashMap<ObjectName, Arc<AtomicU64>>,
 }
 
 impl Registry {
@@ -22,7 +26,8 @@ impl Registry {
         if let Some(state) = self.ports.get(id) {
             return Arc::clone(state);
         }
-        let state = Arc::new(PortState::new(id));
+        let open = self.services.entry(id.service.clone()).or_default();
+        let state = Arc::new(PortState::new(id, Arc::clone(open)));
         self.ports.insert(Arc::clone(id), Arc::clone(&state));
         state
     }
@@ -30,6 +35,8 @@ impl Registry {
     /// Forgets every ServicePort that `keep` does not name: counters leave with their Service.
     pub(crate) fn retain(&mut self, keep: impl Fn(&PortId) -> bool) {
         self.ports.retain(|id, _| keep(id));
+        // The states of its ports hold it too, those that a connection still holds among them.
+        self.services.retain(|_, open| Arc::strong_count(open) > 1);
     }
 }
 
@@ -46,6 +53,12 @@ pub(crate) struct PortState {
     pub(crate) connections: Padded<AtomicU64>,
     /// Connections that are open now (L4).
     pub(crate) active: Padded<AtomicU64>,
+    /// Connections that are open through any front of the Service (L4).
+    service_open: Arc<AtomicU64>,
+    /// Connections beyond the Service's limit (L4).
+    pub(crate) over_limit: AtomicU64,
+    /// Connections without the PROXY header that is required (L4).
+    pub(crate) unproxied: AtomicU64,
     /// Connections that found no endpoint to go to (L4).
     pub(crate) rejected: AtomicU64,
     /// Connections that would get no answer from a kernel, and were reset here (L4).
@@ -64,13 +77,16 @@ pub(crate) struct PortState {
 }
 
 impl PortState {
-    fn new(id: &Arc<PortId>) -> Self {
+    fn new(id: &Arc<PortId>, service_open: Arc<AtomicU64>) -> Self {
         Self {
             id: Arc::clone(id),
             cursor: Padded::default(),
             other_cursors: Padded::default(),
             connections: Padded::default(),
             active: Padded::default(),
+            service_open,
+            over_limit: AtomicU64::default(),
+            unproxied: AtomicU64::default(),
             rejected: AtomicU64::default(),
             dropped: AtomicU64::default(),
             connect_failures: AtomicU64::default(),
@@ -90,6 +106,28 @@ impl PortState {
         others
             .unwrap_or(&self.cursor.0)
             .fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// One of the open connections of a Service; given back with this value.
+#[derive(Debug)]
+pub(crate) struct OpenConnection<'a>(&'a AtomicU64);
+
+impl<'a> OpenConnection<'a> {
+    /// One more; none where `most` are open. All are counted, so that a limit which comes
+    /// later knows of those that were there before.
+    pub(crate) fn take(state: &'a PortState, most: Option<u32>) -> Option<Self> {
+        let open = &*state.service_open;
+        // Given back at once where it was one too many.
+        let this = Self(open);
+        let before = open.fetch_add(1, Ordering::Relaxed);
+        most.is_none_or(|most| before < most.into()).then_some(this)
+    }
+}
+
+impl Drop for OpenConnection<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

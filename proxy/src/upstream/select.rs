@@ -18,7 +18,7 @@ use portico_config::snapshot::{
     Cluster, FrontKind, Place, ServicePort, SetKind, Sets, Traffic, Verdict,
 };
 
-use super::registry::{PortState, Registry};
+use super::registry::{OpenConnection, PortState, Registry};
 
 /// A ServicePort as one view serves it: its sets of endpoints and its living state.
 #[derive(Debug)]
@@ -81,6 +81,16 @@ impl Port {
         let state = registry.port(&service_port.id);
         let service_port = Arc::clone(service_port);
         Self { sets: [first, second], state, service_port }
+    }
+
+    /// How its traffic is treated.
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.service_port.traffic
+    }
+
+    /// One more open connection of the Service; none where its limit is reached.
+    pub(crate) fn open_connection(&self) -> Option<OpenConnection<'_>> {
+        OpenConnection::take(&self.state, self.traffic().max_connections)
     }
 
     /// Whether an endpoint still serves, usable for new flows or not (`services 4.7`).

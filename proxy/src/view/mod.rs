@@ -158,8 +158,13 @@ impl View {
 
     /// How long connections through fronts may carry nothing.
     pub(crate) fn patience(&self) -> Patience {
-        let Tcp { idle_timeout, half_closed_timeout } = *self.tcp;
+        let Tcp { idle_timeout, half_closed_timeout, .. } = *self.tcp;
         Patience { idle: idle_timeout, half_closed: half_closed_timeout }
+    }
+
+    /// Whether a peer may say for whom its connections stand.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.tcp.trusts(peer)
     }
 
     /// Every ServicePort.

@@ -86,6 +86,13 @@ pub(super) fn traffic(
         }
         is_served
     });
+    if service.connections.proxy_protocol.accepts && inputs.settings.trusted_proxies.is_empty() {
+        let field = FieldPath::from("metadata.annotations").key("portico.dev/proxy-protocol");
+        let text = "no proxy is trusted: every connection is refused";
+        let found = finding(Code::NoTrustedProxy, object, field, text);
+        let help = "name the proxies that send the header, such as `--trusted-proxies 10.0.0.0/24`";
+        diagnostics.push(found.help(help));
+    }
     let balancer = service.load_balancer.as_ref();
     // A dump of production must not send a laptop there.
     let status_counts = inputs.settings.cluster_ips != ClusterIps::Map;
@@ -107,6 +114,8 @@ pub(super) fn traffic(
         balance: service.balancing.balance,
         slow_start: service.balancing.slow_start,
         health_check_node_port,
+        max_connections: service.connections.most,
+        proxy_protocol: service.connections.proxy_protocol,
         other_proxy: service.other_proxy.clone(),
         // The short form names what it means, of whatever family.
         families: if service.short_form.is_some() { Vec::new() } else { families },

@@ -221,3 +221,34 @@ fn load_balancers_follow_services_3() {
         ],
     );
 }
+
+#[test]
+fn annotations_about_connections_follow_design_5() {
+    const MOST: &str = "P0321 metadata.annotations[portico.dev/max-connections]: invalid value: ";
+    const PROXY: &str = "P0322 metadata.annotations[portico.dev/proxy-protocol]: invalid value: ";
+    const IGNORED: &str = "P0308 metadata.annotations[portico.dev/";
+    let with = |key: &str, value: &str, spec: &str| {
+        format!("metadata: {{name: a, annotations: {{portico.dev/{key}: \"{value}\"}}}}\n{spec}")
+    };
+    let tcp = "spec: {ports: [{port: 1}]}";
+    let udp = "spec: {ports: [{port: 1, protocol: UDP}]}";
+    for (case, text, want) in [
+        ("one", with("max-connections", "1", tcp), &[][..]),
+        ("a million", with("max-connections", " 1000000 ", tcp), &[]),
+        ("none", with("max-connections", "0", tcp), &[MOST]),
+        ("too many", with("max-connections", "1000001", tcp), &[MOST]),
+        ("a word", with("max-connections", "all", tcp), &[MOST]),
+        ("over UDP alone", with("max-connections", "1", udp), &[IGNORED]),
+        ("in", with("proxy-protocol", "in", tcp), &[]),
+        ("out", with("proxy-protocol", "v1", tcp), &[]),
+        ("both", with("proxy-protocol", "in, v2", tcp), &[]),
+        ("the other order", with("proxy-protocol", "v2,in", tcp), &[]),
+        ("twice in", with("proxy-protocol", "in,in", tcp), &[PROXY]),
+        ("two versions", with("proxy-protocol", "v1,v2", tcp), &[PROXY]),
+        ("nothing", with("proxy-protocol", "", tcp), &[PROXY]),
+        ("capitals", with("proxy-protocol", "V2", tcp), &[PROXY]),
+        ("headless", with("proxy-protocol", "v2", "spec: {clusterIP: None}"), &[IGNORED]),
+    ] {
+        hold("v1", "Service", &[(case, &text, want)]);
+    }
+}
