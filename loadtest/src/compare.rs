@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::CompareArgs;
 use crate::figures::Sample;
+use crate::idle;
 use crate::load::{self, Done};
 use crate::procfs::{CoreTicks, cpu_of_tree};
 use crate::report::{self, Machine, Measured, Outcome};
@@ -24,6 +25,8 @@ pub(crate) fn run(arguments: &CompareArgs, portico: std::path::PathBuf) -> Resul
     for core in [arguments.server_core, arguments.load_core] {
         CoreTicks::read(core).context("see --server-core and --load-core")?;
     }
+    let idle = arguments.scenarios.iter().any(|one| one.is_idle());
+    idle::raise_descriptor_limit(if idle { arguments.connections } else { 0 })?;
     let machine = Machine::read(arguments);
     println!("{machine}");
     let mut outcomes = Vec::new();
@@ -40,11 +43,12 @@ pub(crate) fn run(arguments: &CompareArgs, portico: std::path::PathBuf) -> Resul
             portico: portico.clone(),
             server_core: arguments.server_core,
             load_core: arguments.load_core,
+            connections: arguments.connections,
         };
-        let outcome = measure(&site, arguments, ticks_per_second)
+        let (table, json) = outcome(&site, arguments, ticks_per_second)
             .with_context(|| format!("measuring {}", scenario.name()))?;
-        println!("\n{}", report::table(&outcome));
-        outcomes.push(outcome);
+        println!("\n{table}");
+        outcomes.push(json);
     }
     if let Some(file) = &arguments.json {
         fs::write(file, report::json(&machine, &outcomes))
@@ -58,6 +62,20 @@ fn distinct(scenarios: &[Scenario]) -> Vec<Scenario> {
         .into_iter()
         .filter(|scenario| scenarios.contains(scenario))
         .collect()
+}
+
+/// What came out, for people and for programs.
+fn outcome(
+    site: &Site,
+    arguments: &CompareArgs,
+    ticks_per_second: u64,
+) -> Result<(String, String)> {
+    if site.scenario.is_idle() {
+        let outcome = idle::run(site, arguments)?;
+        return Ok((outcome.table(), outcome.json()));
+    }
+    let outcome = measure(site, arguments, ticks_per_second)?;
+    Ok((report::table(&outcome), report::json_outcome(&outcome)))
 }
 
 fn measure(site: &Site, arguments: &CompareArgs, ticks_per_second: u64) -> Result<Outcome> {

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 use crate::process::pinned;
-use crate::scenario::{CONNECTIONS, HOST, Scenario};
+use crate::scenario::{CONNECTIONS, HOST, Scenario, Traffic};
 use crate::tcp::Exchanges;
 use crate::tools;
 
@@ -30,8 +30,8 @@ pub(crate) fn drive(
     seconds: u64,
     core: usize,
 ) -> Result<Done> {
-    match scenario {
-        Scenario::Http1Small => {
+    match scenario.traffic() {
+        Traffic::Http => {
             let mut command = pinned(&tools::WRK.require()?, core)?;
             command
                 .arg("--threads=1")
@@ -42,9 +42,11 @@ pub(crate) fn drive(
             let output = output(&mut command)?;
             parse_wrk(&output).with_context(|| format!("wrk printed no result:\n{output}"))
         }
-        Scenario::TcpRr => exchange("tcp-load", address, seconds, core),
-        Scenario::TcpConnect => exchange("connect-load", address, seconds, core),
-        Scenario::TcpBulk | Scenario::TcpBulk8 => {
+        Traffic::Echo if scenario == Scenario::TcpRr => {
+            exchange("tcp-load", address, seconds, core)
+        }
+        Traffic::Echo => exchange("connect-load", address, seconds, core),
+        Traffic::Bulk => {
             let mut command = pinned(&tools::IPERF3.require()?, core)?;
             iperf3(&mut command, address)
                 .arg(format!("--time={seconds}"))
@@ -52,7 +54,7 @@ pub(crate) fn drive(
             let output = output(&mut command)?;
             parse_iperf3(&output).with_context(|| format!("iperf3 printed no result:\n{output}"))
         }
-        Scenario::UdpEcho => exchange("udp-load", address, seconds, core),
+        Traffic::Datagrams => exchange("udp-load", address, seconds, core),
     }
 }
 

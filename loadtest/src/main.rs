@@ -28,9 +28,11 @@ mod echo;
 mod tcp;
 mod connect;
 mod udp;
+mod hold;
 mod load;
 mod figures;
 mod report;
+mod idle;
 mod compare;
 mod generate;
 mod scale;
@@ -86,6 +88,9 @@ enum Command {
     /// Exchange datagrams of 64 bytes over and over, and print how often
     #[command(hide = true)]
     UdpLoad(LoadArgs),
+    /// Open connections, say so, and hold them until standard input ends
+    #[command(hide = true)]
+    IdleLoad(hold::IdleArgs),
     /// Send datagrams back
     #[command(hide = true)]
     UdpEcho {
@@ -135,6 +140,10 @@ struct CompareArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 1)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
     warm_up: u64,
+    /// Idle connections of idle-connections and idle-http
+    #[arg(long, value_name = "N", default_value_t = idle::CONNECTIONS)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=18_000))]
+    connections: u32,
     /// The core of the server under test
     #[arg(long, value_name = "CORE", default_value_t = 0)]
     server_core: usize,
@@ -177,6 +186,10 @@ fn main() -> Result<ExitCode> {
         Command::TcpLoad(arguments) => arguments.run(tcp::load),
         Command::ConnectLoad(arguments) => arguments.run(connect::load),
         Command::UdpLoad(arguments) => arguments.run(udp::load),
+        Command::IdleLoad(arguments) => {
+            hold::hold(arguments, &mut std::io::stdin(), &mut std::io::stdout())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::TcpEcho { address, addresses } => {
             Echo::listen(address, addresses)?.serve()?;
             Ok(ExitCode::SUCCESS)

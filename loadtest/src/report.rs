@@ -148,7 +148,7 @@ fn row(measured: &Measured, ratio: Option<&Ratio>) -> [String; 7] {
     ]
 }
 
-fn with_range(spread: Option<Spread>) -> String {
+pub(crate) fn with_range(spread: Option<Spread>) -> String {
     match spread {
         Some(Spread { median, min, max }) => format!("{median:.2} ({min:.2}–{max:.2})"),
         None => "–".to_owned(),
@@ -157,7 +157,7 @@ fn with_range(spread: Option<Spread>) -> String {
 
 /// `target: at most 1.10 × nginx: met (1.04)`
 fn verdict(outcome: &Outcome) -> String {
-    let target = outcome.scenario.target();
+    let Some(target) = outcome.scenario.target() else { return String::new() };
     let ratios = outcome.ratios();
     let said = match ratios.iter().find(|(kind, _)| *kind == target.peer) {
         Some((_, ratio)) => {
@@ -172,12 +172,12 @@ fn verdict(outcome: &Outcome) -> String {
 }
 
 /// Rows as a Markdown table: the first column to the left, figures to the right.
-fn aligned(rows: &[[String; 7]]) -> String {
+pub(crate) fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..7).map(width).collect();
+    let widths: Vec<usize> = (0..N).map(width).collect();
     let mut text = String::new();
     for (index, row) in rows.iter().enumerate() {
         text.push('|');
@@ -203,9 +203,8 @@ fn aligned(rows: &[[String; 7]]) -> String {
     text
 }
 
-/// Everything, for programs.
-pub(crate) fn json(machine: &Machine, outcomes: &[Outcome]) -> String {
-    let outcomes: Vec<String> = outcomes.iter().map(json_outcome).collect();
+/// Everything, for programs; the scenarios are JSON already.
+pub(crate) fn json(machine: &Machine, outcomes: &[String]) -> String {
     format!(
         "{{\"machine\":{{\"processor\":{},\"kernel\":{},\"cores\":{},\"settings\":{}}},\
          \"scenarios\":[{}]}}\n",
@@ -217,14 +216,16 @@ pub(crate) fn json(machine: &Machine, outcomes: &[Outcome]) -> String {
     )
 }
 
-fn json_outcome(outcome: &Outcome) -> String {
+/// One scenario, for programs.
+pub(crate) fn json_outcome(outcome: &Outcome) -> String {
     let target = outcome.scenario.target();
     let servers: Vec<String> = outcome.measured.iter().map(json_server).collect();
     let ratios = outcome
         .ratios()
         .iter()
         .map(|(kind, ratio)| {
-            let verdict = (*kind == target.peer).then(|| ratio.verdict(target).text());
+            let target = target.filter(|target| *kind == target.peer);
+            let verdict = target.map(|target| ratio.verdict(target).text());
             format!(
                 "{{\"peer\":{},\"ratio\":{},\"compared\":{},\"rounds\":{},\"target\":{},\
                  \"verdict\":{}}}",
@@ -232,7 +233,7 @@ fn json_outcome(outcome: &Outcome) -> String {
                 json_spread(ratio.spread),
                 ratio.compared,
                 ratio.rounds,
-                number(if verdict.is_some() { target.ratio } else { f64::NAN }),
+                target.map_or_else(|| "null".to_owned(), |target| number(target.ratio)),
                 verdict.map_or_else(|| "null".to_owned(), quoted),
             )
         })
@@ -278,18 +279,18 @@ fn json_run(sample: &Sample) -> String {
     )
 }
 
-fn json_spread(spread: Option<Spread>) -> String {
+pub(crate) fn json_spread(spread: Option<Spread>) -> String {
     let Some(Spread { median, min, max }) = spread else { return "null".to_owned() };
     let (median, min, max) = (number(median), number(min), number(max));
     format!("{{\"median\":{median},\"min\":{min},\"max\":{max}}}")
 }
 
 /// JSON has no infinity and no NaN.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if value.is_finite() { format!("{value}") } else { "null".to_owned() }
 }
 
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut quoted = String::from('"');
     for character in text.chars() {
         match character {

@@ -23,6 +23,23 @@ pub(crate) enum Scenario {
     TcpBulk8,
     /// 64 bytes there and back as datagrams through a NodePort, 64 clients
     UdpEcho,
+    /// Memory of connections through a NodePort that do nothing
+    IdleConnections,
+    /// Memory of keep-alive connections to an Ingress that do nothing
+    IdleHttp,
+}
+
+/// What goes over a scenario's connections.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Traffic {
+    /// Requests, through an Ingress.
+    Http,
+    /// Bytes that come back, through a NodePort.
+    Echo,
+    /// Bytes in one direction, through a NodePort.
+    Bulk,
+    /// Datagrams that come back, through a NodePort.
+    Datagrams,
 }
 
 /// The most that a unit of work may cost in portico, as a multiple of what it costs in `peer`.
@@ -33,14 +50,35 @@ pub(crate) struct Target {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Http1Small,
         Self::TcpRr,
         Self::TcpConnect,
         Self::TcpBulk,
         Self::TcpBulk8,
         Self::UdpEcho,
+        Self::IdleConnections,
+        Self::IdleHttp,
     ];
+
+    pub(crate) fn traffic(self) -> Traffic {
+        match self {
+            Self::Http1Small | Self::IdleHttp => Traffic::Http,
+            Self::TcpRr | Self::TcpConnect | Self::IdleConnections => Traffic::Echo,
+            Self::TcpBulk | Self::TcpBulk8 => Traffic::Bulk,
+            Self::UdpEcho => Traffic::Datagrams,
+        }
+    }
+
+    /// Whether memory is measured, and not time.
+    pub(crate) fn is_idle(self) -> bool {
+        matches!(self, Self::IdleConnections | Self::IdleHttp)
+    }
+
+    /// What portico may have resident with all idle connections open, in 10^6 bytes.
+    pub(crate) fn most_memory_mb(self) -> Option<f64> {
+        (self == Self::IdleConnections).then_some(100.0)
+    }
 
     /// The connections of a scenario of bytes in bulk, as iperf3 has them; None for the others.
     pub(crate) fn streams(self) -> Option<u8> {
@@ -60,6 +98,8 @@ impl Scenario {
             Self::TcpBulk => "tcp-bulk",
             Self::TcpBulk8 => "tcp-bulk-8",
             Self::UdpEcho => "udp-echo",
+            Self::IdleConnections => "idle-connections",
+            Self::IdleHttp => "idle-http",
         }
     }
 
@@ -68,7 +108,7 @@ impl Scenario {
         match self {
             Self::Http1Small => "request",
             Self::TcpRr | Self::UdpEcho => "exchange",
-            Self::TcpConnect => "connection",
+            Self::TcpConnect | Self::IdleConnections | Self::IdleHttp => "connection",
             Self::TcpBulk | Self::TcpBulk8 => "MB",
         }
     }
@@ -78,7 +118,7 @@ impl Scenario {
         match self {
             Self::Http1Small => "requests",
             Self::TcpRr | Self::UdpEcho => "exchanges",
-            Self::TcpConnect => "connections",
+            Self::TcpConnect | Self::IdleConnections | Self::IdleHttp => "connections",
             Self::TcpBulk | Self::TcpBulk8 => "MB",
         }
     }
@@ -100,6 +140,12 @@ impl Scenario {
             Self::UdpEcho => {
                 "a datagram of 64 bytes there and back through a NodePort; 64 clients, one each"
             }
+            Self::IdleConnections => {
+                "memory of connections through a NodePort, after one exchange each"
+            }
+            Self::IdleHttp => {
+                "memory of keep-alive connections to an Ingress, after one request each"
+            }
         }
     }
 
@@ -110,6 +156,7 @@ impl Scenario {
             Self::TcpRr | Self::TcpConnect => &[Kind::Haproxy, Kind::Portico],
             Self::TcpBulk | Self::TcpBulk8 => &[Kind::Haproxy, Kind::HaproxySplice, Kind::Portico],
             Self::UdpEcho => &[Kind::Nginx, Kind::Portico],
+            Self::IdleConnections | Self::IdleHttp => &[Kind::Nginx, Kind::Haproxy, Kind::Portico],
         }
     }
 
@@ -124,16 +171,17 @@ impl Scenario {
         }
     }
 
-    /// What portico shall reach.
-    pub(crate) fn target(self) -> Target {
-        match self {
+    /// What a unit of work may cost portico; None where none is measured.
+    pub(crate) fn target(self) -> Option<Target> {
+        Some(match self {
             Self::Http1Small => Target { peer: Kind::Nginx, ratio: 1.10 },
             Self::TcpRr => Target { peer: Kind::Haproxy, ratio: 1.15 },
             Self::TcpConnect => Target { peer: Kind::Haproxy, ratio: 1.00 },
             // A tenth more bytes per CPU second.
             Self::TcpBulk | Self::TcpBulk8 => Target { peer: Kind::Haproxy, ratio: 1.0 / 1.1 },
             Self::UdpEcho => Target { peer: Kind::Nginx, ratio: 1.00 },
-        }
+            Self::IdleConnections | Self::IdleHttp => return None,
+        })
     }
 }
 
@@ -152,7 +200,9 @@ mod tests {
         for scenario in Scenario::ALL {
             let typed = scenario.to_possible_value().unwrap();
             assert_eq!(typed.get_name(), scenario.name());
-            assert!(scenario.servers().contains(&scenario.target().peer));
+            let peer = scenario.target().map(|target| target.peer);
+            assert!(peer.is_none_or(|peer| scenario.servers().contains(&peer)));
+            assert_eq!(peer.is_none(), scenario.is_idle());
             assert_eq!(scenario.servers().last(), Some(&Kind::Portico));
         }
     }

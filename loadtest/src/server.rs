@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use crate::echo::addresses;
 use crate::load;
 use crate::process::{Running, free_node_port, free_port, local};
-use crate::scenario::{HOST, Scenario};
+use crate::scenario::{HOST, Scenario, Traffic};
 use crate::template::render;
 use crate::tools;
 
@@ -57,6 +57,8 @@ pub(crate) struct Site {
     pub(crate) portico: PathBuf,
     pub(crate) server_core: usize,
     pub(crate) load_core: usize,
+    /// Idle connections, in scenarios that have them.
+    pub(crate) connections: u32,
 }
 
 impl Site {
@@ -64,7 +66,7 @@ impl Site {
     pub(crate) fn program(&self, kind: Kind) -> Result<PathBuf> {
         match kind {
             Kind::Nginx => {
-                if self.scenario == Scenario::UdpEcho {
+                if self.scenario.traffic() != Traffic::Http {
                     tools::NGINX_STREAM.require()?;
                 }
                 tools::NGINX.require()
@@ -87,15 +89,15 @@ impl Site {
     /// Starts the scenario's backend on the load core.
     pub(crate) fn start_backend(&self) -> Result<Server> {
         let port = free_port()?;
-        let process = match self.scenario {
-            Scenario::Http1Small => {
+        let process = match self.scenario.traffic() {
+            Traffic::Http => {
                 let program = tools::NGINX.require()?;
                 let config = self.write("backend.conf", BACKEND, port, 0)?;
                 self.run("backend", &program, &["-c", &config], self.load_core)?
             }
-            Scenario::TcpRr | Scenario::TcpConnect => self.start_echo("tcp-echo", port)?,
-            Scenario::UdpEcho => self.start_echo("udp-echo", port)?,
-            Scenario::TcpBulk | Scenario::TcpBulk8 => {
+            Traffic::Echo => self.start_echo("tcp-echo", port)?,
+            Traffic::Datagrams => self.start_echo("udp-echo", port)?,
+            Traffic::Bulk => {
                 let program = tools::IPERF3.require()?;
                 let arguments = ["--server", "--bind=127.0.0.1", &format!("--port={port}")];
                 self.run("backend", &program, &arguments, self.load_core)?
@@ -123,17 +125,18 @@ impl Site {
         let (port, process) = match kind {
             Kind::Nginx => {
                 let port = free_port()?;
-                let template = match self.scenario {
-                    Scenario::UdpEcho => NGINX_UDP,
-                    _ => NGINX,
+                let (template, options) = match self.scenario.traffic() {
+                    Traffic::Http => (NGINX, ""),
+                    Traffic::Datagrams => (NGINX_STREAM, "udp"),
+                    Traffic::Echo | Traffic::Bulk => (NGINX_STREAM, "backlog=4096"),
                 };
-                let config = self.write("nginx.conf", template, port, backend)?;
+                let config = self.write_with("nginx.conf", template, (port, backend), options)?;
                 (port, self.run(kind.name(), &program, &["-c", &config], self.server_core)?)
             }
             Kind::Haproxy | Kind::HaproxySplice => {
                 let port = free_port()?;
-                let template = match self.scenario {
-                    Scenario::Http1Small => HAPROXY_HTTP,
+                let template = match self.scenario.traffic() {
+                    Traffic::Http => HAPROXY_HTTP,
                     _ => HAPROXY_TCP,
                 };
                 let file = format!("{}.cfg", kind.name());
@@ -172,8 +175,8 @@ impl Site {
             "--log-level=warn",
             "--state-dir=off",
         ];
-        let port = match self.scenario {
-            Scenario::Http1Small => http_port,
+        let port = match self.scenario.traffic() {
+            Traffic::Http => http_port,
             _ => node_port,
         };
         Ok((port, self.run(Kind::Portico.name(), program, &arguments, self.server_core)?))
@@ -191,12 +194,14 @@ impl Site {
 
     fn ready(&self, mut server: Server) -> Result<Server> {
         let address = server.address;
-        server.process.wait_until(|| match self.scenario {
-            Scenario::Http1Small => probe_http(address),
-            Scenario::TcpRr | Scenario::TcpConnect => probe_echo(address),
-            Scenario::UdpEcho => probe_datagrams(address),
-            Scenario::TcpBulk | Scenario::TcpBulk8 => load::probe_bulk(address),
-        })?;
+        server
+            .process
+            .wait_until(|| match self.scenario.traffic() {
+                Traffic::Http => probe_http(address),
+                Traffic::Echo => probe_echo(address),
+                Traffic::Datagrams => probe_datagrams(address),
+                Traffic::Bulk => load::probe_bulk(address),
+            })?;
         Ok(server)
     }
 
@@ -224,6 +229,15 @@ impl Site {
             .zip(&backends)
             .map(|(number, address)| format!("server backend{number} {address}"))
             .collect();
+        let protocol = match self.scenario.traffic() {
+            Traffic::Datagrams => "UDP",
+            Traffic::Http | Traffic::Echo | Traffic::Bulk => "TCP",
+        };
+        // Idle connections have room, with one descriptor each way; the others have plenty.
+        let (clients, descriptors) = match self.scenario.is_idle() {
+            true => (self.connections + 200, self.connections * 2 + 300),
+            false => (4_096, 4_096),
+        };
         let values = [
             ("user", nginx_user()),
             ("dir", &self.folder.to_string_lossy()),
@@ -233,7 +247,9 @@ impl Site {
             ("backends", &backends.join(",")),
             ("options", options),
             ("servers", &servers.join("\n    ")),
-            ("protocol", if self.scenario == Scenario::UdpEcho { "UDP" } else { "TCP" }),
+            ("protocol", protocol),
+            ("clients", &clients.to_string()),
+            ("descriptors", &descriptors.to_string()),
             ("stream_module", &stream_module),
         ];
         let text = render(template, &values).with_context(|| format!("rendering {file}"))?;
@@ -295,7 +311,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(crate) const BACKEND: &str = include_str!("../peers/backend.conf.tmpl");
 pub(crate) const NGINX: &str = include_str!("../peers/nginx.conf.tmpl");
-pub(crate) const NGINX_UDP: &str = include_str!("../peers/nginx-udp.conf.tmpl");
+pub(crate) const NGINX_STREAM: &str = include_str!("../peers/nginx-stream.conf.tmpl");
 pub(crate) const HAPROXY_HTTP: &str = include_str!("../peers/haproxy-http.cfg.tmpl");
 pub(crate) const HAPROXY_TCP: &str = include_str!("../peers/haproxy-tcp.cfg.tmpl");
 pub(crate) const PORTICO: &str = include_str!("../peers/portico.yaml.tmpl");

@@ -25,7 +25,7 @@ pub(crate) fn render(template: &str, values: &[(&str, &str)]) -> Result<String> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::{BACKEND, HAPROXY_HTTP, HAPROXY_TCP, NGINX, NGINX_UDP, PORTICO};
+    use crate::server::{BACKEND, HAPROXY_HTTP, HAPROXY_TCP, NGINX, NGINX_STREAM, PORTICO};
 
     #[test]
     fn every_place_is_filled_and_nothing_else_changes() {
@@ -55,13 +55,15 @@ mod tests {
             ("port", "1"),
             ("backend", "2"),
             ("backends", "127.0.0.1:2"),
+            ("clients", "4096"),
+            ("descriptors", "4096"),
             ("options", "option splice-auto"),
             ("servers", "server backend1 127.0.0.1:2"),
             ("node_port", "30003"),
             ("protocol", "TCP"),
             ("stream_module", "M"),
         ];
-        for template in [BACKEND, NGINX, NGINX_UDP, HAPROXY_HTTP, HAPROXY_TCP, PORTICO] {
+        for template in [BACKEND, NGINX, NGINX_STREAM, HAPROXY_HTTP, HAPROXY_TCP, PORTICO] {
             let rendered = render(template, &values).unwrap();
             assert!(!rendered.contains("{{"), "{rendered}");
         }

@@ -22,20 +22,20 @@ pub(crate) struct Tool {
 pub(crate) const NGINX: Tool = Tool {
     name: "nginx",
     package: "nginx",
-    purpose: "peer of http1-small, and its backend",
+    purpose: "peer of http1-small and idle-http, and their backend",
     version: Some("-v"),
 };
 /// Not a program but a part of one, looked for beside programs.
 pub(crate) const NGINX_STREAM: Tool = Tool {
     name: "ngx_stream_module.so",
     package: "libnginx-mod-stream",
-    purpose: "peer of udp-echo",
+    purpose: "peer of udp-echo and idle-connections",
     version: None,
 };
 pub(crate) const HAPROXY: Tool = Tool {
     name: "haproxy",
     package: "haproxy",
-    purpose: "peer of http1-small and all tcp scenarios",
+    purpose: "peer of the HTTP and TCP scenarios",
     version: Some("-v"),
 };
 pub(crate) const WRK: Tool = Tool {
