@@ -31,16 +31,8 @@ fn service(
     let object = ObjectName::new("default", name);
     let port = |(port_name, number): &(&str, u16)| {
         let endpoint = |(label, ip): &(&str, &str)| Endpoint {
-            address: SocketAddr::new(ip.parse().unwrap(), number + 8000),
-            ready: true,
-            serving: true,
-            terminating: false,
-            node: None,
-            zone: None,
             label: (*label).into(),
-            pod: None,
-            hints: None,
-            weight: 1,
+            ..Endpoint::at(SocketAddr::new(ip.parse().unwrap(), number + 8000))
         };
         Arc::new(ServicePort {
             id: Arc::new(PortId {

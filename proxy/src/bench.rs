@@ -88,18 +88,8 @@ pub fn with_moved(before: &Snapshot, number: usize, turn: usize) -> Snapshot {
 
 fn service(number: usize, turn: usize) -> Arc<Service> {
     let name = ObjectName::new("default", format!("s{number}"));
-    let endpoint = |index: usize| Endpoint {
-        address: address(10, number * 10 + index, 8_080 + u16::try_from(turn % 1_000).unwrap_or(0)),
-        ready: true,
-        serving: true,
-        terminating: false,
-        node: None,
-        zone: None,
-        label: "a".into(),
-        pod: None,
-        hints: None,
-        weight: 1,
-    };
+    let port = 8_080 + u16::try_from(turn % 1_000).unwrap_or(0);
+    let endpoint = |index: usize| Endpoint::at(address(10, number * 10 + index, port));
     let port = ServicePort {
         id: Arc::new(PortId { service: name.clone(), name: "".into(), protocol: Protocol::Tcp }),
         port: 80,

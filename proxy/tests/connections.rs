@@ -4,56 +4,17 @@
 //! A binary of its own, so that no other test's memory is counted. Both ends of every connection
 //! live in this process too, but in the kernel's memory alone.
 
+mod plane;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::time::Duration;
 
-use portico_config::model::{ObjectName, Protocol};
-use portico_config::snapshot::{Endpoint, Front, FrontKind, PortId, Reach};
-use portico_config::snapshot::{Service, ServicePort, Snapshot};
+use portico_config::model::Protocol;
 use portico_proxy::{Options, Proxy};
 use tokio_util::sync::CancellationToken;
 
-/// One Service with a front and an endpoint.
-fn snapshot(front: SocketAddr, endpoint: SocketAddr) -> Arc<Snapshot> {
-    let name = ObjectName::new("default", "web");
-    let id = PortId { service: name.clone(), name: "".into(), protocol: Protocol::Tcp };
-    let id = Arc::new(id);
-    let endpoint = Endpoint {
-        address: endpoint,
-        ready: true,
-        serving: true,
-        terminating: false,
-        node: None,
-        zone: None,
-        label: "a".into(),
-        pod: None,
-        hints: None,
-        weight: 1,
-    };
-    let port = ServicePort {
-        id: Arc::clone(&id),
-        port: 80,
-        node_port: None,
-        endpoints: vec![endpoint],
-        traffic: Arc::default(),
-    };
-    let service = Service {
-        name: name.clone(),
-        reach: Reach::Headless,
-        ports: vec![Arc::new(port)],
-        addresses: Vec::new(),
-        traffic: Arc::default(),
-    };
-    let kind = FrontKind::ClusterIp;
-    let front = Front { address: front, protocol: Protocol::Tcp, kind, port: id };
-    Arc::new(Snapshot {
-        services: [(name, Arc::new(service))].into(),
-        fronts: Arc::new(vec![front]),
-        ..Snapshot::default()
-    })
-}
+use self::plane::{resident_bytes, snapshot, start};
 
 /// A connection through the front: both of its ends.
 fn open(front: SocketAddr, endpoint: &TcpListener) -> (TcpStream, TcpStream) {
@@ -80,15 +41,6 @@ fn exchange((near, far): &(TcpStream, TcpStream), count: usize) {
     }
 }
 
-fn resident_bytes() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux has it");
-    let pages = statm
-        .split(' ')
-        .nth(1)
-        .and_then(|it| it.parse::<usize>().ok());
-    pages.expect("the second column is a number") * 4096
-}
-
 #[test]
 fn an_idle_connection_holds_no_buffer_whatever_it_carried() {
     let descriptors = portico_net::limit::raise_descriptor_limit();
@@ -103,16 +55,9 @@ fn an_idle_connection_holds_no_buffer_whatever_it_carried() {
     let options = Options { workers: 1, descriptors, ..Options::default() };
     let (mut proxy, mut workers) = Proxy::new(options);
     let stop = CancellationToken::new();
-    let worker = workers.pop().unwrap();
-    let until = stop.clone();
-    let thread = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build_local(tokio::runtime::LocalOptions::default())
-            .expect("a test may have a runtime");
-        runtime.block_on(worker.run(until, Duration::ZERO));
-    });
-    let prepared = proxy.prepare(&snapshot(front, endpoint.local_addr().unwrap()));
+    let thread = start(workers.pop().unwrap(), &stop);
+    let prepared =
+        proxy.prepare(&snapshot(Protocol::Tcp, &[front], endpoint.local_addr().unwrap()));
     proxy.commit(prepared);
 
     // What is there once, whoever comes, is there before the first look.

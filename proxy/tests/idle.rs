@@ -3,71 +3,16 @@
 //!
 //! A binary of its own, so that no other test's memory is counted.
 
+mod plane;
+
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use portico_config::model::{ObjectName, Protocol};
-use portico_config::snapshot::{Endpoint, Front, FrontKind, PortId, Reach};
-use portico_config::snapshot::{Service, ServicePort, Snapshot};
-use portico_proxy::{Options, Proxy, Worker};
+use portico_config::model::Protocol;
+use portico_proxy::{Options, Proxy};
 use tokio_util::sync::CancellationToken;
 
-/// One Service with a front on each of `fronts`, and one endpoint.
-fn snapshot(fronts: &[SocketAddr], endpoint: SocketAddr) -> Arc<Snapshot> {
-    let name = ObjectName::new("default", "web");
-    let id = PortId { service: name.clone(), name: "".into(), protocol: Protocol::Tcp };
-    let id = Arc::new(id);
-    let endpoint = Endpoint {
-        address: endpoint,
-        ready: true,
-        serving: true,
-        terminating: false,
-        node: None,
-        zone: None,
-        label: "a".into(),
-        pod: None,
-        hints: None,
-        weight: 1,
-    };
-    let port = ServicePort {
-        id: Arc::clone(&id),
-        port: 80,
-        node_port: None,
-        endpoints: vec![endpoint],
-        traffic: Arc::default(),
-    };
-    let service = Service {
-        name: name.clone(),
-        reach: Reach::Headless,
-        ports: vec![Arc::new(port)],
-        addresses: Vec::new(),
-        traffic: Arc::default(),
-    };
-    let front = |address: &SocketAddr| Front {
-        address: *address,
-        protocol: Protocol::Tcp,
-        kind: FrontKind::ClusterIp,
-        port: Arc::clone(&id),
-    };
-    Arc::new(Snapshot {
-        services: [(name, Arc::new(service))].into(),
-        fronts: Arc::new(fronts.iter().map(front).collect()),
-        ..Snapshot::default()
-    })
-}
-
-fn start(worker: Worker, stop: &CancellationToken) -> JoinHandle<()> {
-    let stop = stop.clone();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build_local(tokio::runtime::LocalOptions::default())
-            .expect("a test may have a runtime");
-        runtime.block_on(worker.run(stop, Duration::ZERO));
-    })
-}
+use self::plane::{resident_bytes, snapshot, start};
 
 /// The gauge of the views that are still held.
 fn retired(proxy: &Proxy) -> f64 {
@@ -83,15 +28,6 @@ fn retired(proxy: &Proxy) -> f64 {
 fn passes(front: SocketAddr, endpoint: &TcpListener) -> bool {
     let _client = TcpStream::connect(front).expect("the front listens");
     endpoint.accept().is_ok()
-}
-
-fn resident_bytes() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux has it");
-    let pages = statm
-        .split(' ')
-        .nth(1)
-        .and_then(|it| it.parse::<usize>().ok());
-    pages.expect("the second column is a number") * 4096
 }
 
 #[test]
@@ -116,7 +52,7 @@ fn idle_listeners_are_small_and_idle_workers_hold_no_old_view() {
         .map(|worker| start(worker, &stop))
         .collect();
     let apply = |proxy: &mut Proxy, fronts: &[SocketAddr]| {
-        let prepared = proxy.prepare(&snapshot(fronts, to));
+        let prepared = proxy.prepare(&snapshot(Protocol::Tcp, fronts, to));
         proxy.commit(prepared);
     };
     apply(&mut proxy, &fronts[..1]);

@@ -2,67 +2,17 @@
 //!
 //! A binary of its own, so that no other test's memory is counted.
 
+mod plane;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use portico_config::model::{ObjectName, Protocol};
-use portico_config::snapshot::{Endpoint, Front, FrontKind, PortId, Reach};
-use portico_config::snapshot::{Service, ServicePort, Snapshot};
-use portico_proxy::{Options, Proxy, Worker};
+use portico_config::model::Protocol;
+use portico_proxy::{Options, Proxy};
 use tokio_util::sync::CancellationToken;
 
-/// One Service over UDP with a front and one endpoint.
-fn snapshot(front: SocketAddr, endpoint: SocketAddr) -> Arc<Snapshot> {
-    let name = ObjectName::new("default", "echo");
-    let id = PortId { service: name.clone(), name: "".into(), protocol: Protocol::Udp };
-    let id = Arc::new(id);
-    let endpoint = Endpoint {
-        address: endpoint,
-        ready: true,
-        serving: true,
-        terminating: false,
-        node: None,
-        zone: None,
-        label: "a".into(),
-        pod: None,
-        hints: None,
-        weight: 1,
-    };
-    let port = ServicePort {
-        id: Arc::clone(&id),
-        port: 53,
-        node_port: None,
-        endpoints: vec![endpoint],
-        traffic: Arc::default(),
-    };
-    let service = Service {
-        name: name.clone(),
-        reach: Reach::Headless,
-        ports: vec![Arc::new(port)],
-        addresses: Vec::new(),
-        traffic: Arc::default(),
-    };
-    let front =
-        Front { address: front, protocol: Protocol::Udp, kind: FrontKind::ClusterIp, port: id };
-    Arc::new(Snapshot {
-        services: [(name, Arc::new(service))].into(),
-        fronts: Arc::new(vec![front]),
-        ..Snapshot::default()
-    })
-}
-
-fn start(worker: Worker, stop: &CancellationToken) -> JoinHandle<()> {
-    let stop = stop.clone();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build_local(tokio::runtime::LocalOptions::default())
-            .expect("a test may have a runtime");
-        runtime.block_on(worker.run(stop, Duration::ZERO));
-    })
-}
+use self::plane::{resident_bytes, snapshot, start};
 
 /// A plane of one worker that serves a front for `endpoint`.
 struct Plane {
@@ -82,7 +32,7 @@ impl Plane {
         let stop = CancellationToken::new();
         let worker = workers.pop().map(|worker| start(worker, &stop));
         let endpoint = endpoint.local_addr().expect("a bound socket has one");
-        let prepared = proxy.prepare(&snapshot(front, endpoint));
+        let prepared = proxy.prepare(&snapshot(Protocol::Udp, &[front], endpoint));
         proxy.commit(prepared);
         Self { proxy, front, stop, worker }
     }
@@ -124,15 +74,6 @@ fn socket(network: u16) -> UdpSocket {
     let set = socket.set_read_timeout(Some(PATIENCE));
     set.expect("a valid time");
     socket
-}
-
-fn resident_bytes() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux has it");
-    let pages = statm
-        .split(' ')
-        .nth(1)
-        .and_then(|it| it.parse::<usize>().ok());
-    pages.expect("the second column is a number") * 4096
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::Objects;
 use super::topology::{self, NoHints};
 use crate::model::{IpFamily, ObjectName, Protocol};
 use crate::snapshot::Endpoint;
-use crate::snapshot::endpoint::{Hints, NamedAddress};
+use crate::snapshot::endpoint::{Hints, NamedAddress, dashed};
 use crate::validate::{
     Distribution, Exposure, InUse, Pod, Service, SetEndpoint, ShortPort, TargetPort, Weight,
 };
@@ -324,26 +324,5 @@ fn merge(found: &mut BTreeMap<SocketAddr, Found>, endpoint: Endpoint, version: V
 }
 
 fn endpoint(address: SocketAddr, ready: bool, serving: bool, terminating: bool) -> Endpoint {
-    let label = dashed(address.ip());
-    Endpoint {
-        address,
-        ready,
-        serving,
-        terminating,
-        node: None,
-        zone: None,
-        label,
-        pod: None,
-        hints: None,
-        weight: 1,
-    }
-}
-
-/// The DNS label of an address (`dns 1.3.4`): `2001:db8::` is `2001-db8--0`.
-fn dashed(address: IpAddr) -> Arc<str> {
-    let mut label = address.to_string().replace(['.', ':'], "-");
-    if label.ends_with('-') {
-        label.push('0');
-    }
-    label.into()
+    Endpoint { ready, serving, terminating, ..Endpoint::at(address) }
 }

@@ -33,6 +33,22 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// A ready endpoint of which nothing but its address is known.
+    pub fn at(address: SocketAddr) -> Self {
+        Self {
+            address,
+            ready: true,
+            serving: true,
+            terminating: false,
+            node: None,
+            zone: None,
+            label: dashed(address.ip()),
+            pod: None,
+            hints: None,
+            weight: 1,
+        }
+    }
+
     /// Whether new traffic may go to it at all: ready, or serving while it terminates.
     pub fn is_usable(&self) -> bool {
         self.ready || self.is_last_resort()
@@ -62,6 +78,15 @@ impl Endpoint {
     pub fn hinted_zones(&self) -> &[Arc<str>] {
         self.hints.as_ref().map_or(&[], |hints| &hints.zones)
     }
+}
+
+/// The DNS label of an address (`dns 1.3.4`): `2001:db8::` is `2001-db8--0`.
+pub(crate) fn dashed(address: IpAddr) -> Arc<str> {
+    let mut label = address.to_string().replace(['.', ':'], "-");
+    if label.ends_with('-') {
+        label.push('0');
+    }
+    label.into()
 }
 
 /// `discovery/v1 EndpointHints`.

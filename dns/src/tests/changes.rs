@@ -78,16 +78,9 @@ fn service() -> impl Strategy<Value = Service> {
             let object = ObjectName::new("default", "a");
             let id = Arc::new(PortId { service: object, name: name.into(), protocol });
             let endpoint = |(label, address, ready): &(&str, IpAddr, bool)| Endpoint {
-                address: SocketAddr::new(*address, number),
                 ready: *ready,
-                serving: true,
-                terminating: false,
-                node: None,
-                zone: None,
                 label: (*label).into(),
-                pod: None,
-                hints: None,
-                weight: 1,
+                ..Endpoint::at(SocketAddr::new(*address, number))
             };
             let endpoints = endpoints.iter().map(endpoint).collect();
             Arc::new(ServicePort {

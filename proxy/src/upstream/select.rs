@@ -251,18 +251,7 @@ mod tests {
     use super::*;
 
     fn endpoint(address: &str, node: &str) -> Endpoint {
-        Endpoint {
-            address: address.parse().unwrap(),
-            ready: true,
-            serving: true,
-            terminating: false,
-            node: Some(node.into()),
-            zone: None,
-            label: "a".into(),
-            pod: None,
-            hints: None,
-            weight: 1,
-        }
+        Endpoint { node: Some(node.into()), ..Endpoint::at(address.parse().unwrap()) }
     }
 
     fn port(traffic: Traffic, endpoints: &[(&str, &str)]) -> Port {

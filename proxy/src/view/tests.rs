@@ -132,18 +132,7 @@ fn port_id(service: u8, port: u8) -> Arc<PortId> {
 
 fn service_port(service: &ObjectName, port: u8, endpoints: &[u8]) -> ServicePort {
     let name = format!("p{port}").into();
-    let endpoint = |number: &u8| Endpoint {
-        address: ([10, 0, 0, *number], 80).into(),
-        ready: true,
-        serving: true,
-        terminating: false,
-        node: None,
-        zone: None,
-        label: "a".into(),
-        pod: None,
-        hints: None,
-        weight: 1,
-    };
+    let endpoint = |number: &u8| Endpoint::at(([10, 0, 0, *number], 80).into());
     ServicePort {
         id: Arc::new(PortId { service: service.clone(), name, protocol: Protocol::Tcp }),
         port: 80,
