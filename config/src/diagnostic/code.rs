@@ -132,6 +132,7 @@ codes! {
     410 ConditionStatus Warning "a condition is neither True, False nor Unknown",
     411 PodCidrsDisagree Error "podCIDR and podCIDRs contradict each other",
     412 InvalidTaint Error "a taint is not well-formed",
+    413 InvalidProbe Error "a probe is not well-formed",
 
     501 NoRules Error "an Ingress has neither rules nor a default backend",
     502 InvalidHost Error "a host is not well-formed",

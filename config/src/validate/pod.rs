@@ -1,5 +1,7 @@
 //! Pod (`services 2.4`), as far as it can stand behind a Service.
 
+mod probes;
+
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -74,6 +76,7 @@ pub(super) fn pod(pod: &core_v1::Pod, check: &mut Check<'_>) -> Pod {
         weight: service::pod_weight(&pod.metadata, check),
         ports: {
             conditions(status, check);
+            probes::check(spec, check);
             ports(spec, check)
         },
     }

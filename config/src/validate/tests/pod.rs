@@ -101,6 +101,37 @@ fn pods_follow_services_2_4() {
 }
 
 #[test]
+fn probes_follow_services_3() {
+    let probe = |field: &str, probe: &str| format!("spec: {{containers: [{{{field}: {probe}}}]}}");
+    let readiness = |text: &str| probe("readinessProbe", text);
+    let liveness = |text: &str| probe("livenessProbe", text);
+    for (case, text, want) in [
+        ("http", readiness("{httpGet: {port: web, path: /, scheme: HTTPS, httpHeaders: [{name: Host, value: a}]}}"), &[][..]),
+        ("tcp", readiness("{tcpSocket: {port: 80}, successThreshold: 3}"), &[]),
+        ("grpc", liveness("{grpc: {port: 80, service: a}, successThreshold: 1}"), &[]),
+        ("exec", probe("startupProbe", "{exec: {command: [a]}, successThreshold: 0, terminationGracePeriodSeconds: 1}"), &[]),
+        ("no handler", readiness("{periodSeconds: 1}"), &["P0203 spec.containers[0].readinessProbe: required value: must specify a handler type"]),
+        ("two", readiness("{exec: {command: [a]}, tcpSocket: {port: 80}}"), &["P0413 spec.containers[0].readinessProbe.tcpSocket: may not specify more than 1 handler type"]),
+        ("no command", readiness("{exec: {}}"), &["P0203 spec.containers[0].readinessProbe.exec.command: required value"]),
+        ("no port", readiness("{httpGet: {path: /}}"), &["P0207 spec.containers[0].readinessProbe.httpGet.port: invalid value: 0"]),
+        ("a port in quotes", readiness("{tcpSocket: {port: \"80\"}}"), &["P0413 spec.containers[0].readinessProbe.tcpSocket.port: invalid value: \"80\": must contain at least one letter (a-z) (write 80 without quotes)"]),
+        ("a port's name", readiness("{httpGet: {port: a--b}}"), &["P0413 spec.containers[0].readinessProbe.httpGet.port: invalid value: \"a--b\": must not contain consecutive hyphens"]),
+        ("a scheme", readiness("{httpGet: {port: 1, scheme: http}}"), &["P0204 spec.containers[0].readinessProbe.httpGet.scheme: unsupported value: \"http\""]),
+        ("a header", readiness("{httpGet: {port: 1, httpHeaders: [{name: a b}]}}"), &["P0413 spec.containers[0].readinessProbe.httpGet.httpHeaders[0].name: invalid value: \"a b\": a valid HTTP header"]),
+        ("grpc's port", liveness("{grpc: {}}"), &["P0207 spec.containers[0].livenessProbe.grpc.port: invalid value: 0"]),
+        ("negative", readiness("{tcpSocket: {port: 1}, periodSeconds: -1}"), &["P0413 spec.containers[0].readinessProbe.periodSeconds: invalid value: -1: must be greater than or equal to 0"]),
+        ("liveness succeeds at once", liveness("{tcpSocket: {port: 1}, successThreshold: 2}"), &["P0413 spec.containers[0].livenessProbe.successThreshold: invalid value: 2: must be 1"]),
+        ("a grace", liveness("{tcpSocket: {port: 1}, terminationGracePeriodSeconds: 0}"), &["P0413 spec.containers[0].livenessProbe.terminationGracePeriodSeconds: invalid value: 0: must be greater than 0"]),
+        ("no grace", readiness("{tcpSocket: {port: 1}, terminationGracePeriodSeconds: 9}"), &["P0413 spec.containers[0].readinessProbe.terminationGracePeriodSeconds: invalid value: 9: must not be set for readinessProbes"]),
+        ("a sidecar", "spec: {initContainers: [{restartPolicy: Always, startupProbe: {tcpSocket: {port: 1}}}]}".to_owned(), &[]),
+        ("an init container", "spec: {initContainers: [{startupProbe: {tcpSocket: {port: 1}}}]}".to_owned(), &["P0413 spec.initContainers[0].startupProbe: may not be set for init containers without restartPolicy=Always"]),
+        ("a gate", "spec: {readinessGates: [{conditionType: a b}]}".to_owned(), &["P0217 spec.readinessGates[0].conditionType: invalid value: \"a b\""]),
+    ] {
+        hold("v1", "Pod", &[(&format!("services 3: {case}"), &text, want)]);
+    }
+}
+
+#[test]
 fn nodes_follow_services_2_6() {
     hold(
         "v1",
