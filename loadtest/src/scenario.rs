@@ -23,6 +23,9 @@ pub(crate) enum Scenario {
     TcpBulk8,
     /// 64 bytes there and back as datagrams through a NodePort, 64 clients
     UdpEcho,
+    /// tcp-connect with 10,000 Services, beside portico with ten
+    #[value(name = "services-10000")]
+    Services10000,
     /// Memory of connections through a NodePort that do nothing
     IdleConnections,
     /// Memory of keep-alive connections to an Ingress that do nothing
@@ -50,13 +53,14 @@ pub(crate) struct Target {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Http1Small,
         Self::TcpRr,
         Self::TcpConnect,
         Self::TcpBulk,
         Self::TcpBulk8,
         Self::UdpEcho,
+        Self::Services10000,
         Self::IdleConnections,
         Self::IdleHttp,
     ];
@@ -64,7 +68,9 @@ impl Scenario {
     pub(crate) fn traffic(self) -> Traffic {
         match self {
             Self::Http1Small | Self::IdleHttp => Traffic::Http,
-            Self::TcpRr | Self::TcpConnect | Self::IdleConnections => Traffic::Echo,
+            Self::TcpRr | Self::TcpConnect | Self::Services10000 | Self::IdleConnections => {
+                Traffic::Echo
+            }
             Self::TcpBulk | Self::TcpBulk8 => Traffic::Bulk,
             Self::UdpEcho => Traffic::Datagrams,
         }
@@ -98,6 +104,7 @@ impl Scenario {
             Self::TcpBulk => "tcp-bulk",
             Self::TcpBulk8 => "tcp-bulk-8",
             Self::UdpEcho => "udp-echo",
+            Self::Services10000 => "services-10000",
             Self::IdleConnections => "idle-connections",
             Self::IdleHttp => "idle-http",
         }
@@ -108,7 +115,9 @@ impl Scenario {
         match self {
             Self::Http1Small => "request",
             Self::TcpRr | Self::UdpEcho => "exchange",
-            Self::TcpConnect | Self::IdleConnections | Self::IdleHttp => "connection",
+            Self::TcpConnect | Self::Services10000 | Self::IdleConnections | Self::IdleHttp => {
+                "connection"
+            }
             Self::TcpBulk | Self::TcpBulk8 => "MB",
         }
     }
@@ -118,7 +127,9 @@ impl Scenario {
         match self {
             Self::Http1Small => "requests",
             Self::TcpRr | Self::UdpEcho => "exchanges",
-            Self::TcpConnect | Self::IdleConnections | Self::IdleHttp => "connections",
+            Self::TcpConnect | Self::Services10000 | Self::IdleConnections | Self::IdleHttp => {
+                "connections"
+            }
             Self::TcpBulk | Self::TcpBulk8 => "MB",
         }
     }
@@ -140,6 +151,9 @@ impl Scenario {
             Self::UdpEcho => {
                 "a datagram of 64 bytes there and back through a NodePort; 64 clients, one each"
             }
+            Self::Services10000 => {
+                "tcp-connect where there are 10,000 Services of ten endpoints, and where there are ten"
+            }
             Self::IdleConnections => {
                 "memory of connections through a NodePort, after one exchange each"
             }
@@ -154,6 +168,7 @@ impl Scenario {
         match self {
             Self::Http1Small => &[Kind::Nginx, Kind::Haproxy, Kind::Portico],
             Self::TcpRr | Self::TcpConnect => &[Kind::Haproxy, Kind::Portico],
+            Self::Services10000 => &[Kind::PorticoOfTen, Kind::Portico],
             Self::TcpBulk | Self::TcpBulk8 => &[Kind::Haproxy, Kind::HaproxySplice, Kind::Portico],
             Self::UdpEcho => &[Kind::Nginx, Kind::Portico],
             Self::IdleConnections | Self::IdleHttp => &[Kind::Nginx, Kind::Haproxy, Kind::Portico],
@@ -166,7 +181,16 @@ impl Scenario {
     /// each address that it leads to.
     pub(crate) fn backend_addresses(self) -> u32 {
         match self {
-            Self::TcpConnect => 16,
+            Self::TcpConnect | Self::Services10000 => 16,
+            _ => 1,
+        }
+    }
+
+    /// How many Services there are, the one that is measured among them.
+    pub(crate) fn services(self, kind: Kind) -> u32 {
+        match (self, kind) {
+            (Self::Services10000, Kind::Portico) => 10_000,
+            (Self::Services10000, _) => 10,
             _ => 1,
         }
     }
@@ -177,6 +201,7 @@ impl Scenario {
             Self::Http1Small => Target { peer: Kind::Nginx, ratio: 1.10 },
             Self::TcpRr => Target { peer: Kind::Haproxy, ratio: 1.15 },
             Self::TcpConnect => Target { peer: Kind::Haproxy, ratio: 1.00 },
+            Self::Services10000 => Target { peer: Kind::PorticoOfTen, ratio: 1.05 },
             // A tenth more bytes per CPU second.
             Self::TcpBulk | Self::TcpBulk8 => Target { peer: Kind::Haproxy, ratio: 1.0 / 1.1 },
             Self::UdpEcho => Target { peer: Kind::Nginx, ratio: 1.00 },

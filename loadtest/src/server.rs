@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::echo::addresses;
+use crate::generate::{self, Size};
 use crate::load;
 use crate::process::{Running, free_node_port, free_port, local};
 use crate::scenario::{HOST, Scenario, Traffic};
@@ -26,6 +27,8 @@ pub(crate) enum Kind {
     Haproxy,
     /// HAProxy that leaves bytes in the kernel, by splice(2).
     HaproxySplice,
+    /// portico with ten Services, where the one measured has more.
+    PorticoOfTen,
     Portico,
 }
 
@@ -35,6 +38,7 @@ impl Kind {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
             Self::HaproxySplice => "haproxy-splice",
+            Self::PorticoOfTen => "portico-of-10",
             Self::Portico => "portico",
         }
     }
@@ -72,14 +76,19 @@ impl Site {
                 tools::NGINX.require()
             }
             Kind::Haproxy | Kind::HaproxySplice => tools::HAPROXY.require(),
-            Kind::Portico if self.portico.is_file() => Ok(self.portico.clone()),
-            Kind::Portico => bail!(tools::build_remedy(&self.portico)),
+            Kind::PorticoOfTen | Kind::Portico if self.portico.is_file() => {
+                Ok(self.portico.clone())
+            }
+            Kind::PorticoOfTen | Kind::Portico => bail!(tools::build_remedy(&self.portico)),
         }
     }
 
     /// What a server says that it is.
     pub(crate) fn version(&self, kind: Kind) -> String {
-        let argument = if kind == Kind::Portico { "--version" } else { "-v" };
+        let argument = match kind {
+            Kind::PorticoOfTen | Kind::Portico => "--version",
+            Kind::Nginx | Kind::Haproxy | Kind::HaproxySplice => "-v",
+        };
         self.program(kind)
             .ok()
             .and_then(|program| tools::version(&program, argument))
@@ -148,16 +157,24 @@ impl Site {
                 let arguments = ["-db", "-q", "-f", &config];
                 (port, self.run(kind.name(), &program, &arguments, self.server_core)?)
             }
-            Kind::Portico => self.start_portico(&program, backend)?,
+            Kind::PorticoOfTen | Kind::Portico => self.start_portico(kind, &program, backend)?,
         };
         self.ready(Server { address: local(port), process })
     }
 
-    fn start_portico(&self, program: &Path, backend: u16) -> Result<(u16, Running)> {
+    fn start_portico(&self, kind: Kind, program: &Path, backend: u16) -> Result<(u16, Running)> {
         let node_port = free_node_port()?;
-        let manifests = self.folder.join("manifests");
+        let folder = format!("manifests-{}", kind.name());
+        let manifests = self.folder.join(&folder);
         fs::create_dir_all(&manifests).context("making the folder of manifests")?;
-        self.write("manifests/bench.yaml", PORTICO, node_port, backend)?;
+        self.write(&format!("{folder}/bench.yaml"), PORTICO, node_port, backend)?;
+        let services = self.scenario.services(kind) - 1;
+        generate::write(&manifests, Size { services, endpoints: 10, ingresses: 0, secrets: 0 })?;
+        // Apart from each other, and from a portico that serves on this machine with the default.
+        let service_cidr = match kind {
+            Kind::PorticoOfTen => "127.98.0.0/16",
+            _ => "127.97.0.0/16",
+        };
         let http_port = free_port()?;
         let http = local(http_port).to_string();
         let manifests = manifests.to_string_lossy();
@@ -170,8 +187,7 @@ impl Site {
             "--dns=off",
             "--admin=off",
             "--node-address=127.0.0.1",
-            // Apart from a portico that serves on this machine with the default.
-            "--service-cidr=127.97.0.0/16",
+            &format!("--service-cidr={service_cidr}"),
             "--log-level=warn",
             "--state-dir=off",
         ];
@@ -179,7 +195,7 @@ impl Site {
             Traffic::Http => http_port,
             _ => node_port,
         };
-        Ok((port, self.run(Kind::Portico.name(), program, &arguments, self.server_core)?))
+        Ok((port, self.run(kind.name(), program, &arguments, self.server_core)?))
     }
 
     fn run(
