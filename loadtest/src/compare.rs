@@ -1,8 +1,8 @@
 //! `compare`: starts everything, runs the rounds, prints the report.
 //!
-//! Within a round each server is warmed up and measured in turn (A B C A B C …), so that what
-//! drifts on the machine drifts for all. All servers stay up for the whole scenario; those that
-//! are not in turn wait for connections and cost nothing.
+//! Rounds are many and short. Within a round each server is measured in turn, and every other round
+//! goes backwards (A B C C B A …), so that a core that gets slower does so for all. Servers are
+//! warmed up once and stay for the whole scenario; those that are not in turn cost nothing.
 
 use std::fs;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::CompareArgs;
 use crate::figures::Sample;
 use crate::idle;
 use crate::load::{self, Done};
-use crate::procfs::{CoreTicks, cpu_of_tree};
+use crate::procfs::{CoreTicks, cpu_of_tree, time_of_tree};
 use crate::report::{self, Machine, Measured, Outcome};
 use crate::scenario::Scenario;
 use crate::server::{Kind, Server, Site};
@@ -97,35 +97,52 @@ fn measure(site: &Site, arguments: &CompareArgs, ticks_per_second: u64) -> Resul
         }
     }
     ensure!(!servers.is_empty(), "no server to measure");
-    for round in 1..=arguments.rounds {
-        for ((kind, server), measured) in servers.iter_mut().zip(&mut measured) {
-            let sample = turn(site, server, arguments, ticks_per_second)
+    for (_, server) in &servers {
+        load::drive(site.scenario, server.address, arguments.warm_up, site.load_core)
+            .context("warming up")?;
+    }
+    let rounds = arguments.rounds_of(site.scenario);
+    for round in 1..=rounds {
+        for index in order(round, servers.len()) {
+            let (Some((kind, server)), Some(measured)) =
+                (servers.get_mut(index), measured.get_mut(index))
+            else {
+                continue;
+            };
+            let sample = turn(site, server, arguments.seconds, ticks_per_second)
                 .with_context(|| format!("{} in round {round}", kind.name()))?;
             server.process.ensure_alive()?;
             backend.process.ensure_alive()?;
-            println!("  round {round}/{} {}", arguments.rounds, report::progress(*kind, &sample));
+            println!("  round {round}/{rounds} {}", report::progress(*kind, &sample));
             measured.samples.push(sample);
         }
     }
     Ok(Outcome { scenario: site.scenario, measured, skipped })
 }
 
-/// One server's turn: warm-up, then a run between two readings of the CPU times.
-fn turn(
-    site: &Site,
-    server: &Server,
-    arguments: &CompareArgs,
-    ticks_per_second: u64,
-) -> Result<Sample> {
-    load::drive(site.scenario, server.address, arguments.warm_up, site.load_core)
-        .context("warming up")?;
+/// The turns of a round: forwards in odd ones, backwards in even ones.
+fn order(round: u16, servers: usize) -> Vec<usize> {
+    match round % 2 {
+        1 => (0..servers).collect(),
+        _ => (0..servers).rev().collect(),
+    }
+}
+
+/// One server's turn: a run between two readings of the CPU times.
+fn turn(site: &Site, server: &Server, seconds: u64, ticks_per_second: u64) -> Result<Sample> {
     let id = server.process.id();
     let (core, cpu) = (CoreTicks::read(site.server_core)?, cpu_of_tree(id));
-    let done = load::drive(site.scenario, server.address, arguments.seconds, site.load_core)?;
+    let exact = time_of_tree(id);
+    let done = load::drive(site.scenario, server.address, seconds, site.load_core)?;
+    let exact = time_of_tree(id).saturating_sub(exact);
     let cpu = cpu_of_tree(id).since(cpu);
     let core = CoreTicks::read(site.server_core)?.since(core);
     let Done { units, units_per_second, errors } = done;
-    let tick_us = Duration::from_secs(1).as_micros() as f64 / ticks_per_second as f64;
+    let tick_us = match exact.is_zero() {
+        true => Duration::from_secs(1).as_micros() as f64 / ticks_per_second as f64,
+        // The exact time, in the parts that the ticks say.
+        false => exact.as_secs_f64() * 1e6 / cpu.total().max(1) as f64,
+    };
     let share = |ticks: u64| ticks as f64 / core.total.max(1) as f64;
     Ok(Sample {
         units,
@@ -141,6 +158,11 @@ fn turn(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_other_round_goes_backwards() {
+        assert_eq!([order(1, 3), order(2, 3)].concat(), [0, 1, 2, 2, 1, 0]);
+    }
 
     #[test]
     fn a_scenario_named_twice_runs_once() {

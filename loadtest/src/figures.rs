@@ -1,6 +1,6 @@
 //! What the runs mean: cost per unit of work, medians, ratios, and whether a target holds.
 //!
-//! Pure. Invariants: a ratio is taken within a round, between runs that are minutes apart at most,
+//! Pure. Invariants: a ratio is taken within a round, between runs that are seconds apart at most,
 //! and only between runs that may be compared; the median of those ratios is judged.
 
 use crate::scenario::Target;
@@ -44,23 +44,33 @@ impl Sample {
     }
 }
 
-/// The middle of some values, with the smallest and the largest.
+/// The middle of some values, with the smallest and the largest, and the ends of the middle half.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
     pub(crate) min: f64,
     pub(crate) max: f64,
+    /// The first quartile,
+    pub(crate) low: f64,
+    /// and the third.
+    pub(crate) high: f64,
 }
 
 impl Spread {
-    /// None for no values; the mean of the two middle ones for an even number.
+    /// None for no values; the median is the mean of the two middle ones for an even number.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
         let (min, max) = (*values.first()?, *values.last()?);
-        let upper = *values.get(values.len() / 2)?;
-        let lower = *values.get((values.len() - 1) / 2)?;
-        Some(Self { median: f64::midpoint(lower, upper), min, max })
+        let last = values.len() - 1;
+        // The value at `quarters` of the way, or between the two that are next to it.
+        let at = |quarters: usize| {
+            let (index, part) = (last * quarters / 4, (last * quarters % 4) as f64 / 4.0);
+            let lower = *values.get(index)?;
+            let upper = values.get(index + 1).copied().unwrap_or(lower);
+            Some(lower + (upper - lower) * part)
+        };
+        Some(Self { median: at(2)?, min, max, low: at(1)?, high: at(3)? })
     }
 }
 
@@ -128,8 +138,9 @@ impl Verdict {
     }
 }
 
-/// Below this share, a core's caches and clock are not those of a full core.
-pub(crate) const LEAST_BUSY: f64 = 0.95;
+/// Below this share, a core's caches and clock are not those of a full core. The start and the end of
+/// a load generator are part of a run, and of a second some 5 %.
+pub(crate) const LEAST_BUSY: f64 = 0.90;
 /// Above this share, another program has disturbed the run.
 pub(crate) const MOST_OTHERS: f64 = 0.05;
 /// How far a median may lie above its target.
@@ -159,12 +170,13 @@ mod tests {
     #[test]
     fn the_median_is_the_middle_value() {
         for (case, values, want) in [
-            ("one", &[3.0][..], Some((3.0, 3.0, 3.0))),
-            ("odd, unsorted", &[9.0, 1.0, 2.0], Some((2.0, 1.0, 9.0))),
-            ("even", &[4.0, 1.0, 2.0, 9.0], Some((3.0, 1.0, 9.0))),
+            ("one", &[3.0][..], Some([3.0, 3.0, 3.0, 3.0, 3.0])),
+            ("odd, unsorted", &[9.0, 1.0, 2.0], Some([1.0, 1.5, 2.0, 5.5, 9.0])),
+            ("even", &[4.0, 1.0, 2.0, 9.0], Some([1.0, 1.75, 3.0, 5.25, 9.0])),
             ("none", &[], None),
         ] {
-            let want = want.map(|(median, min, max)| Spread { median, min, max });
+            let want =
+                want.map(|[min, low, median, high, max]| Spread { median, min, max, low, high });
             assert_eq!(Spread::of(values.iter().copied()), want, "{case}");
         }
     }
@@ -187,7 +199,7 @@ mod tests {
     fn a_run_that_may_not_be_compared_takes_its_round_out() {
         let good = sample(10.0);
         for (objection, bad) in [
-            ("core not full", Sample { busy: 0.949, ..good }),
+            ("core not full", Sample { busy: 0.899, ..good }),
             ("core shared", Sample { others: 0.051, ..good }),
             ("errors", Sample { errors: 1, ..good }),
             ("nothing was carried", Sample { units: 0.0, ..good }),
@@ -198,13 +210,13 @@ mod tests {
                 assert_eq!((ratio.compared, ratio.rounds), (1, 2), "{objection}");
             }
         }
-        assert_eq!(Sample { busy: 0.95, others: 0.05, ..good }.objection(), None);
+        assert_eq!(Sample { busy: 0.90, others: 0.05, ..good }.objection(), None);
     }
 
     #[test]
     fn a_verdict_needs_most_rounds_and_allows_the_margin() {
         let target = Target { peer: Kind::Nginx, ratio: 1.10 };
-        let spread = |median| Some(Spread { median, min: median, max: median });
+        let spread = |median| Spread::of([median]);
         for (median, compared, want) in [
             (1.10, 5, Verdict::Met),
             (1.13, 5, Verdict::MetWithinMargin),

@@ -73,14 +73,15 @@ pub(crate) fn run(site: &Site, arguments: &CompareArgs) -> Result<Outcome> {
         }
     }
     ensure!(!measured.is_empty(), "no server to measure");
-    for round in 1..=arguments.rounds {
+    let rounds = arguments.rounds_of(site.scenario);
+    for round in 1..=rounds {
         for (kind, _, readings) in &mut measured {
             let mut server = site.start(*kind, backend.address)?;
             let read = measure(&server, site)
                 .with_context(|| format!("{} in round {round}", kind.name()))?;
             server.process.ensure_alive()?;
             backend.process.ensure_alive()?;
-            println!("  round {round}/{} {}", arguments.rounds, progress(*kind, &read));
+            println!("  round {round}/{rounds} {}", progress(*kind, &read));
             readings.push(read);
         }
     }

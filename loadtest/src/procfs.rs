@@ -73,6 +73,16 @@ pub(crate) fn cpu_of_tree(root: u32) -> CpuTicks {
         })
 }
 
+/// As [`cpu_of_tree`], user and system together, from the scheduler's own account: exact where clock
+/// ticks are coarse. Of threads that have ended it knows nothing; zero where the kernel keeps none.
+pub(crate) fn time_of_tree(root: u32) -> Duration {
+    ids_of_tree(root)
+        .into_iter()
+        .flat_map(thread_times)
+        .map(|(_, time)| time)
+        .sum()
+}
+
 /// Process ids of `root` and its living descendants, parents first.
 pub(crate) fn ids_of_tree(root: u32) -> Vec<u32> {
     tree(&processes(), root)

@@ -63,12 +63,14 @@ impl Machine {
             .map_or("processor unknown", |(_, name)| name.trim());
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let CompareArgs { rounds, seconds, warm_up, server_core, load_core, .. } = arguments;
+        let rounds =
+            rounds.map_or_else(|| "rounds".to_owned(), |rounds| format!("{rounds} rounds"));
         Self {
             processor: processor.to_owned(),
             kernel: format!("Linux {}", kernel.trim()),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             settings: format!(
-                "{rounds} rounds of {seconds} s after {warm_up} s of warm-up; server on core \
+                "{rounds} of {seconds} s after {warm_up} s of warm-up; server on core \
                  {server_core}, load and backend on core {load_core}"
             ),
         }
@@ -105,7 +107,7 @@ pub(crate) fn table(outcome: &Outcome) -> String {
         format!("CPU µs/{unit} (min–max)"),
         "user + system µs".to_owned(),
         "core busy".to_owned(),
-        "portico ÷ it (min–max)".to_owned(),
+        "portico ÷ it (middle half)".to_owned(),
         "rounds compared".to_owned(),
     ]];
     let ratios = outcome.ratios();
@@ -143,14 +145,21 @@ fn row(measured: &Measured, ratio: Option<&Ratio>) -> [String; 7] {
         with_range(median(Sample::cost_us)),
         format!("{} + {}", one(user, 2), one(system, 2)),
         format!("{} %", one(median(|sample| sample.busy * 100.0), 1)),
-        ratio.map_or_else(String::new, |ratio| with_range(ratio.spread)),
+        ratio.map_or_else(String::new, |ratio| with_middle_half(ratio.spread)),
         ratio.map_or_else(String::new, |ratio| format!("{} of {}", ratio.compared, ratio.rounds)),
     ]
 }
 
 pub(crate) fn with_range(spread: Option<Spread>) -> String {
     match spread {
-        Some(Spread { median, min, max }) => format!("{median:.2} ({min:.2}–{max:.2})"),
+        Some(Spread { median, min, max, .. }) => format!("{median:.2} ({min:.2}–{max:.2})"),
+        None => "–".to_owned(),
+    }
+}
+
+fn with_middle_half(spread: Option<Spread>) -> String {
+    match spread {
+        Some(Spread { median, low, high, .. }) => format!("{median:.2} ({low:.2}–{high:.2})"),
         None => "–".to_owned(),
     }
 }
@@ -280,9 +289,15 @@ fn json_run(sample: &Sample) -> String {
 }
 
 pub(crate) fn json_spread(spread: Option<Spread>) -> String {
-    let Some(Spread { median, min, max }) = spread else { return "null".to_owned() };
-    let (median, min, max) = (number(median), number(min), number(max));
-    format!("{{\"median\":{median},\"min\":{min},\"max\":{max}}}")
+    let Some(Spread { median, min, max, low, high }) = spread else { return "null".to_owned() };
+    format!(
+        "{{\"median\":{},\"min\":{},\"max\":{},\"quartiles\":[{},{}]}}",
+        number(median),
+        number(min),
+        number(max),
+        number(low),
+        number(high)
+    )
 }
 
 /// JSON has no infinity and no NaN.
@@ -333,10 +348,10 @@ mod tests {
     #[test]
     fn the_table_says_cost_ratio_and_verdict() {
         let want = "\
-| server  | requests/s | CPU µs/request (min–max) | user + system µs | core busy | portico ÷ it (min–max) | rounds compared |
-|---------|-----------:|-------------------------:|-----------------:|----------:|-----------------------:|----------------:|
-| nginx   |      20000 |      40.00 (40.00–40.00) |    10.00 + 30.00 |    99.5 % |       1.10 (1.09–1.10) |          2 of 2 |
-| portico |      20000 |      43.80 (43.60–44.00) |    13.80 + 30.00 |   100.0 % |                        |                 |
+| server  | requests/s | CPU µs/request (min–max) | user + system µs | core busy | portico ÷ it (middle half) | rounds compared |
+|---------|-----------:|-------------------------:|-----------------:|----------:|---------------------------:|----------------:|
+| nginx   |      20000 |      40.00 (40.00–40.00) |    10.00 + 30.00 |    99.5 % |           1.10 (1.09–1.10) |          2 of 2 |
+| portico |      20000 |      43.80 (43.60–44.00) |    13.80 + 30.00 |   100.0 % |                            |                 |
 
 nginx: 1.0
 portico: 1.0
