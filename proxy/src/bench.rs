@@ -1,4 +1,4 @@
-//! Private stages for `benches/`, behind the feature `bench`: no contract.
+//! Private stages for `benches/` and fuzzing, behind the feature `bench`: no contract.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,6 +10,12 @@ use portico_config::snapshot::{
 };
 
 use crate::view::{Builder, View};
+
+/// Holds the HTTP/1 codec to its promise for the bytes of a client, cut into two at `cut`: what a
+/// backend would see is nothing, or one request in one form. Panics where that is broken.
+pub fn hold_codec(bytes: &[u8], cut: usize) {
+    crate::l7::one_form::holds(bytes, cut);
+}
 
 /// Builds views, each from the one before.
 #[derive(Debug, Default)]

@@ -61,7 +61,7 @@ const PROXY: &[Module] = &[
     ("node_health", "error metrics upstream view"),
     ("worker", "error metrics upstream view l4 l7 node_health"),
     ("reconcile", "error metrics upstream view l4 l7 node_health worker"),
-    ("bench", "error metrics upstream view"),
+    ("bench", "error metrics upstream view l7"),
 ];
 
 /// A file's imports of ours: crates by name, and modules of its own crate.

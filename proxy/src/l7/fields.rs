@@ -113,10 +113,10 @@ fn starts_with(name: &[u8], prefix: &str) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Line {
     pub(crate) name: Name,
-    pub(crate) begin: u32,
-    pub(crate) name_end: u32,
-    pub(crate) value_begin: u32,
-    pub(crate) value_end: u32,
+    pub(crate) begin: usize,
+    pub(crate) name_end: usize,
+    pub(crate) value_begin: usize,
+    pub(crate) value_end: usize,
 }
 
 /// One field.
@@ -145,10 +145,7 @@ impl<'a> Fields<'a> {
 
     /// Every field.
     pub(crate) fn iter(self) -> impl Iterator<Item = Field<'a>> {
-        let slice = move |range: Range<u32>| {
-            let range = range.start as usize..range.end as usize;
-            self.bytes.get(range).unwrap_or_default()
-        };
+        let slice = move |range: Range<usize>| self.bytes.get(range).unwrap_or_default();
         self.lines.iter().map(move |line| Field {
             name: line.name,
             text: slice(line.begin..line.name_end),

@@ -25,6 +25,9 @@ mod exchange;
 mod upgrade;
 mod connection;
 
+#[cfg(feature = "bench")]
+pub(crate) use self::h1::one_form;
+
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;

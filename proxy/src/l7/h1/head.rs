@@ -207,27 +207,23 @@ fn field(line: &[u8], begin: usize) -> Result<Line, Fault> {
     if name_end == 0 || line.get(name_end) != Some(&b':') {
         return Err(Fault::Malformed);
     }
-    let (name, value) = (&line[..name_end], &line[name_end + 1..]);
+    let (name, mut value) = (&line[..name_end], &line[name_end + 1..]);
     if !is_text(value) {
         return Err(Fault::Malformed);
     }
-    let blanks = value
-        .iter()
-        .take_while(|&&byte| matches!(byte, b' ' | b'\t'))
-        .count();
-    let ending = value[blanks..]
-        .iter()
-        .rev()
-        .take_while(|&&byte| matches!(byte, b' ' | b'\t'))
-        .count();
-    let name = if seen & ODD == 0 { Name::of(name) } else { Name::Odd };
-    let place = |at: usize| u32::try_from(begin + at).map_err(|_| Fault::TooLarge);
+    while let [b' ' | b'\t', rest @ ..] = value {
+        value = rest;
+    }
+    let value_begin = begin + line.len() - value.len();
+    while let [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
     Ok(Line {
-        name,
-        begin: place(0)?,
-        name_end: place(name_end)?,
-        value_begin: place(name_end + 1 + blanks)?,
-        value_end: place(line.len() - ending)?,
+        name: if seen & ODD == 0 { Name::of(name) } else { Name::Odd },
+        begin,
+        name_end: begin + name_end,
+        value_begin,
+        value_end: value_begin + value.len(),
     })
 }
 

@@ -19,6 +19,8 @@ mod download;
 mod exchange;
 mod linger;
 pub(crate) mod server;
+#[cfg(any(test, feature = "bench"))]
+pub(crate) mod one_form;
 
 use super::forward;
 
