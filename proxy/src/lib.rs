@@ -33,6 +33,7 @@ use portico_net::stream::StreamOptions;
 use tokio::sync::mpsc;
 
 use crate::reconcile::Listeners;
+use crate::upstream::AffinityTable;
 use crate::view::{Builder, Retired, View};
 
 pub use crate::reconcile::Prepared;
@@ -82,6 +83,8 @@ struct Shared {
     sessions: usize,
     /// How often a UDP session made room for another.
     sessions_evicted: Arc<AtomicU64>,
+    /// Where clients return to.
+    affinity: Arc<AffinityTable>,
     /// How often a listener found the limit of descriptors reached.
     listeners_refused: AtomicU64,
     /// Whether health checks may say that all is well.
@@ -94,6 +97,7 @@ impl Proxy {
     /// The plane and one [`Worker`] for each worker thread.
     pub fn new(options: Options) -> (Self, Vec<Worker>) {
         let most = portico_net::limit::connections_for(options.descriptors);
+        let builder = Builder::default();
         let shared = Arc::new(Shared {
             view: Arc::new(ArcSwap::from_pointee(View::default())),
             connections: ConnectionLimit::new(most),
@@ -104,6 +108,7 @@ impl Proxy {
             listeners: ArcSwap::default(),
             sessions: sessions_for(options.descriptors).div_ceil(options.workers.max(1)),
             sessions_evicted: Arc::default(),
+            affinity: Arc::clone(builder.affinity()),
             listeners_refused: AtomicU64::default(),
             healthy: Arc::new(AtomicBool::new(true)),
             views_retired: AtomicUsize::default(),
@@ -115,7 +120,7 @@ impl Proxy {
             })
             .unzip();
         let listeners = Listeners::new(&options, senders);
-        let (builder, retired) = (Builder::default(), Retired::default());
+        let retired = Retired::default();
         (Self { shared, builder, listeners, retired }, workers)
     }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use portico_net::listeners::ListenerState;
 use prometheus::core::Desc;
@@ -45,6 +46,8 @@ impl Collector {
             .inc_by(self.shared.connections.hits());
         hits.with_label_values(&["sessions"])
             .inc_by(self.shared.sessions_evicted.load(Relaxed));
+        hits.with_label_values(&["affinity"])
+            .inc_by(self.shared.affinity.evictions());
         hits.with_label_values(&["listeners"])
             .inc_by(self.shared.listeners_refused.load(Relaxed));
         let unproxied = IntCounter::new("portico_l7_proxy_protocol_errors_total", UNPROXIED)?;
@@ -136,12 +139,21 @@ fn count_ports(ports: &[Labelled<'_>], registry: &Registry) -> prometheus::Resul
         Opts::new("portico_endpoints", "Endpoints that new traffic may go to."),
         LABELS,
     )?;
+    let ejected = IntGaugeVec::new(
+        Opts::new("portico_endpoints_ejected", "Endpoints that are put out now, and tried last."),
+        LABELS,
+    )?;
     registry.register(Box::new(active.clone()))?;
+    registry.register(Box::new(ejected.clone()))?;
     registry.register(Box::new(endpoints.clone()))?;
+    let now = Instant::now();
     for port in ports {
         let (labels, port) = (port.labels(), port.port);
         let open = i64::try_from(port.state.active.0.load(Relaxed)).unwrap_or(i64::MAX);
         active.with_label_values(&labels).set(open);
+        ejected
+            .with_label_values(&labels)
+            .set(i64::try_from(port.out(now).count()).unwrap_or(i64::MAX));
         endpoints
             .with_label_values(&labels)
             .set(i64::try_from(port.upstreams().len()).unwrap_or(i64::MAX));
@@ -169,6 +181,9 @@ const COUNTERS: &[Counter] = &[
     }),
     ("portico_l4_connect_failures_total", "Dials to endpoints that failed.", |s| {
         &s.connect_failures
+    }),
+    ("portico_endpoint_ejections_total", "Times that a failing endpoint was put out.", |s| {
+        &s.ejections
     }),
     ("portico_l4_received_bytes_total", "Bytes from clients to endpoints.", |s| {
         &s.bytes_received.0

@@ -11,6 +11,7 @@
 mod harness;
 
 mod bad_input;
+mod balance;
 mod command_line;
 mod connections;
 mod diagnostics;

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portico_net::copy::{relay, reset};
 use portico_net::stream::StreamOptions;
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::{Worker, preface};
-use crate::upstream::{Port, Refusal, Way};
+use crate::upstream::{Caller, Fault, Open, Port, Refusal, Way};
 use crate::view::Admission;
 
 /// The addresses of a flow, as its client sees them.
@@ -71,7 +71,7 @@ impl Worker {
                 return reset(&downstream);
             }
         };
-        let Some(upstream) = connect(&port, way, &flow, self.stream).await else {
+        let Some((upstream, open)) = connect(&port, way, &flow, self.stream).await else {
             state.rejected.fetch_add(1, Relaxed);
             return reset(&downstream);
         };
@@ -84,19 +84,34 @@ impl Worker {
             debug!(port = %state.id, %error, "connection ended in a reset");
         }
         state.active.0.fetch_sub(1, Relaxed);
+        drop(open);
     }
 }
 
 /// The first endpoint of the set that answers, in turn; each is tried once, before any byte is carried.
-async fn connect(port: &Port, way: Way, flow: &Flow, options: StreamOptions) -> Option<TcpStream> {
-    for upstream in port.choose_from(way) {
+async fn connect(
+    port: &Port,
+    way: Way,
+    flow: &Flow,
+    options: StreamOptions,
+) -> Option<(TcpStream, Open)> {
+    let mut caller = Caller { client: flow.client.ip(), now: Instant::now() };
+    for upstream in port.choose_from(way, caller) {
+        // It counts from the dial on: whoever chooses meanwhile shall know.
+        let open = upstream.open();
         let dial = dial(port, upstream.address, flow, options);
-        match tokio::time::timeout(CONNECT_TIMEOUT, dial).await {
-            Ok(Ok(stream)) => return Some(stream),
+        let dialed = tokio::time::timeout(CONNECT_TIMEOUT, dial).await;
+        let took = caller.now.elapsed();
+        match dialed {
+            Ok(Ok(stream)) => {
+                port.connected(caller, upstream, took);
+                return Some((stream, open));
+            }
             Ok(Err(error)) => debug!(endpoint = %upstream.address, %error, "dial failed"),
             Err(_) => debug!(endpoint = %upstream.address, "dial timed out"),
         }
-        port.state.connect_failures.fetch_add(1, Relaxed);
+        caller.now += took;
+        port.failed((Some(way), caller), upstream, Fault::Dial, caller.now);
     }
     None
 }

@@ -32,7 +32,7 @@ use tracing::{debug, warn};
 
 use self::carry::Round;
 use super::session::{Ended, FrontId, Key, SessionId, SessionTable};
-use crate::upstream::{Loss, Port, PortState, SessionEnd};
+use crate::upstream::{Loss, Open, Port, PortState, SessionEnd};
 use crate::view::View;
 
 /// UDP on one worker thread.
@@ -74,6 +74,7 @@ struct Front {
 struct Upstream {
     socket: UdpSocket,
     state: Arc<PortState>,
+    endpoint: Open,
 }
 
 impl Udp {

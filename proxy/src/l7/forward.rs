@@ -12,6 +12,8 @@ use super::request::{Asked, Checked};
 
 /// What is said of the connection that a request came over; made once per connection.
 pub(crate) struct ForwardedFor {
+    /// The client.
+    pub(crate) client: std::net::IpAddr,
     /// The lines that are the same for all of its requests.
     lines: Vec<u8>,
     /// The listener's port where Host names none: 80 or 443.
@@ -29,7 +31,7 @@ impl ForwardedFor {
             "X-Forwarded-For: {peer}\r\nX-Real-IP: {peer}\r\nX-Forwarded-Proto: {scheme}\r\n\
              X-Forwarded-Scheme: {scheme}\r\nX-Scheme: {scheme}\r\n"
         );
-        Self { lines: lines.into_bytes(), port, address: listener.to_string() }
+        Self { client: peer, lines: lines.into_bytes(), port, address: listener.to_string() }
     }
 }
 

@@ -2,11 +2,23 @@
 //!
 //! `Registry` (process-wide, survives generations) ─▶ [`Port`] (one ServicePort of one view)
 //! ─▶ `Choice` (the endpoints of one flow, in the order to try). Used alike by l4 and l7.
+//!
+//! What decides is pure and knows neither socket nor clock: `balance`, `health`, `affinity`,
+//! `choice`, `select`.
 
 mod datagrams;
+mod balance;
+mod health;
+mod endpoint;
+mod affinity;
 mod registry;
+mod choice;
 mod select;
 
+pub(crate) use affinity::AffinityTable;
+pub(crate) use choice::{Caller, Upstream};
 pub(crate) use datagrams::{Loss, SessionEnd};
+pub(crate) use endpoint::Open;
+pub(crate) use health::Fault;
 pub(crate) use registry::{Padded, PortState, Registry, STATUS_CLASSES};
 pub(crate) use select::{Port, Refusal, Way};

@@ -1,23 +1,51 @@
-//! What lives on between generations, keyed by identity: round-robin cursors, counters, and the
-//! open connections of each Service.
+//! What lives on between generations, keyed by identity: of ServicePorts cursors and counters, of
+//! Services open connections, of endpoints what is open there and how healthy they are, of clients
+//! where they return to.
 //!
 //! Control side only: workers hold the `Arc`s that a view gave them and never come here.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use portico_config::model::ObjectName;
 use portico_config::snapshot::PortId;
 
+use super::affinity::{AffinityTable, MOST_ENTRIES};
 use super::datagrams::DatagramCounters;
+use super::endpoint::EndpointState;
 
-/// All living state of the process, by ServicePort.
-#[derive(Debug, Default)]
+/// All living state of the process.
+#[derive(Debug)]
 pub(crate) struct Registry {
     ports: HashMap<Arc<PortId>, Arc<PortState>>,
     /// Connections that are open through the fronts of a Service, whichever port they are for.
     services: HashMap<ObjectName, Arc<AtomicU64>>,
+    last_port: u64,
+    /// Endpoints that some view names, and a few that none does any more.
+    endpoints: HashMap<SocketAddr, Weak<EndpointState>, foldhash::fast::RandomState>,
+    /// How many were there when they were last looked through.
+    endpoints_kept: usize,
+    /// Of all ServicePorts.
+    affinity: Arc<AffinityTable>,
+    /// What living state counts time from.
+    began: Instant,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            ports: HashMap::new(),
+            services: HashMap::new(),
+            last_port: 0,
+            endpoints: HashMap::default(),
+            endpoints_kept: 0,
+            affinity: Arc::new(AffinityTable::new(MOST_ENTRIES)),
+            began: Instant::now(),
+        }
+    }
 }
 
 impl Registry {
@@ -26,10 +54,31 @@ impl Registry {
         if let Some(state) = self.ports.get(id) {
             return Arc::clone(state);
         }
-        let open = self.services.entry(id.service.clone()).or_default();
-        let state = Arc::new(PortState::new(id, Arc::clone(open)));
+        let open = Arc::clone(self.services.entry(id.service.clone()).or_default());
+        self.last_port += 1;
+        let state = Arc::new(PortState::new(id, open, (self.last_port, &self.affinity)));
         self.ports.insert(Arc::clone(id), Arc::clone(&state));
         state
+    }
+
+    /// The state of an endpoint: one for each address, whoever names it, for as long as anybody does.
+    pub(super) fn endpoint(&mut self, address: SocketAddr) -> Arc<EndpointState> {
+        if let Some(state) = self.endpoints.get(&address).and_then(Weak::upgrade) {
+            return state;
+        }
+        // Twice as many as were kept: looking through them costs each of them once.
+        if self.endpoints.len() >= 2 * self.endpoints_kept.max(FEW_ENDPOINTS) {
+            self.endpoints.retain(|_, state| state.strong_count() > 0);
+            self.endpoints_kept = self.endpoints.len();
+        }
+        let state = Arc::new(EndpointState::new(self.began));
+        self.endpoints.insert(address, Arc::downgrade(&state));
+        state
+    }
+
+    /// The table of clients that return.
+    pub(crate) fn affinity(&self) -> &Arc<AffinityTable> {
+        &self.affinity
     }
 
     /// Forgets every ServicePort that `keep` does not name: counters leave with their Service.
@@ -45,6 +94,10 @@ impl Registry {
 pub(crate) struct PortState {
     /// Whose it is.
     pub(crate) id: Arc<PortId>,
+    /// No other ever has the same.
+    pub(super) number: u64,
+    /// Where its clients return to, if they do.
+    pub(super) affinity: Arc<AffinityTable>,
     /// Exact round robin over all workers, in the set that most flows choose from.
     cursor: Padded<AtomicU64>,
     /// The same for the three other sets: local ones, and those of a second family.
@@ -66,6 +119,8 @@ pub(crate) struct PortState {
     /// Dials that failed, each before its connection went to the next endpoint; of UDP, endpoints
     /// that refused.
     pub(crate) connect_failures: AtomicU64,
+    /// Times that one of its endpoints was put out for having failed again and again.
+    pub(crate) ejections: AtomicU64,
     /// Requests answered by its endpoints or for want of one, by class of the status (L7).
     pub(crate) answers: [AtomicU64; STATUS_CLASSES],
     /// What is counted of UDP.
@@ -77,9 +132,15 @@ pub(crate) struct PortState {
 }
 
 impl PortState {
-    fn new(id: &Arc<PortId>, service_open: Arc<AtomicU64>) -> Self {
+    fn new(
+        id: &Arc<PortId>,
+        service_open: Arc<AtomicU64>,
+        (number, affinity): (u64, &Arc<AffinityTable>),
+    ) -> Self {
         Self {
             id: Arc::clone(id),
+            number,
+            affinity: Arc::clone(affinity),
             cursor: Padded::default(),
             other_cursors: Padded::default(),
             connections: Padded::default(),
@@ -90,6 +151,7 @@ impl PortState {
             rejected: AtomicU64::default(),
             dropped: AtomicU64::default(),
             connect_failures: AtomicU64::default(),
+            ejections: AtomicU64::default(),
             answers: Default::default(),
             datagrams: DatagramCounters::default(),
             bytes_received: Padded::default(),
@@ -138,3 +200,5 @@ pub(crate) struct Padded<T>(pub(crate) T);
 
 /// Classes of HTTP status codes: 1xx to 5xx.
 pub(crate) const STATUS_CLASSES: usize = 5;
+/// Endpoints that are kept without a look.
+const FEW_ENDPOINTS: usize = 64;

@@ -16,7 +16,7 @@ use portico_config::snapshot::diff::{self, Change};
 use portico_config::snapshot::{self, Backend, Place, PortId, RouteTable, ServicePort, Snapshot};
 
 use super::{Checks, FastMap, Fronts, Host, Location, Routes, Slot, Target, View};
-use crate::upstream::{Port, Registry};
+use crate::upstream::{AffinityTable, Port, Registry};
 
 /// Builds views, each from the one that it built before.
 #[derive(Debug, Default)]
@@ -119,7 +119,7 @@ impl Builder {
                 moved = true;
                 slots.add(&port.id, ports)
             });
-            ports[slot.0] = Some(Arc::new(Port::new(port, here, &mut self.registry)));
+            self.renew(&mut ports[slot.0], port, here);
         }
         moved
     }
@@ -138,9 +138,21 @@ impl Builder {
             .flat_map(|service| &service.ports)
         {
             if let Some(slot) = slots.find(&port.id) {
-                ports[slot.0] = Some(Arc::new(Port::new(port, here, &mut self.registry)));
+                self.renew(&mut ports[slot.0], port, here);
             }
         }
+    }
+
+    /// Puts a port where another, or the one before, was.
+    fn renew(&mut self, place: &mut Option<Arc<Port>>, port: &Arc<ServicePort>, here: &Place) {
+        let before = place.take();
+        let next = Port::new(port, here, &mut self.registry, before.as_deref());
+        *place = Some(Arc::new(next));
+    }
+
+    /// The table of clients that return.
+    pub(crate) fn affinity(&self) -> &Arc<AffinityTable> {
+        self.registry.affinity()
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use portico_config::model::Protocol;
 use portico_net::datagram::{self, BATCH, ConnectError, Destination};
@@ -14,7 +14,7 @@ use tracing::debug;
 
 use super::super::session::{Ask, FrontId, Key, SessionId};
 use super::{Named, State, Upstream, ended, lose, session_token};
-use crate::upstream::{Loss, Port, Refusal, SessionEnd, Way};
+use crate::upstream::{self, Caller, Fault, Loss, Port, Refusal, SessionEnd, Way};
 
 /// What a round works with.
 #[derive(Clone, Copy)]
@@ -66,11 +66,17 @@ impl State {
             Ok(range) => range,
             Err(error) if is_momentary(&error) => return,
             Err(error) => {
-                debug!(endpoint = %session.endpoint, %error, "the endpoint cannot be reached");
-                state.connect_failures.fetch_add(1, Relaxed);
+                let endpoint = session.endpoint;
+                debug!(%endpoint, %error, "the endpoint cannot be reached");
+                let Key { front, client, .. } = session.key;
+                let port = self.fronts.get(&front).and_then(|it| it.port.as_ref());
+                if let Some(port) = port {
+                    port.failed_later(Caller { client: client.ip(), now }, endpoint);
+                }
                 return self.sessions.refused(id);
             }
         };
+        session.value.endpoint.answered();
         let Key { front, local, client } = session.key;
         let is_wildcard = self
             .fronts
@@ -156,7 +162,7 @@ impl State {
             .ask(key, range.len(), *stamp, serves, round.now)
         {
             Ask::Forward(id) => {
-                if let Some(unsent) = self.forward(id, request) {
+                if let Some(unsent) = self.forward(id, request, round.now) {
                     self.open(unsent, None, round);
                 }
             }
@@ -171,7 +177,12 @@ impl State {
     }
 
     /// Sends by a session; gives back what is still in hand where its endpoint refused.
-    fn forward<'a>(&mut self, id: SessionId, request: Request<'a>) -> Option<Request<'a>> {
+    fn forward<'a>(
+        &mut self,
+        id: SessionId,
+        request: Request<'a>,
+        now: Instant,
+    ) -> Option<Request<'a>> {
         let session = self.sessions.session(id)?;
         let sent = self
             .arena
@@ -185,8 +196,9 @@ impl State {
             lose(state, Loss::Unsent, rest.len());
             return None;
         }
-        state.connect_failures.fetch_add(1, Relaxed);
         if let Some(past) = self.sessions.end(id, SessionEnd::Refused) {
+            let caller = Caller { client: request.key.client.ip(), now };
+            request.port.failed_later(caller, past.session.endpoint);
             ended(past);
         }
         Some(Request { range: rest, ..request })
@@ -205,7 +217,8 @@ impl State {
             Err(Refusal::Reject) => return lose(state, Loss::NoEndpoint, range.len()),
             Err(Refusal::Drop) => return lose(state, Loss::Policy, range.len()),
         };
-        let choice = port.choose_from(way);
+        let caller = Caller { client: key.client.ip(), now: round.now };
+        let choice = port.choose_from(way, caller);
         let others = choice.set_len() > 1;
         let choice = choice.filter(|it| !(others && avoid == Some(it.address)));
         let mut why = Loss::NoEndpoint;
@@ -219,7 +232,7 @@ impl State {
                 }
                 Err(ConnectError::Unreachable(error)) => {
                     debug!(%endpoint, %error, "no way to the endpoint");
-                    state.connect_failures.fetch_add(1, Relaxed);
+                    port.failed((Some(way), caller), upstream, Fault::Dial, round.now);
                     why = Loss::Refused;
                     continue;
                 }
@@ -228,11 +241,12 @@ impl State {
             // On this host a refusal is there at once; from elsewhere it comes with the answers.
             let is_refused = sent.error.as_ref().is_some_and(is_refusal);
             if is_refused || socket.take_error().is_ok_and(|error| error.is_some()) {
-                state.connect_failures.fetch_add(1, Relaxed);
+                port.failed((Some(way), caller), upstream, Fault::Dial, round.now);
                 why = Loss::Refused;
                 continue;
             }
-            self.enter(&request, endpoint, socket, round);
+            port.connected(caller, upstream, Duration::ZERO);
+            self.enter(&request, upstream, socket, round);
             self.count(&request, sent.count);
             return lose(state, Loss::Unsent, range.len() - sent.count);
         }
@@ -275,15 +289,16 @@ impl State {
     fn enter(
         &mut self,
         request: &Request<'_>,
-        endpoint: SocketAddr,
+        chosen: &upstream::Upstream,
         socket: UdpSocket,
         round: Round<'_>,
     ) {
         let counters = &request.port.state.datagrams;
         counters.sessions.fetch_add(1, Relaxed);
         counters.active.fetch_add(1, Relaxed);
-        let upstream = Upstream { socket, state: Arc::clone(&request.port.state) };
-        let (count, stamp) = (request.range.len(), request.stamp);
+        let (state, endpoint) = (Arc::clone(&request.port.state), chosen.open());
+        let upstream = Upstream { socket, state, endpoint };
+        let (count, stamp, endpoint) = (request.range.len(), request.stamp, chosen.address);
         let id = self
             .sessions
             .open(request.key, count, endpoint, stamp, upstream, round.now);

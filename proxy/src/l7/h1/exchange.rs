@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use tokio::time::Sleep;
@@ -18,7 +18,7 @@ use crate::l7::exchange::{Failure, MAX_TRIES};
 use crate::l7::io::{Downstream, READ_BYTES, poll_read};
 use crate::l7::metrics::class;
 use crate::l7::pool::Backend;
-use crate::upstream::Port;
+use crate::upstream::{Caller, Fault as Breakdown, Port};
 
 impl<S: Downstream> Connection<S> {
     /// Sends a request to the endpoints of `port` in turn until one answers, and passes the answer
@@ -33,12 +33,11 @@ impl<S: Downstream> Connection<S> {
             return self.refuse(&port, fault, facts).await;
         }
         let mut failure = Failure::NoEndpoint;
-        let mut choice = port
-            .choose()
-            .take(MAX_TRIES)
-            .map(|upstream| upstream.address);
+        let mut caller = Caller { client: self.from.client, now: Instant::now() };
+        let mut choice = port.choose(caller).take(MAX_TRIES);
         let mut next = choice.next();
-        while let Some(endpoint) = next {
+        while let Some(upstream) = next {
+            let (endpoint, _open) = (upstream.address, upstream.open());
             let pooled = self.worker.pool.take(endpoint);
             let reused = pooled.is_some();
             let dialed = match pooled {
@@ -48,7 +47,8 @@ impl<S: Downstream> Connection<S> {
             let mut backend = match dialed {
                 Ok(backend) => backend,
                 Err(why) => {
-                    port.state.connect_failures.fetch_add(1, Relaxed);
+                    caller.now = Instant::now();
+                    port.failed((None, caller), upstream, Breakdown::Dial, caller.now);
                     failure = why;
                     next = choice.next();
                     continue;
@@ -75,6 +75,8 @@ impl<S: Downstream> Connection<S> {
                     upload.rewind();
                     // A connection that had died at rest says nothing of its endpoint.
                     if !reused {
+                        caller.now = Instant::now();
+                        port.failed((None, caller), upstream, Breakdown::Break, caller.now);
                         next = choice.next();
                     }
                 }
@@ -83,6 +85,7 @@ impl<S: Downstream> Connection<S> {
                 }
                 Ended::Cut => return After::Cut,
                 Ended::Sent | Ended::Upgraded => {
+                    port.answered(upstream, caller.now, Instant::now);
                     port.state.answers[class(download.status)].fetch_add(1, Relaxed);
                     return self.finish(ended, upload, download, backend);
                 }

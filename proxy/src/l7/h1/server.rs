@@ -32,7 +32,7 @@ pub(crate) struct Connection<S> {
     pub(super) watch: Rc<Watch>,
     /// What was read and not used; empty at rest.
     pub(super) inbox: Vec<u8>,
-    from: ForwardedFor,
+    pub(super) from: ForwardedFor,
     scan: Scan,
     /// Whether the inbox may hold a head that nobody looked for yet.
     ahead: bool,

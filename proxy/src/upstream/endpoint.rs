@@ -1,0 +1,109 @@
+//! What lives of one endpoint: what is open there, how soon it answers, how healthy it is.
+//!
+//! One state for each address, shared by all workers, all Services, L4 and L7; it is kept while any
+//! view names the endpoint. Times are those since the process began, so that each fits an atomic.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::time::{Duration, Instant};
+
+use super::balance::Latency;
+use super::health::{Fault, Health};
+
+/// Living state of one endpoint.
+#[derive(Debug)]
+pub(crate) struct EndpointState {
+    began: Instant,
+    open: AtomicU32,
+    latency: AtomicU64,
+    health: Health,
+}
+
+/// A connection, a session or a request at an endpoint; it counts until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Open(Arc<EndpointState>);
+
+impl EndpointState {
+    pub(super) fn new(began: Instant) -> Self {
+        Self {
+            began,
+            open: AtomicU32::default(),
+            latency: AtomicU64::default(),
+            health: Health::default(),
+        }
+    }
+
+    /// Counts one more that is open.
+    pub(super) fn open(self: &Arc<Self>) -> Open {
+        self.open.fetch_add(1, Relaxed);
+        Open(Arc::clone(self))
+    }
+
+    /// How many are open.
+    pub(super) fn opened(&self) -> u32 {
+        self.open.load(Relaxed)
+    }
+
+    /// Notes how long an answer took. Of two workers at once, one may be lost.
+    pub(super) fn observe(&self, took: Duration, now: Instant) {
+        let seen = Latency::from_bits(self.latency.load(Relaxed));
+        let seen = seen.after(took, self.since_began(now));
+        self.latency.store(seen.to_bits(), Relaxed);
+    }
+
+    /// What a new flow may expect.
+    pub(super) fn cost(&self, now: Instant) -> f64 {
+        let latency = Latency::from_bits(self.latency.load(Relaxed));
+        latency.cost(self.opened(), self.since_began(now))
+    }
+
+    /// Whether a choice that was made at `chosen` tries it last.
+    pub(super) fn is_out(&self, chosen: Instant) -> bool {
+        self.health.is_out(self.since_began(chosen))
+    }
+
+    /// When it came back from being out.
+    pub(super) fn back_since(&self, now: Instant) -> Option<Instant> {
+        let back = self.health.back_since(self.since_began(now))?;
+        self.began.checked_add(back)
+    }
+
+    /// Notes a failure; says for how long it is out, if it is now.
+    pub(super) fn failed(
+        &self,
+        fault: Fault,
+        now: Instant,
+        may_go: impl FnOnce() -> bool,
+    ) -> Option<Duration> {
+        self.health.failed(fault, self.since_began(now), may_go)
+    }
+
+    /// Notes that a dial succeeded.
+    pub(crate) fn connected(&self) {
+        self.health.connected();
+    }
+
+    /// Notes that it said something.
+    pub(crate) fn answered(&self) {
+        self.health.answered();
+    }
+
+    fn since_began(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.began)
+    }
+}
+
+impl std::ops::Deref for Open {
+    type Target = EndpointState;
+
+    fn deref(&self) -> &EndpointState {
+        &self.0
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Relaxed);
+    }
+}
