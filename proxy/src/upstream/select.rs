@@ -8,7 +8,7 @@
 //! Pure but for living state: cursors, one for each set, so that turns are exact in each, and the
 //! states of endpoints. Time is an argument. The sets themselves
 //! (`services 4.1`) are made when the view is built, and the rules are those of
-//! [`portico_config::snapshot::decide`]: what `portico explain` says is what happens.
+//! [`mod@portico_config::snapshot::decide`]: what `portico explain` says is what happens.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
