@@ -1,20 +1,37 @@
 //! Accepting connections without ever spinning or giving up (`reliability 3.1`).
 //!
-//! Out of descriptors or memory: the listener pauses, 10 ms doubling to 1 s. A connection that was
-//! aborted before it was accepted costs nothing. At most [`BURST`] accepts before others may run.
+//! Out of descriptors or memory: the listener pauses, 10 ms doubling to 1 s; the log hears of it
+//! once a second at most, whichever listener it was. A connection that was aborted before it was
+//! accepted costs nothing. At most [`BURST`] accepts before others may run. Who must be reachable
+//! even then has a [`Reserve`].
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 use tracing::warn;
+
+use crate::limit::{Reserve, is_exhausted};
 
 /// Accepts until `stop` resolves, then what is already queued, and hands each connection to
 /// `serve`, which spawns. While `serve` waits, for a place under a limit, nothing is accepted.
 pub async fn accept_loop(
     listener: TcpListener,
+    stop: impl Future<Output = ()>,
+    serve: impl AsyncFnMut(TcpStream, SocketAddr),
+) {
+    accept_with(listener, Reserve::default(), stop, serve).await;
+}
+
+/// As [`accept_loop`]; where no descriptor is left it gives one of `reserve` up for the connection
+/// that waits, before it pauses.
+pub async fn accept_with(
+    listener: TcpListener,
+    mut reserve: Reserve,
     stop: impl Future<Output = ()>,
     mut serve: impl AsyncFnMut(TcpStream, SocketAddr),
 ) {
@@ -22,10 +39,16 @@ pub async fn accept_loop(
     let mut pause = FIRST_PAUSE;
     let mut burst = 0;
     loop {
+        reserve.refill();
         let accepted = tokio::select! {
             biased;
             () = &mut stop => break,
             accepted = listener.accept() => accepted,
+        };
+        // Another listener may be faster than this one: it tries as often as it has something to give.
+        let accepted = match accepted {
+            Err(error) if is_exhausted(&error) => accept_spending(&listener, &mut reserve, error),
+            accepted => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -39,7 +62,7 @@ pub async fn accept_loop(
             }
             Err(error) if is_transient(&error) => {}
             Err(error) => {
-                warn!(%error, pause_ms = pause.as_millis(), "accepting paused");
+                note_pause(&error, pause);
                 tokio::select! {
                     () = &mut stop => break,
                     () = tokio::time::sleep(pause) => {}
@@ -49,15 +72,59 @@ pub async fn accept_loop(
         }
     }
     // Handshakes that the kernel finished would be reset by the close: take them first.
-    if let Ok(listener) = listener.into_std() {
-        while let Ok((stream, peer)) = listener.accept() {
-            let ready = stream
-                .set_nonblocking(true)
-                .and_then(|()| TcpStream::from_std(stream));
-            if let Ok(stream) = ready {
-                serve(stream, peer).await;
-            }
+    while let Some((stream, peer)) = queued(&listener) {
+        serve(stream, peer).await;
+    }
+}
+
+/// How often a listener of this process paused for want of descriptors or memory. One number for
+/// the process, as its descriptors are.
+pub fn pauses() -> u64 {
+    PAUSES.load(Ordering::Relaxed)
+}
+
+/// Tries again with one descriptor more, as long as there is one to give up.
+fn accept_spending(
+    listener: &TcpListener,
+    reserve: &mut Reserve,
+    mut error: io::Error,
+) -> io::Result<(TcpStream, SocketAddr)> {
+    while is_exhausted(&error) && reserve.spend() {
+        match try_accept(listener) {
+            Ok(accepted) => return Ok(accepted),
+            Err(next) => error = next,
         }
+    }
+    Err(error)
+}
+
+/// The next connection that waits, if any.
+fn queued(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+    loop {
+        match try_accept(listener) {
+            Ok(accepted) => return Some(accepted),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+            Err(error) if is_transient(&error) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+fn try_accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (socket, peer) = socket2::SockRef::from(listener).accept()?;
+    socket.set_nonblocking(true)?;
+    let peer = peer.as_socket().ok_or(io::ErrorKind::ConnectionAborted)?;
+    Ok((TcpStream::from_std(socket.into())?, peer))
+}
+
+/// Counts a pause, and logs it where none was within the last second.
+fn note_pause(error: &io::Error, pause: Duration) {
+    static BEGIN: OnceLock<Instant> = OnceLock::new();
+    static TOLD_SECOND: AtomicU64 = AtomicU64::new(0);
+    PAUSES.fetch_add(1, Ordering::Relaxed);
+    let second = BEGIN.get_or_init(Instant::now).elapsed().as_secs() + 1;
+    if TOLD_SECOND.swap(second, Ordering::Relaxed) != second {
+        warn!(%error, pause_ms = pause.as_millis(), pauses = pauses(), "accepting paused");
     }
 }
 
@@ -71,6 +138,7 @@ fn is_transient(error: &io::Error) -> bool {
     )
 }
 
+static PAUSES: AtomicU64 = AtomicU64::new(0);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Accepts in a row before the worker turns to others.

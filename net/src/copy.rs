@@ -26,18 +26,21 @@ pub use self::quiet::Patience;
 ///
 /// An error is the first that either side met, or [`io::ErrorKind::TimedOut`] where nothing passed
 /// for as long as `patience` allows; both sides are told by a reset.
+///
+/// Dropped before its end it resets both: what was cut must not look like an end.
 pub async fn relay(
-    mut downstream: TcpStream,
-    mut upstream: TcpStream,
+    downstream: TcpStream,
+    upstream: TcpStream,
     patience: Patience,
     mut progress: impl FnMut(u64, u64),
 ) -> io::Result<()> {
     let mut received = Direction::default();
     let mut sent = Direction::default();
     let mut quiet = Quiet::default();
+    let mut sides = Sides { downstream, upstream, is_ended: false };
     let result = std::future::poll_fn(|cx| {
-        let forward = received.advance(cx, &mut downstream, &mut upstream)?;
-        let backward = sent.advance(cx, &mut upstream, &mut downstream)?;
+        let forward = received.advance(cx, &mut sides.downstream, &mut sides.upstream)?;
+        let backward = sent.advance(cx, &mut sides.upstream, &mut sides.downstream)?;
         if received.untold() + sent.untold() > PROGRESS_BYTES {
             progress(received.tell(), sent.tell());
         }
@@ -51,11 +54,24 @@ pub async fn relay(
     })
     .await;
     progress(received.tell(), sent.tell());
-    if result.is_err() {
-        reset(&downstream);
-        reset(&upstream);
-    }
+    sides.is_ended = result.is_ok();
     result
+}
+
+/// Both connections, which are reset unless both directions have ended.
+struct Sides {
+    downstream: TcpStream,
+    upstream: TcpStream,
+    is_ended: bool,
+}
+
+impl Drop for Sides {
+    fn drop(&mut self) {
+        if !self.is_ended {
+            reset(&self.downstream);
+            reset(&self.upstream);
+        }
+    }
 }
 
 /// Makes the coming close of `stream` a reset.
@@ -265,6 +281,23 @@ mod tests {
         );
         let error = server.read(&mut [0]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[tokio::test]
+    async fn a_relay_that_is_cut_resets_both_sides() {
+        let (mut client, downstream) = pair().await;
+        let (upstream, mut server) = pair().await;
+        let mut relay = Box::pin(relay(downstream, upstream, FOREVER, |_, _| {}));
+        client.write_all(b"x").await.unwrap();
+        tokio::select! {
+            _ = &mut relay => panic!("nobody ended it"),
+            byte = server.read_u8() => assert_eq!(byte.unwrap(), b'x'),
+        }
+        drop(relay);
+        for side in [&mut client, &mut server] {
+            let error = side.read(&mut [0]).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        }
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! Limits of the process: descriptors, and connections that share them.
 
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -65,6 +67,44 @@ impl ConnectionLimit {
     }
 }
 
+/// Whether the system had no descriptor or no memory to give: nobody's fault but this host's, and
+/// sooner or later over.
+pub fn is_exhausted(error: &io::Error) -> bool {
+    let errors = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    error
+        .raw_os_error()
+        .is_some_and(|code| errors.contains(&code))
+}
+
+/// Descriptors that are held so that one can be given up when no other is left.
+#[derive(Debug, Default)]
+pub struct Reserve {
+    held: Vec<File>,
+    most: usize,
+}
+
+impl Reserve {
+    /// Holds `most`, as far as the system gives them.
+    pub fn new(most: usize) -> Self {
+        let mut reserve = Self { held: Vec::with_capacity(most), most };
+        reserve.refill();
+        reserve
+    }
+
+    /// Takes what was given up, as far as the system gives it back.
+    pub fn refill(&mut self) {
+        while self.held.len() < self.most {
+            let Ok(file) = File::open("/dev/null") else { return };
+            self.held.push(file);
+        }
+    }
+
+    /// Gives one up; false where none is left.
+    pub fn spend(&mut self) -> bool {
+        self.held.pop().is_some()
+    }
+}
+
 const MAX_CONNECTIONS: usize = 50_000;
 const MAX_SESSIONS: usize = 65_536;
 /// Where the limit cannot be read.
@@ -92,6 +132,29 @@ mod tests {
     fn sessions_take_an_eighth_of_the_descriptors() {
         for (descriptors, want) in [(64, 16), (1024, 128), (20_000, 2500), (1 << 20, 65_536)] {
             assert_eq!(sessions_for(descriptors), want, "{descriptors}");
+        }
+    }
+
+    #[test]
+    fn a_reserve_gives_up_what_it_holds_and_takes_it_back() {
+        let mut reserve = Reserve::new(2);
+        assert_eq!([(); 3].map(|()| reserve.spend()), [true, true, false]);
+        reserve.refill();
+        assert!(reserve.spend());
+        assert!(!Reserve::default().spend());
+    }
+
+    #[test]
+    fn want_of_descriptors_is_told_from_what_a_peer_does() {
+        for (code, want) in [
+            (libc::EMFILE, true),
+            (libc::ENFILE, true),
+            (libc::ENOBUFS, true),
+            (libc::ENOMEM, true),
+            (libc::ECONNREFUSED, false),
+            (libc::ECONNABORTED, false),
+        ] {
+            assert_eq!(is_exhausted(&io::Error::from_raw_os_error(code)), want, "{code}");
         }
     }
 

@@ -44,6 +44,8 @@ impl Collector {
         registry.register(Box::new(hits.clone()))?;
         hits.with_label_values(&["connections"])
             .inc_by(self.shared.connections.hits());
+        hits.with_label_values(&["descriptors"])
+            .inc_by(portico_net::accept::pauses());
         hits.with_label_values(&["sessions"])
             .inc_by(self.shared.sessions_evicted.load(Relaxed));
         hits.with_label_values(&["affinity"])

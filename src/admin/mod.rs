@@ -19,6 +19,7 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, X_CONT
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::service::service_fn;
+use portico_net::limit::Reserve;
 use portico_net::listeners::{ListenerState, ListenerStatus};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -123,7 +124,9 @@ fn accept(
     let (connections, places) = (tracker.clone(), Arc::clone(places));
     tracker.spawn_local(async move {
         let stop = close.clone().cancelled_owned();
-        portico_net::accept::accept_loop(listener, stop, async |stream, peer| {
+        // When clients of the planes took every descriptor, somebody will want to look.
+        let reserve = Reserve::new(RESERVE);
+        portico_net::accept::accept_with(listener, reserve, stop, async |stream, peer| {
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
                 return debug!(%peer, "admin connection refused: all places are taken");
             };
@@ -217,6 +220,8 @@ fn typed(status: StatusCode, kind: &'static str, body: String) -> Response<Full<
 
 const PATHS: &str = "/livez\n/readyz\n/metrics\n/api/v1/snapshot\n/api/v1/explain\n";
 const MAX_CONNECTIONS: usize = 64;
+/// Descriptors that are held for its connections.
+const RESERVE: usize = 8;
 const MAX_HEAD_BYTES: usize = 8 * 1024;
 const CONNECTION_TIME: Duration = Duration::from_secs(10);
 const RETRY_PERIOD: Duration = Duration::from_secs(1);

@@ -21,6 +21,7 @@ mod explain;
 mod figure;
 mod framing;
 mod front_door;
+mod life_cycle;
 mod names;
 mod node_health;
 mod reload;

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use portico_net::copy::{relay, reset};
+use portico_net::limit::is_exhausted;
 use portico_net::stream::StreamOptions;
 use tokio::net::TcpStream;
 use tracing::debug;
@@ -106,6 +107,11 @@ async fn connect(
             Ok(Ok(stream)) => {
                 port.connected(caller, upstream, took);
                 return Some((stream, open));
+            }
+            Ok(Err(error)) if is_exhausted(&error) => {
+                // No other endpoint would fare better, and none is to blame.
+                debug!(%error, "no descriptor to dial");
+                return None;
             }
             Ok(Err(error)) => debug!(endpoint = %upstream.address, %error, "dial failed"),
             Err(_) => debug!(endpoint = %upstream.address, "dial timed out"),

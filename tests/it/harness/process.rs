@@ -1,8 +1,9 @@
 //! The real binary as a separate process, and the tools that a person would use with it.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 /// A `portico` process; killed when this value goes.
 pub(crate) struct Process {
@@ -19,6 +20,37 @@ impl Process {
             .spawn()
             .expect("the binary starts");
         Self { child }
+    }
+
+    /// The same with this many descriptors at most, and its log in a file.
+    pub(crate) fn limited(descriptors: u32, log: &Path, arguments: &[&str]) -> Self {
+        let inner = portico(arguments);
+        let mut command = Command::new("sh");
+        for (name, value) in inner.get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        let log = std::fs::File::create(log).expect("a file for the log");
+        let child = command
+            .args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &descriptors.to_string()])
+            .arg(inner.get_program())
+            .args(inner.get_args())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the shell starts");
+        Self { child }
+    }
+
+    /// Its processor time so far, of all threads.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        let stat = stat.expect("the process lives");
+        // Behind the name in brackets: state first, user and system time as fields 14 and 15.
+        let (_, fields) = stat.rsplit_once(") ").expect("the name is in brackets");
+        let ticks = fields.split(' ').skip(11).take(2);
+        let ticks: u64 = ticks.map(|it| it.parse::<u64>().expect("a number")).sum();
+        Duration::from_millis(ticks * 10)
     }
 
     /// Sends a signal by name, as `kill` does.
