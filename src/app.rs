@@ -68,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) publication: Publication,
     pub(crate) readiness: Readiness,
     pub(crate) metrics: Metrics,
+    /// Which endpoints failed again and again.
+    pub(crate) ejections: portico_proxy::Ejections,
     planes: ArcSwap<PlaneListeners>,
     batches: AtomicU64,
     pub(crate) admin: ArcSwap<Vec<ListenerStatus>>,
@@ -137,6 +139,7 @@ impl App {
             publication: Publication::default(),
             readiness: Readiness::default(),
             metrics: Metrics::new(vec![proxy.collector(), dns.collector()])?,
+            ejections: proxy.ejections(),
             planes: ArcSwap::default(),
             batches: AtomicU64::new(0),
             admin: ArcSwap::default(),

@@ -20,6 +20,7 @@ mod worker;
 #[doc(hidden)]
 pub mod bench;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -64,6 +65,18 @@ pub struct Proxy {
     builder: Builder,
     listeners: Listeners,
     retired: Retired,
+}
+
+/// Which endpoints are put out since they failed again and again.
+#[derive(Clone, Debug)]
+pub struct Ejections(Arc<Shared>);
+
+impl Ejections {
+    /// Those that are tried last at `now`, of all ServicePorts.
+    pub fn at(&self, now: Instant) -> BTreeSet<SocketAddr> {
+        let view = self.0.view.load_full();
+        view.ports().flat_map(|port| port.out(now)).collect()
+    }
 }
 
 /// What control side, workers and metrics share.
@@ -162,6 +175,11 @@ impl Proxy {
     /// Every listener of the plane and how it is; the same list while none changes.
     pub fn listeners(&self) -> ListenerList {
         self.listeners.list().clone()
+    }
+
+    /// Asks which endpoints are put out, at any time and from any thread.
+    pub fn ejections(&self) -> Ejections {
+        Ejections(Arc::clone(&self.shared))
     }
 
     /// The plane's metrics, for the process's registry.

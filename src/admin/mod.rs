@@ -189,7 +189,9 @@ fn answer<B>(request: &Request<B>, shared: &Shared) -> Response<Full<Bytes>> {
             shared.metrics.encode(),
         ),
         "/api/v1/snapshot" => {
-            let json = snapshot::render(&shared.publication.load(), &shared.listeners());
+            let mut json = snapshot::render(&shared.publication.load(), &shared.listeners());
+            // Alive, so no part of what `portico diff` compares.
+            json["ejected"] = serde_json::json!(shared.ejections.at(std::time::Instant::now()));
             typed(StatusCode::OK, "application/json", format!("{json:#}\n"))
         }
         "/api/v1/explain" => {

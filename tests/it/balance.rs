@@ -130,6 +130,10 @@ fn one_of_three_dead_and_one_killed_under_load_fail_no_new_connection() {
     assert!(kill_under_load(b, || who(front).is_ok()) <= 4);
     assert_eq!(portico.metric(&of_db("portico_endpoint_ejections_total")), 1, "half of three");
     assert_eq!(portico.metric(&of_db("portico_endpoints_ejected")), 1);
+    let admin = portico.admin();
+    let snapshot = get(admin, &admin.to_string(), "/api/v1/snapshot");
+    let snapshot: serde_json::Value = serde_json::from_str(snapshot.text()).unwrap();
+    assert_eq!(snapshot["ejected"].as_array().unwrap().len(), 1);
 }
 
 #[test]
