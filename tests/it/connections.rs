@@ -51,9 +51,14 @@ fn connections_beyond_a_services_limit_are_reset_at_once_and_counted() {
                    service=\"default/db\"}";
     assert_eq!(portico.metric(refused), 3);
     drop(first);
-    eventually("there is room again", || line(&open(front)).ok().filter(|it| it == "a\n"));
-    let [kept, other] = [open(front), open(front)];
-    eventually("both places are taken anew", || is_reset(&line(&open(front))).then_some(()));
+    let take = || {
+        eventually("there is room again", || {
+            let stream = open(front);
+            line(&stream).ok().filter(|it| it == "a\n").map(|_| stream)
+        })
+    };
+    let [kept, other] = [take(), take()];
+    assert!(is_reset(&line(&open(front))), "both places are taken anew");
     portico.edit("s.yaml", &annotated("db", "max-connections", "1", &[&pod]));
     drop(other);
     assert!(is_reset(&line(&open(front))), "the limit of now counts those of before");
