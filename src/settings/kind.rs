@@ -380,7 +380,9 @@ fn choose<T: Copy>(choices: &[(&'static str, T)], text: &str) -> Result<T, Strin
     let found = choices.iter().find(|(name, _)| *name == text);
     found.map(|(_, value)| *value).ok_or_else(|| {
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-        format!("expected {}", names.join(" or "))
+        let (last, others) = names.split_last().unwrap_or((&"nothing", &[]));
+        let or = if others.is_empty() { "" } else { " or " };
+        format!("expected {}{or}{last}", others.join(", "))
     })
 }
 
