@@ -1,7 +1,7 @@
 //! A decision about a flow as JSON, and that JSON as text: what `portico explain` and the admin API say.
 //!
 //! The text is made from the JSON, so a running portico's answer reads like one from files. Which
-//! words decide is in [`portico_config::snapshot::decide`]; here they are only said.
+//! words decide is in [`mod@portico_config::snapshot::decide`]; here they are only said.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
