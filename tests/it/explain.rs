@@ -126,12 +126,12 @@ fn a_batch_has_one_answer_a_line_and_goes_on_after_a_mistake() {
 #[test]
 fn the_portico_that_runs_explains_what_it_does() {
     let pod = Pod::tcp("pod");
-    let written = service("web", "ClusterIP", 80, &[&pod])
+    let written = service("web", "ClusterIP", 8080, &[&pod])
         .replace("type: ClusterIP", "clusterIP: 10.96.0.10");
     let portico = Portico::with(&[("s.yaml", &written)]).start();
-    let mapped = portico.cluster_ip("default/web", 80);
+    let mapped = portico.cluster_ip("default/web", 8080);
     let admin = portico.admin().to_string();
-    for to in [mapped, SocketAddr::from(([10, 96, 0, 10], 80))] {
+    for to in [mapped, SocketAddr::from(([10, 96, 0, 10], 8080))] {
         let to = to.to_string();
         let answer = json(&["explain", "tcp", &to, "--admin", &admin, "--format", "json"]);
         assert_eq!(answer["verdict"], "forward", "{answer}");
@@ -139,7 +139,7 @@ fn the_portico_that_runs_explains_what_it_does() {
         assert_eq!(answer["endpoints"][0], pod.address.to_string(), "{answer}");
     }
     assert_eq!(who(mapped).unwrap(), "pod");
-    let nobody = run(&["explain", "tcp", "10.96.0.10:80", "--admin", "127.0.0.1:1"]);
+    let nobody = run(&["explain", "tcp", "10.96.0.10:8080", "--admin", "127.0.0.1:1"]);
     assert_eq!(nobody.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&nobody.stderr).contains("no portico runs there"));
 }
