@@ -11,6 +11,7 @@
 
 pub mod model;
 mod location;
+mod parallel;
 pub mod diagnostic;
 pub mod source;
 mod api;

@@ -17,7 +17,6 @@ use crate::validate::{Valid, validate};
 
 mod default_certificate;
 mod describe;
-mod read;
 
 /// The configuration pipeline of one process.
 #[derive(Debug)]
@@ -127,7 +126,7 @@ impl Pipeline {
         let limits = &self.settings.limits;
         let mut doubtful = Vec::new();
         for files in changes.written.chunks(FILES_AT_ONCE) {
-            let read = read::read(files, |file, content| {
+            let read = crate::parallel::map(files, |(file, content)| {
                 let check = |decoded: &Decoded| validate(&decoded.object, &decoded.origin);
                 CheckedFile::new(decode(file, content, limits), check)
             });

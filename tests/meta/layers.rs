@@ -31,8 +31,9 @@ const PLANE: &[&str] = &["portico_config", "portico_net"];
 const CONFIG: &[Module] = &[
     ("model", ""),
     ("location", "model"),
+    ("parallel", ""),
     ("diagnostic", "model location"),
-    ("source", "model location diagnostic"),
+    ("source", "model location parallel diagnostic"),
     ("api", "model location diagnostic source"),
     ("decode", "model location diagnostic source api"),
     ("settings", "model location diagnostic source api decode"),
@@ -44,7 +45,7 @@ const CONFIG: &[Module] = &[
     ("metrics", "model location diagnostic snapshot publish"),
     (
         "pipeline",
-        "model location diagnostic source api decode store validate compile snapshot publish metrics",
+        "model location parallel diagnostic source api decode store validate compile snapshot publish metrics",
     ),
     ("bench", "model decode validate"),
 ];

@@ -15,18 +15,19 @@
 mod root;
 mod wait;
 mod look;
+mod read;
 mod survey;
 mod watch;
 mod known;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::RandomState;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use self::known::{Hash, KnownFiles};
+use self::known::KnownFiles;
 use self::root::Root;
 use self::survey::Surveying;
 use self::wait::Dirty;
@@ -134,19 +135,13 @@ impl FileSource {
 
     /// The root that a path belongs to.
     fn root_of(&self, path: &Path) -> Option<&Root> {
-        self.roots.iter().find(|root| root.depth_of(path).is_some())
+        root::of(&self.roots, path)
     }
 
     /// A path as its user would type it.
     fn name_of(&self, path: &Path) -> PathBuf {
         let typed = self.roots.iter().find_map(|root| root.name_of(path));
         typed.unwrap_or_else(|| path.to_owned())
-    }
-
-    fn hash(&self, content: &[u8]) -> Hash {
-        self.hashers
-            .each_ref()
-            .map(|hasher| hasher.hash_one(content))
     }
 
     fn read_stdin(&mut self, changes: &mut Changes) {
@@ -171,9 +166,8 @@ impl FileSource {
         for top in &dirty.trees {
             self.look_at_tree(top, changes);
         }
-        for path in &dirty.paths {
-            self.look_at(path, changes);
-        }
+        let paths: Vec<&PathBuf> = dirty.paths.iter().collect();
+        self.look_at_many(&paths, changes);
         self.settle_absent(changes);
         changes.unreadable = self
             .unreadable

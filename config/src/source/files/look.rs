@@ -12,12 +12,14 @@ use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use super::known::Known;
+use super::read::{Found, Reader};
 use super::root::Standing;
 use super::walk::{Identity, Listing, ReadError, Tree};
 use super::{Absent, FileSource, walk};
+use crate::parallel;
 use crate::source::Changes;
 
 /// A tree as it was found.
@@ -206,11 +208,8 @@ impl FileSource {
         }
         // Which files lie beyond a limit shall not hang on the order of a folder's entries.
         differs.sort_unstable_by_key(|path| path.as_os_str());
-        for path in differs {
-            if !self.pending.contains_key(path) {
-                self.look_at(path, changes);
-            }
-        }
+        differs.retain(|path| !self.pending.contains_key(*path));
+        self.look_at_many(&differs, changes);
         self.unreadable.extend(listing.unreadable);
     }
 
@@ -233,13 +232,37 @@ impl FileSource {
         }
     }
 
+    /// Looks at files that may have changed, some ahead of what is made of them.
+    pub(super) fn look_at_many<P: AsRef<Path> + Sync>(
+        &mut self,
+        paths: &[P],
+        changes: &mut Changes,
+    ) {
+        for ahead in paths.chunks(READ_AHEAD) {
+            let reader = self.reader();
+            let found = parallel::map(ahead, |path| reader.read(path.as_ref()));
+            for (path, found) in ahead.iter().zip(found) {
+                self.take_found(path.as_ref(), found, changes);
+            }
+        }
+    }
+
     /// Looks at one file that may have changed.
     pub(super) fn look_at(&mut self, path: &Path, changes: &mut Changes) {
+        let found = self.reader().read(path);
+        self.take_found(path, found, changes);
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        Reader { roots: &self.roots, max_bytes: self.limits.max_file_bytes, hashers: &self.hashers }
+    }
+
+    /// Compares a file as it was read with what is known of it.
+    fn take_found(&mut self, path: &Path, found: Found, changes: &mut Changes) {
         self.unreadable.remove(path);
-        let now = SystemTime::now();
-        let linked = path.is_symlink();
-        let content = match self.read(path, linked) {
-            Ok(content) => content,
+        let Found { at, linked, content } = found;
+        let (content, hash) = match content {
+            Ok((content, hash)) => (content, Some(hash)),
             Err(ReadError::Gone) => return self.miss(path.to_owned()),
             Err(ReadError::Unreadable(reason)) => {
                 self.unreadable.insert(path.to_owned(), reason);
@@ -261,8 +284,7 @@ impl FileSource {
             self.unreadable.insert(path.to_owned(), text);
             return;
         }
-        let hash = Some(self.hash(&content.bytes));
-        let settled = content.stamp.is_settled(now);
+        let settled = content.stamp.is_settled(at);
         let is_same = before.is_some_and(|known| known.hash == hash);
         let name = before.map(|known| Arc::clone(&known.name));
         let name = name.unwrap_or_else(|| Arc::new(self.name_of(path)));
@@ -294,18 +316,6 @@ impl FileSource {
         self.introduced |= is_new;
         let known = Known { name, stamp: content.stamp, settled, linked, bytes, hash };
         self.known.insert(path, known);
-    }
-
-    fn read(&self, path: &Path, linked: bool) -> Result<walk::Content, ReadError> {
-        let Some(root) = self.root_of(path) else { return Err(ReadError::Gone) };
-        if linked && root.absolute != path {
-            let canonical = root.absolute.canonicalize();
-            let canonical = canonical.unwrap_or_else(|_| root.absolute.clone());
-            if path.exists() && !walk::leads_inside(path, &canonical) {
-                return Err(ReadError::Unreadable("is a link out of its folder".to_owned()));
-            }
-        }
-        walk::read(path, self.limits.max_file_bytes)
     }
 
     /// A known file is not there: it has until its second look to come back.
@@ -378,3 +388,7 @@ fn parent_of(root: &Path) -> Option<(PathBuf, Identity)> {
 /// Files that a rescan reads although their stamps say that nothing changed: a file that is written
 /// through a mapping, or lies on a file system without honest times, is found in the end.
 const SPOT_CHECKS: usize = 256;
+
+/// Files that are read before the first of them is compared: what they hold may be more than the
+/// limits take.
+const READ_AHEAD: usize = 512;

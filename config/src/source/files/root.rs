@@ -20,6 +20,11 @@ pub(super) struct Root {
     pub(super) held: Option<Identity>,
 }
 
+/// The root that a path belongs to.
+pub(super) fn of<'a>(roots: &'a [Root], path: &Path) -> Option<&'a Root> {
+    roots.iter().find(|root| root.depth_of(path).is_some())
+}
+
 /// What stands at a root.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Standing {

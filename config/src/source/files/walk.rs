@@ -221,7 +221,9 @@ fn read_at_most(
     if expected_bytes > max_bytes {
         return Ok(too_long());
     }
-    let mut content = Vec::new();
+    // One byte more than there should be: the end shows without another allocation.
+    let expected = usize::try_from(expected_bytes).unwrap_or(0);
+    let mut content = Vec::with_capacity(expected + 1);
     reader
         .take(max_bytes.saturating_add(1))
         .read_to_end(&mut content)?;

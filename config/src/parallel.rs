@@ -1,41 +1,29 @@
 //! Work on many files at once, on several cores.
 //!
-//! Decoding and checking look at one file alone, so a first load of thousands of files is shared
-//! between threads that live as long as the call. Invariants: results stand in the order of the
-//! files; a few files are read on the calling thread, so that an edit starts no thread; a panic of
-//! any thread is the caller's.
+//! Reading, decoding and checking look at one file alone, so a first load of thousands of files is
+//! shared between threads that live as long as the call. Invariants: results stand in the order of
+//! the files; a few files are the calling thread's work, so that an edit starts no thread; a panic
+//! of any thread is the caller's.
 
 use std::num::NonZero;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::location::FileName;
-
-/// A file and its content.
-type Written = (FileName, Arc<[u8]>);
-
 /// What `work` makes of each file.
-pub(super) fn read<T: Send>(
-    files: &[Written],
-    work: impl Fn(&FileName, &Arc<[u8]>) -> T + Sync,
-) -> Vec<T> {
+pub(crate) fn map<F: Sync, T: Send>(files: &[F], work: impl Fn(&F) -> T + Sync) -> Vec<T> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = cores.min(MAX_THREADS).min(files.len() / FILES_PER_THREAD);
     if threads < 2 {
-        return files
-            .iter()
-            .map(|(file, content)| work(file, content))
-            .collect();
+        return files.iter().map(work).collect();
     }
     let next = AtomicUsize::new(0);
     let take = || {
         let mut done = Vec::with_capacity(files.len() / threads);
-        while let Some((index, (file, content))) = {
+        while let Some((index, file)) = {
             let index = next.fetch_add(1, Ordering::Relaxed);
             files.get(index).map(|file| (index, file))
         } {
-            done.push((index, work(file, content)));
+            done.push((index, work(file)));
         }
         done
     };
@@ -65,12 +53,12 @@ mod tests {
     #[test]
     fn results_stand_in_the_order_of_the_files() {
         for count in [0, 1, FILES_PER_THREAD, 20 * FILES_PER_THREAD + 1] {
-            let files: Vec<Written> = (0..count)
-                .map(|n| (Arc::new(n.to_string().into()), n.to_string().into_bytes().into()))
-                .collect();
-            let done = read(&files, |_, content| content.to_vec());
-            let want: Vec<Vec<u8>> = files.iter().map(|(_, content)| content.to_vec()).collect();
-            assert_eq!(done, want, "{count}");
+            let files: Vec<usize> = (0..count).collect();
+            assert_eq!(map(&files, usize::to_string), want(count), "{count}");
         }
+    }
+
+    fn want(count: usize) -> Vec<String> {
+        (0..count).map(|number| number.to_string()).collect()
     }
 }
