@@ -25,13 +25,14 @@ use portico_config::pipeline::{Pipeline, Update};
 use portico_config::publish::{Publication, Published};
 use portico_config::source::Source;
 use portico_dns::Dns;
-use portico_net::listeners::{ListenerList, ListenerState, ListenerStatus};
+use portico_net::listeners::{ListenerState, ListenerStatus};
 use portico_net::stream::StreamOptions;
 use portico_proxy::Proxy;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
 use crate::metrics::Metrics;
+use crate::planes::{PlaneListeners, Planes};
 use crate::readiness::{Progress, Readiness};
 use crate::routes::Routes;
 use crate::settings::{Follow, Told};
@@ -85,24 +86,6 @@ impl Shared {
             .chain(dns)
             .collect()
     }
-}
-
-/// Every listener of the planes at one moment.
-#[derive(Debug, Default)]
-struct PlaneListeners {
-    /// Many: shared, not copied.
-    proxy: ListenerList,
-    /// Few.
-    dns: Vec<ListenerStatus>,
-}
-
-/// The control sides of both planes.
-#[derive(Debug)]
-struct Planes {
-    proxy: Proxy,
-    dns: Dns,
-    /// What makes service CIDRs local; gone when nothing listens any more.
-    routes: Routes,
 }
 
 impl App {
@@ -396,12 +379,8 @@ impl Compiler {
             Published { snapshot: update.snapshot, diagnostics: Arc::clone(&diagnostics) };
         if changed {
             let mut planes = lock(&self.planes);
-            let proxy = planes.proxy.prepare(&published.snapshot);
-            let dns = planes.dns.prepare(&published.snapshot);
-            planes.proxy.commit(proxy);
-            planes.dns.commit(dns);
-            planes.routes.settle();
-            planes.publish(&self.shared);
+            planes.change(&published.snapshot, files);
+            planes.publish(&self.shared.planes);
         }
         let took = begun.elapsed();
         self.shared.metrics.loaded(&published, changed, took, now);
@@ -437,22 +416,8 @@ impl Compiler {
     }
 }
 
-impl Planes {
-    /// Shows how listeners are now. Called under the lock, so that no older list comes after a
-    /// newer one.
-    fn publish(&self, shared: &Shared) {
-        let before = shared.planes.load();
-        let after = PlaneListeners { proxy: self.proxy.listeners(), dns: self.dns.listeners() };
-        if before.proxy.is_same(&after.proxy) && before.dns == after.dns {
-            return;
-        }
-        tell_healed(&before.dns, &after.dns);
-        shared.planes.store(Arc::new(after));
-    }
-}
-
-/// Once a second, work of the planes that is due by time: degraded listeners, views that the last
-/// worker let go. A thread of its own, since it may wait for a commit; cheap when nothing is due.
+/// Once a second, work of the planes that is due by time. A thread of its own, since it may wait for
+/// a commit.
 fn retry_loop(shared: &Shared, planes: &Mutex<Planes>, close: &CancellationToken) {
     while !close.is_cancelled() {
         let ended = shared
@@ -462,11 +427,8 @@ fn retry_loop(shared: &Shared, planes: &Mutex<Planes>, close: &CancellationToken
             return;
         }
         let mut planes = lock(planes);
-        let now = Instant::now();
-        planes.proxy.retry(now);
-        planes.dns.retry(now);
-        planes.routes.retry();
-        planes.publish(shared);
+        planes.retry(Instant::now());
+        planes.publish(&shared.planes);
     }
 }
 
@@ -494,20 +456,6 @@ fn control(
         }
     });
     Ok(())
-}
-
-/// Logs each listener of the resolver that serves again; that one is degraded it says itself, and
-/// the proxy says both.
-fn tell_healed(before: &[ListenerStatus], after: &[ListenerStatus]) {
-    for listener in after {
-        let was = before
-            .iter()
-            .find(|other| (other.address, other.protocol) == (listener.address, listener.protocol));
-        let was_degraded = was.is_some_and(|was| matches!(was.state, ListenerState::Degraded(_)));
-        if was_degraded && listener.state == ListenerState::Serving {
-            info!("{listener} serves again");
-        }
-    }
 }
 
 fn count(diagnostics: &[Diagnostic], severity: Severity) -> usize {

@@ -23,6 +23,7 @@ mod findings;
 mod readiness;
 mod sentence;
 mod metrics;
+mod planes;
 mod work;
 mod worker;
 mod report;
