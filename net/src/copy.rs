@@ -39,8 +39,9 @@ pub async fn relay(
     let mut quiet = Quiet::default();
     let mut sides = Sides { downstream, upstream, is_ended: false };
     let result = std::future::poll_fn(|cx| {
-        let forward = received.advance(cx, &mut sides.downstream, &mut sides.upstream)?;
-        let backward = sent.advance(cx, &mut sides.upstream, &mut sides.downstream)?;
+        let Sides { downstream, upstream, .. } = &mut sides;
+        let forward = received.advance(cx, downstream, upstream, sent.has_ended())?;
+        let backward = sent.advance(cx, upstream, downstream, received.has_ended())?;
         if received.untold() + sent.untold() > PROGRESS_BYTES {
             progress(received.tell(), sent.tell());
         }
@@ -110,14 +111,20 @@ impl Direction {
         untold
     }
 
-    /// Moves what can be moved now; ready once the direction has ended.
+    fn has_ended(&self) -> bool {
+        self.state == State::Ended
+    }
+
+    /// Moves what can be moved now; ready once the direction has ended. `is_last`: where it ends,
+    /// so does the connection, whose close tells the receiver in the same call.
     fn advance(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut TcpStream,
         to: &mut TcpStream,
+        is_last: bool,
     ) -> io::Result<Poll<()>> {
-        match self.poll(cx, from, to) {
+        match self.poll(cx, from, to, is_last) {
             Poll::Ready(Ok(())) => Ok(Poll::Ready(())),
             Poll::Ready(Err(error)) => Err(error),
             Poll::Pending => Ok(Poll::Pending),
@@ -129,11 +136,13 @@ impl Direction {
         cx: &mut Context<'_>,
         from: &mut TcpStream,
         to: &mut TcpStream,
+        is_last: bool,
     ) -> Poll<io::Result<()>> {
         let mut rounds = 0;
         loop {
             match self.state {
                 State::Ended => return Poll::Ready(Ok(())),
+                State::Ending if is_last => self.state = State::Ended,
                 State::Ending => {
                     ready!(Pin::new(&mut *to).poll_shutdown(cx)).or_else(ended)?;
                     self.state = State::Ended;
