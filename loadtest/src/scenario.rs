@@ -199,12 +199,11 @@ impl Scenario {
     pub(crate) fn target(self) -> Option<Target> {
         Some(match self {
             Self::Http1Small => Target { peer: Kind::Nginx, ratio: 1.10 },
-            Self::TcpRr => Target { peer: Kind::Haproxy, ratio: 1.15 },
-            Self::TcpConnect => Target { peer: Kind::Haproxy, ratio: 1.00 },
+            Self::TcpRr | Self::TcpConnect => Target { peer: Kind::Haproxy, ratio: 1.00 },
             Self::Services10000 => Target { peer: Kind::PorticoOfTen, ratio: 1.05 },
             // A tenth more bytes per CPU second.
             Self::TcpBulk | Self::TcpBulk8 => Target { peer: Kind::Haproxy, ratio: 1.0 / 1.1 },
-            Self::UdpEcho => Target { peer: Kind::Nginx, ratio: 1.00 },
+            Self::UdpEcho => Target { peer: Kind::Nginx, ratio: 0.80 },
             Self::IdleConnections | Self::IdleHttp => return None,
         })
     }
