@@ -84,7 +84,7 @@ fn measure(site: &Site, arguments: &CompareArgs, ticks_per_second: u64) -> Resul
     let mut measured: Vec<Measured> = Vec::new();
     let mut skipped = Vec::new();
     for kind in site.scenario.servers() {
-        match site.start(*kind, backend.address) {
+        match site.start(*kind, backend.as_ref()) {
             Ok(server) => {
                 servers.push((*kind, server));
                 let version = site.version(*kind);
@@ -97,9 +97,8 @@ fn measure(site: &Site, arguments: &CompareArgs, ticks_per_second: u64) -> Resul
         }
     }
     ensure!(!servers.is_empty(), "no server to measure");
-    for (_, server) in &servers {
-        load::drive(site.scenario, server.address, arguments.warm_up, site.load_core)
-            .context("warming up")?;
+    for (kind, server) in &servers {
+        load::drive(site, *kind, server.address, arguments.warm_up).context("warming up")?;
     }
     let rounds = arguments.rounds_of(site.scenario);
     for round in 1..=rounds {
@@ -109,10 +108,12 @@ fn measure(site: &Site, arguments: &CompareArgs, ticks_per_second: u64) -> Resul
             else {
                 continue;
             };
-            let sample = turn(site, server, arguments.seconds, ticks_per_second)
+            let sample = turn(site, (*kind, server), arguments.seconds, ticks_per_second)
                 .with_context(|| format!("{} in round {round}", kind.name()))?;
             server.process.ensure_alive()?;
-            backend.process.ensure_alive()?;
+            if let Some(backend) = &mut backend {
+                backend.process.ensure_alive()?;
+            }
             println!("  round {round}/{rounds} {}", report::progress(*kind, &sample));
             measured.samples.push(sample);
         }
@@ -129,11 +130,16 @@ fn order(round: u16, servers: usize) -> Vec<usize> {
 }
 
 /// One server's turn: a run between two readings of the CPU times.
-fn turn(site: &Site, server: &Server, seconds: u64, ticks_per_second: u64) -> Result<Sample> {
+fn turn(
+    site: &Site,
+    (kind, server): (Kind, &Server),
+    seconds: u64,
+    ticks_per_second: u64,
+) -> Result<Sample> {
     let id = server.process.id();
     let (core, cpu) = (CoreTicks::read(site.server_core)?, cpu_of_tree(id));
     let exact = time_of_tree(id);
-    let done = load::drive(site.scenario, server.address, seconds, site.load_core)?;
+    let done = load::drive(site, kind, server.address, seconds)?;
     let exact = time_of_tree(id).saturating_sub(exact);
     let cpu = cpu_of_tree(id).since(cpu);
     let core = CoreTicks::read(site.server_core)?.since(core);

@@ -55,13 +55,18 @@ fn put(folder: &Path, kind: &str, n: u32, text: &str) -> Result<()> {
 }
 
 /// Hundred Services share a namespace.
-fn namespace(n: u32) -> String {
+pub(crate) fn namespace(n: u32) -> String {
     format!("team-{:03}", n / 100)
+}
+
+/// One Service in ten has no ClusterIP.
+pub(crate) fn is_headless(n: u32) -> bool {
+    n % 10 == 9
 }
 
 fn service(n: u32) -> String {
     let (namespace, headless) =
-        (namespace(n), if n % 10 == 9 { "  clusterIP: None\n" } else { "" });
+        (namespace(n), if is_headless(n) { "  clusterIP: None\n" } else { "" });
     format!(
         "apiVersion: v1\nkind: Service\nmetadata:\n  name: app-{n:05}\n  namespace: {namespace}\n  \
          labels:\n    app: app-{n:05}\nspec:\n{headless}  ports:\n  - name: http\n    port: 80\n    \

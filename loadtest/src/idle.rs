@@ -76,11 +76,13 @@ pub(crate) fn run(site: &Site, arguments: &CompareArgs) -> Result<Outcome> {
     let rounds = arguments.rounds_of(site.scenario);
     for round in 1..=rounds {
         for (kind, _, readings) in &mut measured {
-            let mut server = site.start(*kind, backend.address)?;
+            let mut server = site.start(*kind, backend.as_ref())?;
             let read = measure(&server, site)
                 .with_context(|| format!("{} in round {round}", kind.name()))?;
             server.process.ensure_alive()?;
-            backend.process.ensure_alive()?;
+            if let Some(backend) = &mut backend {
+                backend.process.ensure_alive()?;
+            }
             println!("  round {round}/{rounds} {}", progress(*kind, &read));
             readings.push(read);
         }

@@ -1,4 +1,4 @@
-//! How a scenario's load is driven: wrk for HTTP, iperf3 for bulk, our own generators for the rest.
+//! How a scenario's load is driven: wrk for HTTP, iperf3 for bulk, dnsperf for names, our own generators for the rest.
 //!
 //! All run as processes pinned to the load core and print what they did; reading that is pure.
 
@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::pinned;
 use crate::scenario::{CONNECTIONS, HOST, Scenario, Traffic};
+use crate::server::{Kind, Site};
 use crate::tcp::Exchanges;
 use crate::tools;
 
@@ -23,13 +24,9 @@ pub(crate) struct Done {
     pub(crate) errors: u64,
 }
 
-/// Drives `scenario` against `address` for `seconds`, from `core`.
-pub(crate) fn drive(
-    scenario: Scenario,
-    address: SocketAddr,
-    seconds: u64,
-    core: usize,
-) -> Result<Done> {
+/// Drives the scenario of `site` against a server of it for `seconds`.
+pub(crate) fn drive(site: &Site, kind: Kind, address: SocketAddr, seconds: u64) -> Result<Done> {
+    let (scenario, core) = (site.scenario, site.load_core);
     match scenario.traffic() {
         Traffic::Http => {
             let mut command = pinned(&tools::WRK.require()?, core)?;
@@ -55,6 +52,23 @@ pub(crate) fn drive(
             parse_iperf3(&output).with_context(|| format!("iperf3 printed no result:\n{output}"))
         }
         Traffic::Datagrams => exchange("udp-load", address, seconds, core),
+        Traffic::Names => {
+            let mut command = pinned(&tools::DNSPERF.require()?, core)?;
+            let (mode, clients) = match scenario {
+                Scenario::DnsTcp => ("tcp", 100),
+                _ => ("udp", 16),
+            };
+            let questions = site.questions(kind);
+            command
+                .args(["-m", mode, "-T", "1", "-q", "100", "-t", "1", "-W"])
+                .args(["-c", &format!("{clients}"), "-l", &seconds.to_string()])
+                .args(["-s", &address.ip().to_string(), "-p", &address.port().to_string()])
+                .arg("-d")
+                .arg(questions);
+            let output = output(&mut command)?;
+            parse_dnsperf(&output, scenario.expected_rcode())
+                .with_context(|| format!("dnsperf printed no result:\n{output}"))
+        }
     }
 }
 
@@ -148,6 +162,35 @@ fn parse_wrk(report: &str) -> Option<Done> {
     Some(Done { units: units? as f64, units_per_second: units_per_second?, errors })
 }
 
+/// Reads dnsperf's report; whatever is lost or has another response code than `expected` is an error:
+///
+/// ```text
+///   Queries completed:    104250 (100.00%)
+///   Queries lost:         0 (0.00%)
+///   Response codes:       NOERROR 104249 (100.00%), SERVFAIL 1 (0.00%)
+///   Queries per second:   104249.123
+/// ```
+fn parse_dnsperf(report: &str, expected: &str) -> Option<Done> {
+    let value = |name: &str| {
+        let mut lines = report.lines().map(str::trim);
+        lines
+            .find_map(|line| line.strip_prefix(name))
+            .map(str::trim)
+    };
+    let number = |text: &str| text.split_whitespace().next()?.parse::<u64>().ok();
+    let completed = number(value("Queries completed:")?)?;
+    let mut errors = number(value("Queries lost:")?)?;
+    for code in value("Response codes:").unwrap_or_default().split(", ") {
+        if let Some((name, count)) = code.split_once(' ')
+            && name != expected
+        {
+            errors += number(count)?;
+        }
+    }
+    let units_per_second = value("Queries per second:")?.parse().ok()?;
+    Some(Done { units: completed as f64, units_per_second, errors })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,6 +230,20 @@ Transfer/sec:      6.63MB
         let busy = r#"{"start":{},"end":{},"error":"the server is busy running a test"}"#;
         for report in ["", "iperf3: error", "{}", busy, &report[1..]] {
             assert_eq!(parse_iperf3(report), None, "{report}");
+        }
+    }
+
+    #[test]
+    fn a_report_of_dnsperf_is_read_and_what_is_lost_or_otherwise_answered_is_an_error() {
+        let report = "Statistics:\n\n  Queries sent:         104250\n  Queries completed:    104245 \
+                      (100.00%)\n  Queries lost:         5 (0.00%)\n\n  Response codes:       NOERROR \
+                      104242 (100.00%), SERVFAIL 3 (0.00%)\n  Run time (s):         1.0\n  Queries per \
+                      second:   104249.5\n";
+        let want = Done { units: 104_245.0, units_per_second: 104_249.5, errors: 8 };
+        assert_eq!(parse_dnsperf(report, "NOERROR"), Some(want));
+        assert_eq!(parse_dnsperf(report, "NXDOMAIN").unwrap().errors, 104_250);
+        for report in ["", "Error: connect", report.split_once("Queries per").unwrap().0] {
+            assert_eq!(parse_dnsperf(report, "NOERROR"), None, "{report}");
         }
     }
 

@@ -35,6 +35,7 @@ mod report;
 mod idle;
 mod compare;
 mod generate;
+mod names;
 mod scale;
 
 use echo::Echo;

@@ -10,7 +10,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use clap::Args;
 
 use crate::generate::{self, Size};
 use crate::process::{Running, free_port, local};
-use crate::procfs;
+use crate::{names, procfs};
 
 /// `loadtest scale`.
 #[derive(Args, Clone, Debug)]
@@ -211,7 +211,7 @@ impl Probe {
             let shows: [&dyn Fn() -> io::Result<bool>; 3] = [
                 &|| Ok(ask(SocketAddr::from((PROBE_IP, 80)), "probe")? == want),
                 &|| Ok(ask(local(self.http), "probe.test")? == want),
-                &|| Ok(resolve(local(self.dns))? == Some(server(number))),
+                &|| Ok(names::resolve(local(self.dns), NAME, PATIENCE)? == Some(server(number))),
             ];
             for (took, shows) in took.iter_mut().zip(shows) {
                 if took.is_none() && shows().unwrap_or(false) {
@@ -262,27 +262,6 @@ fn ask(address: SocketAddr, host: &str) -> io::Result<u8> {
         .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
-/// The address of `names.default.svc.cluster.local`, from the one answer of a datagram.
-fn resolve(dns: SocketAddr) -> io::Result<Option<Ipv4Addr>> {
-    let mut query = vec![0x70, 0x63, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    for label in "names.default.svc.cluster.local".split('.') {
-        query.push(u8::try_from(label.len()).unwrap_or(0));
-        query.extend_from_slice(label.as_bytes());
-    }
-    query.extend([0, 0, 1, 0, 1]);
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    socket.connect(dns)?;
-    socket.send(&query)?;
-    let mut answer = [0; 512];
-    let length = socket.recv(&mut answer)?;
-    // The record's data is the last four bytes: nothing stands behind the answer without EDNS.
-    let data = answer.get(length.saturating_sub(4)..length);
-    let has_answer = answer[6..8] == [0, 1];
-    let address = data.and_then(|data| <[u8; 4]>::try_from(data).ok());
-    Ok(address.filter(|_| has_answer).map(Ipv4Addr::from))
-}
-
 fn ready(admin: SocketAddr) -> io::Result<()> {
     let mut stream = TcpStream::connect(admin)?;
     write!(stream, "GET /readyz HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n")?;
@@ -318,6 +297,8 @@ fn pause(duration: Duration) {
 /// In the static band of portico's default service CIDR, where nothing is allocated.
 const PROBE_IP: Ipv4Addr = Ipv4Addr::new(127, 96, 0, 9);
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The name of the Service that is edited.
+const NAME: &str = "names.default.svc.cluster.local";
 
 const SITE: &str = "\
 apiVersion: v1

@@ -26,6 +26,15 @@ pub(crate) enum Scenario {
     /// tcp-connect with 10,000 Services, beside portico with ten
     #[value(name = "services-10000")]
     Services10000,
+    /// Questions for names of 1,000 Services, over UDP
+    DnsHit,
+    /// Questions for names that do not exist, over UDP
+    DnsNxdomain,
+    /// dns-hit with 10,000 Services, beside portico with 1,000
+    #[value(name = "dns-10000")]
+    Dns10000,
+    /// dns-hit over 100 TCP connections
+    DnsTcp,
     /// Memory of connections through a NodePort that do nothing
     IdleConnections,
     /// Memory of keep-alive connections to an Ingress that do nothing
@@ -43,6 +52,8 @@ pub(crate) enum Traffic {
     Bulk,
     /// Datagrams that come back, through a NodePort.
     Datagrams,
+    /// Questions to the resolver.
+    Names,
 }
 
 /// The most that a unit of work may cost in portico, as a multiple of what it costs in `peer`.
@@ -53,7 +64,7 @@ pub(crate) struct Target {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Http1Small,
         Self::TcpRr,
         Self::TcpConnect,
@@ -61,6 +72,10 @@ impl Scenario {
         Self::TcpBulk8,
         Self::UdpEcho,
         Self::Services10000,
+        Self::DnsHit,
+        Self::DnsNxdomain,
+        Self::Dns10000,
+        Self::DnsTcp,
         Self::IdleConnections,
         Self::IdleHttp,
     ];
@@ -73,6 +88,7 @@ impl Scenario {
             }
             Self::TcpBulk | Self::TcpBulk8 => Traffic::Bulk,
             Self::UdpEcho => Traffic::Datagrams,
+            Self::DnsHit | Self::DnsNxdomain | Self::Dns10000 | Self::DnsTcp => Traffic::Names,
         }
     }
 
@@ -105,6 +121,10 @@ impl Scenario {
             Self::TcpBulk8 => "tcp-bulk-8",
             Self::UdpEcho => "udp-echo",
             Self::Services10000 => "services-10000",
+            Self::DnsHit => "dns-hit",
+            Self::DnsNxdomain => "dns-nxdomain",
+            Self::Dns10000 => "dns-10000",
+            Self::DnsTcp => "dns-tcp",
             Self::IdleConnections => "idle-connections",
             Self::IdleHttp => "idle-http",
         }
@@ -119,6 +139,7 @@ impl Scenario {
                 "connection"
             }
             Self::TcpBulk | Self::TcpBulk8 => "MB",
+            Self::DnsHit | Self::DnsNxdomain | Self::Dns10000 | Self::DnsTcp => "query",
         }
     }
 
@@ -131,6 +152,7 @@ impl Scenario {
                 "connections"
             }
             Self::TcpBulk | Self::TcpBulk8 => "MB",
+            Self::DnsHit | Self::DnsNxdomain | Self::Dns10000 | Self::DnsTcp => "queries",
         }
     }
 
@@ -154,6 +176,10 @@ impl Scenario {
             Self::Services10000 => {
                 "tcp-connect where there are 10,000 Services of ten endpoints, and where there are ten"
             }
+            Self::DnsHit => "A of 900 names over UDP; dnsperf, 100 questions under way",
+            Self::DnsNxdomain => "A of 900 names that are none, over UDP; dnsperf",
+            Self::Dns10000 => "A of 9,000 names over UDP, and of 900; dnsperf",
+            Self::DnsTcp => "A of 900 names over 100 TCP connections; dnsperf",
             Self::IdleConnections => {
                 "memory of connections through a NodePort, after one exchange each"
             }
@@ -168,11 +194,21 @@ impl Scenario {
         match self {
             Self::Http1Small => &[Kind::Nginx, Kind::Haproxy, Kind::Portico],
             Self::TcpRr | Self::TcpConnect => &[Kind::Haproxy, Kind::Portico],
-            Self::Services10000 => &[Kind::PorticoOfTen, Kind::Portico],
+            Self::Services10000 => &[Kind::PorticoOfFewer, Kind::Portico],
+            Self::DnsHit | Self::DnsNxdomain => {
+                &[Kind::Knot, Kind::Nsd, Kind::Dnsmasq, Kind::Unbound, Kind::Portico]
+            }
+            Self::Dns10000 => &[Kind::Knot, Kind::PorticoOfFewer, Kind::Portico],
+            Self::DnsTcp => &[Kind::Knot, Kind::Nsd, Kind::Portico],
             Self::TcpBulk | Self::TcpBulk8 => &[Kind::Haproxy, Kind::HaproxySplice, Kind::Portico],
             Self::UdpEcho => &[Kind::Nginx, Kind::Portico],
             Self::IdleConnections | Self::IdleHttp => &[Kind::Nginx, Kind::Haproxy, Kind::Portico],
         }
+    }
+
+    /// The response code that every question gets.
+    pub(crate) fn expected_rcode(self) -> &'static str {
+        if self == Self::DnsNxdomain { "NXDOMAIN" } else { "NOERROR" }
     }
 
     /// How many addresses the backend has.
@@ -189,8 +225,10 @@ impl Scenario {
     /// How many Services there are, the one that is measured among them.
     pub(crate) fn services(self, kind: Kind) -> u32 {
         match (self, kind) {
-            (Self::Services10000, Kind::Portico) => 10_000,
-            (Self::Services10000, _) => 10,
+            (Self::Services10000, Kind::PorticoOfFewer) => 10,
+            (Self::Dns10000, Kind::PorticoOfFewer) => 1_000,
+            (Self::Services10000 | Self::Dns10000, _) => 10_000,
+            (Self::DnsHit | Self::DnsNxdomain | Self::DnsTcp, _) => 1_000,
             _ => 1,
         }
     }
@@ -200,7 +238,11 @@ impl Scenario {
         Some(match self {
             Self::Http1Small => Target { peer: Kind::Nginx, ratio: 1.10 },
             Self::TcpRr | Self::TcpConnect => Target { peer: Kind::Haproxy, ratio: 1.00 },
-            Self::Services10000 => Target { peer: Kind::PorticoOfTen, ratio: 1.05 },
+            Self::Services10000 => Target { peer: Kind::PorticoOfFewer, ratio: 1.05 },
+            Self::DnsHit | Self::DnsNxdomain => Target { peer: Kind::Knot, ratio: 1.00 },
+            Self::Dns10000 => Target { peer: Kind::PorticoOfFewer, ratio: 1.10 },
+            // Eight tenths of the queries.
+            Self::DnsTcp => Target { peer: Kind::Knot, ratio: 1.0 / 0.8 },
             // A tenth more bytes per CPU second.
             Self::TcpBulk | Self::TcpBulk8 => Target { peer: Kind::Haproxy, ratio: 1.0 / 1.1 },
             Self::UdpEcho => Target { peer: Kind::Nginx, ratio: 0.80 },

@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use crate::echo::addresses;
 use crate::generate::{self, Size};
 use crate::load;
+use crate::names;
 use crate::process::{Running, free_node_port, free_port, local};
 use crate::scenario::{HOST, Scenario, Traffic};
 use crate::template::render;
@@ -27,8 +28,12 @@ pub(crate) enum Kind {
     Haproxy,
     /// HAProxy that leaves bytes in the kernel, by splice(2).
     HaproxySplice,
-    /// portico with ten Services, where the one measured has more.
-    PorticoOfTen,
+    Knot,
+    Nsd,
+    Dnsmasq,
+    Unbound,
+    /// portico with fewer Services than the one measured.
+    PorticoOfFewer,
     Portico,
 }
 
@@ -38,7 +43,11 @@ impl Kind {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
             Self::HaproxySplice => "haproxy-splice",
-            Self::PorticoOfTen => "portico-of-10",
+            Self::Knot => "knot",
+            Self::Nsd => "nsd",
+            Self::Dnsmasq => "dnsmasq",
+            Self::Unbound => "unbound",
+            Self::PorticoOfFewer => "portico-of-fewer",
             Self::Portico => "portico",
         }
     }
@@ -76,18 +85,23 @@ impl Site {
                 tools::NGINX.require()
             }
             Kind::Haproxy | Kind::HaproxySplice => tools::HAPROXY.require(),
-            Kind::PorticoOfTen | Kind::Portico if self.portico.is_file() => {
+            Kind::Knot => tools::KNOT.require(),
+            Kind::Nsd => tools::NSD.require(),
+            Kind::Dnsmasq => tools::DNSMASQ.require(),
+            Kind::Unbound => tools::UNBOUND.require(),
+            Kind::PorticoOfFewer | Kind::Portico if self.portico.is_file() => {
                 Ok(self.portico.clone())
             }
-            Kind::PorticoOfTen | Kind::Portico => bail!(tools::build_remedy(&self.portico)),
+            Kind::PorticoOfFewer | Kind::Portico => bail!(tools::build_remedy(&self.portico)),
         }
     }
 
     /// What a server says that it is.
     pub(crate) fn version(&self, kind: Kind) -> String {
         let argument = match kind {
-            Kind::PorticoOfTen | Kind::Portico => "--version",
-            Kind::Nginx | Kind::Haproxy | Kind::HaproxySplice => "-v",
+            Kind::PorticoOfFewer | Kind::Portico | Kind::Knot | Kind::Dnsmasq => "--version",
+            Kind::Unbound => "-V",
+            Kind::Nginx | Kind::Haproxy | Kind::HaproxySplice | Kind::Nsd => "-v",
         };
         self.program(kind)
             .ok()
@@ -95,8 +109,8 @@ impl Site {
             .unwrap_or_else(|| kind.name().to_owned())
     }
 
-    /// Starts the scenario's backend on the load core.
-    pub(crate) fn start_backend(&self) -> Result<Server> {
+    /// Starts the scenario's backend on the load core, if it has one.
+    pub(crate) fn start_backend(&self) -> Result<Option<Server>> {
         let port = free_port()?;
         let process = match self.scenario.traffic() {
             Traffic::Http => {
@@ -106,6 +120,7 @@ impl Site {
             }
             Traffic::Echo => self.start_echo("tcp-echo", port)?,
             Traffic::Datagrams => self.start_echo("udp-echo", port)?,
+            Traffic::Names => return Ok(None),
             Traffic::Bulk => {
                 let program = tools::IPERF3.require()?;
                 let arguments = ["--server", "--bind=127.0.0.1", &format!("--port={port}")];
@@ -113,6 +128,7 @@ impl Site {
             }
         };
         self.ready(Server { address: local(port), process })
+            .map(Some)
     }
 
     /// Starts one of this program's own backends on the load core.
@@ -127,17 +143,26 @@ impl Site {
         self.run("backend", &own, &arguments, self.load_core)
     }
 
+    /// The file of what one server is asked for, in the DNS scenarios.
+    pub(crate) fn questions(&self, kind: Kind) -> PathBuf {
+        self.folder.join(format!("questions-{}", kind.name()))
+    }
+
     /// Starts a server of the comparison on the server core.
-    pub(crate) fn start(&self, kind: Kind, backend: SocketAddr) -> Result<Server> {
+    pub(crate) fn start(&self, kind: Kind, backend: Option<&Server>) -> Result<Server> {
         let program = self.program(kind)?;
-        let backend = backend.port();
+        if self.scenario.traffic() == Traffic::Names {
+            let exist = self.scenario.expected_rcode() == "NOERROR";
+            names::write_questions(&self.questions(kind), self.scenario.services(kind), exist)?;
+        }
+        let backend = backend.map_or(NOWHERE, |server| server.address.port());
         let (port, process) = match kind {
             Kind::Nginx => {
                 let port = free_port()?;
                 let (template, options) = match self.scenario.traffic() {
                     Traffic::Http => (NGINX, ""),
                     Traffic::Datagrams => (NGINX_STREAM, "udp"),
-                    Traffic::Echo | Traffic::Bulk => (NGINX_STREAM, "backlog=4096"),
+                    _ => (NGINX_STREAM, "backlog=4096"),
                 };
                 let config = self.write_with("nginx.conf", template, (port, backend), options)?;
                 (port, self.run(kind.name(), &program, &["-c", &config], self.server_core)?)
@@ -157,9 +182,27 @@ impl Site {
                 let arguments = ["-db", "-q", "-f", &config];
                 (port, self.run(kind.name(), &program, &arguments, self.server_core)?)
             }
-            Kind::PorticoOfTen | Kind::Portico => self.start_portico(kind, &program, backend)?,
+            Kind::Knot | Kind::Nsd | Kind::Dnsmasq | Kind::Unbound => {
+                self.start_resolver(kind, &program)?
+            }
+            Kind::PorticoOfFewer | Kind::Portico => self.start_portico(kind, &program, backend)?,
         };
         self.ready(Server { address: local(port), process })
+    }
+
+    /// Starts a peer of the resolver, over the zone of the scenario's Services.
+    fn start_resolver(&self, kind: Kind, program: &Path) -> Result<(u16, Running)> {
+        names::write_zones(&self.folder, self.scenario.services(kind))?;
+        let port = free_port()?;
+        let (template, arguments): (_, &[&str]) = match kind {
+            Kind::Nsd => (NSD, &["-d", "-c"]),
+            Kind::Dnsmasq => (DNSMASQ, &["-C"]),
+            Kind::Unbound => (UNBOUND, &["-d", "-c"]),
+            _ => (KNOT, &["-c"]),
+        };
+        let config = self.write(&format!("{}.conf", kind.name()), template, port, NOWHERE)?;
+        let arguments = [arguments, &[&config]].concat();
+        Ok((port, self.run(kind.name(), program, &arguments, self.server_core)?))
     }
 
     fn start_portico(&self, kind: Kind, program: &Path, backend: u16) -> Result<(u16, Running)> {
@@ -172,11 +215,15 @@ impl Site {
         generate::write(&manifests, Size { services, endpoints: 10, ingresses: 0, secrets: 0 })?;
         // Apart from each other, and from a portico that serves on this machine with the default.
         let service_cidr = match kind {
-            Kind::PorticoOfTen => "127.98.0.0/16",
+            Kind::PorticoOfFewer => "127.98.0.0/16",
             _ => "127.97.0.0/16",
         };
-        let http_port = free_port()?;
+        let (http_port, dns_port) = (free_port()?, free_port()?);
         let http = local(http_port).to_string();
+        let dns = match self.scenario.traffic() {
+            Traffic::Names => local(dns_port).to_string(),
+            _ => "off".to_owned(),
+        };
         let manifests = manifests.to_string_lossy();
         let arguments = [
             "run",
@@ -184,7 +231,7 @@ impl Site {
             "--workers=1",
             &format!("--http={http}"),
             "--https=off",
-            "--dns=off",
+            &format!("--dns={dns}"),
             "--admin=off",
             "--node-address=127.0.0.1",
             &format!("--service-cidr={service_cidr}"),
@@ -193,6 +240,7 @@ impl Site {
         ];
         let port = match self.scenario.traffic() {
             Traffic::Http => http_port,
+            Traffic::Names => dns_port,
             _ => node_port,
         };
         Ok((port, self.run(kind.name(), program, &arguments, self.server_core)?))
@@ -217,6 +265,7 @@ impl Site {
                 Traffic::Echo => probe_echo(address),
                 Traffic::Datagrams => probe_datagrams(address),
                 Traffic::Bulk => load::probe_bulk(address),
+                Traffic::Names => probe_names(address),
             })?;
         Ok(server)
     }
@@ -247,7 +296,7 @@ impl Site {
             .collect();
         let protocol = match self.scenario.traffic() {
             Traffic::Datagrams => "UDP",
-            Traffic::Http | Traffic::Echo | Traffic::Bulk => "TCP",
+            Traffic::Http | Traffic::Echo | Traffic::Bulk | Traffic::Names => "TCP",
         };
         // Idle connections have room, with one descriptor each way; the others have plenty.
         let (clients, descriptors) = match self.scenario.is_idle() {
@@ -311,6 +360,13 @@ fn probe_datagrams(address: SocketAddr) -> io::Result<()> {
     }
 }
 
+/// One question; anything but an address is an error.
+fn probe_names(address: SocketAddr) -> io::Result<()> {
+    names::resolve(address, &names::probe_name(), PROBE_TIMEOUT)?
+        .map(drop)
+        .ok_or_else(|| io::Error::other("answered without an address"))
+}
+
 fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, PROBE_TIMEOUT)?;
     stream.set_read_timeout(Some(PROBE_TIMEOUT))?;
@@ -324,6 +380,8 @@ fn nginx_user() -> &'static str {
 }
 
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The port of the backend where there is none.
+const NOWHERE: u16 = 9;
 
 pub(crate) const BACKEND: &str = include_str!("../peers/backend.conf.tmpl");
 pub(crate) const NGINX: &str = include_str!("../peers/nginx.conf.tmpl");
@@ -331,3 +389,7 @@ pub(crate) const NGINX_STREAM: &str = include_str!("../peers/nginx-stream.conf.t
 pub(crate) const HAPROXY_HTTP: &str = include_str!("../peers/haproxy-http.cfg.tmpl");
 pub(crate) const HAPROXY_TCP: &str = include_str!("../peers/haproxy-tcp.cfg.tmpl");
 pub(crate) const PORTICO: &str = include_str!("../peers/portico.yaml.tmpl");
+pub(crate) const KNOT: &str = include_str!("../peers/knot.conf.tmpl");
+pub(crate) const NSD: &str = include_str!("../peers/nsd.conf.tmpl");
+pub(crate) const DNSMASQ: &str = include_str!("../peers/dnsmasq.conf.tmpl");
+pub(crate) const UNBOUND: &str = include_str!("../peers/unbound.conf.tmpl");

@@ -25,7 +25,10 @@ pub(crate) fn render(template: &str, values: &[(&str, &str)]) -> Result<String> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::{BACKEND, HAPROXY_HTTP, HAPROXY_TCP, NGINX, NGINX_STREAM, PORTICO};
+    use crate::server::{
+        BACKEND, DNSMASQ, HAPROXY_HTTP, HAPROXY_TCP, KNOT, NGINX, NGINX_STREAM, NSD, PORTICO,
+        UNBOUND,
+    };
 
     #[test]
     fn every_place_is_filled_and_nothing_else_changes() {
@@ -63,7 +66,18 @@ mod tests {
             ("protocol", "TCP"),
             ("stream_module", "M"),
         ];
-        for template in [BACKEND, NGINX, NGINX_STREAM, HAPROXY_HTTP, HAPROXY_TCP, PORTICO] {
+        for template in [
+            BACKEND,
+            NGINX,
+            NGINX_STREAM,
+            HAPROXY_HTTP,
+            HAPROXY_TCP,
+            PORTICO,
+            KNOT,
+            NSD,
+            DNSMASQ,
+            UNBOUND,
+        ] {
             let rendered = render(template, &values).unwrap();
             assert!(!rendered.contains("{{"), "{rendered}");
         }

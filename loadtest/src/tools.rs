@@ -50,6 +50,32 @@ pub(crate) const IPERF3: Tool = Tool {
     purpose: "load generator and backend of tcp-bulk and tcp-bulk-8",
     version: Some("--version"),
 };
+pub(crate) const KNOT: Tool = Tool {
+    name: "knotd",
+    package: "knot",
+    purpose: "peer of the DNS scenarios",
+    version: Some("--version"),
+};
+pub(crate) const NSD: Tool =
+    Tool { name: "nsd", package: "nsd", purpose: "peer of the DNS scenarios", version: Some("-v") };
+pub(crate) const DNSMASQ: Tool = Tool {
+    name: "dnsmasq",
+    package: "dnsmasq-base",
+    purpose: "peer of the DNS scenarios",
+    version: Some("--version"),
+};
+pub(crate) const UNBOUND: Tool = Tool {
+    name: "unbound",
+    package: "unbound",
+    purpose: "peer of the DNS scenarios",
+    version: Some("-V"),
+};
+pub(crate) const DNSPERF: Tool = Tool {
+    name: "dnsperf",
+    package: "dnsperf",
+    purpose: "load generator of the DNS scenarios",
+    version: None,
+};
 pub(crate) const TASKSET: Tool = Tool {
     name: "taskset",
     package: "util-linux",
@@ -71,7 +97,22 @@ pub(crate) const GETCONF: Tool = Tool {
 pub(crate) const SH: Tool =
     Tool { name: "sh", package: "dash", purpose: "ends the servers", version: None };
 
-const ALL: &[Tool] = &[NGINX, NGINX_STREAM, HAPROXY, WRK, IPERF3, TASKSET, SETPRIV, GETCONF, SH];
+const ALL: &[Tool] = &[
+    NGINX,
+    NGINX_STREAM,
+    HAPROXY,
+    KNOT,
+    NSD,
+    DNSMASQ,
+    UNBOUND,
+    WRK,
+    IPERF3,
+    DNSPERF,
+    TASKSET,
+    SETPRIV,
+    GETCONF,
+    SH,
+];
 
 impl Tool {
     /// Where the program is, if it is there.
