@@ -11,7 +11,7 @@
 //! several instances may run side by side.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +21,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use portico_config::diagnostic::{Diagnostic, Severity};
+use portico_config::model::Probed;
 use portico_config::pipeline::{Pipeline, Update};
 use portico_config::publish::{Publication, Published};
 use portico_config::source::Source;
@@ -28,6 +29,7 @@ use portico_dns::Dns;
 use portico_net::listeners::{ListenerState, ListenerStatus};
 use portico_net::stream::StreamOptions;
 use portico_proxy::Proxy;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
@@ -39,7 +41,7 @@ use crate::settings::{Follow, Told};
 use crate::state::State;
 use crate::work::{Controls, Feed, Work};
 use crate::worker::{self, Life};
-use crate::{admin, findings, host, sentence, telemetry};
+use crate::{admin, findings, host, prober, sentence, telemetry};
 
 pub use crate::settings::AppOptions;
 
@@ -69,6 +71,8 @@ pub(crate) struct Shared {
     pub(crate) publication: Publication,
     pub(crate) readiness: Readiness,
     pub(crate) metrics: Metrics,
+    /// What the probes of Pods say.
+    pub(crate) probes: prober::Board,
     /// Which endpoints failed again and again.
     pub(crate) ejections: portico_proxy::Ejections,
     planes: ArcSwap<PlaneListeners>,
@@ -77,6 +81,17 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Whether `address` leads to the admin listener of this host, which has the addresses `own`.
+    fn is_admin(&self, address: SocketAddr, own: &[IpAddr]) -> bool {
+        let ip = address.ip().to_canonical();
+        let is_here = ip.is_loopback() || own.contains(&ip);
+        self.admin.load().iter().any(|listener| {
+            let bound = listener.address;
+            bound.port() == address.port()
+                && (bound.ip() == ip || (bound.ip().is_unspecified() && is_here))
+        })
+    }
+
     /// Every listener of the process, admin first.
     pub(crate) fn listeners(&self) -> Vec<Arc<ListenerStatus>> {
         let (admin, planes) = (self.admin.load(), self.planes.load());
@@ -118,10 +133,14 @@ impl App {
         });
         let (dns, dns_workers) =
             Dns::new(portico_dns::Options { workers: count, listen: settings.dns.clone() });
+        let probe_metrics = prober::Metrics::new()?;
+        let mut collectors = probe_metrics.collectors();
+        collectors.extend([proxy.collector(), dns.collector()]);
         let shared = Arc::new(Shared {
             publication: Publication::default(),
             readiness: Readiness::default(),
-            metrics: Metrics::new(vec![proxy.collector(), dns.collector()])?,
+            metrics: Metrics::new(collectors)?,
+            probes: prober::Board::default(),
             ejections: proxy.ejections(),
             planes: ArcSwap::default(),
             batches: AtomicU64::new(0),
@@ -152,8 +171,10 @@ impl App {
         let mut routes = Routes::default();
         routes.follow(&settings);
         let (state, assignments) = State::open(options.state_dir.as_deref());
-        let pipeline = Pipeline::new(settings, host::facts(), assignments);
-        running.start_compile(pipeline, state, Planes { proxy, dns, routes }, feed)?;
+        let mut pipeline = Pipeline::new(settings, host::facts(), assignments);
+        pipeline.expect_probes();
+        let planes = Planes { proxy, dns, routes };
+        running.start_compile(pipeline, state, planes, feed, probe_metrics)?;
         Ok(running)
     }
 }
@@ -277,6 +298,7 @@ impl Running {
         state: State,
         planes: Planes,
         feed: Feed,
+        probe_metrics: prober::Metrics,
     ) -> anyhow::Result<()> {
         let planes = Arc::new(Mutex::new(planes));
         let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
@@ -286,14 +308,25 @@ impl Running {
         self.control
             .push(named("portico-retry").spawn(move || retry_loop(&shared, &retried, &close))?);
 
-        let (works, threads) = feed.start()?;
-        self.control.extend(threads);
-        let shared = Arc::clone(&self.shared);
+        let started = feed.start()?;
+        self.control.extend(started.threads);
+        let (probed, to_prober) = watch::channel(Arc::default());
+        let (shared, own) = (Arc::clone(&self.shared), host::facts().addresses);
+        let around = prober::Around {
+            probed: to_prober,
+            works: started.prober,
+            board: shared.probes.clone(),
+            metrics: probe_metrics,
+            is_forbidden: Box::new(move |address| shared.is_admin(address, &own)),
+        };
+        self.control
+            .push(prober::start(around, self.close.clone())?);
+        let (shared, works) = (Arc::clone(&self.shared), started.works);
         self.control.push(named("portico-compile").spawn(move || {
             let known = Arc::default();
             let told = Vec::new();
             let mut compiler =
-                Compiler { pipeline, state, planes, shared, told, known, applied: false };
+                Compiler { pipeline, state, planes, shared, probed, told, known, applied: false };
             for work in works {
                 compiler.take_guarded(work);
             }
@@ -315,12 +348,23 @@ impl Drop for Running {
     }
 }
 
+/// What a compilation was for.
+#[derive(Clone, Copy)]
+enum Cause {
+    /// Edits of this many files.
+    Files(usize),
+    /// Verdicts about this many Pods.
+    Probes(usize),
+}
+
 /// The compile thread's state.
 struct Compiler {
     pipeline: Pipeline,
     state: State,
     planes: Arc<Mutex<Planes>>,
     shared: Arc<Shared>,
+    /// Who is to be probed.
+    probed: watch::Sender<Arc<Probed>>,
     /// What is wrong with the settings file as it is now.
     told: Vec<Diagnostic>,
     /// The findings that the log has already told.
@@ -348,15 +392,21 @@ impl Compiler {
                 let mut update = self.pipeline.apply(changes, now);
                 // The source goes on meanwhile; it is gone only where the process ends.
                 let _ = verdict.try_send(std::mem::take(&mut update.look_again));
-                self.apply(update, files, begun, now);
+                self.apply(update, Cause::Files(files), begun, now);
             }
             Work::Settings(told) => {
                 self.take_settings(*told);
                 // Before the first manifests there is nothing to serve differently.
                 if self.applied {
                     let update = self.pipeline.compile(now);
-                    self.apply(update, 1, begun, now);
+                    self.apply(update, Cause::Files(1), begun, now);
                 }
+            }
+            Work::Probes(verdicts) => {
+                let pods = verdicts.len();
+                self.pipeline.take_verdicts(verdicts);
+                let update = self.pipeline.compile(now);
+                self.apply(update, Cause::Probes(pods), begun, now);
             }
         }
     }
@@ -372,14 +422,15 @@ impl Compiler {
         self.pipeline.reconfigure(Arc::new(options.settings));
     }
 
-    fn apply(&mut self, update: Update, files: usize, begun: Instant, now: u64) {
+    fn apply(&mut self, update: Update, cause: Cause, begun: Instant, now: u64) {
         let diagnostics = self.with_told(update.diagnostics);
         let changed = update.changed || !self.applied;
         let published =
             Published { snapshot: update.snapshot, diagnostics: Arc::clone(&diagnostics) };
         if changed {
             let mut planes = lock(&self.planes);
-            planes.change(&published.snapshot, files);
+            let (Cause::Files(count) | Cause::Probes(count)) = cause;
+            planes.change(&published.snapshot, count);
             planes.publish(&self.shared.planes);
         }
         let took = begun.elapsed();
@@ -394,17 +445,30 @@ impl Compiler {
         let assignments = Arc::clone(&published.snapshot.assignments);
         self.shared.publication.store(published);
         // Counted before anybody is told: who waits for the first batch must not see it come twice.
-        self.shared.batches.fetch_add(1, Ordering::SeqCst);
+        if let Cause::Files(_) = cause {
+            self.shared.batches.fetch_add(1, Ordering::SeqCst);
+        }
         self.shared
             .readiness
             .update(|progress| progress.applied = true);
         self.applied = true;
         let took_ms = (took.as_secs_f64() * 10_000.0).round() / 10.0;
-        match sentence {
-            Some(text) => info!(generation, services, files, refused, took_ms, "{text}"),
-            None => debug!(generation, files, refused, "read again, nothing to change"),
+        match (sentence, cause) {
+            (Some(text), Cause::Files(files)) => {
+                info!(generation, services, files, refused, took_ms, "{text}");
+            }
+            (None, Cause::Files(files)) => {
+                debug!(generation, files, refused, "read again, nothing to change");
+            }
+            // The prober has said it, by the names of Pods.
+            (text, Cause::Probes(_)) => {
+                debug!(generation, took_ms, "probed: {}", text.unwrap_or_default());
+            }
         }
         self.state.save(&assignments);
+        if let Some(probed) = self.pipeline.take_probed() {
+            self.probed.send_replace(Arc::new(probed));
+        }
     }
 
     /// The findings about the settings file and those about manifests.

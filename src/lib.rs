@@ -3,6 +3,7 @@
 //! ```text
 //! cli ─▶ command ─▶ app ─┬─▶ worker × N: proxy and dns on one thread each
 //!                        ├─▶ compile thread: source ─▶ pipeline ─▶ prepare ─▶ commit ─▶ publication
+//!                        ├─▶ prober thread: probes of Pods ─▶ compile thread
 //!                        └─▶ control thread: admin
 //! ```
 //!
@@ -26,6 +27,7 @@ mod metrics;
 mod planes;
 mod work;
 mod worker;
+mod prober;
 mod report;
 mod decision;
 mod admin;

@@ -35,8 +35,8 @@ pub(crate) struct PlaneListeners {
 }
 
 impl Planes {
-    /// Makes a snapshot what serves. `files` says how many files the change came from: a large one
-    /// is prepared by a thread for each plane, a small one would only wait for the second.
+    /// Makes a snapshot what serves. `files` says how many files, or verdicts, the change came from: a
+    /// large one is prepared by a thread for each plane, a small one would only wait for the second.
     pub(crate) fn change(&mut self, snapshot: &Arc<Snapshot>, files: usize) {
         let Self { proxy, dns, .. } = self;
         let (view, table) = if files < MANY_FILES {

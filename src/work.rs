@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! manifests:     source ─▶ Changes ─┐
-//! settings file: source ─▶ Told    ─┴─▶ Work ─▶ compile thread
+//! settings file: source ─▶ Told    ─┼─▶ Work ─▶ compile thread
+//! probes:      prober ─▶ verdicts  ─┘
 //! ```
 //!
 //! Each batch of manifests takes a verdict back: which files seem half written. Until it comes the
 //! source gathers edits. Invariants: one piece of work waits at most, so a source that is faster than the compile thread
-//! joins its edits; the compile thread ends when both sources have.
+//! joins its edits; the compile thread ends when all have.
 
 use std::io;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use portico_config::model::Settings;
+use portico_config::model::{ProbeVerdict, Settings};
 use portico_config::source::files::FileSource;
 use portico_config::source::{Changes, Control, Source};
 
@@ -28,6 +29,16 @@ pub(crate) enum Work {
     Manifests(Changes, SyncSender<Vec<Arc<PathBuf>>>),
     /// The settings file has changed.
     Settings(Box<Told>),
+    /// Probing Pods has found something out.
+    Probes(Vec<ProbeVerdict>),
+}
+
+/// What has been started, and where its work comes out.
+pub(crate) struct Started {
+    pub(crate) works: Receiver<Work>,
+    /// Where the prober puts its own; held by nobody else, so that work ends with it.
+    pub(crate) prober: SyncSender<Work>,
+    pub(crate) threads: Vec<JoinHandle<()>>,
 }
 
 /// The sources, before their threads run.
@@ -77,7 +88,7 @@ impl Feed {
     }
 
     /// Starts a thread for each source; fails where the system gives none.
-    pub(crate) fn start(self) -> io::Result<(Receiver<Work>, Vec<JoinHandle<()>>)> {
+    pub(crate) fn start(self) -> io::Result<Started> {
         let (sender, works) = sync_channel(MAX_WAITING);
         let mut threads = Vec::new();
         let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
@@ -86,7 +97,7 @@ impl Feed {
             let follow = move || follow_settings(source, follow, &sender);
             threads.push(named("portico-settings").spawn(follow)?);
         }
-        let mut manifests = self.manifests;
+        let (mut manifests, prober) = (self.manifests, sender.clone());
         threads.push(named("portico-source").spawn(move || {
             let mut batch = Some(manifests.load());
             while let Some(changes) = batch {
@@ -99,7 +110,7 @@ impl Feed {
                 batch = manifests.next();
             }
         })?);
-        Ok((works, threads))
+        Ok(Started { works, prober, threads })
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::compile::{Dirty, Inputs, Memory, Objects, compile};
 use crate::decode::{Decoded, decode};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::model::{Certificate, HostFacts, Settings};
+use crate::model::{Certificate, HostFacts, ProbeVerdict, Probed, Settings};
 use crate::snapshot::{Assignments, Snapshot};
 use crate::source::Changes;
 use crate::store::{CheckedFile, Store};
@@ -25,6 +25,8 @@ pub struct Pipeline {
     facts: HostFacts,
     store: Store<Valid>,
     objects: Objects,
+    /// Whether somebody carries probes out.
+    is_probing: bool,
     /// What the last compilation found; none before the first, and after one that did not end.
     memory: Option<Memory>,
     unreadable: Vec<(Arc<PathBuf>, String)>,
@@ -58,6 +60,7 @@ impl Pipeline {
             facts,
             store: Store::new(),
             objects: Objects::default(),
+            is_probing: false,
             memory: None,
             unreadable: Vec::new(),
             previous: Arc::new(previous),
@@ -69,7 +72,29 @@ impl Pipeline {
     pub fn reconfigure(&mut self, settings: Arc<Settings>) {
         self.facts = std::mem::take(&mut self.facts).under(&settings);
         self.settings = settings;
+        if self.is_probing {
+            self.objects.expect_verdicts(self.settings.probes);
+        }
         self.memory = None;
+    }
+
+    /// From now on somebody carries out the probes of Pods and tells what they come to; until
+    /// then a Pod without a condition Ready counts as ready.
+    pub fn expect_probes(&mut self) {
+        self.is_probing = true;
+        self.objects.expect_verdicts(self.settings.probes);
+        self.memory = None;
+    }
+
+    /// Takes what probing Pods has found out, for the next [`Pipeline::compile`].
+    pub fn take_verdicts(&mut self, verdicts: Vec<ProbeVerdict>) {
+        self.objects.take_verdicts(verdicts);
+    }
+
+    /// Who is to be probed how; none where that is as it was when last asked.
+    pub fn take_probed(&mut self) -> Option<Probed> {
+        let pods = self.objects.take_probed()?;
+        Some(Probed { pods, exec: self.settings.exec_probe })
     }
 
     /// How many files and objects the pipeline holds.
@@ -163,6 +188,8 @@ impl Pipeline {
             diagnostics.push(Diagnostic::new(Code::Unreadable, text).file(path, None));
         }
         diagnostics.extend(memory.diagnostics().cloned());
+        let Settings { probes, exec_probe, .. } = *self.settings;
+        diagnostics.extend(self.objects.notes_on_probes(probes, exec_probe));
         diagnostics.sort_by(|a, b| {
             let order = |found: &Diagnostic| (found.position, found.code);
             (&a.file, order(a))

@@ -7,6 +7,7 @@ pub mod stream;
 pub mod any_ip;
 pub mod proxy_protocol;
 pub mod bind;
+pub mod dial;
 pub mod accept;
 pub mod copy;
 pub mod limit;

@@ -7,12 +7,13 @@
 
 mod explain;
 mod hosts;
+mod probes;
 mod snapshot;
 
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, X_CONTENT_TYPE_OPTIONS};
@@ -191,7 +192,11 @@ fn answer<B>(request: &Request<B>, shared: &Shared) -> Response<Full<Bytes>> {
         "/api/v1/snapshot" => {
             let mut json = snapshot::render(&shared.publication.load(), &shared.listeners());
             // Alive, so no part of what `portico diff` compares.
-            json["ejected"] = serde_json::json!(shared.ejections.at(std::time::Instant::now()));
+            json["ejected"] = serde_json::json!(shared.ejections.at(Instant::now()));
+            typed(StatusCode::OK, "application/json", format!("{json:#}\n"))
+        }
+        "/api/v1/probes" => {
+            let json = probes::render(&shared.probes.read(), Instant::now(), SystemTime::now());
             typed(StatusCode::OK, "application/json", format!("{json:#}\n"))
         }
         "/api/v1/explain" => {
@@ -220,7 +225,8 @@ fn typed(status: StatusCode, kind: &'static str, body: String) -> Response<Full<
     response
 }
 
-const PATHS: &str = "/livez\n/readyz\n/metrics\n/api/v1/snapshot\n/api/v1/explain\n";
+const PATHS: &str =
+    "/livez\n/readyz\n/metrics\n/api/v1/snapshot\n/api/v1/probes\n/api/v1/explain\n";
 const MAX_CONNECTIONS: usize = 64;
 /// Descriptors that are held for its connections.
 const RESERVE: usize = 8;

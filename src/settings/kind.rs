@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use portico_config::model::{
-    ClusterIps, format_bytes, format_duration, parse_bytes, parse_duration,
+    ClusterIps, ExecProbe, Probes, format_bytes, format_duration, parse_bytes, parse_duration,
 };
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
@@ -43,6 +43,10 @@ pub(crate) enum Kind {
     Name(Lens<Option<Arc<str>>>),
     /// `map` or `keep`.
     ClusterIps(Lens<ClusterIps>),
+    /// `auto`, `on` or `off`.
+    Probes(Lens<Probes>),
+    /// `ready` or `unready`.
+    ExecProbe(Lens<ExecProbe>),
     /// `text` or `json`.
     Format(Lens<Format>),
     /// `off` or `required`.
@@ -92,6 +96,8 @@ impl Kind {
     pub(crate) fn choices(&self) -> Option<Vec<&'static str>> {
         match self {
             Self::ClusterIps(_) => Some(CLUSTER_IPS.map(|(name, _)| name).into()),
+            Self::Probes(_) => Some(PROBES.map(|(name, _)| name).into()),
+            Self::ExecProbe(_) => Some(EXEC_PROBE.map(|(name, _)| name).into()),
             Self::Format(_) => Some(FORMATS.map(|(name, _)| name).into()),
             Self::Required(_) => Some(REQUIRED.map(|(name, _)| name).into()),
             Self::Switch(_) => Some(SWITCH.map(|(name, _)| name).into()),
@@ -140,6 +146,8 @@ impl Kind {
             Self::Names(lens) => *lens(options) = parse_all(items, name)?,
             Self::Name(lens) => *lens(options) = parse_all(items, name)?.pop(),
             Self::ClusterIps(lens) => *lens(options) = one(items, |it| choose(&CLUSTER_IPS, it))?,
+            Self::Probes(lens) => *lens(options) = one(items, |it| choose(&PROBES, it))?,
+            Self::ExecProbe(lens) => *lens(options) = one(items, |it| choose(&EXEC_PROBE, it))?,
             Self::Format(lens) => *lens(options) = one(items, |it| choose(&FORMATS, it))?,
             Self::Required(lens) => *lens(options) = one(items, |it| choose(&REQUIRED, it))?,
             Self::Switch(lens) => *lens(options) = one(items, |it| choose(&SWITCH, it))?,
@@ -185,6 +193,8 @@ impl Kind {
             Self::Zones { lens, .. } | Self::Names(lens) => texts(lens(of)),
             Self::Name(lens) => texts(lens(of).as_slice()),
             Self::ClusterIps(lens) => vec![name_of(&CLUSTER_IPS, *lens(of))],
+            Self::Probes(lens) => vec![name_of(&PROBES, *lens(of))],
+            Self::ExecProbe(lens) => vec![name_of(&EXEC_PROBE, *lens(of))],
             Self::Format(lens) => vec![name_of(&FORMATS, *lens(of))],
             Self::Required(lens) => vec![name_of(&REQUIRED, *lens(of))],
             Self::Switch(lens) => vec![lens(of).to_string()],
@@ -235,12 +245,17 @@ impl Kind {
             }
             // YAML 1.1 reads a bare `off` as false.
             (
-                Self::Listeners(_) | Self::Folder(_) | Self::TimeOrOff(..) | Self::Required(_),
+                Self::Listeners(_)
+                | Self::Folder(_)
+                | Self::TimeOrOff(..)
+                | Self::Required(_)
+                | Self::Probes(_),
                 Value::Bool(false),
             )
             | (Self::Zones { may_be_off: true, .. }, Value::Bool(false)) => {
                 return Ok("off".to_owned());
             }
+            (Self::Probes(_), Value::Bool(true)) => return Ok("on".to_owned()),
             (_, Value::String(text)) => return Ok(text.clone()),
             (Self::Time(..) | Self::TimeOrOff(..), _) => "a time with its unit, such as 30s",
             (Self::Bytes(..), _) => "an amount of bytes, such as 64Mi",
@@ -397,6 +412,10 @@ fn texts<T: Display>(values: &[T]) -> Vec<String> {
 
 const CLUSTER_IPS: [(&str, ClusterIps); 3] =
     [("map", ClusterIps::Map), ("route", ClusterIps::Route), ("keep", ClusterIps::Keep)];
+const PROBES: [(&str, Probes); 3] =
+    [("auto", Probes::Auto), ("on", Probes::On), ("off", Probes::Off)];
+const EXEC_PROBE: [(&str, ExecProbe); 2] =
+    [("ready", ExecProbe::Ready), ("unready", ExecProbe::Unready)];
 const FORMATS: [(&str, Format); 2] = [("text", Format::Text), ("json", Format::Json)];
 const REQUIRED: [(&str, bool); 2] = [("off", false), ("required", true)];
 const SWITCH: [(&str, bool); 2] = [("true", true), ("false", false)];

@@ -177,6 +177,23 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::TimeOrOff(SECOND..=DAY, |to| &mut to.settings.tcp.half_closed_timeout),
     )
     .live(),
+    // Probes.
+    Setting::new(
+        "probes",
+        Group::Probes,
+        "auto|on|off",
+        "Which Pods are probed: those without a condition Ready, also others, or none",
+        Kind::Probes(|to| &mut to.settings.probes),
+    )
+    .live(),
+    Setting::new(
+        "execProbe",
+        Group::Probes,
+        "ready|unready",
+        "What a probe comes to that runs a command, which portico cannot",
+        Kind::ExecProbe(|to| &mut to.settings.exec_probe),
+    )
+    .live(),
     // Process.
     Setting::new(
         "workers",

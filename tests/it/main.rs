@@ -24,6 +24,7 @@ mod front_door;
 mod life_cycle;
 mod names;
 mod node_health;
+mod probes;
 mod reload;
 mod routes;
 mod services;

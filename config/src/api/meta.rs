@@ -17,6 +17,8 @@ pub(crate) struct ObjectMeta {
     pub(crate) generate_name: Option<String>,
     /// Namespace; empty or absent: `default`.
     pub(crate) namespace: Option<String>,
+    /// Tells an object from others that had its name.
+    pub(crate) uid: Option<String>,
     /// Labels.
     #[serde(deserialize_with = "nullable")]
     pub(crate) labels: BTreeMap<String, String>,

@@ -190,8 +190,9 @@ fn shared_hints(
 ) -> Result<HashMap<IpAddr, Arc<Hints>>, NoHints> {
     let shares = topology::shares(objects.nodes())?;
     let mut ready: [BTreeMap<IpAddr, Option<Arc<str>>>; 2] = Default::default();
-    for (_, pod) in objects.pods_of(&object.valid.name, service) {
-        let is_ready = service.publish_not_ready || (pod.ready && !pod.terminating);
+    for (name, pod) in objects.pods_of(&object.valid.name, service) {
+        let is_ready =
+            service.publish_not_ready || (objects.is_ready(name, pod) && !pod.terminating);
         let is_there = !pod.finished && pod.node.as_deref().is_some_and(|it| objects.has_node(it));
         if !is_ready || !(is_there || service.publish_not_ready) {
             continue;
@@ -219,7 +220,8 @@ fn pod_endpoint(
     // `services 2.4`: the hostname counts only under the Service that the Pod names.
     let subdomain = pod.subdomain.as_deref() == Some(&*object.valid.name.name);
     let hostname = pod.hostname.clone().filter(|_| subdomain);
-    let ready = service.publish_not_ready || (pod.ready && !pod.terminating);
+    let serving = objects.is_ready(name, pod);
+    let ready = service.publish_not_ready || (serving && !pod.terminating);
     let zone = pod.node.as_deref().and_then(|node| objects.zone_of(node));
     Endpoint {
         node: pod.node.clone(),
@@ -227,7 +229,7 @@ fn pod_endpoint(
         label: hostname.unwrap_or_else(|| dashed(address)),
         pod: Some(Arc::clone(&name.name)),
         weight: pod.weight.unwrap_or(1),
-        ..endpoint(SocketAddr::new(address, 0), ready, pod.ready, pod.terminating)
+        ..endpoint(SocketAddr::new(address, 0), ready, serving, pod.terminating)
     }
 }
 

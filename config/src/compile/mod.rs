@@ -11,6 +11,7 @@
 //! changes nothing; what equals its counterpart in the snapshot before is that very `Arc`. Nothing
 //! found here refuses an object: it is used, with a warning.
 
+mod verdicts;
 mod objects;
 mod certificates;
 mod cluster;

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::model::ObjectName;
+use super::verdicts::Verdicts;
+use crate::diagnostic::Diagnostic;
+use crate::model::{ExecProbe, ObjectName, ProbeVerdict, ProbedPod, Probes};
 use crate::snapshot::cluster::AddressSet;
 use crate::store::Changed;
 use crate::validate::{EndpointSet, InUse, Kind, Node, Pod, Service, Valid};
@@ -26,6 +28,8 @@ pub(crate) struct Objects {
     pub(super) nodes: BTreeMap<Arc<str>, Arc<InUse>>,
     /// Addresses of Pods that have not ended and are not on their host's network.
     pub(super) pod_addresses: AddressSet,
+    /// What probing Pods has found out.
+    verdicts: Verdicts,
     pub(super) secrets: BTreeMap<ObjectName, Arc<InUse>>,
     /// In object order (`ingress 1.4`): older first, those without a date last, then by name.
     pub(super) ingresses: BTreeMap<Age, Arc<InUse>>,
@@ -85,6 +89,11 @@ impl Objects {
                 came |= self.insert(after, &mut dirty);
             }
         }
+        for object in self.verdicts.take_news() {
+            if let Kind::Pod(pod) = &object.valid.kind {
+                self.reach_by_labels(&object.valid.name, pod, &mut dirty);
+            }
+        }
         dirty.namespaces = came || namespaces != self.namespaces.len();
         dirty
     }
@@ -116,6 +125,7 @@ impl Objects {
                         pods.is_empty()
                     });
                 }
+                self.verdicts.remove(name);
                 own_addresses(pod).for_each(|address| self.pod_addresses.remove(address));
             }
             Kind::Node(_) => drop(self.nodes.remove(&name.name)),
@@ -166,6 +176,7 @@ impl Objects {
                     pods.insert(name.clone(), Arc::clone(&object));
                 }
                 own_addresses(pod).for_each(|address| self.pod_addresses.insert(address));
+                self.verdicts.insert(&object);
             }
             Kind::Node(_) => drop(self.nodes.insert(name.name, object)),
             Kind::Secret(_) => drop(self.secrets.insert(name, object)),
@@ -191,12 +202,7 @@ impl Objects {
             }
             Kind::Pod(pod) => {
                 dirty.cluster |= own_addresses(pod).next().is_some();
-                for label in labels(name, pod) {
-                    let selecting = self.selecting.get(&label);
-                    dirty
-                        .services
-                        .extend(selecting.into_iter().flatten().cloned());
-                }
+                self.reach_by_labels(name, pod, dirty);
             }
             // Where endpoints are is said by their Nodes: any of them may be on this one.
             Kind::Node(_) => {
@@ -206,6 +212,16 @@ impl Objects {
             Kind::Secret(_) => dirty.secrets = true,
             Kind::Ingress(_) | Kind::Class(_) => dirty.ingresses = true,
             Kind::Namespace | Kind::ConfigMap => {}
+        }
+    }
+
+    /// Notes the Services that may select a Pod.
+    fn reach_by_labels(&self, name: &ObjectName, pod: &Pod, dirty: &mut Dirty) {
+        for label in labels(name, pod) {
+            let selecting = self.selecting.get(&label);
+            dirty
+                .services
+                .extend(selecting.into_iter().flatten().cloned());
         }
     }
 
@@ -242,6 +258,33 @@ impl Objects {
             Kind::Pod(pod) if selects(pod) => Some((name, pod)),
             _ => None,
         })
+    }
+
+    /// Whether a Pod's condition Ready is True, by its manifest or by probing it.
+    pub(super) fn is_ready(&self, name: &ObjectName, pod: &Pod) -> bool {
+        self.verdicts.is_ready(name, pod)
+    }
+
+    /// Somebody probes Pods from now on, those that `mode` says.
+    pub(crate) fn expect_verdicts(&mut self, mode: Probes) {
+        self.verdicts.set_mode(mode);
+    }
+
+    /// Takes what probing has found out, for the next compilation.
+    pub(crate) fn take_verdicts(&mut self, verdicts: Vec<ProbeVerdict>) {
+        verdicts
+            .into_iter()
+            .for_each(|verdict| self.verdicts.take(verdict));
+    }
+
+    /// What there is to say about probes under these settings.
+    pub(crate) fn notes_on_probes(&self, mode: Probes, exec: ExecProbe) -> Vec<Diagnostic> {
+        self.verdicts.notes(mode, exec)
+    }
+
+    /// Who is to be probed how; none where that is as it was when last asked.
+    pub(crate) fn take_probed(&mut self) -> Option<Vec<ProbedPod>> {
+        self.verdicts.take_probed()
     }
 
     /// Every Node.

@@ -133,6 +133,8 @@ codes! {
     411 PodCidrsDisagree Error "podCIDR and podCIDRs contradict each other",
     412 InvalidTaint Error "a taint is not well-formed",
     413 InvalidProbe Error "a probe is not well-formed",
+    414 ExecProbe Note "a probe runs a command, which portico does not",
+    415 NotProbed Note "a Pod is not probed here and counts as ready",
 
     501 NoRules Error "an Ingress has neither rules nor a default backend",
     502 InvalidHost Error "a host is not well-formed",

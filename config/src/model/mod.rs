@@ -8,6 +8,7 @@ mod duration;
 mod host;
 mod name;
 mod path;
+mod probe;
 mod protocol;
 mod quantity;
 mod settings;
@@ -18,8 +19,12 @@ pub use duration::{format_duration, parse_duration};
 pub use host::HostPattern;
 pub use name::{ObjectName, ObjectRef};
 pub use path::PathKind;
+pub use probe::{
+    ContainerProbes, HttpProbe, Pace, PodProbes, Probe, ProbeAction, ProbeVerdict, Probed,
+    ProbedPod, Purpose,
+};
 pub use protocol::Protocol;
 pub(crate) use quantity::parse_millis;
 pub use quantity::{format_bytes, parse_bytes};
-pub use settings::{ClusterIps, HostFacts, Limits, Reload, Settings, Tcp};
+pub use settings::{ClusterIps, ExecProbe, HostFacts, Limits, Probes, Reload, Settings, Tcp};
 pub use traffic::{Balance, IpFamily, ProxyProtocol, ProxyVersion, TrafficPolicy};

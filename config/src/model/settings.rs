@@ -23,6 +23,28 @@ pub enum ClusterIps {
     Keep,
 }
 
+/// Which Pods portico probes (`--probes`).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Probes {
+    /// Pods whose manifest has no condition Ready.
+    #[default]
+    Auto,
+    /// Pods whose manifest has one too: what is found out overrides it.
+    On,
+    /// None.
+    Off,
+}
+
+/// What a probe comes to that runs a command, which portico cannot (`--exec-probe`).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ExecProbe {
+    /// Success.
+    #[default]
+    Ready,
+    /// Failure.
+    Unready,
+}
+
 /// The settings that reach the compiler and the planes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
@@ -61,6 +83,10 @@ pub struct Settings {
     pub proxy_protocol: bool,
     /// `trustedProxies`: who may say for which client a connection stands; default none.
     pub trusted_proxies: Vec<IpNet>,
+    /// `--probes`: which Pods are probed.
+    pub probes: Probes,
+    /// `--exec-probe`: what commands come to.
+    pub exec_probe: ExecProbe,
     /// How TCP connections are kept.
     pub tcp: Tcp,
     /// What manifests may cost.
@@ -173,6 +199,8 @@ impl Default for Settings {
             serve_classless: true,
             proxy_protocol: false,
             trusted_proxies: Vec::new(),
+            probes: Probes::Auto,
+            exec_probe: ExecProbe::Ready,
             tcp: Tcp::default(),
             limits: Limits::default(),
             reload: Reload::default(),

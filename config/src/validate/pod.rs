@@ -10,7 +10,7 @@ use super::{Check, address, names, service};
 use crate::api::core_v1;
 use crate::diagnostic::Code;
 use crate::location::FieldPath;
-use crate::model::Protocol;
+use crate::model::{PodProbes, Protocol};
 
 /// A Pod that is right by itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,8 +19,12 @@ pub(crate) struct Pod {
     pub(crate) labels: BTreeMap<Arc<str>, Arc<str>>,
     /// `status.podIPs`, else `status.podIP`.
     pub(crate) addresses: Vec<IpAddr>,
-    /// Condition Ready is True, or there is no such condition.
-    pub(crate) ready: bool,
+    /// Whether condition Ready is True; none: there is no such condition.
+    pub(crate) ready: Option<bool>,
+    /// Whether the condition of every readiness gate is True.
+    pub(crate) gates_open: bool,
+    /// How it is probed, if it has an address and probes.
+    pub(crate) probes: Option<Arc<PodProbes>>,
     /// It is being deleted.
     pub(crate) terminating: bool,
     /// It has ended: phase Succeeded or Failed.
@@ -60,13 +64,16 @@ pub(super) fn pod(pod: &core_v1::Pod, check: &mut Check<'_>) -> Pod {
         .iter()
         .find(|condition| condition.type_ == "Ready");
     let labels = &pod.metadata.labels;
+    let addresses = addresses(status, check);
     Pod {
         labels: labels
             .iter()
             .map(|(k, v)| (k.as_str().into(), v.as_str().into()))
             .collect(),
-        addresses: addresses(status, check),
-        ready: ready.is_none_or(|condition| condition.status == "True"),
+        probes: probes(pod, addresses.first().copied()),
+        addresses,
+        ready: ready.map(|condition| condition.status == "True"),
+        gates_open: gates_open(pod),
         terminating: pod.metadata.deletion_timestamp.is_some(),
         finished: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
         node: named(&spec.node_name, "nodeName", names::subdomain, check),
@@ -80,6 +87,25 @@ pub(super) fn pod(pod: &core_v1::Pod, check: &mut Check<'_>) -> Pod {
             ports(spec, check)
         },
     }
+}
+
+/// `services 6`: every readiness gate is a condition that is True.
+fn gates_open(pod: &core_v1::Pod) -> bool {
+    let conditions = &pod.status.conditions;
+    let is_true = |gate: &core_v1::PodReadinessGate| {
+        let mut same = conditions
+            .iter()
+            .filter(|it| it.type_ == gate.condition_type);
+        same.any(|condition| condition.status == "True")
+    };
+    pod.spec.readiness_gates.iter().all(is_true)
+}
+
+fn probes(pod: &core_v1::Pod, address: Option<IpAddr>) -> Option<Arc<PodProbes>> {
+    let containers = probes::read(&pod.spec);
+    let uid = pod.metadata.uid.as_deref().map(Arc::from);
+    let address = address.filter(|_| !containers.is_empty())?;
+    Some(Arc::new(PodProbes { uid, address, containers }))
 }
 
 fn addresses(status: &core_v1::PodStatus, check: &mut Check<'_>) -> Vec<IpAddr> {

@@ -10,6 +10,7 @@ pub(crate) mod http;
 pub(crate) mod pod;
 pub(crate) mod portico;
 pub(crate) mod process;
+pub(crate) mod secure;
 pub(crate) mod udp;
 
 use std::time::{Duration, Instant};

@@ -3,20 +3,16 @@
 //! Containers and restartable init containers may have probes; each has exactly one handler. Whether
 //! a named port exists is not asked here: the kubelet finds out when it probes.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use crate::api::IntOrString;
-use crate::api::core_v1::{Container, PodSpec, Probe};
+use crate::api::core_v1::{Container, ContainerPort, HttpHeader, PodSpec, Probe};
 use crate::diagnostic::Code;
 use crate::location::FieldPath;
+use crate::model::{self, ContainerProbes, HttpProbe, Pace, ProbeAction, Purpose};
 use crate::validate::check::invalid;
 use crate::validate::{Check, names};
-
-/// What a probe is for: it decides which of its numbers are allowed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Purpose {
-    Liveness,
-    Readiness,
-    Startup,
-}
 
 /// Checks every probe and readiness gate of a Pod.
 pub(super) fn check(spec: &PodSpec, check: &mut Check<'_>) {
@@ -161,6 +157,78 @@ fn port(port: Option<&IntOrString>, field: &FieldPath, check: &mut Check<'_>) {
 
 fn number(value: i64, fault: &str, field: &FieldPath, check: &mut Check<'_>) {
     check.report(Code::InvalidProbe, field, format!("invalid value: {value}: {fault}"));
+}
+
+/// The probes of every container that has some, to be carried out; of a Pod that is right.
+pub(super) fn read(spec: &PodSpec) -> Vec<ContainerProbes> {
+    let stays = |it: &&Container| it.restart_policy.as_deref() == Some("Always");
+    let init = spec.init_containers.iter().filter(stays);
+    let containers = spec.containers.iter().chain(init);
+    let read = containers.map(|container| ContainerProbes {
+        name: container.name.as_str().into(),
+        probes: of(container)
+            .into_iter()
+            .filter_map(|(_, probe, purpose)| read_probe(probe?, purpose, container))
+            .collect(),
+    });
+    read.filter(|container| !container.probes.is_empty())
+        .collect()
+}
+
+/// Absent and 0 are filled in (`services 6`).
+fn read_probe(probe: &Probe, purpose: Purpose, container: &Container) -> Option<model::Probe> {
+    let or = |value: Option<i64>, default: u32| match u32::try_from(value.unwrap_or(0)) {
+        Ok(value @ 1..) => value,
+        _ => default,
+    };
+    let seconds = |value, default| Duration::from_secs(or(value, default).into());
+    Some(model::Probe {
+        purpose,
+        pace: Pace {
+            initial_delay: seconds(probe.initial_delay_seconds, 0),
+            period: seconds(probe.period_seconds, 10),
+            success_threshold: or(probe.success_threshold, 1),
+            failure_threshold: or(probe.failure_threshold, 3),
+        },
+        timeout: seconds(probe.timeout_seconds, 1),
+        action: action(probe, container)?,
+    })
+}
+
+fn action(probe: &Probe, container: &Container) -> Option<ProbeAction> {
+    let text = |text: &Option<String>| text.as_deref().filter(|it| !it.is_empty()).map(Arc::from);
+    let action = if let Some(http) = &probe.http_get {
+        let header = |it: &HttpHeader| (it.name.as_str().into(), it.value.as_str().into());
+        ProbeAction::Http(HttpProbe {
+            tls: http.scheme.as_deref() == Some("HTTPS"),
+            host: text(&http.host),
+            port: port_of(http.port.as_ref(), container),
+            path: text(&http.path).unwrap_or_else(|| "/".into()),
+            headers: http.http_headers.iter().map(header).collect(),
+        })
+    } else if let Some(tcp) = &probe.tcp_socket {
+        ProbeAction::Tcp { host: text(&tcp.host), port: port_of(tcp.port.as_ref(), container) }
+    } else if let Some(grpc) = &probe.grpc {
+        ProbeAction::Grpc {
+            port: u16::try_from(grpc.port?).ok()?,
+            service: text(&grpc.service).unwrap_or_default(),
+        }
+    } else {
+        probe.exec.as_ref().map(|_| ProbeAction::Exec)?
+    };
+    Some(action)
+}
+
+/// A number, or that of this container's port of the name.
+fn port_of(port: Option<&IntOrString>, container: &Container) -> Option<u16> {
+    let number = match port? {
+        IntOrString::Int(number) => *number,
+        IntOrString::String(name) => {
+            let same = |port: &&ContainerPort| port.name.as_deref() == Some(&**name);
+            container.ports.iter().find(same)?.container_port?
+        }
+    };
+    u16::try_from(number).ok().filter(|&number| number != 0)
 }
 
 const HEADER_NAME: &str = "a valid HTTP header must consist of alphanumeric characters or '-' \
