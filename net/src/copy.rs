@@ -4,9 +4,11 @@
 //! a reset becomes a reset; what cannot be written stops the reading. A direction at rest holds no
 //! buffer: bytes pass through one that the thread lends for the read, and only a remainder that the
 //! receiver did not take is kept, at most one buffer of it. No clock, no lock, no allocation while
-//! bytes flow; a small message costs one read and one write.
+//! bytes flow; a small message costs one read and one write. Whose fault a break was is said here,
+//! what follows from it elsewhere.
 
 mod buffer;
+mod cut;
 mod quiet;
 
 use std::io;
@@ -17,33 +19,65 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use self::buffer::Pending;
+use self::cut::Broken;
 use self::quiet::Quiet;
 
+pub use self::cut::Cut;
 pub use self::quiet::Patience;
 
-/// Carries bytes both ways. `progress(received, sent)` hears of bytes since its last call: from
-/// `downstream` to `upstream`, and back; at least once, at the end.
+/// What a relay tells while it runs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Progress {
+    /// The first byte came from `upstream`; told once at most.
+    Answered,
+    /// Bytes since the last time; told at least once, at the end.
+    Carried {
+        /// From `downstream` to `upstream`.
+        received: u64,
+        /// And back.
+        sent: u64,
+    },
+}
+
+/// Carries bytes both ways, and tells `progress` of it.
 ///
-/// An error is the first that either side met, or [`io::ErrorKind::TimedOut`] where nothing passed
-/// for as long as `patience` allows; both sides are told by a reset.
+/// An error is the first that either side met, or that nothing passed for as long as `patience`
+/// allows; both sides are told by a reset.
 ///
 /// Dropped before its end it resets both: what was cut must not look like an end.
 pub async fn relay(
     downstream: TcpStream,
     upstream: TcpStream,
     patience: Patience,
-    mut progress: impl FnMut(u64, u64),
-) -> io::Result<()> {
+    mut progress: impl FnMut(Progress),
+) -> Result<(), Cut> {
     let mut received = Direction::default();
     let mut sent = Direction::default();
     let mut quiet = Quiet::default();
+    let mut is_answered = false;
     let mut sides = Sides { downstream, upstream, is_ended: false };
     let result = std::future::poll_fn(|cx| {
         let Sides { downstream, upstream, .. } = &mut sides;
-        let forward = received.advance(cx, downstream, upstream, sent.has_ended())?;
-        let backward = sent.advance(cx, upstream, downstream, received.has_ended())?;
+        let forward = match received.advance(cx, downstream, upstream, sent.has_ended()) {
+            Ok(forward) => forward,
+            Err(Broken::Reading(error)) => return Poll::Ready(Err(Cut::Downstream(error))),
+            Err(Broken::Writing(error)) => {
+                return Poll::Ready(Err(sides.broken_upstream(error, [&received, &sent])));
+            }
+        };
+        let backward = match sent.advance(cx, upstream, downstream, received.has_ended()) {
+            Ok(backward) => backward,
+            Err(Broken::Writing(error)) => return Poll::Ready(Err(Cut::Downstream(error))),
+            Err(Broken::Reading(error)) => {
+                return Poll::Ready(Err(sides.broken_upstream(error, [&received, &sent])));
+            }
+        };
+        if !is_answered && sent.bytes > 0 {
+            is_answered = true;
+            progress(Progress::Answered);
+        }
         if received.untold() + sent.untold() > PROGRESS_BYTES {
-            progress(received.tell(), sent.tell());
+            progress(Progress::Carried { received: received.tell(), sent: sent.tell() });
         }
         let is_half_closed = forward.is_ready() || backward.is_ready();
         if forward.is_ready() && backward.is_ready() {
@@ -51,10 +85,10 @@ pub async fn relay(
         }
         let carried = received.bytes + sent.bytes;
         ready!(quiet.poll(cx, &patience, is_half_closed, carried));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        Poll::Ready(Err(Cut::Quiet))
     })
     .await;
-    progress(received.tell(), sent.tell());
+    progress(Progress::Carried { received: received.tell(), sent: sent.tell() });
     sides.is_ended = result.is_ok();
     result
 }
@@ -64,6 +98,16 @@ struct Sides {
     downstream: TcpStream,
     upstream: TcpStream,
     is_ended: bool,
+}
+
+impl Sides {
+    /// What a break of the upstream side is. While both directions flow and no byte has come back,
+    /// the client still waits; bytes and ends that nobody has read yet are looked for.
+    fn broken_upstream(&self, error: io::Error, [received, sent]: [&Direction; 2]) -> Cut {
+        let flow = [received.state, sent.state] == [State::Flowing; 2];
+        let is_awaited = flow && sent.bytes == 0 && !cut::has_ended(&self.downstream);
+        Cut::upstream(error, is_awaited && !cut::has_bytes(&self.upstream))
+    }
 }
 
 impl Drop for Sides {
@@ -92,7 +136,7 @@ struct Direction {
     told: u64,
 }
 
-#[derive(Clone, Copy, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum State {
     #[default]
     Flowing,
@@ -123,7 +167,7 @@ impl Direction {
         from: &mut TcpStream,
         to: &mut TcpStream,
         is_last: bool,
-    ) -> io::Result<Poll<()>> {
+    ) -> Result<Poll<()>, Broken> {
         match self.poll(cx, from, to, is_last) {
             Poll::Ready(Ok(())) => Ok(Poll::Ready(())),
             Poll::Ready(Err(error)) => Err(error),
@@ -137,19 +181,20 @@ impl Direction {
         from: &mut TcpStream,
         to: &mut TcpStream,
         is_last: bool,
-    ) -> Poll<io::Result<()>> {
+    ) -> Poll<Result<(), Broken>> {
         let mut rounds = 0;
         loop {
             match self.state {
                 State::Ended => return Poll::Ready(Ok(())),
                 State::Ending if is_last => self.state = State::Ended,
                 State::Ending => {
-                    ready!(Pin::new(&mut *to).poll_shutdown(cx)).or_else(ended)?;
+                    let shut = ready!(Pin::new(&mut *to).poll_shutdown(cx));
+                    shut.or_else(ended).map_err(Broken::Writing)?;
                     self.state = State::Ended;
                 }
                 State::Flowing if !self.pending.rest().is_empty() => {
-                    let taken = ready!(Pin::new(&mut *to).poll_write(cx, self.pending.rest()))?;
-                    self.pending.advance(taken);
+                    let taken = ready!(Pin::new(&mut *to).poll_write(cx, self.pending.rest()));
+                    self.pending.advance(taken.map_err(Broken::Writing)?);
                 }
                 State::Flowing if rounds == MAX_ROUNDS => {
                     cx.waker().wake_by_ref();
@@ -169,14 +214,14 @@ impl Direction {
         cx: &mut Context<'_>,
         from: &mut TcpStream,
         to: &mut TcpStream,
-    ) -> Poll<io::Result<()>> {
+    ) -> Poll<Result<(), Broken>> {
         let mut lent = buffer::take();
         let mut buffer = ReadBuf::new(&mut lent);
         let read = match Pin::new(from).poll_read(cx, &mut buffer) {
             Poll::Ready(Ok(())) => buffer.filled(),
             other => {
                 buffer::give(lent);
-                return other;
+                return other.map_err(Broken::Reading);
             }
         };
         if read.is_empty() {
@@ -195,7 +240,7 @@ impl Direction {
             Ok(_) => buffer::give(lent),
             Err(error) => {
                 buffer::give(lent);
-                return Poll::Ready(Err(error));
+                return Poll::Ready(Err(Broken::Writing(error)));
             }
         }
         Poll::Ready(Ok(()))
@@ -219,9 +264,9 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    const FOREVER: Patience = Patience { idle: None, half_closed: None };
+    pub(super) const FOREVER: Patience = Patience { idle: None, half_closed: None };
 
-    async fn pair() -> (TcpStream, TcpStream) {
+    pub(super) async fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
@@ -232,10 +277,12 @@ mod tests {
     async fn each_direction_ends_by_itself_and_bytes_are_counted() {
         let (mut client, downstream) = pair().await;
         let (upstream, mut server) = pair().await;
-        let (mut received, mut sent) = (0, 0);
-        let relay = relay(downstream, upstream, FOREVER, |r, s| {
-            received += r;
-            sent += s;
+        let (mut answers, mut carried) = (0, (0, 0));
+        let relay = relay(downstream, upstream, FOREVER, |progress| match progress {
+            Progress::Answered => answers += 1,
+            Progress::Carried { received, sent } => {
+                carried = (carried.0 + received, carried.1 + sent);
+            }
         });
         let work = async {
             client.write_all(b"question").await.unwrap();
@@ -251,7 +298,7 @@ mod tests {
         let (result, (question, answer)) = tokio::join!(relay, work);
         result.unwrap();
         assert_eq!((&*question, &*answer), ("question", "a long answer"));
-        assert_eq!((received, sent), (8, 13));
+        assert_eq!((answers, carried), (1, (8, 13)));
     }
 
     #[tokio::test]
@@ -272,8 +319,7 @@ mod tests {
             server.shutdown().await.unwrap();
             all
         };
-        let (_, _, all) =
-            tokio::join!(relay(downstream, upstream, FOREVER, |_, _| {}), write, read);
+        let (_, _, all) = tokio::join!(relay(downstream, upstream, FOREVER, |_| {}), write, read);
         assert!(all == data);
     }
 
@@ -283,11 +329,7 @@ mod tests {
         let (upstream, mut server) = pair().await;
         reset(&client);
         drop(client);
-        assert!(
-            relay(downstream, upstream, FOREVER, |_, _| {})
-                .await
-                .is_err()
-        );
+        assert!(relay(downstream, upstream, FOREVER, |_| {}).await.is_err());
         let error = server.read(&mut [0]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     }
@@ -296,7 +338,7 @@ mod tests {
     async fn a_relay_that_is_cut_resets_both_sides() {
         let (mut client, downstream) = pair().await;
         let (upstream, mut server) = pair().await;
-        let mut relay = Box::pin(relay(downstream, upstream, FOREVER, |_, _| {}));
+        let mut relay = Box::pin(relay(downstream, upstream, FOREVER, |_| {}));
         client.write_all(b"x").await.unwrap();
         tokio::select! {
             _ = &mut relay => panic!("nobody ended it"),
@@ -314,10 +356,8 @@ mod tests {
         let (mut client, downstream) = pair().await;
         let (upstream, mut server) = pair().await;
         let patience = Patience { idle: Some(Duration::from_millis(40)), half_closed: None };
-        let error = relay(downstream, upstream, patience, |_, _| {})
-            .await
-            .unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let cut = relay(downstream, upstream, patience, |_| {}).await;
+        assert!(matches!(cut, Err(Cut::Quiet)), "{cut:?}");
         for side in [&mut client, &mut server] {
             let error = side.read(&mut [0]).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
@@ -329,7 +369,7 @@ mod tests {
         let (mut client, downstream) = pair().await;
         let (upstream, mut server) = pair().await;
         let patience = Patience { idle: None, half_closed: Some(Duration::from_millis(40)) };
-        let relay = relay(downstream, upstream, patience, |_, _| {});
+        let relay = relay(downstream, upstream, patience, |_| {});
         let work = async {
             client.shutdown().await.unwrap();
             assert_eq!(server.read(&mut [0]).await.unwrap(), 0);
@@ -337,6 +377,6 @@ mod tests {
             assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         };
         let (ended, ()) = tokio::join!(relay, work);
-        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(matches!(ended, Err(Cut::Quiet)), "{ended:?}");
     }
 }

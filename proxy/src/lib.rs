@@ -32,9 +32,10 @@ use portico_net::limit::{ConnectionLimit, sessions_for};
 use portico_net::listeners::ListenerList;
 use portico_net::stream::StreamOptions;
 use tokio::sync::mpsc;
+use tracing::info;
 
 use crate::reconcile::Listeners;
-use crate::upstream::AffinityTable;
+use crate::upstream::{AffinityTable, Outs};
 use crate::view::{Builder, Retired, View};
 
 pub use crate::reconcile::Prepared;
@@ -65,6 +66,8 @@ pub struct Proxy {
     builder: Builder,
     listeners: Listeners,
     retired: Retired,
+    /// Endpoints that are out, and whose return the log is to hear of.
+    outs: Arc<Outs>,
 }
 
 /// Which endpoints are put out since they failed again and again.
@@ -133,8 +136,8 @@ impl Proxy {
             })
             .unzip();
         let listeners = Listeners::new(&options, senders);
-        let retired = Retired::default();
-        (Self { shared, builder, listeners, retired }, workers)
+        let (retired, outs) = (Retired::default(), Arc::clone(builder.outs()));
+        (Self { shared, builder, listeners, retired, outs }, workers)
     }
 
     /// Builds the next view and opens every socket that it needs; changes nothing that serves.
@@ -157,11 +160,16 @@ impl Proxy {
         self.sweep();
     }
 
-    /// Tries to open what could not be opened before, and frees views that the last worker let
-    /// go; cheap when nothing is due. To be called every second or so.
+    /// Tries to open what could not be opened before, frees views that the last worker let go, and
+    /// tells the log of endpoints that are back; cheap when nothing is due. To be called every
+    /// second or so.
     pub fn retry(&mut self, now: Instant) {
         if self.listeners.retry(now) {
             self.publish_status();
+        }
+        for back in self.outs.take_returned(now) {
+            let (endpoint, port) = (back.endpoint, &back.port);
+            info!(%endpoint, %port, "an endpoint that was out is tried like the others again");
         }
         self.sweep();
     }

@@ -184,6 +184,9 @@ const COUNTERS: &[Counter] = &[
     ("portico_l4_connect_failures_total", "Dials to endpoints that failed.", |s| {
         &s.connect_failures
     }),
+    ("portico_endpoint_breaks_total", "Connections reset by an endpoint before a byte.", |s| {
+        &s.breaks
+    }),
     ("portico_endpoint_ejections_total", "Times that a failing endpoint was put out.", |s| {
         &s.ejections
     }),

@@ -1,7 +1,7 @@
 //! Who is next: weights, clients that return, and endpoints that die.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -134,6 +134,47 @@ fn one_of_three_dead_and_one_killed_under_load_fail_no_new_connection() {
     let snapshot = get(admin, &admin.to_string(), "/api/v1/snapshot");
     let snapshot: serde_json::Value = serde_json::from_str(snapshot.text()).unwrap();
     assert_eq!(snapshot["ejected"].as_array().unwrap().len(), 1);
+}
+
+/// Says something and waits for what is said back.
+fn is_answered(front: SocketAddr) -> bool {
+    let mut stream = TcpStream::connect(front).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut answer = String::new();
+    let asked = stream.write_all(b"hello\n");
+    asked.is_ok() && matches!(BufReader::new(stream).read_line(&mut answer), Ok(1..))
+}
+
+#[test]
+fn an_endpoint_that_resets_before_a_byte_is_put_out_and_one_that_ends_in_order_is_not() {
+    let talks = Pod::tcp("talks");
+    // What is left unread at a close makes it a reset.
+    let resets = Pod::serve(talks.address.ip(), |stream| drop(stream.peek(&mut [0])));
+    let silent = Pod::serve(talks.address.ip(), |mut stream| drop(stream.read(&mut [0; 16])));
+    for (case, pod, answered, counts) in
+        [("a reset", &resets, 35, [5, 1, 1]), ("an end in order", &silent, 20, [0, 0, 0])]
+    {
+        let text = service("db", "ClusterIP", 3307, &[&talks, pod]);
+        let portico = Portico::with(&[("s.yaml", &text)]).workers(1).start();
+        let front = portico.cluster_ip("default/db", 3307);
+        let got = (0..40).filter(|_| is_answered(front)).count();
+        assert_eq!(got, answered, "http-proxy 5.12: {case}");
+        let series = [
+            "portico_endpoint_breaks_total",
+            "portico_endpoint_ejections_total",
+            "portico_endpoints_ejected",
+        ];
+        assert_eq!(series.map(|it| portico.metric(&of_db(it))), counts, "{case}");
+    }
+    let text = service("db", "ClusterIP", 3307, &[&talks, &silent]);
+    let portico = Portico::with(&[("s.yaml", &text)]).workers(1).start();
+    for _ in 0..20 {
+        // A check that only opens and leaves.
+        drop(TcpStream::connect(portico.cluster_ip("default/db", 3307)).unwrap());
+    }
+    let carried = "portico_l4_connections_total";
+    eventually("all are through", || (portico.metric(&of_db(carried)) == 20).then_some(()));
+    assert_eq!(portico.metric(&of_db("portico_endpoint_breaks_total")), 0);
 }
 
 #[test]

@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use portico_net::copy::{relay, reset};
+use portico_net::copy::{Cut, Progress, relay, reset};
 use portico_net::limit::is_exhausted;
 use portico_net::stream::StreamOptions;
 use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::{Worker, preface};
-use crate::upstream::{Caller, Fault, Open, Port, Refusal, Way};
+use crate::upstream::{Caller, Fault, Open, Port, Refusal, Upstream, Way};
 use crate::view::Admission;
 
 /// The addresses of a flow, as its client sees them.
@@ -72,17 +72,24 @@ impl Worker {
                 return reset(&downstream);
             }
         };
-        let Some((upstream, open)) = connect(&port, way, &flow, self.stream).await else {
+        let Some((upstream, stream, open)) = connect(&port, way, &flow, self.stream).await else {
             state.rejected.fetch_add(1, Relaxed);
             return reset(&downstream);
         };
         state.active.0.fetch_add(1, Relaxed);
-        let ended = relay(downstream, upstream, patience, |received, sent| {
-            state.bytes_received.0.fetch_add(received, Relaxed);
-            state.bytes_sent.0.fetch_add(sent, Relaxed);
+        let ended = relay(downstream, stream, patience, |progress| match progress {
+            Progress::Answered => open.answered(),
+            Progress::Carried { received, sent } => {
+                state.bytes_received.0.fetch_add(received, Relaxed);
+                state.bytes_sent.0.fetch_add(sent, Relaxed);
+            }
         });
-        if let Err(error) = ended.await {
-            debug!(port = %state.id, %error, "connection ended in a reset");
+        if let Err(cut) = ended.await {
+            debug!(port = %state.id, endpoint = %upstream.address, %cut, "ended in a reset");
+            if let Cut::Upstream { is_unanswered: true, .. } = cut {
+                let caller = Caller { client: flow.client.ip(), now: Instant::now() };
+                port.failed((Some(way), caller), upstream, Fault::Break, caller.now);
+            }
         }
         state.active.0.fetch_sub(1, Relaxed);
         drop(open);
@@ -90,12 +97,12 @@ impl Worker {
 }
 
 /// The first endpoint of the set that answers, in turn; each is tried once, before any byte is carried.
-async fn connect(
-    port: &Port,
+async fn connect<'a>(
+    port: &'a Port,
     way: Way,
     flow: &Flow,
     options: StreamOptions,
-) -> Option<(TcpStream, Open)> {
+) -> Option<(&'a Upstream, TcpStream, Open)> {
     let mut caller = Caller { client: flow.client.ip(), now: Instant::now() };
     for upstream in port.choose_from(way, caller) {
         // It counts from the dial on: whoever chooses meanwhile shall know.
@@ -106,7 +113,7 @@ async fn connect(
         match dialed {
             Ok(Ok(stream)) => {
                 port.connected(caller, upstream, took);
-                return Some((stream, open));
+                return Some((upstream, stream, open));
             }
             Ok(Err(error)) if is_exhausted(&error) => {
                 // No other endpoint would fare better, and none is to blame.

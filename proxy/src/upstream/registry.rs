@@ -16,6 +16,7 @@ use portico_config::snapshot::PortId;
 use super::affinity::{AffinityTable, MOST_ENTRIES};
 use super::datagrams::DatagramCounters;
 use super::endpoint::EndpointState;
+use super::outs::Outs;
 
 /// All living state of the process.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(crate) struct Registry {
     endpoints_kept: usize,
     /// Of all ServicePorts.
     affinity: Arc<AffinityTable>,
+    /// Endpoints that are out.
+    outs: Arc<Outs>,
     /// What living state counts time from.
     began: Instant,
 }
@@ -43,6 +46,7 @@ impl Default for Registry {
             endpoints: HashMap::default(),
             endpoints_kept: 0,
             affinity: Arc::new(AffinityTable::new(MOST_ENTRIES)),
+            outs: Arc::default(),
             began: Instant::now(),
         }
     }
@@ -56,7 +60,8 @@ impl Registry {
         }
         let open = Arc::clone(self.services.entry(id.service.clone()).or_default());
         self.last_port += 1;
-        let state = Arc::new(PortState::new(id, open, (self.last_port, &self.affinity)));
+        let state = PortState::new(id, open, self.last_port, (&self.affinity, &self.outs));
+        let state = Arc::new(state);
         self.ports.insert(Arc::clone(id), Arc::clone(&state));
         state
     }
@@ -81,6 +86,11 @@ impl Registry {
         &self.affinity
     }
 
+    /// The list of endpoints that are out.
+    pub(crate) fn outs(&self) -> &Arc<Outs> {
+        &self.outs
+    }
+
     /// Forgets every ServicePort that `keep` does not name: counters leave with their Service.
     pub(crate) fn retain(&mut self, keep: impl Fn(&PortId) -> bool) {
         self.ports.retain(|id, _| keep(id));
@@ -98,6 +108,8 @@ pub(crate) struct PortState {
     pub(super) number: u64,
     /// Where its clients return to, if they do.
     pub(super) affinity: Arc<AffinityTable>,
+    /// Where its endpoints are noted that are put out.
+    pub(super) outs: Arc<Outs>,
     /// Exact round robin over all workers, in the set that most flows choose from.
     cursor: Padded<AtomicU64>,
     /// The same for the three other sets: local ones, and those of a second family.
@@ -119,6 +131,8 @@ pub(crate) struct PortState {
     /// Dials that failed, each before its connection went to the next endpoint; of UDP, endpoints
     /// that refused.
     pub(crate) connect_failures: AtomicU64,
+    /// Connections that an endpoint reset before it had said anything.
+    pub(crate) breaks: AtomicU64,
     /// Times that one of its endpoints was put out for having failed again and again.
     pub(crate) ejections: AtomicU64,
     /// Requests answered by its endpoints or for want of one, by class of the status (L7).
@@ -135,12 +149,14 @@ impl PortState {
     fn new(
         id: &Arc<PortId>,
         service_open: Arc<AtomicU64>,
-        (number, affinity): (u64, &Arc<AffinityTable>),
+        number: u64,
+        (affinity, outs): (&Arc<AffinityTable>, &Arc<Outs>),
     ) -> Self {
         Self {
             id: Arc::clone(id),
             number,
             affinity: Arc::clone(affinity),
+            outs: Arc::clone(outs),
             cursor: Padded::default(),
             other_cursors: Padded::default(),
             connections: Padded::default(),
@@ -151,6 +167,7 @@ impl PortState {
             rejected: AtomicU64::default(),
             dropped: AtomicU64::default(),
             connect_failures: AtomicU64::default(),
+            breaks: AtomicU64::default(),
             ejections: AtomicU64::default(),
             answers: Default::default(),
             datagrams: DatagramCounters::default(),

@@ -25,6 +25,7 @@ use tracing::info;
 use super::affinity::Key;
 use super::choice::{Caller, Choice, Members, Upstream};
 use super::health::{Fault, may_go};
+use super::outs::Out;
 use super::registry::{OpenConnection, PortState, Registry};
 
 /// A ServicePort as one view serves it: its sets of endpoints and its living state.
@@ -222,7 +223,11 @@ impl Port {
         fault: Fault,
         now: Instant,
     ) {
-        self.state.connect_failures.fetch_add(1, Relaxed);
+        let counter = match fault {
+            Fault::Dial => &self.state.connect_failures,
+            Fault::Break => &self.state.breaks,
+        };
+        counter.fetch_add(1, Relaxed);
         let members = match way {
             Some(way) => self.members(way).0,
             None => &self.preferred().cluster,
@@ -231,6 +236,10 @@ impl Port {
         let ejected = upstream.state.failed(fault, now, may);
         if let Some(time) = ejected {
             self.state.ejections.fetch_add(1, Relaxed);
+            let endpoint = (upstream.address, &upstream.state);
+            self.state
+                .outs
+                .put(Out::new(endpoint, &self.state.id, now + time));
             info!(
                 endpoint = %upstream.address, port = %self.state.id, ?fault, ?time,
                 "an endpoint fails again and again and is tried last"

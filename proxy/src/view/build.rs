@@ -16,7 +16,7 @@ use portico_config::snapshot::diff::{self, Change};
 use portico_config::snapshot::{self, Backend, Place, PortId, RouteTable, ServicePort, Snapshot};
 
 use super::{Checks, FastMap, Fronts, Host, Location, Routes, Slot, Target, View};
-use crate::upstream::{AffinityTable, Port, Registry};
+use crate::upstream::{AffinityTable, Outs, Port, Registry};
 
 /// Builds views, each from the one that it built before.
 #[derive(Debug, Default)]
@@ -148,6 +148,11 @@ impl Builder {
         let before = place.take();
         let next = Port::new(port, here, &mut self.registry, before.as_deref());
         *place = Some(Arc::new(next));
+    }
+
+    /// The list of endpoints that are out.
+    pub(crate) fn outs(&self) -> &Arc<Outs> {
+        self.registry.outs()
     }
 
     /// The table of clients that return.
