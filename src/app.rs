@@ -126,6 +126,7 @@ impl App {
             https: settings.https.clone(),
             proxy_protocol: settings.proxy_protocol,
             descriptors: portico_net::limit::raise_descriptor_limit(),
+            max_connections: options.max_connections,
             stream: StreamOptions {
                 keepalive: settings.tcp.keepalive,
                 user_timeout: settings.tcp.user_timeout,

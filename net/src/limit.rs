@@ -24,12 +24,13 @@ pub fn raise_descriptor_limit() -> u64 {
     }
 }
 
-/// How many connections may be open at once (`reliability 4`): `min(descriptors/2 − 64, 50,000)`.
-pub fn connections_for(descriptors: u64) -> usize {
+/// How many connections may be open at once (`reliability 4`): `min(descriptors/2 − 64, 50,000)`, or
+/// as many as are `asked` for, as far as descriptors go.
+pub fn connections_for(descriptors: u64, asked: Option<usize>) -> usize {
     let half = (descriptors / 2).saturating_sub(64).max(16);
     usize::try_from(half)
         .unwrap_or(MAX_CONNECTIONS)
-        .min(MAX_CONNECTIONS)
+        .min(asked.unwrap_or(MAX_CONNECTIONS))
 }
 
 /// How many UDP sessions may be open at once (`reliability 4`): `min(descriptors/8, 65,536)`.
@@ -42,6 +43,7 @@ pub fn sessions_for(descriptors: u64) -> usize {
 /// A bound on open connections that all workers share. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ConnectionLimit {
+    most: usize,
     free: Arc<Semaphore>,
     hits: Arc<AtomicU64>,
 }
@@ -49,7 +51,18 @@ pub struct ConnectionLimit {
 impl ConnectionLimit {
     /// At most `most` at once.
     pub fn new(most: usize) -> Self {
-        Self { free: Arc::new(Semaphore::new(most)), hits: Arc::default() }
+        let most = most.min(Semaphore::MAX_PERMITS);
+        Self { most, free: Arc::new(Semaphore::new(most)), hits: Arc::default() }
+    }
+
+    /// How many may be open at once.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
+    /// How many are open now.
+    pub fn open(&self) -> usize {
+        self.most.saturating_sub(self.free.available_permits())
     }
 
     /// A place for one connection; waits while all are taken, so that whoever asks stops accepting.
@@ -123,8 +136,17 @@ mod tests {
 
     #[test]
     fn connections_leave_descriptors_for_the_other_side() {
-        for (descriptors, want) in [(256, 64), (1024, 448), (20_000, 9936), (1 << 20, 50_000)] {
-            assert_eq!(connections_for(descriptors), want, "{descriptors}");
+        for (descriptors, asked, want) in [
+            (256, None, 64),
+            (1024, None, 448),
+            (20_000, None, 9936),
+            (1 << 20, None, 50_000),
+            (20_000, Some(1), 1),
+            (20_000, Some(9936), 9936),
+            (20_000, Some(9937), 9936),
+            (1 << 20, Some(100_000), 100_000),
+        ] {
+            assert_eq!(connections_for(descriptors, asked), want, "{descriptors} {asked:?}");
         }
     }
 
@@ -161,7 +183,9 @@ mod tests {
     #[tokio::test]
     async fn a_full_limit_waits_for_the_first_that_leaves() {
         let limit = ConnectionLimit::new(1);
+        assert_eq!((limit.most(), limit.open()), (1, 0));
         let first = limit.acquire().await.unwrap();
+        assert_eq!(limit.open(), 1);
         let second = limit.acquire();
         tokio::pin!(second);
         assert!(

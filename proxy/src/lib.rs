@@ -28,11 +28,11 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use portico_config::snapshot::Snapshot;
-use portico_net::limit::{ConnectionLimit, sessions_for};
+use portico_net::limit::{ConnectionLimit, connections_for, sessions_for};
 use portico_net::listeners::ListenerList;
 use portico_net::stream::StreamOptions;
 use tokio::sync::mpsc;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::reconcile::Listeners;
 use crate::upstream::{AffinityTable, Outs};
@@ -52,6 +52,9 @@ pub struct Options {
     pub https: Vec<SocketAddr>,
     /// The limit of open descriptors: bounds listeners, connections and UDP sessions.
     pub descriptors: u64,
+    /// How many client connections may be open at once, as far as descriptors go; none: as many as
+    /// [`portico_net::limit::connections_for`] says.
+    pub max_connections: Option<usize>,
     /// Options of TCP connections, those that are accepted and those that are dialled.
     pub stream: StreamOptions,
     /// Whether every client of Ingress begins with a PROXY header, whose word is taken where its
@@ -112,7 +115,10 @@ struct Shared {
 impl Proxy {
     /// The plane and one [`Worker`] for each worker thread.
     pub fn new(options: Options) -> (Self, Vec<Worker>) {
-        let most = portico_net::limit::connections_for(options.descriptors);
+        let most = connections_for(options.descriptors, options.max_connections);
+        if let Some(asked) = options.max_connections.filter(|asked| *asked > most) {
+            warn!(asked, most, "there are descriptors for fewer connections than are asked for");
+        }
         let builder = Builder::default();
         let shared = Arc::new(Shared {
             view: Arc::new(ArcSwap::from_pointee(View::default())),

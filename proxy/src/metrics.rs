@@ -52,12 +52,22 @@ impl Collector {
             .inc_by(self.shared.affinity.evictions());
         hits.with_label_values(&["listeners"])
             .inc_by(self.shared.listeners_refused.load(Relaxed));
+        let gauge = |name, help, value: usize| -> prometheus::Result<()> {
+            let gauge = IntGauge::new(name, help)?;
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+            registry.register(Box::new(gauge))
+        };
+        let connections = &self.shared.connections;
+        gauge("portico_proxy_connections_active", ACTIVE, connections.open())?;
+        gauge("portico_proxy_connections_limit", LIMIT, connections.most())?;
+        gauge(
+            "portico_proxy_views_retired",
+            RETIRED,
+            self.shared.views_retired.load(Relaxed),
+        )?;
         let unproxied = IntCounter::new("portico_l7_proxy_protocol_errors_total", UNPROXIED)?;
         unproxied.inc_by(self.shared.unproxied.load(Relaxed));
         registry.register(Box::new(unproxied))?;
-        let retired = IntGauge::new("portico_proxy_views_retired", RETIRED)?;
-        retired.set(i64::try_from(self.shared.views_retired.load(Relaxed)).unwrap_or(i64::MAX));
-        registry.register(Box::new(retired))?;
         let mut families = registry.gather();
         let answers = ports
             .iter()
@@ -205,4 +215,6 @@ const REFUSALS: [(&str, Value); 2] =
 
 const LABELS: &[&str] = &["service", "port", "protocol"];
 const UNPROXIED: &str = "Clients without the PROXY header that is required.";
+const ACTIVE: &str = "Client connections of all listeners that are open now.";
+const LIMIT: &str = "How many client connections may be open at once.";
 const RETIRED: &str = "Views that no longer serve and that somebody still holds.";

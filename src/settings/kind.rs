@@ -57,6 +57,8 @@ pub(crate) enum Kind {
     Seconds(RangeInclusive<u32>, Lens<u32>),
     /// A whole number.
     Count(RangeInclusive<usize>, Lens<usize>),
+    /// A whole number, or `auto`.
+    CountOrAuto(RangeInclusive<usize>, Lens<Option<usize>>),
     /// A Kubernetes quantity.
     Bytes(RangeInclusive<u64>, Lens<u64>),
     /// A time in Go's form.
@@ -110,7 +112,9 @@ impl Kind {
         let between = |low: &dyn Display, high: &dyn Display| format!("{low} to {high}");
         match self {
             Self::Seconds(range, _) => between(range.start(), range.end()),
-            Self::Count(range, _) => between(range.start(), range.end()),
+            Self::Count(range, _) | Self::CountOrAuto(range, _) => {
+                between(range.start(), range.end())
+            }
             Self::Bytes(range, _) => {
                 between(&format_bytes(*range.start()), &format_bytes(*range.end()))
             }
@@ -157,6 +161,13 @@ impl Kind {
             Self::Count(range, lens) => {
                 *lens(options) = one(items, |it| self.within(range, number(it)?))?;
             }
+            Self::CountOrAuto(range, lens) => {
+                let count = |it: &str| match it {
+                    "auto" => Ok(None),
+                    it => self.within(range, number(it)?).map(Some),
+                };
+                *lens(options) = one(items, count)?;
+            }
             Self::Bytes(range, lens) => {
                 *lens(options) = one(items, |it| self.within(range, parse_bytes(it)?))?;
             }
@@ -200,6 +211,9 @@ impl Kind {
             Self::Switch(lens) => vec![lens(of).to_string()],
             Self::Seconds(_, lens) => vec![lens(of).to_string()],
             Self::Count(_, lens) => vec![lens(of).to_string()],
+            Self::CountOrAuto(_, lens) => {
+                vec![lens(of).map_or_else(|| "auto".to_owned(), |it| it.to_string())]
+            }
             Self::Bytes(_, lens) => vec![format_bytes(*lens(of))],
             Self::Time(_, lens) => vec![format_duration(*lens(of))],
             Self::TimeOrOff(_, lens) => {
@@ -240,7 +254,10 @@ impl Kind {
                 return Ok(value.to_string());
             }
             (Self::Seconds(..) | Self::Count(..), _) => "a whole number",
-            (Self::Bytes(..) | Self::Listeners(_), Value::Number(value)) => {
+            (
+                Self::Bytes(..) | Self::Listeners(_) | Self::CountOrAuto(..),
+                Value::Number(value),
+            ) => {
                 return Ok(value.to_string());
             }
             // YAML 1.1 reads a bare `off` as false.
@@ -472,6 +489,8 @@ mod tests {
             ("logFormat", &["json"], &["json"]),
             ("logLevel", &["info,portico_dns=debug"], &["info,portico_dns=debug"]),
             ("limits.maxFileBytes", &["1Gi"], &["1Gi"]),
+            ("limits.maxConnections", &["1000"], &["1000"]),
+            ("limits.maxConnections", &["auto"], &["auto"]),
         ] {
             let shown = set(key, items).unwrap();
             assert_eq!(shown, want, "{key} {items:?}");
@@ -501,6 +520,8 @@ mod tests {
             ("logLevel", &["a=b=c"], "error parsing level filter"),
             ("limits.maxFileBytes", &["64MB"], "such as 64Mi"),
             ("limits.maxDepth", &["1000"], "is not in 8 to 256"),
+            ("limits.maxConnections", &["0"], "is not in 1 to 10000000"),
+            ("limits.maxConnections", &["many"], "whole number"),
         ] {
             let error = set(key, items).unwrap_err();
             assert!(error.contains(want), "{key} {items:?}: {error}");
@@ -530,6 +551,7 @@ mod tests {
             ),
             ("limits.maxFileBytes", "4096", Ok(vec!["4096"])),
             ("limits.maxFileBytes", "\"64Mi\"", Ok(vec!["64Mi"])),
+            ("limits.maxConnections", "1000", Ok(vec!["1000"])),
             ("ingress.serveClassless", "false", Ok(vec!["false"])),
             ("ingress.serveClassless", "\"no\"", Err("expected true or false, found a text")),
         ] {

@@ -40,6 +40,9 @@ pub struct AppOptions {
     pub settings: Settings,
     /// Data-plane threads, at least 1; default: one per core.
     pub workers: usize,
+    /// Client connections that may be open at once; none: as many as descriptors allow, and at
+    /// most 50,000.
+    pub max_connections: Option<usize>,
     /// How long open connections may finish at the end; default 30 s.
     pub drain_timeout: Duration,
     /// How long everything goes on, not ready, before the drain; default 0.
@@ -57,6 +60,7 @@ impl Default for AppOptions {
         Self {
             settings: Settings::default(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
+            max_connections: None,
             drain_timeout: Duration::from_secs(30),
             drain_delay: Duration::ZERO,
             state_dir: None,

@@ -272,6 +272,14 @@ pub(crate) static SETTINGS: &[Setting] = &[
     ),
     // Limits.
     Setting::new(
+        "limits.maxConnections",
+        Group::Limits,
+        "N|auto",
+        "Client connections of all listeners together, as far as descriptors go",
+        Kind::CountOrAuto(1..=10_000_000, |to| &mut to.max_connections),
+    )
+    .by_default("half of the descriptors less 64, at most 50000"),
+    Setting::new(
         "limits.maxFileBytes",
         Group::Limits,
         "BYTES",

@@ -66,6 +66,33 @@ fn connections_beyond_a_services_limit_are_reset_at_once_and_counted() {
     eventually("the last one left", || line(&open(front)).ok().filter(|it| it == "a\n"));
 }
 
+#[test]
+fn connections_beyond_the_limit_of_the_process_wait_until_one_ends() {
+    let pod = Pod::tcp("a");
+    let portico = Portico::with(&[("s.yaml", &service("db", "ClusterIP", 7000, &[&pod]))])
+        .told(|options| options.max_connections = Some(2))
+        .start();
+    let front = portico.cluster_ip("default/db", 7000);
+    let counts = || {
+        let hits = "portico_proxy_limit_exceeded_total{reason=\"connections\"}";
+        ["portico_proxy_connections_limit", "portico_proxy_connections_active", hits]
+            .map(|series| portico.metric(series))
+    };
+    assert_eq!(counts(), [2, 0, 0]);
+    let first = [open(front), open(front)];
+    for stream in &first {
+        assert_eq!(line(stream).unwrap(), "a\n");
+    }
+    assert_eq!(counts(), [2, 2, 0]);
+    let waiting = open(front);
+    eventually("it waits for a place", || (counts() == [2, 2, 1]).then_some(()));
+    assert_eq!(pod.connections(), 2);
+    drop(first);
+    assert_eq!(line(&waiting).unwrap(), "a\n", "reliability 4: accepted once there is room");
+    drop(waiting);
+    eventually("all places are free", || (counts() == [2, 0, 1]).then_some(()));
+}
+
 /// A pod that answers every connection with the first line that it got.
 fn first_line_pod() -> Pod {
     Pod::serve(Ipv4Addr::LOCALHOST.into(), |mut stream| {

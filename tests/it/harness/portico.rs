@@ -16,6 +16,7 @@ pub(crate) struct Builder {
     source: MemorySource,
     workers: usize,
     adjust: fn(&mut Settings),
+    told: fn(&mut AppOptions),
 }
 
 /// A running instance; it ends with this value.
@@ -29,7 +30,7 @@ pub(crate) struct Portico {
 impl Portico {
     /// An instance over these files (name, content).
     pub(crate) fn with(files: &[(&str, &str)]) -> Builder {
-        Builder { source: MemorySource::new(files.iter().copied()), workers: 2, adjust: |_| {} }
+        Builder { source: MemorySource::new(files.iter().copied()), workers: 2, adjust: |_| {}, told: |_| {} }
     }
 
     fn running(&self) -> &Running {
@@ -190,6 +191,12 @@ impl Builder {
         self
     }
 
+    /// Other options of the process.
+    pub(crate) fn told(mut self, told: fn(&mut AppOptions)) -> Self {
+        self.told = told;
+        self
+    }
+
     /// Starts and waits until it is ready.
     pub(crate) fn start(self) -> Portico {
         let instance = INSTANCE.fetch_add(1, Ordering::Relaxed) % INSTANCES;
@@ -208,7 +215,8 @@ impl Builder {
         };
         (self.adjust)(&mut settings);
         let editor = self.source.editor();
-        let options = AppOptions { settings, workers: self.workers, ..AppOptions::default() };
+        let mut options = AppOptions { settings, workers: self.workers, ..AppOptions::default() };
+        (self.told)(&mut options);
         let running = App::start(options, Box::new(self.source)).expect("portico starts");
         running.wait_ready();
         Portico { running: Some(running), editor, node_address, service_cidr }
