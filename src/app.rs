@@ -127,6 +127,7 @@ impl App {
             proxy_protocol: settings.proxy_protocol,
             descriptors: portico_net::limit::raise_descriptor_limit(),
             max_connections: options.max_connections,
+            endpoint_series: options.endpoint_series,
             stream: StreamOptions {
                 keepalive: settings.tcp.keepalive,
                 user_timeout: settings.tcp.user_timeout,

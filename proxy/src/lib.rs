@@ -55,6 +55,8 @@ pub struct Options {
     /// How many client connections may be open at once, as far as descriptors go; none: as many as
     /// [`portico_net::limit::connections_for`] says.
     pub max_connections: Option<usize>,
+    /// How many endpoints have metrics of their own; 0: nothing is counted for that.
+    pub endpoint_series: usize,
     /// Options of TCP connections, those that are accepted and those that are dialled.
     pub stream: StreamOptions,
     /// Whether every client of Ingress begins with a PROXY header, whose word is taken where its
@@ -104,6 +106,10 @@ struct Shared {
     sessions_evicted: Arc<AtomicU64>,
     /// Where clients return to.
     affinity: Arc<AffinityTable>,
+    /// How many endpoints may have metrics of their own.
+    endpoint_series: usize,
+    /// Scrapes that left endpoints out for that.
+    endpoint_series_exceeded: AtomicU64,
     /// How often a listener found the limit of descriptors reached.
     listeners_refused: AtomicU64,
     /// Whether health checks may say that all is well.
@@ -119,7 +125,7 @@ impl Proxy {
         if let Some(asked) = options.max_connections.filter(|asked| *asked > most) {
             warn!(asked, most, "there are descriptors for fewer connections than are asked for");
         }
-        let builder = Builder::default();
+        let builder = Builder::new(options.endpoint_series > 0);
         let shared = Arc::new(Shared {
             view: Arc::new(ArcSwap::from_pointee(View::default())),
             connections: ConnectionLimit::new(most),
@@ -131,6 +137,8 @@ impl Proxy {
             sessions: sessions_for(options.descriptors).div_ceil(options.workers.max(1)),
             sessions_evicted: Arc::default(),
             affinity: Arc::clone(builder.affinity()),
+            endpoint_series: options.endpoint_series,
+            endpoint_series_exceeded: AtomicU64::default(),
             listeners_refused: AtomicU64::default(),
             healthy: Arc::new(AtomicBool::new(true)),
             views_retired: AtomicUsize::default(),

@@ -1,8 +1,9 @@
 //! The plane's metrics, read from living state when somebody asks.
 //!
-//! Labels are Services, ports, roles and reasons of configuration, never anything that a client
-//! sent; series leave with their Service.
+//! Labels are Services, ports, endpoints, roles and reasons of configuration, never anything that a
+//! client sent; series leave with their Service, those of endpoints with their endpoint.
 
+mod endpoints;
 mod udp;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,8 @@ impl Collector {
         let ports: Vec<Labelled<'_>> = view.ports().map(|port| Labelled::new(port)).collect();
         count_ports(&ports, &registry)?;
         udp::count(&ports, &registry)?;
+        let exceeded = &self.shared.endpoint_series_exceeded;
+        endpoints::count(&ports, self.shared.endpoint_series, exceeded, &registry)?;
         self.count_listeners(&registry)?;
         let hits = IntCounterVec::new(
             Opts::new("portico_proxy_limit_exceeded_total", "How often a limit held something up."),
@@ -50,6 +53,8 @@ impl Collector {
             .inc_by(self.shared.sessions_evicted.load(Relaxed));
         hits.with_label_values(&["affinity"])
             .inc_by(self.shared.affinity.evictions());
+        hits.with_label_values(&["endpoint_series"])
+            .inc_by(exceeded.load(Relaxed));
         hits.with_label_values(&["listeners"])
             .inc_by(self.shared.listeners_refused.load(Relaxed));
         let gauge = |name, help, value: usize| -> prometheus::Result<()> {
@@ -60,11 +65,7 @@ impl Collector {
         let connections = &self.shared.connections;
         gauge("portico_proxy_connections_active", ACTIVE, connections.open())?;
         gauge("portico_proxy_connections_limit", LIMIT, connections.most())?;
-        gauge(
-            "portico_proxy_views_retired",
-            RETIRED,
-            self.shared.views_retired.load(Relaxed),
-        )?;
+        gauge("portico_proxy_views_retired", RETIRED, self.shared.views_retired.load(Relaxed))?;
         let unproxied = IntCounter::new("portico_l7_proxy_protocol_errors_total", UNPROXIED)?;
         unproxied.inc_by(self.shared.unproxied.load(Relaxed));
         registry.register(Box::new(unproxied))?;

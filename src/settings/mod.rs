@@ -43,6 +43,8 @@ pub struct AppOptions {
     /// Client connections that may be open at once; none: as many as descriptors allow, and at
     /// most 50,000.
     pub max_connections: Option<usize>,
+    /// Endpoints that have metrics of their own, at most; default 0.
+    pub endpoint_series: usize,
     /// How long open connections may finish at the end; default 30 s.
     pub drain_timeout: Duration,
     /// How long everything goes on, not ready, before the drain; default 0.
@@ -61,6 +63,7 @@ impl Default for AppOptions {
             settings: Settings::default(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             max_connections: None,
+            endpoint_series: 0,
             drain_timeout: Duration::from_secs(30),
             drain_delay: Duration::ZERO,
             state_dir: None,
@@ -110,6 +113,7 @@ pub(crate) enum Group {
     Probes,
     Process,
     Log,
+    Metrics,
     Reload,
     Limits,
 }
@@ -126,6 +130,7 @@ impl Group {
             Self::Probes => "Probes",
             Self::Process => "Process",
             Self::Log => "Log",
+            Self::Metrics => "Metrics",
             Self::Reload => "Reload",
             Self::Limits => "Limits",
         }

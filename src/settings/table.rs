@@ -241,6 +241,14 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::LogFilter(|to| &mut to.log_level),
     )
     .live(),
+    // Metrics.
+    Setting::new(
+        "metrics.endpoints",
+        Group::Metrics,
+        "N",
+        "How many endpoints have metrics of their own, at most; 0 counts nothing for it",
+        Kind::Count(0..=1_000_000, |to| &mut to.endpoint_series),
+    ),
     // Reload.
     Setting::new(
         "reload.quiet",

@@ -136,6 +136,55 @@ fn one_of_three_dead_and_one_killed_under_load_fail_no_new_connection() {
     assert_eq!(snapshot["ejected"].as_array().unwrap().len(), 1);
 }
 
+#[test]
+fn endpoints_have_metrics_of_their_own_where_asked_and_as_many_as_asked() {
+    let (a, b, c, dead) = (Pod::tcp("a"), Pod::tcp("b"), Pod::tcp("c"), Pod::tcp("dead"));
+    let address = dead.address;
+    drop(dead);
+    let text = |pods: &[&Pod]| {
+        let text = service("db", "ClusterIP", 3307, pods);
+        text.replacen(&a.address.to_string(), &format!("{},{address}", a.address), 1)
+    };
+    let portico = Portico::with(&[("s.yaml", &text(&[&a, &b]))])
+        .told(|options| options.endpoint_series = 4)
+        .workers(2)
+        .start();
+    let front = portico.cluster_ip("default/db", 3307);
+    let held = TcpStream::connect(front).unwrap();
+    eventually("it is held", || (a.connections() + b.connections() == 1).then_some(()));
+    assert_eq!(counts(front, 30).values().sum::<usize>(), 30);
+    let of = |series: &str, pod: &SocketAddr, more: &str| {
+        let labels =
+            format!("endpoint=\"{pod}\",port=\"\",protocol=\"tcp\",{more}service=\"default/db\"");
+        portico.metric(&format!("{series}{{{labels}}}"))
+    };
+    let sum = |series: &str| of(series, &a.address, "") + of(series, &b.address, "");
+    assert_eq!(sum("portico_endpoint_flows_total"), 31);
+    eventually("one is open", || (sum("portico_endpoint_flows_active") == 1).then_some(()));
+    assert_eq!(of("portico_endpoint_failures_total", &address, "reason=\"dial\","), 5);
+    assert_eq!(of("portico_endpoint_flows_total", &address, ""), 5);
+    assert_eq!(of("portico_endpoint_out", &address, ""), 1);
+    assert_eq!(portico.metric("portico_endpoint_series_omitted"), 0);
+    // What stays goes on counting, what leaves takes its series along.
+    let before = of("portico_endpoint_flows_total", &a.address, "");
+    portico.edit("s.yaml", &service("db", "ClusterIP", 3307, &[&a, &c]));
+    assert_eq!(of("portico_endpoint_flows_total", &a.address, ""), before);
+    let all = get(portico.admin(), "localhost", "/metrics")
+        .text()
+        .to_owned();
+    assert!(!all.contains(&format!("endpoint=\"{}\"", b.address)), "{all}");
+    portico.edit("t.yaml", &service("other", "ClusterIP", 3308, &[&a, &b, &c]));
+    assert_eq!(portico.metric("portico_endpoint_series_omitted"), 1);
+    let hits = "portico_proxy_limit_exceeded_total{reason=\"endpoint_series\"}";
+    assert!(portico.metric(hits) > 0);
+    drop(held);
+    let nobody_asked = Portico::with(&[("s.yaml", &text(&[&a, &b]))]).start();
+    let all = get(nobody_asked.admin(), "localhost", "/metrics")
+        .text()
+        .to_owned();
+    assert!(!all.contains("endpoint=\""), "{all}");
+}
+
 /// Says something and waits for what is said back.
 fn is_answered(front: SocketAddr) -> bool {
     let mut stream = TcpStream::connect(front).unwrap();

@@ -17,6 +17,7 @@ use portico_config::model::Balance;
 use super::affinity::Remembered;
 use super::balance::{Balancer, better_of_two, least, mix};
 use super::endpoint::{EndpointState, Open};
+use super::tally::Tally;
 
 /// One usable endpoint of a set.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
     /// What lives on between views.
     pub(crate) state: Arc<EndpointState>,
+    /// What is counted of it for its ServicePort, where that is asked for.
+    pub(crate) tally: Option<Arc<Tally>>,
     pub(super) weight: u16,
     /// When it came to its ServicePort; none: with the ServicePort itself.
     pub(super) came: Option<Instant>,
@@ -49,7 +52,12 @@ pub(super) struct Members {
 impl Upstream {
     /// Counts what is opened there now, until it is dropped.
     pub(crate) fn open(&self) -> Open {
-        self.state.open()
+        self.state.open(self.tally.as_ref())
+    }
+
+    /// Whether it is put out now.
+    pub(crate) fn is_out(&self, now: Instant) -> bool {
+        self.state.is_out(now)
     }
 
     pub(super) fn remembered(&self) -> Remembered {
@@ -208,7 +216,7 @@ mod tests {
     fn upstream(number: usize, weight: u16, came: Option<Instant>, began: Instant) -> Upstream {
         let ip = [10, 0, u8::try_from(number / 256).unwrap(), u8::try_from(number % 256).unwrap()];
         let state = Arc::new(EndpointState::new(began));
-        Upstream { address: (ip, 80).into(), state, weight, came }
+        Upstream { address: (ip, 80).into(), state, tally: None, weight, came }
     }
 
     fn members(balance: Balance, weights: &[u16], began: Instant) -> Members {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::balance::Latency;
 use super::health::{Fault, Health};
+use super::tally::Tally;
 
 /// Living state of one endpoint.
 #[derive(Debug)]
@@ -22,7 +23,11 @@ pub(crate) struct EndpointState {
 
 /// A connection, a session or a request at an endpoint; it counts until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Open(Arc<EndpointState>);
+pub(crate) struct Open {
+    state: Arc<EndpointState>,
+    /// Where it is counted for its ServicePort, if anywhere.
+    tally: Option<Arc<Tally>>,
+}
 
 impl EndpointState {
     pub(super) fn new(began: Instant) -> Self {
@@ -35,9 +40,13 @@ impl EndpointState {
     }
 
     /// Counts one more that is open.
-    pub(super) fn open(self: &Arc<Self>) -> Open {
+    pub(super) fn open(self: &Arc<Self>, tally: Option<&Arc<Tally>>) -> Open {
         self.open.fetch_add(1, Relaxed);
-        Open(Arc::clone(self))
+        let tally = tally.map(Arc::clone);
+        if let Some(tally) = &tally {
+            tally.open();
+        }
+        Open { state: Arc::clone(self), tally }
     }
 
     /// How many are open.
@@ -98,12 +107,15 @@ impl std::ops::Deref for Open {
     type Target = EndpointState;
 
     fn deref(&self) -> &EndpointState {
-        &self.0
+        &self.state
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Relaxed);
+        self.state.open.fetch_sub(1, Relaxed);
+        if let Some(tally) = &self.tally {
+            tally.close();
+        }
     }
 }

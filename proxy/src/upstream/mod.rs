@@ -9,6 +9,7 @@
 mod datagrams;
 mod balance;
 mod health;
+mod tally;
 mod endpoint;
 mod affinity;
 mod outs;
@@ -24,3 +25,4 @@ pub(crate) use health::Fault;
 pub(crate) use outs::Outs;
 pub(crate) use registry::{Padded, PortState, Registry, STATUS_CLASSES};
 pub(crate) use select::{Port, Refusal, Way};
+pub(crate) use tally::Tally;

@@ -33,6 +33,8 @@ pub(crate) struct Registry {
     affinity: Arc<AffinityTable>,
     /// Endpoints that are out.
     outs: Arc<Outs>,
+    /// Whether endpoints are counted one by one.
+    counts_endpoints: bool,
     /// What living state counts time from.
     began: Instant,
 }
@@ -47,12 +49,23 @@ impl Default for Registry {
             endpoints_kept: 0,
             affinity: Arc::new(AffinityTable::new(MOST_ENTRIES)),
             outs: Arc::default(),
+            counts_endpoints: false,
             began: Instant::now(),
         }
     }
 }
 
 impl Registry {
+    /// Nothing yet; `counts_endpoints`: whether each endpoint is to have counters of its own.
+    pub(crate) fn new(counts_endpoints: bool) -> Self {
+        Self { counts_endpoints, ..Self::default() }
+    }
+
+    /// Whether endpoints are counted one by one.
+    pub(super) fn counts_endpoints(&self) -> bool {
+        self.counts_endpoints
+    }
+
     /// The state of a ServicePort, made at its first mention.
     pub(crate) fn port(&mut self, id: &Arc<PortId>) -> Arc<PortState> {
         if let Some(state) = self.ports.get(id) {

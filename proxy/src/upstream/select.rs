@@ -10,6 +10,7 @@
 //! (`services 4.1`) are made when the view is built, and the rules are those of
 //! [`mod@portico_config::snapshot::decide`]: what `portico explain` says is what happens.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -27,6 +28,7 @@ use super::choice::{Caller, Choice, Members, Upstream};
 use super::health::{Fault, may_go};
 use super::outs::Out;
 use super::registry::{OpenConnection, PortState, Registry};
+use super::tally::Tallies;
 
 /// A ServicePort as one view serves it: its sets of endpoints and its living state.
 #[derive(Debug)]
@@ -78,14 +80,14 @@ impl Port {
         let traffic = &service_port.traffic;
         let state = registry.port(&service_port.id);
         let now = Instant::now();
+        let mut tallies = Tallies::new(registry.counts_endpoints());
         let mut join = |endpoint: &Endpoint| {
             let address = endpoint.address;
-            let came = before.and_then(|before| match before.upstream(address) {
-                Some(same) => same.came,
-                None => Some(now),
-            });
+            let same = before.map(|before| before.upstream(address));
+            let came = same.and_then(|same| same.map_or(Some(now), |same| same.came));
+            let tally = tallies.of(address, same.flatten().and_then(|same| same.tally.as_ref()));
             let state = registry.endpoint(address);
-            Upstream { address, state, weight: endpoint.weight, came }
+            Upstream { address, state, tally, weight: endpoint.weight, came }
         };
         let first = Arc::new(Upstreams::new(service_port, IpFamily::V4, here, &mut join));
         let second = match traffic.families.len() {
@@ -228,6 +230,9 @@ impl Port {
             Fault::Break => &self.state.breaks,
         };
         counter.fetch_add(1, Relaxed);
+        if let Some(tally) = &upstream.tally {
+            tally.fail(fault);
+        }
         let members = match way {
             Some(way) => self.members(way).0,
             None => &self.preferred().cluster,
@@ -263,6 +268,13 @@ impl Port {
     /// The cluster set of [`Port::choose`], sorted by address.
     pub(crate) fn upstreams(&self) -> &[Upstream] {
         &self.preferred().cluster.all
+    }
+
+    /// The endpoints of all sets, by address.
+    pub(crate) fn all_upstreams(&self) -> BTreeMap<SocketAddr, &Upstream> {
+        let sets = self.sets.iter().flat_map(|set| [&set.cluster, &set.local]);
+        let all = sets.flat_map(|members| members.all.iter());
+        all.map(|upstream| (upstream.address, upstream)).collect()
     }
 
     /// Those of [`Port::upstreams`] that are put out now.
@@ -357,8 +369,6 @@ impl Upstreams {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use portico_config::model::{ObjectName, Protocol};
     use portico_config::snapshot::{Endpoint, PortId};
 

@@ -34,6 +34,11 @@ struct Base {
 }
 
 impl Builder {
+    /// Nothing built yet; `counts_endpoints`: whether each endpoint is to have counters of its own.
+    pub(crate) fn new(counts_endpoints: bool) -> Self {
+        Self { base: None, registry: Registry::new(counts_endpoints) }
+    }
+
     /// Joins `snapshot` with living state, and lets state go that it no longer names.
     pub(crate) fn next(&mut self, snapshot: &Arc<Snapshot>) -> Arc<View> {
         // Taken out, and put back when all is done: a panic in between leaves nothing half done.
