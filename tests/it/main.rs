@@ -14,6 +14,7 @@ mod bad_input;
 mod balance;
 mod command_line;
 mod connections;
+mod decide;
 mod diagnostics;
 mod diff;
 mod exchange;

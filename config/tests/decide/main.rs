@@ -1,174 +1,79 @@
-//! What becomes of flows: tables through manifests, the pipeline and the one decision.
-//!
-//! Three nodes: n1 in z1 at 192.0.2.1, n2 in z2 at 192.0.2.2, n3 in no zone at 192.0.2.3; the Pods of
-//! n1 are 10.244.1.0/24, those of n2 10.244.2.0/24. A flow is decided on n1 unless a row says more.
+//! What becomes of flows: every row of the tables through manifests, the pipeline and the one
+//! decision. A third of them runs over real sockets as well, in `tests/it/decide.rs`.
 
-#![expect(clippy::unwrap_used, reason = "a manifest that is not as meant fails its test")]
+mod table;
 
-mod fronts;
-mod sets;
-mod sources;
-mod verdicts;
-
-use std::fmt::Write as _;
 use std::sync::Arc;
 
-use portico_config::model::{ClusterIps, HostFacts, Protocol, Settings};
+use portico_config::diagnostic::Severity;
+use portico_config::model::{ClusterIps, HostFacts};
 use portico_config::pipeline::Pipeline;
-use portico_config::snapshot::{Assignments, Decision, Flow, Snapshot, decide};
+use portico_config::snapshot::{Assignments, Reach, Snapshot};
 use portico_config::source::Changes;
 
-/// Manifests and the settings under which they are read.
-struct World {
-    manifests: String,
-    settings: Settings,
+use table::{Row, World, decided, rows};
+
+/// What is compiled of a world.
+fn compile(world: &World) -> Arc<Snapshot> {
+    let content = world.manifests.clone().into_bytes();
+    let file = (Arc::new("world.yaml".into()), content.into());
+    let changes = Changes { written: vec![file], ..Changes::default() };
+    let settings = Arc::new(world.settings.clone());
+    let mut pipeline = Pipeline::new(settings, HostFacts::default(), Assignments::default());
+    let update = pipeline.apply(changes, 0);
+    let found = update.diagnostics.iter();
+    let errors: Vec<_> = found
+        .filter(|it| it.severity() == Severity::Error)
+        .collect();
+    assert!(errors.is_empty(), "{errors:?} in\n{}", world.manifests);
+    update.snapshot
 }
 
-impl World {
-    /// The three nodes and nothing else.
-    fn new() -> Self {
-        let mut manifests = String::new();
-        for (node, labels, address, pods) in [
-            ("n1", "{topology.kubernetes.io/zone: z1}", "192.0.2.1", "10.244.1.0/24"),
-            ("n2", "{topology.kubernetes.io/zone: z2}", "192.0.2.2", "10.244.2.0/24"),
-            ("n3", "{}", "192.0.2.3", "10.244.3.0/24"),
-        ] {
-            writeln!(
-                manifests,
-                "---\napiVersion: v1\nkind: Node\nmetadata: {{name: {node}, labels: {labels}}}\n\
-                 spec: {{podCIDR: {pods}}}\nstatus: {{addresses: [{{type: InternalIP, address: {address}}}]}}"
-            )
-            .unwrap();
-        }
-        let settings = Settings {
-            service_cidrs: vec!["10.96.0.0/16".parse().unwrap(), "fd00:96::/112".parse().unwrap()],
-            cluster_ips: ClusterIps::Keep,
-            node_name: Some("n1".into()),
-            ..Settings::default()
-        };
-        Self { manifests, settings }
-    }
-
-    /// A Service: the inside of its `spec` beside the ports, which are 80 to 8080.
-    fn service(self, name: &str, spec: &str, endpoints: &str) -> Self {
-        let spec = format!("{{ports: [{{port: 80}}], {spec}}}");
-        self.object(&format!("kind: Service\nmetadata: {{name: {name}}}\nspec: {spec}"))
-            .slice(name, endpoints)
-    }
-
-    /// Any object of v1.
-    fn object(mut self, text: &str) -> Self {
-        write!(self.manifests, "---\napiVersion: v1\n{text}\n").unwrap();
-        self
-    }
-
-    /// An EndpointSlice per family; see [`endpoint`].
-    fn slice(mut self, service: &str, endpoints: &str) -> Self {
-        for (family, is_v6) in [("IPv4", false), ("IPv6", true)] {
-            let mine = endpoints
-                .split_whitespace()
-                .filter(|it| it.starts_with("6:") == is_v6);
-            let list: Vec<String> = mine.map(endpoint).collect();
-            if list.is_empty() {
-                continue;
+/// What of a row does not hold, in sentences.
+fn wrong(row: &Row) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for world in &row.worlds {
+        let snapshot = compile(world);
+        for check in &row.checks {
+            let decision = decided(&snapshot, row.node, &check.flow());
+            let got = check.aspect.of(&decision);
+            if got != check.want {
+                wrong.push(format!("{}: {}: {got}, not {}", row.case, check.flow, check.want));
             }
-            write!(
-                self.manifests,
-                "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: {service}-{}, \
-                 labels: {{kubernetes.io/service-name: {service}}}}}\naddressType: {family}\nports: \
-                 [{{port: 8080}}]\nendpoints: [{}]\n",
-                family.to_lowercase(),
-                list.join(", ")
-            )
-            .unwrap();
         }
-        self
     }
-
-    fn settings(mut self, edit: impl FnOnce(&mut Settings)) -> Self {
-        edit(&mut self.settings);
-        self
-    }
-
-    fn snapshot(self) -> Arc<Snapshot> {
-        let file = (Arc::new("world.yaml".into()), self.manifests.into_bytes().into());
-        let changes = Changes { written: vec![file], ..Changes::default() };
-        let settings = Arc::new(self.settings);
-        let mut pipeline = Pipeline::new(settings, HostFacts::default(), Assignments::default());
-        let update = pipeline.apply(changes, 0);
-        let error = |it: &&portico_config::diagnostic::Diagnostic| {
-            it.severity() == portico_config::diagnostic::Severity::Error
-        };
-        let errors: Vec<_> = update.diagnostics.iter().filter(error).collect();
-        assert!(errors.is_empty(), "{errors:?}");
-        update.snapshot
-    }
+    wrong
 }
 
-/// `NUMBER[!STATE][@NODE][>ZONE,…][>>NODE,…]`: 10.244.9.NUMBER, or fd00::NUMBER for `6:NUMBER`; the
-/// state is n: not ready, t: terminating and serving, g: terminating and gone, p: ready all the same.
-fn endpoint(text: &str) -> String {
-    let (text, nodes) = text.split_once(">>").unwrap_or((text, ""));
-    let (text, zones) = text.split_once('>').unwrap_or((text, ""));
-    let (text, node) = text.split_once('@').unwrap_or((text, ""));
-    let (number, state) = text.split_once('!').unwrap_or((text, ""));
-    let address = match number.strip_prefix("6:") {
-        Some(number) => format!("\"fd00::{number}\""),
-        None => format!("10.244.9.{number}"),
-    };
-    let conditions = match state {
-        "" => "{}",
-        "n" => "{ready: false, serving: false}",
-        "t" => "{ready: false, serving: true, terminating: true}",
-        "g" => "{ready: false, serving: false, terminating: true}",
-        "p" => "{ready: true, serving: true, terminating: true}",
-        other => panic!("no state {other}"),
-    };
-    let names = |names: &str| {
-        let names = names.split(',').filter(|name| !name.is_empty());
-        names
-            .map(|name| format!("{{name: {name}}}"))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let hints = format!("{{forZones: [{}], forNodes: [{}]}}", names(zones), names(nodes));
-    let node = if node.is_empty() { String::new() } else { format!(", nodeName: {node}") };
-    format!("{{addresses: [{address}], conditions: {conditions}, hints: {hints}{node}}}")
+#[test]
+fn every_row_holds_for_the_decision() {
+    let wrong: Vec<_> = rows().iter().flat_map(wrong).collect();
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// Decides about `destination from source` over TCP, or another protocol before it, at this node.
-fn decided<'a>(snapshot: &'a Snapshot, node: &str, flow: &str) -> Decision<'a> {
-    let mut words: Vec<&str> = flow.split(' ').collect();
-    let protocol = match words[0] {
-        "udp" => Protocol::Udp,
-        "sctp" => Protocol::Sctp,
-        _ => Protocol::Tcp,
-    };
-    if words.len() == 3 {
-        words.remove(0);
-    }
-    let [destination, source] = words[..] else { panic!("{flow}") };
-    let node = (!node.is_empty()).then(|| node.into());
-    let place = snapshot.cluster.place(node.as_ref());
-    let (destination, source) = (destination.parse().unwrap(), source.parse().unwrap());
-    decide(snapshot, &place, &Flow { protocol, destination, source })
+#[test]
+fn there_are_as_many_rows_as_the_tables_promise() {
+    let rows = rows();
+    let on_sockets = rows.iter().filter(|row| row.on_sockets).count();
+    assert!(rows.len() >= 160, "{} rows", rows.len());
+    assert!(3 * on_sockets >= rows.len(), "{on_sockets} of {} over sockets", rows.len());
+    let flows: usize = rows.iter().map(|row| row.checks.len()).sum();
+    assert!(flows > rows.len(), "{flows} flows");
 }
 
-/// The last number of each endpoint of a decision; what is left out, with the reason.
-fn endpoints(decision: &Decision<'_>) -> String {
-    let number = |at: usize| {
-        let address = decision.port.unwrap().endpoints[at]
-            .address
-            .ip()
-            .to_string();
-        let number = address.rsplit(['.', ':']).next().unwrap().to_owned();
-        if address.contains(':') { format!("6:{number}") } else { number }
+#[test]
+fn a_mapped_address_is_known_as_it_was_mapped() {
+    let spec =
+        "kind: Service\nmetadata: {name: web}\nspec: {clusterIP: 10.9.0.10, ports: [{port: 80}]}";
+    let world = World::new().object(spec);
+    let world = world.settings(|it| it.cluster_ips = ClusterIps::Map);
+    let snapshot = compile(&world);
+    let service = snapshot.services.values().next();
+    let Some(Reach::ClusterIp(mapped)) = service.map(|it| &it.reach) else {
+        panic!("it has an address")
     };
-    let mut words: Vec<String> = decision.endpoints().iter().map(|at| number(*at)).collect();
-    if !decision.excluded.is_empty() {
-        words.push("|".to_owned());
-    }
-    let excluded = decision.excluded.iter();
-    words.extend(excluded.map(|(at, why)| format!("{}:{why:?}", number(*at))));
-    words.join(" ")
+    let flow = format!("{}:80 127.0.0.1", mapped[0]);
+    let check = table::Check { flow, aspect: table::Aspect::Front, want: String::new() };
+    let decision = decided(&snapshot, "n1", &check.flow());
+    assert_eq!(table::Aspect::Front.of(&decision), "ClusterIP web:", "services 4.4");
 }

@@ -1,12 +1,13 @@
 //! portico in this process: `Portico::with(manifests).workers(2).start()`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use portico::app::{App, AppOptions, Running};
 use portico_config::diagnostic::Severity;
 use portico_config::model::{ObjectName, Settings};
-use portico_config::snapshot::{Reach, ServicePort};
+use portico_config::snapshot::{Reach, ServicePort, Snapshot};
 use portico_config::source::memory::{Editor, MemorySource};
 
 use super::{eventually, http};
@@ -15,7 +16,7 @@ use super::{eventually, http};
 pub(crate) struct Builder {
     source: MemorySource,
     workers: usize,
-    adjust: fn(&mut Settings),
+    adjust: Box<dyn FnOnce(&mut Settings)>,
     told: fn(&mut AppOptions),
 }
 
@@ -30,7 +31,12 @@ pub(crate) struct Portico {
 impl Portico {
     /// An instance over these files (name, content).
     pub(crate) fn with(files: &[(&str, &str)]) -> Builder {
-        Builder { source: MemorySource::new(files.iter().copied()), workers: 2, adjust: |_| {}, told: |_| {} }
+        Builder {
+            source: MemorySource::new(files.iter().copied()),
+            workers: 2,
+            adjust: Box::new(|_| {}),
+            told: |_| {},
+        }
     }
 
     fn running(&self) -> &Running {
@@ -67,6 +73,11 @@ impl Portico {
         self.service_cidr.clone()
     }
 
+    /// What serves now.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.running().published().snapshot)
+    }
+
     /// How many snapshots were published.
     pub(crate) fn generation(&self) -> u64 {
         self.running().published().snapshot.generation
@@ -96,7 +107,7 @@ impl Portico {
             .services
             .get(&name(service))
             .expect("the Service exists");
-        let node_port = |p: &std::sync::Arc<ServicePort>| p.node_port.filter(|_| p.port == port);
+        let node_port = |p: &Arc<ServicePort>| p.node_port.filter(|_| p.port == port);
         let node_port = service
             .ports
             .iter()
@@ -186,8 +197,8 @@ impl Builder {
     }
 
     /// Other settings than an instance in tests has.
-    pub(crate) fn adjust(mut self, adjust: fn(&mut Settings)) -> Self {
-        self.adjust = adjust;
+    pub(crate) fn adjust(mut self, adjust: impl FnOnce(&mut Settings) + 'static) -> Self {
+        self.adjust = Box::new(adjust);
         self
     }
 
