@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
 
@@ -12,8 +13,10 @@ use crate::harness::dns::{Reply, ask, try_ask};
 use crate::harness::http::{Client, get};
 use crate::harness::pod::Pod;
 use crate::harness::portico::Portico;
+use crate::harness::udp::{self, UdpPod};
 use crate::harness::{PATIENCE, eventually};
 use crate::services::{service, who};
+use crate::udp::service as udp_service;
 
 #[test]
 fn an_edit_is_live_in_every_plane_at_once() {
@@ -59,12 +62,14 @@ fn a_removed_service_refuses_while_its_open_connections_live_on() {
 fn a_thousand_edits_under_load_lose_nothing() {
     let web = [Pod::http("a"), Pod::http("b"), Pod::http("c")];
     let tcp = [Pod::tcp("a"), Pod::tcp("b"), Pod::tcp("c")];
+    let udp = [UdpPod::echo("a"), UdpPod::echo("b"), UdpPod::echo("c")];
     let rules = [("web.test", "Prefix", "/", "web")];
     let manifests = |edit: usize| {
         let keep = [edit % 3, (edit + 1) % 3];
         [
             service("web", "ClusterIP", 8080, &keep.map(|index| &web[index])),
             service("db", "NodePort", 3307, &keep.map(|index| &tcp[index])),
+            udp_service("echo", "ClusterIP", 5300, &keep.map(|index| &udp[index])),
             service(&format!("extra-{}", edit % 7), "ClusterIP", 9000, &[&tcp[edit % 3]]),
             ingress("i", &rules, "").replace("number: 80}", "number: 8080}"),
         ]
@@ -78,7 +83,8 @@ fn a_thousand_edits_under_load_lose_nothing() {
         portico.cluster_ip("default/db", 3307),
         portico.node_port("default/db", 3307),
         portico.dns(),
-    );
+    )
+    .with_udp(portico.cluster_ip("default/echo", 5300));
     for edit in 1..=1000 {
         portico.edit("all.yaml", &manifests(edit));
     }
@@ -125,6 +131,21 @@ impl Load {
             assert_eq!(reply.answers.len(), 1, "{reply:?}");
         });
         load
+    }
+
+    /// Datagrams as well, of a session that goes on and of ever new ones.
+    fn with_udp(mut self, front: SocketAddr) -> Self {
+        let kept = udp::Client::of(front);
+        self.client("UDP kept", move || {
+            kept.who().expect("a session goes on");
+        });
+        self.client("UDP anew", move || {
+            let new = udp::Client::of(front);
+            new.who().expect("a session begins");
+            // Each keeps a port of this host for half a minute: not as many as can be.
+            std::thread::park_timeout(Duration::from_millis(5));
+        });
+        self
     }
 
     fn client(&mut self, name: &'static str, mut once: impl FnMut() + Send + 'static) {

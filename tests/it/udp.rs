@@ -12,7 +12,7 @@ use crate::harness::portico::Portico;
 use crate::harness::udp::{Client, UdpPod};
 
 /// A Service over UDP whose endpoints are these pods, by the short form.
-fn service(name: &str, kind: &str, port: u16, pods: &[&UdpPod]) -> String {
+pub(crate) fn service(name: &str, kind: &str, port: u16, pods: &[&UdpPod]) -> String {
     let endpoints: Vec<_> = pods.iter().map(|pod| pod.address.to_string()).collect();
     let endpoints = match endpoints.is_empty() {
         true => String::new(),
