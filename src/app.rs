@@ -133,11 +133,16 @@ impl App {
                 user_timeout: settings.tcp.user_timeout,
             },
         });
-        let (dns, dns_workers) =
-            Dns::new(portico_dns::Options { workers: count, listen: settings.dns.clone() });
+        let (dns, dns_workers) = Dns::new(portico_dns::Options {
+            workers: count,
+            listen: settings.dns.clone(),
+            allow: settings.dns_allow.clone(),
+            forwarding: settings.forwarding.clone(),
+        });
         let probe_metrics = prober::Metrics::new()?;
         let mut collectors = probe_metrics.collectors();
-        collectors.extend([proxy.collector(), dns.collector()]);
+        collectors.push(proxy.collector());
+        collectors.extend(dns.collectors());
         let shared = Arc::new(Shared {
             publication: Publication::default(),
             readiness: Readiness::default(),
@@ -420,7 +425,10 @@ impl Compiler {
             info!("settings changed: {}", told.changed.join(", "));
         }
         telemetry::filter(&options.log_level);
-        lock(&self.planes).routes.follow(&options.settings);
+        let mut planes = lock(&self.planes);
+        planes.routes.follow(&options.settings);
+        planes.dns.follow(&options.settings);
+        drop(planes);
         self.pipeline.reconfigure(Arc::new(options.settings));
     }
 

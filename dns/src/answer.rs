@@ -5,8 +5,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::block::{APEX, ASKED, Body, Node};
-use crate::question::{FORMERR, HEADER, NOTIMP, NXDOMAIN, Query, REFUSED, Read, read};
+use crate::question::{Edns, FORMERR, HEADER, NOTIMP, NXDOMAIN, Query, REFUSED, Read, read};
 use crate::reply::{Reply, UDP_SIZE, row_length};
+use crate::special::is_special;
 use crate::table::{AnswerTable, Found};
 use crate::wire::{
     A, AAAA, CNAME, OWNER, PTR, SOA, SRV, pointer, put_address, put_record, record_count, u32_at,
@@ -33,6 +34,14 @@ pub(crate) enum Outcome {
         /// QTYPE, 0 where it could not be read.
         kind: u16,
     },
+    /// `out` holds what is said where nobody else is asked: the name, or the one that an alias of ours
+    /// leads to, is not ours.
+    Elsewhere {
+        /// As above.
+        rcode: u8,
+        /// QTYPE.
+        kind: u16,
+    },
 }
 
 /// Answers `message` into `out`, which is emptied first.
@@ -45,8 +54,7 @@ pub(crate) fn answer(
     out: &mut Vec<u8>,
 ) -> Outcome {
     out.clear();
-    // Ports whose services answer whatever comes: a loop (`dns 3.1`).
-    if transport == Transport::Udp && matches!(peer.port(), 0 | 7 | 13 | 17 | 19 | 37) {
+    if is_reflector(peer, transport) {
         return Outcome::Ignored;
     }
     let (rcode, kind) = match read(message) {
@@ -58,16 +66,31 @@ pub(crate) fn answer(
         }
         Read::Query(query) => {
             let mut reply = Reply::begin(message, query.question, query.edns, out);
-            reply.limit = match (transport, query.edns) {
-                (Transport::Tcp, _) => usize::from(u16::MAX),
-                (Transport::Udp, None) => 512,
-                (Transport::Udp, Some(edns)) => usize::from(edns.size.clamp(512, UDP_SIZE)),
-            };
+            reply.limit = limit(transport, query.edns);
             reply.query(&query, local, table);
-            (reply.finish(), query.kind)
+            let (is_elsewhere, kind) = (reply.is_elsewhere, query.kind);
+            let rcode = reply.finish();
+            if is_elsewhere {
+                return Outcome::Elsewhere { rcode, kind };
+            }
+            (rcode, kind)
         }
     };
     Outcome::Reply { rcode, kind }
+}
+
+/// The most octets of a reply (`dns 3.3`).
+pub(crate) fn limit(transport: Transport, edns: Option<Edns>) -> usize {
+    match (transport, edns) {
+        (Transport::Tcp, _) => usize::from(u16::MAX),
+        (Transport::Udp, None) => 512,
+        (Transport::Udp, Some(edns)) => usize::from(edns.size.clamp(512, UDP_SIZE)),
+    }
+}
+
+/// Whether the message is from a port whose service answers whatever comes: a loop (`dns 3.1`).
+pub(crate) fn is_reflector(peer: SocketAddr, transport: Transport) -> bool {
+    transport == Transport::Udp && matches!(peer.port(), 0 | 7 | 13 | 17 | 19 | 37)
 }
 
 impl Reply<'_> {
@@ -81,7 +104,7 @@ impl Reply<'_> {
             (1, 0 | 41 | 128..=250) => self.rcode = FORMERR,
             (1, 251 | 252) => self.refuse(PROHIBITED),
             (1, kind) => match table.find(query.key.wire()) {
-                Found::Outside => self.refuse(NOT_AUTHORITATIVE),
+                Found::Outside => self.outside(query, table),
                 Found::Missing(zone) => {
                     self.flags |= AUTHORITATIVE;
                     self.rcode = NXDOMAIN;
@@ -96,7 +119,7 @@ impl Reply<'_> {
         }
     }
 
-    fn refuse(&mut self, error: u16) {
+    pub(crate) fn refuse(&mut self, error: u16) {
         self.rcode = REFUSED;
         self.error = Some(error);
     }
@@ -239,7 +262,10 @@ impl Reply<'_> {
                 break;
             }
             let node = match table.find(current) {
-                Found::Outside => break,
+                Found::Outside => {
+                    self.is_elsewhere = !is_special(current);
+                    break;
+                }
                 Found::Missing(zone) => {
                     self.rcode = NXDOMAIN;
                     self.absolute_soa(table, current, Some(zone));
@@ -261,11 +287,11 @@ impl Reply<'_> {
                 }
             }
         }
-        self.fit(start);
+        self.is_elsewhere &= self.fit(start) && kind != CNAME;
     }
 
     /// The SOA of a negative answer to `key`.
-    fn negative(&mut self, key: &[u8], table: &AnswerTable, zone: Option<usize>) {
+    pub(crate) fn negative(&mut self, key: &[u8], table: &AnswerTable, zone: Option<usize>) {
         // A host outside every zone is a zone of its own (`dns 2`).
         let length = zone.unwrap_or(key.len()).min(key.len());
         table.put_soa(self.out, &pointer(HEADER + key.len() - length), length);
@@ -288,9 +314,11 @@ const LONGEST_CHAIN: usize = 10;
 const RECORD: usize = 12;
 /// Octets of one SRV target.
 const PAIR: usize = 6;
-const ANY: u16 = 255;
-const PROHIBITED: u16 = 18;
-const NOT_AUTHORITATIVE: u16 = 20;
+pub(crate) const ANY: u16 = 255;
+/// EDE: the client may not ask this.
+pub(crate) const PROHIBITED: u16 = 18;
+/// EDE: nobody who knows the name is asked.
+pub(crate) const NOT_AUTHORITATIVE: u16 = 20;
 /// The one answer to ANY (RFC 8482): TTL 8482.
-const HINFO: &[u8] =
+pub(crate) const HINFO: &[u8] =
     b"\xc0\x0c\x00\x0d\x00\x01\x00\x00\x21\x22\x00\x1b\x0dANY obsoleted\x0cSee RFC 8482";

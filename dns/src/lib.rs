@@ -18,7 +18,12 @@ mod draft;
 mod build;
 mod reply;
 mod answer;
+mod special;
+mod acl;
+mod cache;
+mod forward;
 mod metrics;
+mod stream;
 mod serve;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
@@ -27,9 +32,13 @@ pub mod bench;
 mod tests;
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+use portico_config::model::{Forwarding, Settings, private_networks};
 use portico_config::snapshot::Snapshot;
 use portico_net::bind::{self, BindError};
 use portico_net::datagram::tell_local_address;
@@ -39,7 +48,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use crate::acl::Acl;
 use crate::build::Tables;
+use crate::forward::Forwarder;
 use crate::metrics::Metrics;
 use crate::serve::Shared;
 use crate::table::AnswerTable;
@@ -51,6 +62,17 @@ pub struct Options {
     pub workers: usize,
     /// Listeners, UDP and TCP each.
     pub listen: Vec<SocketAddr>,
+    /// Networks whose clients are answered.
+    pub allow: Vec<IpNet>,
+    /// Who is asked about names that are not ours.
+    pub forwarding: Forwarding,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let (allow, forwarding) = (private_networks(), Forwarding::off());
+        Self { workers: 1, listen: Vec::new(), allow, forwarding }
+    }
 }
 
 /// The control side of the resolver.
@@ -59,6 +81,7 @@ pub struct Dns {
     workers: Vec<mpsc::Sender<Sockets>>,
     listeners: Vec<Listener>,
     shared: Shared,
+    forward: forward::Control,
     tables: Tables,
     /// Tables of before that a worker may still hold: freed here, never on a worker.
     retired: Vec<Arc<AnswerTable>>,
@@ -102,7 +125,13 @@ impl Dns {
     /// The resolver and one [`Worker`] for each worker thread.
     pub fn new(options: Options) -> (Self, Vec<Worker>) {
         let count = options.workers.max(1);
-        let shared = Shared { table: Arc::default(), metrics: Metrics::new(), workers: count };
+        let shared = Shared {
+            table: Arc::default(),
+            acl: Arc::new(ArcSwap::from_pointee(Acl::new(&options.allow))),
+            metrics: Metrics::new(),
+            forward: forward::Shared::new(),
+            workers: count,
+        };
         let capacity = options.listen.len().max(1);
         let (senders, workers) = (0..count)
             .map(|_| {
@@ -111,9 +140,11 @@ impl Dns {
             })
             .unzip();
         let listeners = options.listen.into_iter().map(Listener::new).collect();
+        let forward = forward::Control::new(Arc::clone(&shared.forward), options.forwarding);
         let dns = Self {
             workers: senders,
             listeners,
+            forward,
             shared,
             tables: Tables::default(),
             retired: Vec::new(),
@@ -121,6 +152,15 @@ impl Dns {
             has_tried: false,
         };
         (dns, workers)
+    }
+
+    /// Takes what of `settings` may change while portico runs.
+    pub fn follow(&mut self, settings: &Settings) {
+        let acl = Acl::new(&settings.dns_allow);
+        if **self.shared.acl.load() != acl {
+            self.shared.acl.store(Arc::new(acl));
+        }
+        self.forward.follow(&settings.forwarding, Instant::now());
     }
 
     /// Encodes the answers of `snapshot`, of what changed alone where that is enough; at the first call opens the sockets too, since before
@@ -131,6 +171,8 @@ impl Dns {
             for listener in &mut self.listeners {
                 listener.open(self.workers.len(), now);
             }
+            let listen = self.listeners.iter().map(|listener| listener.address);
+            self.forward.listening(listen.collect(), now);
         }
         let listen: Vec<IpAddr> = self
             .listeners
@@ -158,6 +200,7 @@ impl Dns {
                 listener.open(self.workers.len(), now);
             }
         }
+        self.forward.retry(now);
         self.free_retired();
         if self.is_committed {
             self.hand_out();
@@ -181,8 +224,8 @@ impl Dns {
     }
 
     /// The resolver's metrics, for the process's registry.
-    pub fn collector(&self) -> Box<dyn prometheus::core::Collector> {
-        Box::new(self.shared.metrics.clone())
+    pub fn collectors(&self) -> [Box<dyn prometheus::core::Collector>; 2] {
+        [Box::new(self.shared.metrics.clone()), Box::new(self.shared.forward.collector())]
     }
 
     /// A worker holds a table while it answers one batch or message, and lets it go before it waits:
@@ -263,6 +306,7 @@ impl Worker {
         let loops = TaskTracker::new();
         // Cancelled with the drain's end: what is still open then is dropped with its task.
         let end = CancellationToken::new();
+        let forwarder = Forwarder::new(&self.shared.forward, &end);
         loop {
             let sockets = tokio::select! {
                 biased;
@@ -277,10 +321,11 @@ impl Worker {
             let tcp = tokio::net::TcpListener::from_std(sockets.tcp);
             match (udp, tcp) {
                 (Ok(udp), Ok(tcp)) => {
-                    loops.spawn_local(serve::datagrams(udp, self.shared.clone(), stop.clone()));
-                    let streams =
-                        serve::streams(tcp, self.shared.clone(), stop.clone(), end.clone());
-                    loops.spawn_local(streams);
+                    let (shared, for_udp) = (self.shared.clone(), Rc::clone(&forwarder));
+                    loops.spawn_local(serve::datagrams(udp, shared, for_udp, stop.clone()));
+                    let (shared, for_tcp) = (self.shared.clone(), Rc::clone(&forwarder));
+                    let (stop, end) = (stop.clone(), end.clone());
+                    loops.spawn_local(serve::streams(tcp, shared, for_tcp, stop, end));
                 }
                 (udp, tcp) => {
                     let error = udp.err().or_else(|| tcp.err());
@@ -289,13 +334,15 @@ impl Worker {
             }
         }
         loops.close();
-        if tokio::time::timeout(drain_timeout, loops.wait())
-            .await
-            .is_err()
-        {
+        let drained = async {
+            loops.wait().await;
+            forwarder.drain().await;
+        };
+        if tokio::time::timeout(drain_timeout, drained).await.is_err() {
             end.cancel();
             loops.wait().await;
         }
+        forwarder.finish().await;
     }
 }
 

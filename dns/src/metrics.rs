@@ -60,7 +60,7 @@ impl Metrics {
     pub(crate) fn count(&self, transport: Transport, is_ipv6: bool, outcome: Outcome) {
         let kind = match outcome {
             Outcome::Ignored => 0,
-            Outcome::Reply { rcode, kind } => {
+            Outcome::Reply { rcode, kind } | Outcome::Elsewhere { rcode, kind } => {
                 let last = self.by_rcode.len() - 1;
                 if let Some(counter) = self.by_rcode.get(usize::from(rcode).min(last)) {
                     counter.inc();

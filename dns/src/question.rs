@@ -62,6 +62,8 @@ pub(crate) enum Read<'a> {
 
 /// FORMERR.
 pub(crate) const FORMERR: u8 = 1;
+/// SERVFAIL.
+pub(crate) const SERVFAIL: u8 = 2;
 /// NXDOMAIN.
 pub(crate) const NXDOMAIN: u8 = 3;
 /// NOTIMP.
@@ -163,7 +165,7 @@ fn question_name(message: &[u8]) -> Option<(Name, usize)> {
 }
 
 /// Past a record's owner, and whether it is the root; a pointer ends it and is not followed.
-fn skip_name(message: &[u8], start: usize) -> Option<(usize, bool)> {
+pub(crate) fn skip_name(message: &[u8], start: usize) -> Option<(usize, bool)> {
     let mut at = start;
     loop {
         match *message.get(at)? {

@@ -26,6 +26,8 @@ pub(crate) struct Reply<'a> {
     pub(crate) edns: Option<Edns>,
     pub(crate) extended_rcode: u8,
     pub(crate) error: Option<u16>,
+    /// Somebody else may know better.
+    pub(crate) is_elsewhere: bool,
 }
 
 impl<'a> Reply<'a> {
@@ -42,7 +44,7 @@ impl<'a> Reply<'a> {
             out,
             limit: usize::from(UDP_SIZE),
             id: u16_at(message, 0).unwrap_or(0),
-            // Opcode, RD and CD are repeated; RA stays 0: nothing is forwarded.
+            // Opcode, RD and CD are repeated; RA is said where it is known.
             flags: 0x8000 | (u16_at(message, 2).unwrap_or(0) & 0x7910),
             rcode: 0,
             questions: u16::from(!question.is_empty()),
@@ -52,6 +54,7 @@ impl<'a> Reply<'a> {
             edns,
             extended_rcode: 0,
             error: None,
+            is_elsewhere: false,
         }
     }
 
@@ -151,6 +154,7 @@ pub(crate) fn row_length(kind: u16) -> usize {
     if kind == A { 16 } else { 28 }
 }
 
-const TRUNCATED: u16 = 0x0200;
+/// TC.
+pub(crate) const TRUNCATED: u16 = 0x0200;
 /// An OPT record without options.
-const OPT: usize = 11;
+pub(crate) const OPT: usize = 11;

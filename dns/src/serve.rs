@@ -1,28 +1,30 @@
 //! The loops of one worker: datagrams in batches, messages in streams.
 //!
 //! One table per batch or message, from one atomic load. TCP is bounded in connections, per client
-//! and in time (`dns 3.4`); answers keep their order, so a connection has one message in hand.
+//! and in time (`dns 3.4`). Whatever waits for upstreams does so in a task of its own.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use portico_net::accept::accept_loop;
-use portico_net::datagram::Batch;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use portico_net::datagram::{Batch, send_from};
+use tokio::io::Interest;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use crate::acl::{self, Acl};
 use crate::answer::{Outcome, Transport, answer};
+use crate::forward::{self, Begun, Forwarder, Waiting};
 use crate::metrics::Metrics;
+use crate::stream::connection;
 use crate::table::AnswerTable;
 
 /// What every loop of a worker shares.
@@ -30,20 +32,87 @@ use crate::table::AnswerTable;
 pub(crate) struct Shared {
     /// The answers of now.
     pub(crate) table: Arc<ArcSwap<AnswerTable>>,
+    /// Who may ask now.
+    pub(crate) acl: Arc<ArcSwap<Acl>>,
     pub(crate) metrics: Metrics,
+    /// What is known of names elsewhere.
+    pub(crate) forward: Arc<forward::Shared>,
     /// Workers, which share the limits between them.
     pub(crate) workers: usize,
 }
 
+/// Who asks, where, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: IpAddr,
+    pub(crate) transport: Transport,
+}
+
+/// What answers at one moment: from a batch or message to the next it may be something else.
+pub(crate) struct Moment {
+    table: Guard<Arc<AnswerTable>>,
+    acl: Guard<Arc<Acl>>,
+    /// Whether names elsewhere are forwarded.
+    is_open: bool,
+}
+
+impl Shared {
+    /// What answers now. Who waits for questions keeps none.
+    pub(crate) fn now(&self) -> Moment {
+        let is_open = self.forward.is_open();
+        Moment { table: self.table.load(), acl: self.acl.load(), is_open }
+    }
+
+    /// Counts one message.
+    pub(crate) fn count(&self, ends: Ends, outcome: Outcome) {
+        self.metrics
+            .count(ends.transport, ends.peer.is_ipv6(), outcome);
+    }
+}
+
+impl Moment {
+    /// Answers one message into `reply`, or begins to ask somebody else.
+    pub(crate) fn answer(
+        &self,
+        message: &[u8],
+        ends: Ends,
+        forwarder: &Rc<Forwarder>,
+        reply: &mut Vec<u8>,
+    ) -> Begun {
+        let Ends { peer, local, transport } = ends;
+        if !self.acl.allows(peer.ip()) {
+            return Begun::Said(acl::refuse(message, peer, transport, reply));
+        }
+        let outcome = answer(message, peer, local, transport, &self.table, reply);
+        let begun = match outcome {
+            Outcome::Elsewhere { .. } if self.is_open => {
+                forwarder.begin(message, transport, outcome, reply)
+            }
+            outcome => Begun::Said(outcome),
+        };
+        if let (true, Begun::Said(_), Some(flags)) = (self.is_open, &begun, reply.get_mut(3)) {
+            *flags |= RECURSION_AVAILABLE;
+        }
+        begun
+    }
+}
+
 /// Answers datagrams until `stop`.
-pub(crate) async fn datagrams(socket: UdpSocket, shared: Shared, stop: CancellationToken) {
+pub(crate) async fn datagrams(
+    socket: UdpSocket,
+    shared: Shared,
+    forwarder: Rc<Forwarder>,
+    stop: CancellationToken,
+) {
+    let socket = Rc::new(socket);
     let mut batch = Batch::default();
     let mut errors = 0_u32;
     loop {
         let received = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            received = socket.async_io(Interest::READABLE, || batch.receive(&socket)) => received,
+            received = socket.async_io(Interest::READABLE, || batch.receive(&*socket)) => received,
         };
         if let Err(error) = received {
             // An earlier reply that found nobody is reported here, once; anything that goes on
@@ -56,9 +125,9 @@ pub(crate) async fn datagrams(socket: UdpSocket, shared: Shared, stop: Cancellat
             continue;
         }
         errors = 0;
-        answer_all(&mut batch, &shared);
+        answer_all(&mut batch, &shared, &forwarder, &socket);
         // What cannot be sent now is lost, as any datagram may be; waiting is bounded.
-        let sent = socket.async_io(Interest::WRITABLE, || batch.send(&socket));
+        let sent = socket.async_io(Interest::WRITABLE, || batch.send(&*socket));
         if let Ok(Err(error)) = timeout(PAUSE, sent).await {
             warn!(%error, "sending datagrams failed");
         }
@@ -66,17 +135,36 @@ pub(crate) async fn datagrams(socket: UdpSocket, shared: Shared, stop: Cancellat
     }
 }
 
-/// Loads the table for this batch alone: who waits for datagrams keeps no old one alive.
-fn answer_all(batch: &mut Batch, shared: &Shared) {
-    let table = shared.table.load();
+/// Answers a batch from one moment; what has to be asked elsewhere is sent when it is known.
+fn answer_all(
+    batch: &mut Batch,
+    shared: &Shared,
+    forwarder: &Rc<Forwarder>,
+    socket: &Rc<UdpSocket>,
+) {
+    let now = shared.now();
     for index in 0..batch.len() {
         if let Some((message, peer, local, reply)) = batch.datagram(index) {
-            let outcome = answer(message, peer, local, Transport::Udp, &table, reply);
-            shared
-                .metrics
-                .count(Transport::Udp, peer.is_ipv6(), outcome);
+            let ends = Ends { peer, local, transport: Transport::Udp };
+            match now.answer(message, ends, forwarder, reply) {
+                Begun::Said(outcome) => shared.count(ends, outcome),
+                Begun::Waits(waiting) => {
+                    reply.clear();
+                    let late = late(*waiting, ends, shared.clone(), Rc::clone(socket));
+                    forwarder.wait(CancellationToken::new(), late);
+                }
+            }
         }
     }
+}
+
+/// Sends what one client has waited for.
+async fn late(waiting: Waiting, ends: Ends, shared: Shared, socket: Rc<UdpSocket>) {
+    let (reply, outcome) = waiting.reply().await;
+    shared.count(ends, outcome);
+    let send = || send_from(&*socket, &reply, ends.peer, ends.local);
+    // What cannot be sent is lost, as any datagram may be.
+    drop(timeout(PAUSE, socket.async_io(Interest::WRITABLE, send)).await);
 }
 
 /// Answers connections until `stop`; those that are open end with their message in hand.
@@ -84,6 +172,7 @@ fn answer_all(batch: &mut Batch, shared: &Shared) {
 pub(crate) async fn streams(
     listener: TcpListener,
     shared: Shared,
+    forwarder: Rc<Forwarder>,
     stop: CancellationToken,
     end: CancellationToken,
 ) {
@@ -94,57 +183,23 @@ pub(crate) async fn streams(
             shared.metrics.refused_connections.inc();
             return;
         };
-        let (shared, stop, end) = (shared.clone(), stop.clone(), end.clone());
+        let (shared, forwarder) = (shared.clone(), Rc::clone(&forwarder));
+        let (stop, end) = (stop.clone(), end.clone());
         connections.spawn_local(async move {
             let _place = place;
+            let served = async {
+                stream.set_nodelay(true)?;
+                let local = stream.local_addr()?.ip();
+                let ends = Ends { peer, local, transport: Transport::Tcp };
+                connection(stream, ends, &shared, &forwarder, &stop).await
+            };
             // An error is the client's: it went away or was too slow.
-            let served = connection(stream, peer, &shared, &stop);
             drop(end.run_until_cancelled(served).await);
         });
     })
     .await;
     connections.close();
     connections.wait().await;
-}
-
-async fn connection(
-    mut stream: TcpStream,
-    peer: SocketAddr,
-    shared: &Shared,
-    stop: &CancellationToken,
-) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let local = stream.local_addr()?.ip();
-    let (mut message, mut reply, mut framed) = (Vec::new(), Vec::new(), Vec::new());
-    loop {
-        // One octet begins a message, and from then on it has its own time.
-        let first = tokio::select! {
-            biased;
-            first = timeout(IDLE, stream.read_u8()) => first??,
-            () = stop.cancelled() => return Ok(()),
-        };
-        timeout(MESSAGE, async {
-            let length = u16::from_be_bytes([first, stream.read_u8().await?]);
-            if usize::from(length) < crate::question::HEADER {
-                return Err(io::ErrorKind::InvalidData.into());
-            }
-            message.resize(usize::from(length), 0);
-            stream.read_exact(&mut message).await
-        })
-        .await??;
-        let outcome =
-            answer(&message, peer, local, Transport::Tcp, &shared.table.load(), &mut reply);
-        shared
-            .metrics
-            .count(Transport::Tcp, peer.is_ipv6(), outcome);
-        if outcome == Outcome::Ignored {
-            return Ok(());
-        }
-        framed.clear();
-        framed.extend(u16::try_from(reply.len()).unwrap_or(0).to_be_bytes());
-        framed.extend_from_slice(&reply);
-        timeout(MESSAGE, stream.write_all(&framed)).await??;
-    }
 }
 
 /// The connections of a worker by client.
@@ -187,8 +242,7 @@ impl Drop for Place {
     }
 }
 
-const IDLE: Duration = Duration::from_secs(10);
-const MESSAGE: Duration = Duration::from_secs(10);
+const RECURSION_AVAILABLE: u8 = 0x80;
 const PAUSE: Duration = Duration::from_millis(100);
 const BURST_OF_ERRORS: u32 = 32;
 /// Connections of one listener over all workers, and of one client.

@@ -150,7 +150,7 @@ fn ask(table: &AnswerTable, message: &[u8], transport: Transport) -> Option<Vec<
     let peer = SocketAddr::from(([127, 0, 0, 1], 40_000));
     match answer(message, peer, LOCAL, transport, table, &mut out) {
         Outcome::Ignored => None,
-        Outcome::Reply { .. } => Some(out),
+        Outcome::Reply { .. } | Outcome::Elsewhere { .. } => Some(out),
     }
 }
 
@@ -557,7 +557,8 @@ proptest! {
 
 /// Runs the workers' loops on a local runtime while `client` runs on a thread of its own.
 fn with_server(listen: &str, client: impl FnOnce(SocketAddr) + Send + 'static) {
-    let options = Options { workers: 2, listen: vec![listen.parse().unwrap()] };
+    let options =
+        Options { workers: 2, listen: vec![listen.parse().unwrap()], ..Options::default() };
     let (mut dns, workers) = Dns::new(options);
     assert!(dns.listeners().is_empty(), "nothing is open before the first snapshot");
     let prepared = dns.prepare(&Arc::new(snapshot()));
@@ -687,7 +688,7 @@ fn a_taken_port_is_degraded_and_tried_again() {
     });
     let holder = holder.take(100).find_map(Result::ok).unwrap();
     let address = holder.0.local_addr().unwrap();
-    let (mut dns, _workers) = Dns::new(Options { workers: 1, listen: vec![address] });
+    let (mut dns, _workers) = Dns::new(Options { listen: vec![address], ..Options::default() });
     let prepared = dns.prepare(&Arc::new(snapshot()));
     dns.commit(prepared);
     let state = |dns: &Dns| dns.listeners()[0].state.clone();

@@ -1,6 +1,6 @@
 //! Datagrams in batches: up to [`BATCH`] received and sent with one system call each.
 //!
-//! [`Batch`] answers what it receives; an [`Arena`] passes it on between sockets. A reply leaves from the address that was asked (`dns 3.4`): the kernel says it beside each
+//! [`Batch`] answers what it receives, [`send_from`] what took longer; an [`Arena`] passes it on between sockets. A reply leaves from the address that was asked (`dns 3.4`): the kernel says it beside each
 //! datagram (`IP_PKTINFO`, `IPV6_RECVPKTINFO`) and is told it again. Invariants: the arena is
 //! allocated once; a question longer than [`LONGEST`] is never handed out, since the kernel cut it;
 //! nothing here blocks. What a datagram means is its plane's work.
@@ -9,6 +9,7 @@
 mod arena;
 mod connect;
 mod refuse;
+mod reply;
 
 use std::io;
 use std::mem::{size_of, zeroed};
@@ -20,6 +21,7 @@ use socket2::SockRef;
 pub use arena::{Arena, Destination, Received, Sent};
 pub use connect::{ConnectError, connect};
 pub use refuse::{refuse, take};
+pub use reply::send_from;
 
 /// Datagrams per system call.
 pub const BATCH: usize = 32;

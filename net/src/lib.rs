@@ -15,3 +15,4 @@ pub mod listeners;
 pub mod datagram;
 pub mod ready;
 pub mod tls_accept;
+pub mod tls_dial;

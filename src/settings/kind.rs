@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use portico_config::model::{
-    ClusterIps, ExecProbe, Probes, format_bytes, format_duration, parse_bytes, parse_duration,
+    ClusterIps, ExecProbe, ForwardPolicy, ForwardRule, Probes, format_bytes, format_duration,
+    parse_bytes, parse_duration,
 };
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
@@ -41,6 +42,10 @@ pub(crate) enum Kind {
     Names(Lens<Vec<Arc<str>>>),
     /// A name or none.
     Name(Lens<Option<Arc<str>>>),
+    /// Resolvers that are asked, or `off`.
+    Forwards(Lens<Vec<ForwardRule>>),
+    /// Which of them first.
+    ForwardPolicy(Lens<ForwardPolicy>),
     /// `map` or `keep`.
     ClusterIps(Lens<ClusterIps>),
     /// `auto`, `on` or `off`.
@@ -91,6 +96,7 @@ impl Kind {
                 | Self::Addresses(_)
                 | Self::Zones { .. }
                 | Self::Names(_)
+                | Self::Forwards(_)
         )
     }
 
@@ -100,6 +106,7 @@ impl Kind {
             Self::ClusterIps(_) => Some(CLUSTER_IPS.map(|(name, _)| name).into()),
             Self::Probes(_) => Some(PROBES.map(|(name, _)| name).into()),
             Self::ExecProbe(_) => Some(EXEC_PROBE.map(|(name, _)| name).into()),
+            Self::ForwardPolicy(_) => Some(POLICIES.map(|(name, _)| name).into()),
             Self::Format(_) => Some(FORMATS.map(|(name, _)| name).into()),
             Self::Required(_) => Some(REQUIRED.map(|(name, _)| name).into()),
             Self::Switch(_) => Some(SWITCH.map(|(name, _)| name).into()),
@@ -149,6 +156,8 @@ impl Kind {
             }
             Self::Names(lens) => *lens(options) = parse_all(items, name)?,
             Self::Name(lens) => *lens(options) = parse_all(items, name)?.pop(),
+            Self::Forwards(lens) => *lens(options) = forwards(items)?,
+            Self::ForwardPolicy(lens) => *lens(options) = one(items, |it| choose(&POLICIES, it))?,
             Self::ClusterIps(lens) => *lens(options) = one(items, |it| choose(&CLUSTER_IPS, it))?,
             Self::Probes(lens) => *lens(options) = one(items, |it| choose(&PROBES, it))?,
             Self::ExecProbe(lens) => *lens(options) = one(items, |it| choose(&EXEC_PROBE, it))?,
@@ -203,6 +212,8 @@ impl Kind {
             Self::Addresses(lens) => texts(lens(of)),
             Self::Zones { lens, .. } | Self::Names(lens) => texts(lens(of)),
             Self::Name(lens) => texts(lens(of).as_slice()),
+            Self::Forwards(lens) => texts(lens(of)),
+            Self::ForwardPolicy(lens) => vec![name_of(&POLICIES, *lens(of))],
             Self::ClusterIps(lens) => vec![name_of(&CLUSTER_IPS, *lens(of))],
             Self::Probes(lens) => vec![name_of(&PROBES, *lens(of))],
             Self::ExecProbe(lens) => vec![name_of(&EXEC_PROBE, *lens(of))],
@@ -263,6 +274,7 @@ impl Kind {
             // YAML 1.1 reads a bare `off` as false.
             (
                 Self::Listeners(_)
+                | Self::Forwards(_)
                 | Self::Folder(_)
                 | Self::TimeOrOff(..)
                 | Self::Required(_)
@@ -332,6 +344,23 @@ fn listener(text: &str, own_port: u16) -> Result<Option<SocketAddr>, String> {
         Some(port) => format!("name the address too: 127.0.0.1:{port}, or 0.0.0.0:{port}"),
         None => "expected ADDR:PORT, ADDR, PORT or off".to_owned(),
     })
+}
+
+/// Resolvers in the order given; `off` empties what came before it.
+fn forwards(items: &[String]) -> Result<Vec<ForwardRule>, Fault> {
+    let rule = |item: &str| match item {
+        "off" => Ok(None),
+        item => item.parse().map(Some),
+    };
+    let mut rules = Vec::new();
+    for rule in parse_all(items, rule)? {
+        match rule {
+            Some(rule) if rules.contains(&rule) => {}
+            Some(rule) => rules.push(rule),
+            None => rules.clear(),
+        }
+    }
+    Ok(rules)
 }
 
 fn network(text: &str) -> Result<IpNet, String> {
@@ -433,6 +462,11 @@ const PROBES: [(&str, Probes); 3] =
     [("auto", Probes::Auto), ("on", Probes::On), ("off", Probes::Off)];
 const EXEC_PROBE: [(&str, ExecProbe); 2] =
     [("ready", ExecProbe::Ready), ("unready", ExecProbe::Unready)];
+const POLICIES: [(&str, ForwardPolicy); 3] = [
+    ("random", ForwardPolicy::Random),
+    ("round-robin", ForwardPolicy::RoundRobin),
+    ("sequential", ForwardPolicy::Sequential),
+];
 const FORMATS: [(&str, Format); 2] = [("text", Format::Text), ("json", Format::Json)];
 const REQUIRED: [(&str, bool); 2] = [("off", false), ("required", true)];
 const SWITCH: [(&str, bool); 2] = [("true", true), ("false", false)];
@@ -470,6 +504,13 @@ mod tests {
             ("http", &["::1"], &["[::1]:8080"]),
             ("http", &["[::1]:81"], &["[::1]:81"]),
             ("dns.listen", &["81", "81"], &["127.0.0.1:81"]),
+            ("forward", &["system", "A.b=192.0.2.1"], &["system", "a.b=192.0.2.1:53"]),
+            ("forward", &["system", "off"], &[]),
+            ("forwardPolicy", &["round-robin"], &["round-robin"]),
+            ("dns.cacheBytes", &["0"], &["0"]),
+            ("dns.serveStale", &["1h"], &["1h"]),
+            ("dns.prefetch", &["true"], &["true"]),
+            ("dns.allow", &["0.0.0.0/0"], &["0.0.0.0/0"]),
             ("http", &["81", "off"], &[]),
             ("http", &[], &[]),
             ("serviceCidr", &["10.96.0.0/12", "fd00::/108"], &["10.96.0.0/12", "fd00::/108"]),
@@ -509,6 +550,10 @@ mod tests {
             ("clusterDomain", &[], "at least one"),
             ("clusterDomain", &["a..b"], "domain name"),
             ("nodeAddress", &["web"], "expected an IP address"),
+            ("forward", &["dns.example"], "`dns.example`: expected ADDR"),
+            ("forwardPolicy", &["first"], "expected random, round-robin or sequential"),
+            ("dns.allow", &[], "at least one"),
+            ("dns.serveStale", &["2d"], "no unit"),
             ("nodeName", &["a b"], "without spaces"),
             ("dns.ttl", &["3601"], "`3601`: is not in 0 to 3600"),
             ("workers", &["-1"], "whole number"),

@@ -106,6 +106,56 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Seconds(0..=3600, |to| &mut to.settings.dns_ttl_seconds),
     )
     .live(),
+    Setting::new(
+        "dns.allow",
+        Group::Names,
+        "CIDR",
+        "Whose questions are answered; everybody else is refused",
+        Kind::Networks(|to| &mut to.settings.dns_allow),
+    )
+    .by_default("loopback and private networks")
+    .live(),
+    Setting::new(
+        "forward",
+        Group::Names,
+        "off|system|[NAME=]ADDR",
+        "Who is asked about other names, all or those below one: udp, tcp:// or tls://",
+        Kind::Forwards(|to| &mut to.settings.forwarding.rules),
+    )
+    .by_default("system, the resolvers of this host")
+    .live(),
+    Setting::new(
+        "forwardPolicy",
+        Group::Names,
+        "random|round-robin|sequential",
+        "Which of several is asked first",
+        Kind::ForwardPolicy(|to| &mut to.settings.forwarding.policy),
+    )
+    .live(),
+    Setting::new(
+        "dns.cacheBytes",
+        Group::Names,
+        "BYTES",
+        "Memory for what they say; 0 keeps nothing",
+        Kind::Bytes(0..=1 << 40, |to| &mut to.settings.forwarding.cache_bytes),
+    )
+    .live(),
+    Setting::new(
+        "dns.serveStale",
+        Group::Names,
+        "TIME|off",
+        "How long what has expired stands in where they do not answer",
+        Kind::TimeOrOff(SECOND..=DAY, |to| &mut to.settings.forwarding.serve_stale),
+    )
+    .live(),
+    Setting::new(
+        "dns.prefetch",
+        Group::Names,
+        "true|false",
+        "Whether what is asked for often is fetched again before it expires",
+        Kind::Switch(|to| &mut to.settings.forwarding.prefetch),
+    )
+    .live(),
     // Ingress.
     Setting::new(
         "ingress.controllers",

@@ -20,6 +20,7 @@ mod diff;
 mod exchange;
 mod explain;
 mod figure;
+mod forward;
 mod framing;
 mod front_door;
 mod life_cycle;

@@ -2,6 +2,7 @@
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
+use portico_config::model::Settings;
 
 use crate::harness::dns::{Reply, ask, ask_tcp};
 use crate::harness::pod::Pod;
@@ -107,4 +108,18 @@ fn tcp_gives_the_same_answers_as_udp() {
     let udp = ask(portico.dns(), name, RecordType::A);
     assert_eq!(udp.answers.len(), 1);
     assert_eq!(ask_tcp(portico.dns(), name, RecordType::A), udp);
+}
+
+#[test]
+fn only_clients_of_networks_that_are_named_are_answered() {
+    let none = |settings: &mut Settings| settings.dns_allow = vec!["192.0.2.0/24".parse().unwrap()];
+    let portico = Portico::with(&[("names.yaml", MANIFESTS)])
+        .adjust(none)
+        .start();
+    let name = "db.default.svc.cluster.local.";
+    for reply in
+        [ask(portico.dns(), name, RecordType::A), ask_tcp(portico.dns(), name, RecordType::A)]
+    {
+        assert_eq!((reply.code, reply.answers.len()), (ResponseCode::Refused, 0), "dns 3.1");
+    }
 }

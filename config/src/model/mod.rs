@@ -4,7 +4,9 @@
 //! stage or plane that uses it.
 
 mod certificate;
+mod clients;
 mod duration;
+mod forwarding;
 mod host;
 mod name;
 mod path;
@@ -15,7 +17,9 @@ mod settings;
 mod traffic;
 
 pub use certificate::Certificate;
+pub use clients::private_networks;
 pub use duration::{format_duration, parse_duration};
+pub use forwarding::{ForwardPolicy, ForwardRule, Forwarding, UpstreamAddress, UpstreamTransport};
 pub use host::HostPattern;
 pub use name::{ObjectName, ObjectRef};
 pub use path::PathKind;

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
+use super::{Forwarding, private_networks};
+
 /// What is done with a Service's address (`--cluster-ips`).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum ClusterIps {
@@ -72,6 +74,10 @@ pub struct Settings {
     pub alias_zones: Vec<Arc<str>>,
     /// TTL of every local DNS record in seconds, `0..=3600`; default 5.
     pub dns_ttl_seconds: u32,
+    /// `dns.allow`: networks whose clients the resolver answers; default loopback and private ones.
+    pub dns_allow: Vec<IpNet>,
+    /// Who is asked about names that are not ours.
+    pub forwarding: Forwarding,
     /// IngressClass controllers that are ours; default `portico.dev/ingress`, `k8s.io/ingress-nginx`.
     pub controllers: Vec<Arc<str>>,
     /// Class names that are ours without an IngressClass object; default `portico`, `nginx`.
@@ -194,6 +200,8 @@ impl Default for Settings {
             cluster_domains: vec!["cluster.local".into()],
             alias_zones: vec!["portico.test".into()],
             dns_ttl_seconds: 5,
+            dns_allow: private_networks(),
+            forwarding: Forwarding::default(),
             controllers: vec!["portico.dev/ingress".into(), "k8s.io/ingress-nginx".into()],
             class_names: vec!["portico".into(), "nginx".into()],
             serve_classless: true,

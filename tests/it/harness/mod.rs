@@ -12,6 +12,7 @@ pub(crate) mod portico;
 pub(crate) mod process;
 pub(crate) mod secure;
 pub(crate) mod udp;
+pub(crate) mod upstream;
 
 use std::time::{Duration, Instant};
 

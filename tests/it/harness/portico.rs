@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use portico::app::{App, AppOptions, Running};
 use portico_config::diagnostic::Severity;
-use portico_config::model::{ObjectName, Settings};
+use portico_config::model::{Forwarding, ObjectName, Settings};
 use portico_config::snapshot::{Reach, ServicePort, Snapshot};
 use portico_config::source::memory::{Editor, MemorySource};
 
@@ -222,6 +222,7 @@ impl Builder {
             https: any_port.clone(),
             dns: any_port.clone(),
             admin: any_port,
+            forwarding: Forwarding::off(),
             ..Settings::default()
         };
         (self.adjust)(&mut settings);

@@ -97,7 +97,9 @@ pub(crate) fn program() -> PathBuf {
 fn portico(arguments: &[&str]) -> Command {
     let mut command = Command::new(program());
     // What one scenario is assigned must not reach another, nor the person who runs them.
-    command.env("PORTICO_STATE_DIR", "off").args(arguments);
+    command.env("PORTICO_STATE_DIR", "off");
+    // No scenario asks the resolvers of the machine that it runs on.
+    command.env("PORTICO_FORWARD", "off").args(arguments);
     command
 }
 

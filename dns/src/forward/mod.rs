@@ -1,0 +1,396 @@
+//! Names that are not ours: asked of upstreams, and what they say told as it came (`dns 4`).
+//!
+//! ```text
+//! answer: not ours ─begin─▶ routes ─▶ cache ─▶ told at once
+//!                                       └────▶ Waiting ◀─land─ resolve ─▶ upstream, upstream, …
+//! ```
+//!
+//! [`Control`] stays on the control side, a [`Forwarder`] lives on each worker. Invariants: local
+//! answers never come here; nobody waits in the loop that answers, but in tasks of their own, of
+//! which there are at most [`MOST_WAITING`] over all workers; a client hears something within
+//! [`TOTAL`], about.
+
+pub(crate) mod message;
+pub(crate) mod response;
+pub(crate) mod random;
+pub(crate) mod metrics;
+mod upstream;
+mod routes;
+mod streams;
+mod exchange;
+mod probe;
+mod chase;
+mod host;
+mod control;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use portico_net::tls_dial::ClientTls;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::debug;
+
+pub(crate) use control::Control;
+
+use self::exchange::Exchange;
+use self::message::Ask;
+use self::metrics::{Everything, Metrics};
+use self::probe::Traps;
+use self::random::Random;
+use self::response::{Age, Client, Response};
+use self::routes::{Route, Routes};
+use self::streams::Streams;
+use crate::answer::{ANY, HINFO, Outcome, Transport, limit};
+use crate::cache::{Cache, Flight, Keep, Looked};
+use crate::question::{Edns, Query, REFUSED, Read, read};
+use crate::reply::Reply;
+
+/// What all workers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    routes: ArcSwap<Routes>,
+    cache: Arc<Cache>,
+    metrics: Metrics,
+    traps: Traps,
+    /// There as soon as some upstream is spoken to over TLS.
+    tls: Arc<OnceLock<ClientTls>>,
+    waiting: AtomicUsize,
+}
+
+/// Forwards for one worker.
+#[derive(Debug)]
+pub(crate) struct Forwarder {
+    shared: Arc<Shared>,
+    exchange: Exchange,
+    random: Rc<RefCell<Random>>,
+    /// Clients that wait.
+    clients: TaskTracker,
+    /// What is done beside: questions under way, connections, probes.
+    tasks: TaskTracker,
+    end: CancellationToken,
+}
+
+/// What became of a question at once.
+pub(crate) enum Begun {
+    /// The reply is written.
+    Said(Outcome),
+    /// It comes later.
+    Waits(Box<Waiting>),
+}
+
+/// One client that waits for upstreams.
+pub(crate) struct Waiting {
+    client: Asked,
+    ask: Ask,
+    told: oneshot::Receiver<Arc<Response>>,
+    /// What stands in if they are slow or fail.
+    stale: Option<Arc<Response>>,
+    place: Place,
+}
+
+/// A client's question, kept while it waits.
+#[derive(Debug)]
+struct Asked {
+    id: u16,
+    flags: u16,
+    question: Box<[u8]>,
+    kind: u16,
+    edns: Option<Edns>,
+    limit: usize,
+    /// Our own CNAMEs that lead to what is asked, as a reply (`dns 1.7`).
+    chain: Option<Vec<u8>>,
+}
+
+/// One of the places of those who wait, until dropped.
+#[derive(Debug)]
+struct Place(Arc<Shared>);
+
+impl Shared {
+    /// Nobody is asked yet.
+    pub(crate) fn new() -> Arc<Self> {
+        let metrics = Metrics::new();
+        let keep = Keep { bytes: 0, stale: None, prefetch: false };
+        Arc::new(Self {
+            routes: ArcSwap::from_pointee(Routes::off(keep)),
+            cache: Arc::new(Cache::new(metrics.cache_counts())),
+            metrics,
+            traps: Traps::default(),
+            tls: Arc::default(),
+            waiting: AtomicUsize::new(0),
+        })
+    }
+
+    /// Whether somebody is asked about some names: RA says so.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.routes.load().is_off()
+    }
+
+    /// The metrics of forwarding and its cache, for the process's registry.
+    pub(crate) fn collector(&self) -> Everything {
+        Everything { metrics: self.metrics.clone(), cache: Arc::clone(&self.cache) }
+    }
+
+    fn enter(self: &Arc<Self>) -> Option<Place> {
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let place = Place(Arc::clone(self));
+        self.metrics.waiting.inc();
+        (before < MOST_WAITING).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.metrics.waiting.dec();
+    }
+}
+
+impl Forwarder {
+    /// One for a worker, on whose local runtime it runs; what it has begun ends with `stop`.
+    pub(crate) fn new(shared: &Arc<Shared>, stop: &CancellationToken) -> Rc<Self> {
+        let (tasks, end) = (TaskTracker::new(), stop.child_token());
+        let random = Rc::new(RefCell::new(Random::new()));
+        let streams = Streams::new(Arc::clone(&shared.tls), tasks.clone(), end.clone());
+        let metrics = shared.metrics.clone();
+        let exchange = Exchange { random: Rc::clone(&random), streams, metrics };
+        let (shared, clients) = (Arc::clone(shared), TaskTracker::new());
+        Rc::new(Self { shared, exchange, random, clients, tasks, end })
+    }
+
+    /// Takes a question that is not ours to answer. `out` holds what is said where nobody else is
+    /// asked: a refusal, or a CNAME that leads outside.
+    pub(crate) fn begin(
+        self: &Rc<Self>,
+        message: &[u8],
+        transport: Transport,
+        outcome: Outcome,
+        out: &mut Vec<u8>,
+    ) -> Begun {
+        let Read::Query(query) = read(message) else { return Begun::Said(outcome) };
+        let target = chase::target(out);
+        let name = target.as_deref().unwrap_or_else(|| query.key.wire());
+        if let Some(upstream) = self.shared.traps.spring(name, query.kind) {
+            self.found_loop(&upstream);
+            return Begun::Said(outcome);
+        }
+        let routes = self.shared.routes.load();
+        let route = match routes.find(name) {
+            Some(route) => Arc::clone(route),
+            None if target.is_some() && !routes.is_off() => {
+                return Begun::Said(chase::fail(out, query.kind));
+            }
+            None => return Begun::Said(outcome),
+        };
+        if query.kind == ANY {
+            return Begun::Said(any(message, &query, out));
+        }
+        let chain = target.is_some().then(|| out.clone());
+        let asked = Asked::new(message, &query, transport, chain);
+        let flags = asked.flags & ASKED_FLAGS;
+        let dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
+        let ask = Ask { name: name.into(), kind: query.kind, flags, dnssec_ok };
+        self.look(ask, asked, &route, routes.keep, out)
+    }
+
+    fn look(
+        self: &Rc<Self>,
+        ask: Ask,
+        asked: Asked,
+        route: &Arc<Route>,
+        keep: Keep,
+        out: &mut Vec<u8>,
+    ) -> Begun {
+        let now = Instant::now().into_std();
+        let looked = self
+            .shared
+            .cache
+            .look(&ask.key(), now, keep, || self.shared.enter());
+        match looked {
+            Looked::Found(response, age, flight) => {
+                if let Some(flight) = flight {
+                    self.fly(flight, ask.clone(), route, keep);
+                }
+                out.clear();
+                let rcode = asked.write(&ask, &response, age, out);
+                Begun::Said(Outcome::Reply { rcode, kind: asked.kind })
+            }
+            Looked::Full => {
+                self.shared.metrics.rejected.inc();
+                out.clear();
+                let response = Response::bare(REFUSED);
+                let rcode = asked.write(&ask, &response, Age::New, out);
+                Begun::Said(Outcome::Reply { rcode, kind: asked.kind })
+            }
+            Looked::Waits { told, stale, flight, place } => {
+                if let Some(flight) = flight {
+                    self.fly(flight, ask.clone(), route, keep);
+                }
+                Begun::Waits(Box::new(Waiting { client: asked, ask, told, stale, place }))
+            }
+        }
+    }
+
+    /// Asks upstreams for all who wait for it.
+    fn fly(self: &Rc<Self>, flight: Flight, ask: Ask, route: &Arc<Route>, keep: Keep) {
+        let (this, route) = (Rc::clone(self), Arc::clone(route));
+        self.background(async move {
+            let response = Arc::new(this.resolve(&ask, &route).await);
+            flight.land(&response, Instant::now().into_std(), keep);
+        });
+    }
+
+    /// Asks one upstream after the other until one says something, whatever it is.
+    async fn resolve(self: &Rc<Self>, ask: &Ask, route: &Route) -> Response {
+        let order = route.order(&mut self.random.borrow_mut());
+        if order.first().is_none_or(|first| !first.is_up()) {
+            self.shared.metrics.all_down.inc();
+        }
+        let deadline = Instant::now() + TOTAL;
+        let mut error = NO_REACHABLE_AUTHORITY;
+        // A datagram may be lost: even a single upstream is asked again.
+        let tries = order.iter().cycle().take(order.len().max(LEAST_TRIES));
+        for upstream in tries {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            if upstream.is_looped() {
+                continue;
+            }
+            self.check_loop(upstream);
+            match timeout(TRY.min(left), self.exchange.run(upstream, ask)).await {
+                Ok(Ok(response)) => {
+                    upstream.has_replied();
+                    return response;
+                }
+                Ok(Err(fault)) => {
+                    debug!(upstream = %upstream.address, %fault, "an upstream failed");
+                    error = NETWORK_ERROR;
+                }
+                Err(_) => upstream
+                    .metrics
+                    .exchanged(None, TRY.min(left).as_secs_f64()),
+            }
+            self.probe(upstream);
+        }
+        Response::failure(error)
+    }
+
+    /// Runs `work` beside what answers, until the worker ends.
+    fn background(&self, work: impl Future<Output = ()> + 'static) {
+        let end = self.end.clone();
+        self.tasks.spawn_local(async move {
+            end.run_until_cancelled(work).await;
+        });
+    }
+
+    /// Runs what waits for a reply, until `gone` or the worker ends.
+    pub(crate) fn wait(&self, gone: CancellationToken, work: impl Future<Output = ()> + 'static) {
+        let end = self.end.clone();
+        self.clients.spawn_local(async move {
+            end.run_until_cancelled(gone.run_until_cancelled(work))
+                .await;
+        });
+    }
+
+    /// Waits for the clients that wait; nobody comes to them any more.
+    pub(crate) async fn drain(&self) {
+        self.clients.close();
+        self.clients.wait().await;
+    }
+
+    /// Ends what is still under way.
+    pub(crate) async fn finish(&self) {
+        self.end.cancel();
+        self.drain().await;
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Waiting {
+    /// The reply, with the low four bits of its code and the type that was asked for.
+    pub(crate) async fn reply(mut self) -> (Vec<u8>, Outcome) {
+        let patience = if self.stale.is_some() { STALE_AFTER } else { TOTAL + GRACE };
+        let told = timeout(patience, &mut self.told).await;
+        let (response, age) = match (told, self.stale) {
+            (Ok(Ok(response)), Some(stale)) if response.is_failure() => (stale, Age::Stale),
+            (Ok(Ok(response)), _) => (response, Age::New),
+            (_, Some(stale)) => (stale, Age::Stale),
+            (_, None) => (Arc::new(Response::failure(NO_REACHABLE_AUTHORITY)), Age::New),
+        };
+        if age == Age::Stale {
+            self.place.0.cache.counts().served_stale.inc();
+        }
+        let mut out = Vec::new();
+        let rcode = self.client.write(&self.ask, &response, age, &mut out);
+        (out, Outcome::Reply { rcode, kind: self.client.kind })
+    }
+}
+
+impl Asked {
+    fn new(
+        message: &[u8],
+        query: &Query<'_>,
+        transport: Transport,
+        chain: Option<Vec<u8>>,
+    ) -> Self {
+        let word = |at| crate::wire::u16_at(message, at).unwrap_or(0);
+        Self {
+            id: word(0),
+            flags: word(2),
+            question: query.question.into(),
+            kind: query.kind,
+            edns: query.edns,
+            limit: limit(transport, query.edns),
+            chain,
+        }
+    }
+
+    fn write(&self, ask: &Ask, response: &Response, age: Age, out: &mut Vec<u8>) -> u8 {
+        let client = Client {
+            id: self.id,
+            flags: self.flags,
+            question: &self.question,
+            kind: self.kind,
+            edns: self.edns,
+            limit: self.limit,
+        };
+        match &self.chain {
+            Some(chain) => chase::write(chain, &client, ask, response, age, out),
+            None => response.write(&client, age, out),
+        }
+    }
+}
+
+/// ANY is never forwarded (`dns 3.6`).
+fn any(message: &[u8], query: &Query<'_>, out: &mut Vec<u8>) -> Outcome {
+    out.clear();
+    let mut reply = Reply::begin(message, query.question, query.edns, out);
+    reply.out.extend_from_slice(HINFO);
+    reply.answers = 1;
+    Outcome::Reply { rcode: reply.finish(), kind: query.kind }
+}
+
+/// RD, AD and CD: what a client's flags mean to upstreams.
+const ASKED_FLAGS: u16 = 0x0130;
+/// EDE: no upstream said anything, or the network said that it cannot be reached (RFC 8914).
+const NO_REACHABLE_AUTHORITY: u16 = 22;
+const NETWORK_ERROR: u16 = 23;
+/// Clients of all workers that wait.
+const MOST_WAITING: usize = 1000;
+/// For one try, and for all of them: less than the five seconds after which clients give up.
+const TRY: Duration = Duration::from_secs(2);
+const TOTAL: Duration = Duration::from_millis(4500);
+/// For the reply to reach who waits for it.
+const GRACE: Duration = Duration::from_millis(200);
+/// How long upstreams may take before what has expired stands in (RFC 8767 §5).
+const STALE_AFTER: Duration = Duration::from_millis(1800);
+const LEAST_TRIES: usize = 3;
