@@ -66,11 +66,13 @@ pub fn cluster(services: usize) -> Snapshot {
             path: "/".into(),
             backend: Backend::Service(Arc::clone(&service.ports[0].id)),
             ingress: ObjectName::new("default", format!("h{number}")),
+            policy: Arc::default(),
         };
         let host = Host {
             pattern: HostPattern::Exact(Arc::clone(&name)),
             locations: vec![location],
             default_backend: None,
+            default_policy: Arc::default(),
         };
         routes.exact.insert(name, Arc::new(host));
     }

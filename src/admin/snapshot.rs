@@ -97,6 +97,7 @@ fn routes(snapshot: &Snapshot) -> Vec<Value> {
                 },
                 "backend": backend(&location.backend),
                 "ingress": location.ingress.to_string(),
+                "closed": location.policy.closed.as_deref(),
             })
         });
         json!({

@@ -10,6 +10,7 @@
 
 mod harness;
 
+mod annotations;
 mod bad_input;
 mod balance;
 mod command_line;

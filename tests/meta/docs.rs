@@ -4,10 +4,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
+use portico_config::model::annotation::{ROWS, Role, Row, Standing};
+
 use crate::tree;
 
 /// Between these two lines `docs/settings.md` is written by this test.
 const GENERATED: &str = "<!-- Generated from src/settings/table.rs: CONTRIBUTING.md says how. -->";
+/// And `docs/annotations.md`, between this line and the same end.
+const FROM_ROWS: &str = "<!-- Generated from config/src/model/annotation.rs likewise. -->";
 const END_OF_GENERATED: &str = "<!-- End of the generated part. -->";
 /// The two commands of the README, in their order.
 const README_COMMANDS: [&str; 2] = ["cargo run --release -- demo", "cargo test --workspace"];
@@ -79,6 +83,47 @@ fn the_settings_are_documented_as_they_are() {
     } else {
         assert!(page == want, "run: UPDATE_DOCS=1 cargo test -p portico --test meta");
     }
+}
+
+#[test]
+fn annotations_of_ingress_nginx_are_documented_as_they_are() {
+    let page = tree::read("docs/annotations.md".as_ref());
+    let parts = page
+        .split_once(FROM_ROWS)
+        .and_then(|(before, rest)| Some((before, rest.split_once(END_OF_GENERATED)?.1)));
+    let (before, after) = parts.expect("the page marks its generated part");
+    let rows: String = ROWS.iter().map(annotation).collect();
+    let want = format!(
+        "{before}{FROM_ROWS}\n\n| annotation | tier | for | default | portico |\n\
+         |---|---|---|---|---|\n{rows}\n{END_OF_GENERATED}{after}"
+    );
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let path = tree::root().join("docs/annotations.md");
+        std::fs::write(path, &want).expect("the page is written");
+    } else {
+        assert!(page == want, "run: UPDATE_DOCS=1 cargo test -p portico --test meta");
+    }
+}
+
+/// One row of the page.
+fn annotation(row: &Row) -> String {
+    let default = match row.default {
+        "" => String::new(),
+        default => format!("`{default}`"),
+    };
+    let standing = match (row.standing, row.role) {
+        (Standing::Supported, Role::Tuning) => "done".to_owned(),
+        (Standing::Supported, _) => "done; a value that cannot be read closes".to_owned(),
+        (Standing::Later, _) => "not done yet: no effect".to_owned(),
+        (Standing::Ignored(why), _) => format!("not needed: {why}"),
+        (Standing::Refused(why), _) => format!("refused: {why}"),
+        (Standing::Closes(why), _) => format!("**closes**: {why}"),
+        (Standing::LeftOut, _) => "the Ingress is left out: there are no canaries yet".to_owned(),
+        (Standing::Lines, _) => {
+            "refused, each line by itself; one that may guard **closes**".to_owned()
+        }
+    };
+    format!("| `{}` | {} | {} | {default} | {standing} |\n", row.name, row.tier, row.does)
 }
 
 #[test]

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::policies::Policies;
 use super::services::Services;
 use super::{Inputs, Objects, finding, suggestion};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
-use crate::model::{HostPattern, PathKind, Settings};
+use crate::model::{HostPattern, PathKind, Policy, Settings};
 use crate::snapshot::{Backend, Host, Location, Reach, RouteTable};
 use crate::validate::{BackendPort, BackendRef, InUse, Ingress, Kind};
 
@@ -62,7 +63,14 @@ pub(super) fn owned<'a>(
 #[derive(Default)]
 struct Draft {
     locations: Vec<Location>,
-    default_backend: Option<Backend>,
+    fallback: Option<Fallback>,
+}
+
+/// A default backend, and what its Ingress asks.
+#[derive(Clone)]
+struct Fallback {
+    backend: Backend,
+    policy: Arc<Policy>,
 }
 
 /// The route table of all owned Ingresses.
@@ -73,46 +81,53 @@ pub(super) fn compile(
     inputs: &Inputs<'_>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> RouteTable {
+    let policies = Policies::new(owned, inputs.settings, diagnostics);
     let mut resolver = Resolver { objects, services, diagnostics };
     let mut hosts: BTreeMap<HostPattern, Draft> = BTreeMap::new();
     // The default backend of the first Ingress without rules (`ingress 1.5`).
-    let mut catch_all: Option<Backend> = None;
+    let mut catch_all: Option<Fallback> = None;
     let mut claimed: HashMap<(HostPattern, PathKind, Arc<str>), (&InUse, FieldPath)> =
         HashMap::new();
     for (object, ingress) in owned {
+        if ingress.annotations.left_out {
+            continue;
+        }
         let default = ingress.default_backend.as_ref();
         let default =
             default.map(|b| resolver.backend(object, b, &FieldPath::from("spec.defaultBackend")));
-        if ingress.rules.is_empty() {
-            catch_all = catch_all.or_else(|| default.clone());
+        if ingress.rules.is_empty()
+            && let Some(backend) = &default
+            && catch_all.is_none()
+        {
+            // Nothing that redirects (`ingress 1.5`).
+            let policy = ingress.annotations.policy.clone();
+            let policy = Arc::new(Policy { redirect: None, ..policy });
+            catch_all = Some(Fallback { backend: backend.clone(), policy });
         }
         for (index, rule) in ingress.rules.iter().enumerate() {
             let field = FieldPath::from("spec.rules").index(index);
             let host = hosts.entry(rule.host.clone()).or_default();
-            if host.default_backend.is_none() {
-                host.default_backend.clone_from(&default);
+            let policy = policies.of(ingress, &rule.host);
+            if let Some(backend) = &default
+                && host.fallback.is_none()
+            {
+                let policy = Arc::clone(&policy);
+                host.fallback = Some(Fallback { backend: backend.clone(), policy });
             }
             for (index, path) in rule.paths.iter().flatten().enumerate() {
                 let field = field.key("http").key("paths").index(index);
                 let backend = resolver.backend(object, &path.backend, &field.key("backend"));
                 let key = (rule.host.clone(), path.kind, Arc::clone(&path.path));
                 if let Some((owner, place)) = claimed.get(&key) {
-                    let text = format!(
-                        "{} {} is already served by {}, which comes first",
-                        rule.host,
-                        path.path,
-                        at(owner, place)
-                    );
-                    let found = finding(Code::PathTaken, object, field.key("path"), text);
-                    let place = place.key("path");
-                    resolver.diagnostics.push(found.related(
-                        &owner.origin,
-                        &place,
-                        "it is served here",
-                    ));
+                    let taken = taken(object, &field, (&rule.host, &path.path), (owner, place));
+                    resolver.diagnostics.push(taken);
                     continue;
                 }
                 claimed.insert(key, (object, field));
+                let policy = match path.path.starts_with(ACME) {
+                    true => Arc::new(Policy { to_https: None, ..Policy::clone(&policy) }),
+                    false => Arc::clone(&policy),
+                };
                 let ingress = object.valid.name.clone();
                 let path_text = Arc::clone(&path.path);
                 host.locations.push(Location {
@@ -120,6 +135,7 @@ pub(super) fn compile(
                     path: path_text,
                     backend,
                     ingress,
+                    policy,
                 });
             }
         }
@@ -128,6 +144,19 @@ pub(super) fn compile(
         hosts.entry(HostPattern::Any).or_default();
     }
     table(hosts, catch_all.as_ref(), inputs.settings)
+}
+
+/// A path of a host that another Ingress serves, with both places.
+fn taken(
+    object: &InUse,
+    field: &FieldPath,
+    (host, path): (&HostPattern, &str),
+    (owner, place): (&InUse, &FieldPath),
+) -> Diagnostic {
+    let text =
+        format!("{host} {path} is already served by {}, which comes first", at(owner, place));
+    let found = finding(Code::PathTaken, object, field.key("path"), text);
+    found.related(&owner.origin, &place.key("path"), "it is served here")
 }
 
 /// `Ingress default/web (web.yaml:12)`: looked up only where something is said of it.
@@ -139,7 +168,7 @@ fn at(object: &InUse, field: &FieldPath) -> String {
 /// Puts locations in order, passes the catch-all default on, and adds the alias names.
 fn table(
     mut hosts: BTreeMap<HostPattern, Draft>,
-    catch_all: Option<&Backend>,
+    catch_all: Option<&Fallback>,
     settings: &Settings,
 ) -> RouteTable {
     let written: BTreeSet<HostPattern> = hosts.keys().cloned().collect();
@@ -151,10 +180,15 @@ fn table(
             let prefix = location.kind == PathKind::Prefix;
             (std::cmp::Reverse(trimmed), prefix, std::cmp::Reverse(location.path.len()))
         });
+        let fallback = draft.fallback.take().or_else(|| catch_all.cloned());
+        let (default_backend, default_policy) = fallback
+            .map(|fallback| (Some(fallback.backend), fallback.policy))
+            .unwrap_or_default();
         let host = Arc::new(Host {
             pattern: pattern.clone(),
             locations: std::mem::take(&mut draft.locations),
-            default_backend: draft.default_backend.take().or_else(|| catch_all.cloned()),
+            default_backend,
+            default_policy,
         });
         match pattern {
             HostPattern::Any => table.any = Some(host),
@@ -184,6 +218,9 @@ pub(super) fn aliases(name: &str, settings: &Settings) -> Vec<HostPattern> {
         .map(|zone| HostPattern::Exact(format!("{name}.{zone}").into()))
         .collect()
 }
+
+/// Challenges of certificate authorities are asked over plain HTTP (`ingress 1.10`).
+const ACME: &str = "/.well-known/acme-challenge";
 
 /// Finds the ServicePort that a backend names.
 struct Resolver<'a> {

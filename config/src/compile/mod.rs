@@ -17,6 +17,7 @@ mod certificates;
 mod cluster;
 mod endpoints;
 mod topology;
+mod policies;
 mod ingress;
 mod listeners;
 mod services;

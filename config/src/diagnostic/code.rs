@@ -146,6 +146,12 @@ codes! {
     508 PatternInPath Warning "a path that is compared literally looks like a pattern",
     509 ParametersNamespace Error "parameters of a whole cluster have a namespace",
     510 ParametersUnused Note "parameters of an IngressClass have no effect",
+    511 AnnotationCloses Error "an annotation closes the locations of its Ingress",
+    512 AnnotationWithoutEffect Warning "an annotation of ingress-nginx is not obeyed",
+    513 AnnotationIgnored Note "an annotation of ingress-nginx is not needed",
+    514 UnknownIngressAnnotation Warning "an annotation of ingress-nginx does not exist",
+    515 InvalidIngressAnnotation Warning "an annotation of ingress-nginx cannot be read",
+    516 HostWideTaken Warning "two Ingresses ask different things of one host",
 
     601 NoCertificate Error "a TLS Secret holds no usable certificate",
     602 NoKey Error "a TLS Secret holds no usable key",

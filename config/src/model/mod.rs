@@ -3,6 +3,7 @@
 //! Invariants: no I/O, no clock, no manifest type. What a word *means* for traffic is said by the
 //! stage or plane that uses it.
 
+pub mod annotation;
 mod certificate;
 mod clients;
 mod duration;
@@ -10,10 +11,12 @@ mod forwarding;
 mod host;
 mod name;
 mod path;
+mod policy;
 mod probe;
 mod protocol;
 mod quantity;
 mod settings;
+mod template;
 mod traffic;
 
 pub use certificate::Certificate;
@@ -23,6 +26,7 @@ pub use forwarding::{ForwardPolicy, ForwardRule, Forwarding, UpstreamAddress, Up
 pub use host::HostPattern;
 pub use name::{ObjectName, ObjectRef};
 pub use path::PathKind;
+pub use policy::{Policy, Redirect, ToHttps};
 pub use probe::{
     ContainerProbes, HttpProbe, Pace, PodProbes, Probe, ProbeAction, ProbeVerdict, Probed,
     ProbedPod, Purpose,
@@ -31,4 +35,5 @@ pub use protocol::Protocol;
 pub(crate) use quantity::parse_millis;
 pub use quantity::{format_bytes, parse_bytes};
 pub use settings::{ClusterIps, ExecProbe, HostFacts, Limits, Probes, Reload, Settings, Tcp};
+pub use template::{Part, Template, TemplateError, Variable};
 pub use traffic::{Balance, IpFamily, ProxyProtocol, ProxyVersion, TrafficPolicy};

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::model::{HostPattern, ObjectName, PathKind};
+use crate::model::{HostPattern, ObjectName, PathKind, Policy};
 use crate::snapshot::service::PortId;
 
 /// All hosts.
@@ -42,6 +42,8 @@ pub struct Host {
     /// What serves a path that no location matches, already resolved through the chain host
     /// default, catch-all Ingress; none: 404 (`ingress 1.5`).
     pub default_backend: Option<Backend>,
+    /// What the Ingress of `default_backend` asks of requests that go there.
+    pub default_policy: Arc<Policy>,
 }
 
 /// One host + pathType + path.
@@ -55,6 +57,8 @@ pub struct Location {
     pub backend: Backend,
     /// The Ingress that wrote it.
     pub ingress: ObjectName,
+    /// What its annotations ask of every request.
+    pub policy: Arc<Policy>,
 }
 
 /// Where requests of a location go.

@@ -1,8 +1,12 @@
 //! Ingress (`ingress 1.1`).
 
+mod annotations;
+mod snippet;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub(crate) use self::annotations::Annotations;
 use super::check::invalid;
 use super::{Check, address, names};
 use crate::api::networking_v1::{self, IngressBackend};
@@ -21,6 +25,8 @@ pub(crate) struct Ingress {
     pub(crate) default_backend: Option<BackendRef>,
     /// `spec.tls`.
     pub(crate) tls: Vec<TlsEntry>,
+    /// What its annotations ask.
+    pub(crate) annotations: Annotations,
 }
 
 /// One rule.
@@ -99,7 +105,8 @@ pub(super) fn ingress(object: &networking_v1::Ingress, check: &mut Check<'_>) ->
     let rules = rules.collect();
     let default_backend = object.spec.default_backend.as_ref();
     let default_backend = default_backend.map(|b| backend(b, &spec.key("defaultBackend"), check));
-    Ingress { class, rules, default_backend, tls: tls(object, check) }
+    let annotations = annotations::read(&object.metadata.annotations);
+    Ingress { class, rules, default_backend, tls: tls(object, check), annotations }
 }
 
 /// `ingress 1.7.1`: the field, else the old annotation; where both differ the field wins.

@@ -13,7 +13,8 @@ use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::Worker;
-use super::forward;
+use super::forward::{self, ForwardedFor};
+use super::policy::{self, Declined, Visit};
 use super::pool::Backend;
 use super::request::{Asked, Checked, Refused, check, refuse};
 use crate::upstream::Port;
@@ -41,28 +42,53 @@ impl Failure {
     }
 }
 
+/// A request that goes to a backend.
+pub(crate) struct Admitted<'a> {
+    pub(crate) checked: Checked<'a>,
+    /// Whose endpoints are asked.
+    pub(crate) port: Arc<Port>,
+    /// What they get as Host; none: what the client sent.
+    pub(crate) host: Option<String>,
+    /// The longest body that it may have.
+    pub(crate) max_body_bytes: u64,
+}
+
 impl Worker {
     /// Which port a request is for; `body_bytes` is what its body has at least.
     pub(crate) fn decide<'a>(
         &self,
         asked: &Asked<'a>,
+        from: &ForwardedFor,
         body_bytes: u64,
-    ) -> Result<(Checked<'a>, Arc<Port>), Refused> {
+    ) -> Result<Admitted<'a>, Declined> {
         let checked = check(asked)?;
         if forward::names_too_much(asked.fields) {
-            return Err(refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
-        }
-        if body_bytes > MAX_REQUEST_BODY_BYTES {
-            return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE));
+            return Err(refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).into());
         }
         if self.via.seen(asked.fields) >= MAX_PASSES {
-            return Err(refuse(StatusCode::LOOP_DETECTED));
+            return Err(refuse(StatusCode::LOOP_DETECTED).into());
         }
-        let kept = |status| Refused { status, close: false };
-        match self.target(&checked.host, &checked.path) {
-            Some(Target::Port(port)) => Ok((checked, port)),
-            Some(Target::Missing) => Err(kept(StatusCode::SERVICE_UNAVAILABLE)),
-            None | Some(Target::Resource) => Err(kept(StatusCode::NOT_FOUND)),
+        let kept = |status| Declined::from(Refused { status, close: false });
+        let (target, policy) = self
+            .target(&checked.host, &checked.path)
+            .ok_or_else(|| kept(StatusCode::NOT_FOUND))?;
+        let mut host = None;
+        if let Some(policy) = &policy {
+            let visit = Visit { client: from.client, tls: from.tls, checked: &checked };
+            policy::judge(policy, &visit)?;
+            host = policy
+                .upstream_host
+                .as_ref()
+                .map(|template| policy::render(template, &visit));
+        }
+        let max_body_bytes = policy::max_body_bytes(policy.as_deref());
+        if body_bytes > max_body_bytes {
+            return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE).into());
+        }
+        match target {
+            Target::Port(port) => Ok(Admitted { checked, port, host, max_body_bytes }),
+            Target::Missing => Err(kept(StatusCode::SERVICE_UNAVAILABLE)),
+            Target::Resource => Err(kept(StatusCode::NOT_FOUND)),
         }
     }
 
@@ -84,8 +110,6 @@ impl Worker {
     }
 }
 
-/// A longer body gets 413 (ingress-nginx's `proxy-body-size`).
-pub(crate) const MAX_REQUEST_BODY_BYTES: u64 = 1 << 20;
 /// Endpoints asked for one request (`http-proxy 5.10`).
 pub(crate) const MAX_TRIES: usize = 3;
 /// For each endpoint (`reliability 4`).

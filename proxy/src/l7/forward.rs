@@ -14,6 +14,8 @@ use super::request::{Asked, Checked};
 pub(crate) struct ForwardedFor {
     /// The client.
     pub(crate) client: std::net::IpAddr,
+    /// Whether it speaks TLS.
+    pub(crate) tls: bool,
     /// The lines that are the same for all of its requests.
     lines: Vec<u8>,
     /// The listener's port where Host names none: 80 or 443.
@@ -31,7 +33,7 @@ impl ForwardedFor {
             "X-Forwarded-For: {peer}\r\nX-Real-IP: {peer}\r\nX-Forwarded-Proto: {scheme}\r\n\
              X-Forwarded-Scheme: {scheme}\r\nX-Scheme: {scheme}\r\n"
         );
-        Self { client: peer, lines: lines.into_bytes(), port, address: listener.to_string() }
+        Self { client: peer, tls, lines: lines.into_bytes(), port, address: listener.to_string() }
     }
 }
 
@@ -77,6 +79,8 @@ pub(crate) struct Added<'a> {
     /// Whether the client waits to be told to send its body.
     pub(crate) expects: bool,
     pub(crate) websocket: bool,
+    /// What the backend gets as Host; none: what the client sent.
+    pub(crate) host: Option<&'a str>,
 }
 
 /// Writes the head of the request to a backend.
@@ -92,7 +96,7 @@ pub(crate) fn to_upstream(
     if let Some(query) = checked.query {
         put(out, &["?", query]);
     }
-    let host = checked.authority.unwrap_or(&from.address);
+    let host = added.host.or(checked.authority).unwrap_or(&from.address);
     put(out, &[" HTTP/1.1\r\nHost: ", host, "\r\n"]);
     let named = Named::of(asked.fields);
     let mut id = &added.request_id[..];
@@ -252,7 +256,7 @@ pub(crate) fn names_too_much(fields: Fields<'_>) -> bool {
     fields.has(Name::Connection) && fields.elements(Name::Connection).nth(MAX_NAMED).is_some()
 }
 
-fn port_of(authority: &str) -> Option<&str> {
+pub(super) fn port_of(authority: &str) -> Option<&str> {
     let (_, port) = authority.rsplit_once(':')?;
     (!port.is_empty() && !port.ends_with(']')).then_some(port)
 }
@@ -294,6 +298,7 @@ mod tests {
             body: Announced::Nothing,
             expects: false,
             websocket: false,
+            host: None,
         };
         let mut out = Vec::new();
         to_upstream(&mut out, &asked, &request::check(&asked).unwrap(), &added);

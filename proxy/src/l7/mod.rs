@@ -15,6 +15,7 @@ mod io;
 mod request;
 mod normalize;
 mod route;
+mod policy;
 mod forward;
 mod respond;
 mod watch;
@@ -36,6 +37,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use arc_swap::{ArcSwap, Cache};
+use portico_config::model::Policy;
 use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -49,6 +51,9 @@ use self::pool::Pool;
 use self::watch::{TICK, Ticker};
 
 pub(crate) use self::metrics::Metrics;
+
+/// Where a request goes, and what is asked of it before.
+type Routed = (Target<Arc<Port>>, Option<Arc<Policy>>);
 
 /// One Ingress listener.
 #[derive(Debug)]
@@ -133,11 +138,12 @@ impl Worker {
         self.draining.get()
     }
 
-    /// Where a request goes now.
-    fn target(&self, host: &str, path: &str) -> Option<Target<Arc<Port>>> {
+    /// Where a request goes now, and what is asked of it before.
+    fn target(&self, host: &str, path: &str) -> Option<Routed> {
         let mut view = self.view.borrow_mut();
         let view = view.load();
-        route::route(&view.routes, host, path).map(|target| view.resolve(target))
+        let (target, policy) = route::route(&view.routes, host, path)?;
+        Some((view.resolve(target), policy.map(Arc::clone)))
     }
 
     /// Takes the view that serves now and lets the one before go.

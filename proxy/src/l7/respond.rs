@@ -4,10 +4,12 @@ use http::StatusCode;
 
 use super::forward::{Announced, Connection, SERVER, announce, put};
 
-/// Writes the answer with this status; `to_head`: without its body. `date` is a whole line.
+/// Writes the answer with this status, for a redirect with its `location`; `to_head`: without its
+/// body. `date` is a whole line.
 pub(crate) fn answer(
     out: &mut Vec<u8>,
     status: StatusCode,
+    location: Option<&str>,
     to_head: bool,
     connection: Connection,
     date: &[u8],
@@ -19,6 +21,9 @@ pub(crate) fn answer(
     };
     put(out, &["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n", SERVER]);
     put(out, &["Content-Type: text/plain; charset=utf-8\r\n"]);
+    if let Some(location) = location {
+        put(out, &["Location: ", location, "\r\n"]);
+    }
     out.extend_from_slice(date);
     announce(out, Announced::Length(text.len() as u64));
     put(out, &[connection.line(), "\r\n"]);

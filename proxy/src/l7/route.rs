@@ -3,20 +3,26 @@
 //! Pure. The host comes first and is final; within it the first location that matches, since
 //! `compile` has put them in the order of precedence.
 
-use portico_config::model::PathKind;
+use std::sync::Arc;
+
+use portico_config::model::{PathKind, Policy};
 
 use crate::view::{Host, Location, Routes, Slot, Target};
 
+/// Where a request goes, and what is asked of it before.
+pub(crate) type Way<'a> = (&'a Target<Slot>, Option<&'a Arc<Policy>>);
+
 /// Where a request for `host` (lower case, no port, no trailing dot) and a normal `path` goes.
-pub(crate) fn route<'a>(routes: &'a Routes, host: &str, path: &str) -> Option<&'a Target<Slot>> {
+pub(crate) fn route<'a>(routes: &'a Routes, host: &str, path: &str) -> Option<Way<'a>> {
     let host = find_host(routes, host)?;
     let location = host
         .locations
         .iter()
         .find(|location| matches(location, path));
-    location
-        .map(|location| &location.target)
-        .or(host.default_target.as_ref())
+    match location {
+        Some(location) => Some((&location.target, location.policy.as_ref())),
+        None => Some((host.default_target.as_ref()?, host.default_policy.as_ref())),
+    }
 }
 
 fn find_host<'a>(routes: &'a Routes, host: &str) -> Option<&'a Host> {
@@ -44,7 +50,6 @@ fn matches(location: &Location, path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     #[test]
     fn exact_is_text_and_prefix_is_elements() {
@@ -62,7 +67,8 @@ mod tests {
             (Prefix, "/aaa/bb", "/aaa/bbb", false),
             (Prefix, "/aaa/bbb", "/aaa/bbb/ccc", true),
         ] {
-            let location = Location { kind, path: pattern.into(), target: Target::Missing };
+            let target = Target::Missing;
+            let location = Location { kind, path: pattern.into(), target, policy: None };
             assert_eq!(matches(&location, path), want, "ingress 1.3: {kind:?} {pattern} {path}");
         }
     }
@@ -70,9 +76,17 @@ mod tests {
     #[test]
     fn the_choice_of_a_host_is_final() {
         let host = |path: &str| {
-            let location =
-                Location { kind: PathKind::Prefix, path: path.into(), target: Target::Resource };
-            Arc::new(Host { locations: [location].into(), default_target: None })
+            let location = Location {
+                kind: PathKind::Prefix,
+                path: path.into(),
+                target: Target::Resource,
+                policy: None,
+            };
+            Arc::new(Host {
+                locations: [location].into(),
+                default_target: None,
+                default_policy: None,
+            })
         };
         let mut routes = Routes { any: Some(host("/")), ..Routes::default() };
         routes.exact.insert("a.test".into(), host("/only"));

@@ -12,6 +12,7 @@
 
 use std::sync::Arc;
 
+use portico_config::model::Policy;
 use portico_config::snapshot::diff::{self, Change};
 use portico_config::snapshot::{self, Backend, Place, PortId, RouteTable, ServicePort, Snapshot};
 
@@ -251,9 +252,16 @@ fn host(host: &snapshot::Host, slots: &Slots) -> Host {
         kind: location.kind,
         path: Arc::clone(&location.path),
         target: slots.target(&location.backend),
+        policy: asking(&location.policy),
     };
     Host {
         locations: host.locations.iter().map(location).collect(),
         default_target: host.default_backend.as_ref().map(|it| slots.target(it)),
+        default_policy: asking(&host.default_policy),
     }
+}
+
+/// A policy that asks something: most ask nothing, and cost nothing.
+fn asking(policy: &Arc<Policy>) -> Option<Arc<Policy>> {
+    (**policy != Policy::default()).then(|| Arc::clone(policy))
 }

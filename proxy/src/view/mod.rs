@@ -21,7 +21,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use portico_config::model::{ObjectName, PathKind, Protocol};
+use portico_config::model::{ObjectName, PathKind, Policy, Protocol};
 use portico_config::snapshot::{CertificateTable, Cluster, FrontKind, Place, Tcp};
 use portico_net::copy::Patience;
 
@@ -87,6 +87,8 @@ pub(crate) struct Host {
     pub(crate) locations: Box<[Location]>,
     /// Where no location matches; none: 404.
     pub(crate) default_target: Option<Target<Slot>>,
+    /// What is asked of requests that go there; none: nothing.
+    pub(crate) default_policy: Option<Arc<Policy>>,
 }
 
 /// One location.
@@ -98,6 +100,8 @@ pub(crate) struct Location {
     pub(crate) path: Arc<str>,
     /// Where it goes.
     pub(crate) target: Target<Slot>,
+    /// What is asked of its requests; none: nothing.
+    pub(crate) policy: Option<Arc<Policy>>,
 }
 
 /// Where requests go: by `Slot` in routes, by `Arc<Port>` once a view was asked.

@@ -100,10 +100,12 @@ impl World {
                 path: format!("/{position}").into(),
                 backend: backend(to).unwrap_or_else(|| Backend::Missing("no such port".into())),
                 ingress: ObjectName::new("default", "web"),
+                policy: Arc::default(),
             };
             let host = snapshot::Host {
                 pattern: HostPattern::Any,
                 default_backend: locations.first().and_then(backend),
+                default_policy: Arc::default(),
                 locations: locations.iter().enumerate().map(location).collect(),
             };
             let key: Arc<str> = format!("h{name}").into();

@@ -9,6 +9,7 @@ use super::upload::{self, Upload};
 use crate::l7::fields::{Fields, Name};
 use crate::l7::forward::{self, Added, Announced, ForwardedFor, Via};
 use crate::l7::io::Scratch;
+use crate::l7::policy::max_body_bytes;
 use crate::l7::request::{Asked, check};
 
 /// What a backend sees of the first request in `bytes`, and how many bytes of them that was; none
@@ -34,10 +35,11 @@ fn seen_by_backend(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, StatusCode>
         body,
         expects: false,
         websocket: false,
+        host: None,
     };
     let mut head = Vec::new();
     forward::to_upstream(&mut head, &asked, &checked, &added);
-    let mut upload = Upload::new(head, length, false);
+    let mut upload = Upload::new(head, length, false, max_body_bytes(None));
     let mut inbox = bytes[line.end..].to_vec();
     match upload.begin(&mut inbox, &Scratch::default()) {
         Err(upload::Fault::Refused(status)) => Err(status),

@@ -15,9 +15,11 @@ use super::head::{self, RequestLine, Scan};
 use super::linger::linger;
 use super::upload::Upload;
 use crate::l7::Worker;
+use crate::l7::exchange::Admitted;
 use crate::l7::fields::{Fields, Name};
 use crate::l7::forward::{self, Added, Announced, ForwardedFor};
 use crate::l7::io::{Downstream, READ_BYTES, poll_read, poll_send};
+use crate::l7::policy::Declined;
 use crate::l7::pool::Backend;
 use crate::l7::request::{Asked, Refused, is_idempotent, is_websocket, refuse};
 use crate::l7::respond;
@@ -48,9 +50,9 @@ struct Request {
 
 enum Action {
     /// Answered here.
-    Own(Refused),
-    /// Sent to an endpoint of this port, with this head.
-    Forward(Arc<Port>, Vec<u8>),
+    Own(Declined),
+    /// Sent to an endpoint of this port, with this head and a body of so many bytes at most.
+    Forward(Arc<Port>, Vec<u8>, u64),
 }
 
 /// What comes next on a connection.
@@ -96,13 +98,14 @@ impl<S: Downstream> Connection<S> {
                     self.served += 1;
                     self.watch.enter(Phase::Waiting);
                     match action {
-                        Action::Own(refused) => {
+                        Action::Own(Declined { refused, location }) => {
                             self.worker.metrics.own_answer(refused.status);
                             let close = refused.close || !self.skip(length, &facts);
-                            self.own(refused.status, close, &facts).await
+                            self.own_at(refused.status, location.as_deref(), close, &facts)
+                                .await
                         }
-                        Action::Forward(port, head) => {
-                            let upload = Upload::new(head, length, facts.expects);
+                        Action::Forward(port, head, most) => {
+                            let upload = Upload::new(head, length, facts.expects, most);
                             self.forward(port, upload, &facts).await
                         }
                     }
@@ -234,9 +237,9 @@ impl<S: Downstream> Connection<S> {
             Length::Chunked => (0, Announced::Chunked),
             Length::Absent | Length::UntilClose => (0, Announced::Nothing),
         };
-        let action = match self.worker.decide(&asked, least) {
-            Err(refused) => Action::Own(refused),
-            Ok((checked, port)) => {
+        let action = match self.worker.decide(&asked, &self.from, least) {
+            Err(declined) => Action::Own(declined),
+            Ok(Admitted { checked, port, host, max_body_bytes }) => {
                 let mut head = self.worker.scratch.take();
                 let added = Added {
                     from: &self.from,
@@ -245,9 +248,10 @@ impl<S: Downstream> Connection<S> {
                     body,
                     expects: facts.expects,
                     websocket: facts.websocket,
+                    host: host.as_deref(),
                 };
                 forward::to_upstream(&mut head, &asked, &checked, &added);
-                Action::Forward(port, head)
+                Action::Forward(port, head, max_body_bytes)
             }
         };
         Ok(Some((Request { facts, length, action }, end)))
@@ -277,11 +281,22 @@ impl<S: Downstream> Connection<S> {
 
     /// Gives an answer of our own; `close`: what the client sends on cannot be understood.
     pub(super) async fn own(&mut self, status: StatusCode, close: bool, facts: &Facts) -> After {
+        self.own_at(status, None, close, facts).await
+    }
+
+    /// The same, for a redirect with its `location`.
+    async fn own_at(
+        &mut self,
+        status: StatusCode,
+        location: Option<&str>,
+        close: bool,
+        facts: &Facts,
+    ) -> After {
         self.watch.renew(Phase::Busy);
         let last = close || self.is_last(facts);
         let mut out = self.worker.scratch.take();
         let date = self.worker.date.get();
-        respond::answer(&mut out, status, facts.to_head, facts.connection(last), &date);
+        respond::answer(&mut out, status, location, facts.to_head, facts.connection(last), &date);
         let mut sent = 0;
         let (stream, watch) = (&mut self.stream, &self.watch);
         let written = std::future::poll_fn(|cx| match poll_send(stream, cx, &out, &mut sent) {

@@ -14,7 +14,6 @@ use super::body::Body;
 use super::chunked::{ROOM_BEFORE, encode};
 use super::framing::Length;
 use super::server::Connection;
-use crate::l7::exchange::MAX_REQUEST_BODY_BYTES;
 use crate::l7::io::{Downstream, READ_BYTES, Scratch, poll_read, poll_send};
 
 /// A request that is being sent.
@@ -46,14 +45,14 @@ pub(super) enum Fault {
 }
 
 impl Upload {
-    /// A request whose head, as it goes to a backend, is `head`.
-    pub(super) fn new(head: Vec<u8>, length: Length, held: bool) -> Self {
+    /// A request whose head, as it goes to a backend, is `head`, and whose body may have `most` bytes.
+    pub(super) fn new(head: Vec<u8>, length: Length, held: bool, most: u64) -> Self {
         Self {
             out: head,
             sent: 0,
             body: Body::new(length),
             chunked: length == Length::Chunked,
-            left: MAX_REQUEST_BODY_BYTES,
+            left: most,
             whole: true,
             held,
             broken: false,

@@ -1,0 +1,60 @@
+//! What the annotations of an Ingress ask of every request to its locations.
+//!
+//! Typed and complete: whatever could not be made of an annotation that guards is `closed` here, so
+//! a plane that obeys serves nothing that was to be guarded. Data only; obeying is `proxy::l7`'s
+//! work, in the order of `ingress 1.10`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::template::Template;
+
+/// What is asked; the default asks nothing.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Policy {
+    /// Why every request gets 503; none: it is open.
+    pub closed: Option<Arc<str>>,
+    /// Clients that get 403, before `allow` is asked.
+    pub deny: Box<[IpNet]>,
+    /// The only clients that do not get 403; empty: all.
+    pub allow: Box<[IpNet]>,
+    /// What a request for exactly `/` is redirected to, with 302.
+    pub app_root: Option<Template>,
+    /// Where every request is redirected to.
+    pub redirect: Option<Redirect>,
+    /// Whether a request over plain HTTP is redirected to HTTPS, and how.
+    pub to_https: Option<ToHttps>,
+    /// The longest body of a request in bytes, 0 for any; none: the default of 1 MiB.
+    pub max_body_bytes: Option<u64>,
+    /// What backends get as Host; none: what the client sent.
+    pub upstream_host: Option<Template>,
+}
+
+impl Policy {
+    /// Whether a client may come in: `deny` is asked before `allow`.
+    pub fn lets_in(&self, client: IpAddr) -> bool {
+        let client = client.to_canonical();
+        let is_among = |networks: &[IpNet]| networks.iter().any(|it| it.contains(&client));
+        !is_among(&self.deny) && (self.allow.is_empty() || is_among(&self.allow))
+    }
+}
+
+/// A redirect of a whole location.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Redirect {
+    /// 300 to 308.
+    pub status: u16,
+    /// The value of `Location`.
+    pub location: Template,
+}
+
+/// The redirect from plain HTTP, with 308.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ToHttps {
+    /// The port of the HTTPS listener, told to clients that named a port; none: 443.
+    pub port: Option<u16>,
+    /// Whether a `/` at the end stays (`preserve-trailing-slash`).
+    pub keeps_slash: bool,
+}

@@ -1,0 +1,177 @@
+//! Texts with variables of the request, as annotations have them (`ingress 2.3`).
+//!
+//! Read once, when compiled; what a request puts in is never read again as a template. Invariant: a
+//! template holds visible ASCII alone, so with values that hold no line break it makes none.
+
+use std::fmt;
+
+/// A text with places for variables.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Template(Box<[Part]>);
+
+/// A piece of a template.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Part {
+    /// As it is.
+    Text(Box<str>),
+    /// What the request has for it.
+    Variable(Variable),
+}
+
+/// What a template can ask of a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Variable {
+    /// `$scheme`: `http` or `https`.
+    Scheme,
+    /// `$host`: the name that was asked for, without port.
+    Host,
+    /// `$http_host`, `$best_http_host`: Host as it was sent.
+    HttpHost,
+    /// `$request_uri`: path and query.
+    RequestUri,
+    /// `$uri`: the path.
+    Uri,
+    /// `$args`, `$query_string`: what follows the `?`.
+    Args,
+    /// `$is_args`: `?` where there is a query.
+    IsArgs,
+}
+
+/// Why a text is no template.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum TemplateError {
+    /// It names a variable that does not exist here.
+    Unknown(String),
+    /// It holds something other than visible ASCII.
+    NotVisible,
+    /// It is longer than a template may be, or has more variables.
+    TooLong,
+}
+
+impl Template {
+    /// Reads a text; `known` says which variables may stand in it.
+    pub fn parse(text: &str, known: &[Variable]) -> Result<Self, TemplateError> {
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(TemplateError::NotVisible);
+        }
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('$') {
+            if !before.is_empty() {
+                parts.push(Part::Text(before.into()));
+            }
+            let (name, next) = variable(after);
+            let found = Variable::named(name).filter(|variable| known.contains(variable));
+            let variable = found.ok_or_else(|| TemplateError::Unknown(name.to_owned()))?;
+            parts.push(Part::Variable(variable));
+            rest = next;
+        }
+        if !rest.is_empty() {
+            parts.push(Part::Text(rest.into()));
+        }
+        let variables = parts
+            .iter()
+            .filter(|part| matches!(part, Part::Variable(_)));
+        if text.len() > MAX_BYTES || variables.count() > MAX_VARIABLES {
+            return Err(TemplateError::TooLong);
+        }
+        Ok(Self(parts.into()))
+    }
+
+    /// Its pieces in order.
+    pub fn parts(&self) -> &[Part] {
+        &self.0
+    }
+}
+
+impl Variable {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "scheme" => Self::Scheme,
+            "host" => Self::Host,
+            "http_host" | "best_http_host" => Self::HttpHost,
+            "request_uri" => Self::RequestUri,
+            "uri" => Self::Uri,
+            "args" | "query_string" => Self::Args,
+            "is_args" => Self::IsArgs,
+            _ => return None,
+        })
+    }
+}
+
+/// The name behind a `$`, with or without braces, and what follows it.
+fn variable(text: &str) -> (&str, &str) {
+    if let Some(braced) = text.strip_prefix('{') {
+        // Without its other brace it has no name.
+        return braced.split_once('}').unwrap_or(("{", ""));
+    }
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let end = text
+        .bytes()
+        .position(|byte| !is_name(byte))
+        .unwrap_or(text.len());
+    text.split_at(end)
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(name) => write!(f, "`${name}` is no variable that may stand here"),
+            Self::NotVisible => write!(f, "holds a blank, a control or something beyond ASCII"),
+            Self::TooLong => {
+                write!(f, "is longer than {MAX_BYTES} bytes or has over {MAX_VARIABLES} variables")
+            }
+        }
+    }
+}
+
+/// `ingress 6.9`.
+const MAX_BYTES: usize = 4_096;
+const MAX_VARIABLES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Variable::{Args, Host, IsArgs, RequestUri};
+
+    const KNOWN: &[Variable] = &[Host, RequestUri, Args, IsArgs];
+
+    #[test]
+    fn texts_and_variables_take_turns() {
+        let text = |text: &str| Part::Text(text.into());
+        let variable = Part::Variable;
+        for (template, want) in [
+            ("", vec![]),
+            ("/a", vec![text("/a")]),
+            ("$host", vec![variable(Host)]),
+            (
+                "https://${host}x$is_args$args",
+                vec![text("https://"), variable(Host), text("x"), variable(IsArgs), variable(Args)],
+            ),
+            ("$request_uri/", vec![variable(RequestUri), text("/")]),
+        ] {
+            let parsed = Template::parse(template, KNOWN);
+            assert_eq!(parsed.unwrap().parts(), want, "ingress 2.3: {template}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_variable_or_not_allowed_is_an_error() {
+        let unknown = |name: &str| TemplateError::Unknown(name.to_owned());
+        for (template, want) in [
+            ("$hos", unknown("hos")),
+            ("a$", unknown("")),
+            ("${host", unknown("{")),
+            ("$scheme", unknown("scheme")),
+            ("a b", TemplateError::NotVisible),
+            ("a\r\nb: c", TemplateError::NotVisible),
+            ("ä", TemplateError::NotVisible),
+            (&"a".repeat(MAX_BYTES + 1), TemplateError::TooLong),
+            (&"$host".repeat(MAX_VARIABLES + 1), TemplateError::TooLong),
+        ] {
+            let got = Template::parse(template, KNOWN).unwrap_err();
+            assert_eq!(got, want, "ingress 2.3: {template}");
+        }
+        assert!(Template::parse(&"$host".repeat(MAX_VARIABLES), KNOWN).is_ok());
+    }
+}

@@ -1,0 +1,110 @@
+//! Annotations of ingress-nginx over real connections: what they keep out, and where they lead.
+
+use crate::front_door::{ingress, secret};
+use crate::harness::http::{Client, get};
+use crate::harness::pod::Pod;
+use crate::harness::portico::Portico;
+use crate::services::service;
+
+/// An Ingress for one host, with annotations of ingress-nginx.
+fn annotated(name: &str, host: &str, annotations: &[(&str, &str)], tls: &str) -> String {
+    let text = ingress(name, &[(host, "Prefix", "/", "web")], tls);
+    let lines: String = annotations
+        .iter()
+        .map(|(name, value)| format!("    nginx.ingress.kubernetes.io/{name}: \"{value}\"\n"))
+        .collect();
+    text.replacen("spec:\n", &format!("  annotations:\n{lines}spec:\n"), 1)
+}
+
+#[test]
+fn what_cannot_be_guarded_is_closed_and_neighbours_are_open() {
+    let pod = Pod::http("web");
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&pod]),
+        annotated("asks", "asks.test", &[("auth-url", "http://auth.test/")], ""),
+        annotated("lists", "lists.test", &[("allowlist-source-range", "ten")], ""),
+        annotated("tunes", "tunes.test", &[("proxy-body-size", "ten")], ""),
+        annotated("open", "open.test", &[], ""),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)]).start();
+    for (host, status) in
+        [("asks.test", 503), ("lists.test", 503), ("tunes.test", 200), ("open.test", 200)]
+    {
+        assert_eq!(get(portico.http(), host, "/").status, status, "ingress 2.1: {host}");
+    }
+    let service = service("web", "ClusterIP", 80, &[&pod]);
+    let healed = annotated("lists", "lists.test", &[("allowlist-source-range", "127.0.0.0/8")], "");
+    portico.edit("all.yaml", &[service, healed].join("---\n"));
+    assert_eq!(get(portico.http(), "lists.test", "/").status, 200, "it opens by itself");
+}
+
+#[test]
+fn lists_and_lengths_keep_out_who_and_what_they_name() {
+    let pod = Pod::http("web");
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&pod]),
+        annotated("in", "in.test", &[("allowlist-source-range", "10.0.0.0/8, 127.0.0.1")], ""),
+        annotated("out", "out.test", &[("allowlist-source-range", "10.0.0.0/8")], ""),
+        annotated("not", "not.test", &[("denylist-source-range", "127.0.0.0/8")], ""),
+        annotated("short", "short.test", &[("proxy-body-size", "4b")], ""),
+        annotated("any", "any.test", &[("proxy-body-size", "0")], ""),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)]).start();
+    for (host, status) in [("in.test", 200), ("out.test", 403), ("not.test", 403)] {
+        assert_eq!(get(portico.http(), host, "/").status, status, "ingress 2.4: {host}");
+    }
+    let long = vec![b'x'; (1 << 20) + 1];
+    for (host, body, status) in [
+        ("short.test", &b"1234"[..], 200),
+        ("short.test", b"12345", 413),
+        ("in.test", &long[1..], 200),
+        ("in.test", &long, 413),
+        ("any.test", &long, 200),
+    ] {
+        let head =
+            format!("POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: {}\r\n\r\n", body.len());
+        let answer = Client::connect(portico.http())
+            .request(&head, body)
+            .unwrap();
+        assert_eq!(answer.status, status, "ingress 2.4: {host} with {} bytes", body.len());
+    }
+}
+
+#[test]
+fn redirects_lead_where_they_say() {
+    let pod = Pod::http("web");
+    let (web_tls, _) = secret("web-tls", &["safe.test", "plain.test"]);
+    let entry = |host: &str| format!("  tls:\n  - hosts: [{host}]\n    secretName: web-tls\n");
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&pod]),
+        web_tls,
+        annotated("safe", "safe.test", &[], &entry("safe.test")),
+        annotated("plain", "plain.test", &[("ssl-redirect", "false")], &entry("plain.test")),
+        annotated("force", "force.test", &[("force-ssl-redirect", "true")], ""),
+        annotated(
+            "gone",
+            "gone.test",
+            &[("permanent-redirect", "https://new.test$request_uri")],
+            "",
+        ),
+        annotated("root", "root.test", &[("app-root", "/start")], ""),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)]).start();
+    for (host, path, status, location) in [
+        ("safe.test", "/a?b=c", 308, "https://safe.test/a?b=c".to_owned()),
+        ("safe.test:8080", "/a/", 308, "https://safe.test/a".to_owned()),
+        ("force.test", "/", 308, "https://force.test".to_owned()),
+        ("gone.test", "/x?y", 301, "https://new.test/x?y".to_owned()),
+        ("root.test", "/", 302, "http://root.test/start".to_owned()),
+    ] {
+        let answer = get(portico.http(), host, path);
+        let got = (answer.status, answer.header("location").unwrap_or_default().to_owned());
+        assert_eq!(got, (status, location), "ingress 2.4: {host}{path}");
+    }
+    for (host, path) in [("plain.test", "/"), ("root.test", "/other")] {
+        assert_eq!(get(portico.http(), host, path).text(), "web", "ingress 2.4: {host}{path}");
+    }
+}
