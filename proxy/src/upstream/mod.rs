@@ -4,7 +4,7 @@
 //! ─▶ `Choice` (the endpoints of one flow, in the order to try). Used alike by l4 and l7.
 //!
 //! What decides is pure and knows neither socket nor clock: `balance`, `health`, `affinity`,
-//! `choice`, `select`.
+//! `choice`, `select`, `outcome`.
 
 mod datagrams;
 mod balance;
@@ -15,7 +15,9 @@ mod affinity;
 mod outs;
 mod registry;
 mod choice;
+mod port;
 mod select;
+mod outcome;
 
 pub(crate) use affinity::AffinityTable;
 pub(crate) use choice::{Caller, Upstream};
@@ -23,6 +25,7 @@ pub(crate) use datagrams::{Loss, SessionEnd};
 pub(crate) use endpoint::Open;
 pub(crate) use health::Fault;
 pub(crate) use outs::Outs;
+pub(crate) use port::Port;
 pub(crate) use registry::{Padded, PortState, Registry, STATUS_CLASSES};
-pub(crate) use select::{Port, Refusal, Way};
+pub(crate) use select::{Refusal, Way};
 pub(crate) use tally::Tally;
