@@ -6,13 +6,14 @@
 //! A closed connection keeps its port for a minute (TIME_WAIT), so clients come from many loopback
 //! addresses in turn; behind the server, many backend addresses do the same for it.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use socket2::{Domain, Socket, Type};
 
+use crate::message::{Message, TIMEOUT};
 use crate::tcp::Exchanges;
 
 /// Opens, uses and closes connections in `places` at once for `length`; fails where there is
@@ -58,11 +59,11 @@ pub(crate) fn load(address: SocketAddr, places: usize, length: Duration) -> Resu
 /// A connection whose request is sent.
 struct Short {
     stream: TcpStream,
-    request: [u8; MESSAGE_BYTES],
+    request: Message,
 }
 
 impl Short {
-    /// Connects and sends a request unlike any before: an answer to another one is then seen.
+    /// Connects and sends a request.
     fn open(address: SocketAddr, number: u64) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         socket.set_read_timeout(Some(TIMEOUT))?;
@@ -72,24 +73,14 @@ impl Short {
             socket.bind(&SocketAddr::new(source(number), 0).into())?;
         }
         socket.connect(&address.into())?;
-        let mut request = [b'.'; MESSAGE_BYTES];
-        for (place, byte) in request.iter_mut().zip(number.to_be_bytes()) {
-            *place = byte;
-        }
-        let mut stream = TcpStream::from(socket);
-        stream.write_all(&request)?;
+        let (mut stream, request) = (TcpStream::from(socket), Message::new(number));
+        request.send(&mut stream)?;
         Ok(Self { stream, request })
     }
 
     /// Takes the answer and closes.
     fn finish(mut self) -> io::Result<()> {
-        let mut answer = [0; MESSAGE_BYTES];
-        self.stream.read_exact(&mut answer)?;
-        if answer == self.request {
-            Ok(())
-        } else {
-            Err(io::Error::other("an answer to another request"))
-        }
+        self.request.receive(&mut self.stream)
     }
 }
 
@@ -99,14 +90,14 @@ fn source(number: u64) -> IpAddr {
     Ipv4Addr::new(127, 0, 1, last + 1).into()
 }
 
-const MESSAGE_BYTES: usize = 64;
-const TIMEOUT: Duration = Duration::from_secs(5);
 const SOURCES: u64 = 32;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::echo::Echo;
+    use crate::message::MESSAGE_BYTES;
+    use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::thread;
 

@@ -25,6 +25,7 @@ mod process;
 mod scenario;
 mod server;
 mod echo;
+mod message;
 mod tcp;
 mod connect;
 mod udp;

@@ -5,11 +5,13 @@
 //! more; it blocks only while the server owes it an answer, so the server is never without work.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+
+use crate::message::{Message, TIMEOUT};
 
 /// What a run of the generator did; printed as one line, and read back from it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,7 +75,8 @@ pub(crate) fn load(address: SocketAddr, connections: usize, length: Duration) ->
 
 struct Client {
     stream: TcpStream,
-    request: [u8; MESSAGE_BYTES],
+    /// The one under way.
+    request: Message,
 }
 
 impl Client {
@@ -82,36 +85,26 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         stream.set_write_timeout(Some(TIMEOUT))?;
-        Ok(Self { stream, request: [b'.'; MESSAGE_BYTES] })
+        Ok(Self { stream, request: Message::new(0) })
     }
 
-    /// Sends a request unlike any before: an answer to another one is then seen.
     fn send(&mut self, number: &mut u64) -> io::Result<()> {
         *number += 1;
-        for (place, byte) in self.request.iter_mut().zip(number.to_be_bytes()) {
-            *place = byte;
-        }
-        self.stream.write_all(&self.request)
+        self.request = Message::new(*number);
+        self.request.send(&mut self.stream)
     }
 
     fn receive(&mut self) -> io::Result<()> {
-        let mut answer = [0; MESSAGE_BYTES];
-        self.stream.read_exact(&mut answer)?;
-        if answer == self.request {
-            Ok(())
-        } else {
-            Err(io::Error::other("an answer to another request"))
-        }
+        self.request.receive(&mut self.stream)
     }
 }
-
-const MESSAGE_BYTES: usize = 64;
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::echo::Echo;
+    use crate::message::MESSAGE_BYTES;
+    use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::thread;
 
