@@ -426,6 +426,7 @@ impl Compiler {
         }
         telemetry::filter(&options.log_level);
         let mut planes = lock(&self.planes);
+        planes.proxy.limit_connections(options.max_connections);
         planes.routes.follow(&options.settings);
         planes.dns.follow(&options.settings);
         drop(planes);

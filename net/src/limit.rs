@@ -1,11 +1,11 @@
 //! Limits of the process: descriptors, and connections that share them.
 
+mod connections;
+
 use std::fs::File;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+pub use self::connections::{ConnectionLimit, Place};
 
 /// Raises the soft limit of open descriptors to the hard one; returns the limit that is in force.
 #[expect(unsafe_code, reason = "no safe call in the dependencies reads or sets a resource limit")]
@@ -38,46 +38,6 @@ pub fn sessions_for(descriptors: u64) -> usize {
     usize::try_from(descriptors / 8)
         .unwrap_or(MAX_SESSIONS)
         .clamp(16, MAX_SESSIONS)
-}
-
-/// A bound on open connections that all workers share. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct ConnectionLimit {
-    most: usize,
-    free: Arc<Semaphore>,
-    hits: Arc<AtomicU64>,
-}
-
-impl ConnectionLimit {
-    /// At most `most` at once.
-    pub fn new(most: usize) -> Self {
-        let most = most.min(Semaphore::MAX_PERMITS);
-        Self { most, free: Arc::new(Semaphore::new(most)), hits: Arc::default() }
-    }
-
-    /// How many may be open at once.
-    pub fn most(&self) -> usize {
-        self.most
-    }
-
-    /// How many are open now.
-    pub fn open(&self) -> usize {
-        self.most.saturating_sub(self.free.available_permits())
-    }
-
-    /// A place for one connection; waits while all are taken, so that whoever asks stops accepting.
-    pub async fn acquire(&self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
-            return Some(permit);
-        }
-        self.hits.fetch_add(1, Ordering::Relaxed);
-        Arc::clone(&self.free).acquire_owned().await.ok()
-    }
-
-    /// How often somebody had to wait.
-    pub fn hits(&self) -> u64 {
-        self.hits.load(Ordering::Relaxed)
-    }
 }
 
 /// Whether the system had no descriptor or no memory to give: nobody's fault but this host's, and
@@ -178,23 +138,5 @@ mod tests {
         ] {
             assert_eq!(is_exhausted(&io::Error::from_raw_os_error(code)), want, "{code}");
         }
-    }
-
-    #[tokio::test]
-    async fn a_full_limit_waits_for_the_first_that_leaves() {
-        let limit = ConnectionLimit::new(1);
-        assert_eq!((limit.most(), limit.open()), (1, 0));
-        let first = limit.acquire().await.unwrap();
-        assert_eq!(limit.open(), 1);
-        let second = limit.acquire();
-        tokio::pin!(second);
-        assert!(
-            tokio::time::timeout(std::time::Duration::ZERO, &mut second)
-                .await
-                .is_err()
-        );
-        drop(first);
-        assert!(second.await.is_some());
-        assert_eq!(limit.hits(), 1);
     }
 }

@@ -73,6 +73,7 @@ pub struct Proxy {
     retired: Retired,
     /// Endpoints that are out, and whose return the log is to hear of.
     outs: Arc<Outs>,
+    descriptors: u64,
 }
 
 /// Which endpoints are put out since they failed again and again.
@@ -121,10 +122,7 @@ struct Shared {
 impl Proxy {
     /// The plane and one [`Worker`] for each worker thread.
     pub fn new(options: Options) -> (Self, Vec<Worker>) {
-        let most = connections_for(options.descriptors, options.max_connections);
-        if let Some(asked) = options.max_connections.filter(|asked| *asked > most) {
-            warn!(asked, most, "there are descriptors for fewer connections than are asked for");
-        }
+        let most = most_connections(options.descriptors, options.max_connections);
         let builder = Builder::new(options.endpoint_series > 0);
         let shared = Arc::new(Shared {
             view: Arc::new(ArcSwap::from_pointee(View::default())),
@@ -151,7 +149,8 @@ impl Proxy {
             .unzip();
         let listeners = Listeners::new(&options, senders);
         let (retired, outs) = (Retired::default(), Arc::clone(builder.outs()));
-        (Self { shared, builder, listeners, retired, outs }, workers)
+        let descriptors = options.descriptors;
+        (Self { shared, builder, listeners, retired, outs, descriptors }, workers)
     }
 
     /// Builds the next view and opens every socket that it needs; changes nothing that serves.
@@ -186,6 +185,13 @@ impl Proxy {
             info!(%endpoint, %port, "an endpoint that was out is tried like the others again");
         }
         self.sweep();
+    }
+
+    /// Lets as many client connections be open at once from now on, as [`Options::max_connections`]
+    /// says. Those that are open stay.
+    pub fn limit_connections(&self, max_connections: Option<usize>) {
+        let most = most_connections(self.descriptors, max_connections);
+        self.shared.connections.set(most);
     }
 
     /// To be set to false when the process begins to end: from then on health checks of Services
@@ -225,6 +231,15 @@ impl Proxy {
         let held = self.retired.len();
         self.shared.views_retired.store(held, Ordering::Relaxed);
     }
+}
+
+/// How many connections may be open; the log hears where descriptors allow fewer than asked for.
+fn most_connections(descriptors: u64, asked: Option<usize>) -> usize {
+    let most = connections_for(descriptors, asked);
+    if let Some(asked) = asked.filter(|asked| *asked > most) {
+        warn!(asked, most, "there are descriptors for fewer connections than are asked for");
+    }
+    most
 }
 
 /// Commands that may wait for a worker: a snapshot's sockets pass through it in parts.

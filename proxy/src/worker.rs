@@ -229,23 +229,23 @@ async fn listen(socket: Socket, shared: Arc<Shared>, plane: Rc<Plane>, all: Canc
     match serve {
         Serve::Front { address } => {
             accept_loop(listener, stopped, async |stream, peer| {
-                let permit = shared.connections.acquire().await;
+                let place = shared.connections.acquire().await;
                 let tcp = Rc::clone(&plane.tcp);
                 plane.connections.spawn_local(async move {
                     tcp.serve(stream, peer, address).await;
-                    drop(permit);
+                    drop(place);
                 });
             })
             .await;
         }
         Serve::HealthCheck { address } => {
             accept_loop(listener, stopped, async |stream, _| {
-                let permit = shared.connections.acquire().await;
+                let place = shared.connections.acquire().await;
                 let shared = Arc::clone(&shared);
                 plane.connections.spawn_local(async move {
                     let view = || shared.view.load_full();
                     node_health::serve(stream, address, view, &shared.healthy).await;
-                    drop(permit);
+                    drop(place);
                 });
             })
             .await;
@@ -253,9 +253,9 @@ async fn listen(socket: Socket, shared: Arc<Shared>, plane: Rc<Plane>, all: Canc
         Serve::Http { address, tls } => {
             let listener_info = Rc::new(l7::HttpListener { address, tls });
             accept_loop(listener, stopped, async |mut stream, peer| {
-                let permit = shared.connections.acquire().await;
+                let place = shared.connections.acquire().await;
                 if !shared.proxy_protocol {
-                    return plane.http.serve(stream, peer, &listener_info, permit);
+                    return plane.http.serve(stream, peer, &listener_info, place);
                 }
                 let (shared, inside) = (Arc::clone(&shared), Rc::clone(&plane));
                 let listener_info = Rc::clone(&listener_info);
@@ -264,7 +264,7 @@ async fn listen(socket: Socket, shared: Arc<Shared>, plane: Rc<Plane>, all: Canc
                     match l4::take_preface(&mut stream, is_trusted).await {
                         Ok(header) => {
                             let client = header.map_or(peer, |header| header.source);
-                            inside.http.serve(stream, client, &listener_info, permit);
+                            inside.http.serve(stream, client, &listener_info, place);
                         }
                         Err(error) => {
                             debug!(%peer, %address, %error, "no PROXY header");

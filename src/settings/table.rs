@@ -336,7 +336,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "Client connections of all listeners together, as far as descriptors go",
         Kind::CountOrAuto(1..=10_000_000, |to| &mut to.max_connections),
     )
-    .by_default("half of the descriptors less 64, at most 50000"),
+    .by_default("half of the descriptors less 64, at most 50000")
+    .live(),
     Setting::new(
         "limits.maxFileBytes",
         Group::Limits,

@@ -63,6 +63,15 @@ fn an_edit_of_the_settings_file_is_live_and_a_bad_one_is_reported() {
     write("11").unwrap();
     eventually("it is mended", || (snapshot(admin)["zones"]["ttlSeconds"] == 11).then_some(()));
     assert_eq!(snapshot(admin)["diagnostics"], serde_json::json!([]));
+    let limits = "dns: {listen: off, ttl: 11}\nlimits: {maxConnections: 20}\n";
+    fs::write(&file, settings(admin, 246, limits)).unwrap();
+    eventually("the new limit counts", || {
+        let metrics = http::get(admin, &admin.to_string(), "/metrics");
+        metrics
+            .text()
+            .contains("\nportico_proxy_connections_limit 20\n")
+            .then_some(())
+    });
 }
 
 #[test]

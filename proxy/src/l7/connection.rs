@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use portico_net::limit::Place;
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tracing::debug;
 
 use super::forward::ForwardedFor;
@@ -13,14 +13,14 @@ use super::h1::server::Connection;
 use super::{HttpListener, Worker};
 
 impl Worker {
-    /// Serves a connection on a task of its own, which does all its work; `permit` is its place
+    /// Serves a connection on a task of its own, which does all its work; `place` is its own
     /// among all connections.
     pub(crate) fn serve(
         self: &Rc<Self>,
         stream: TcpStream,
         peer: SocketAddr,
         listener: &Rc<HttpListener>,
-        permit: Option<OwnedSemaphorePermit>,
+        place: Place,
     ) {
         let (worker, listener) = (Rc::clone(self), Rc::clone(listener));
         self.connections.spawn_local(async move {
@@ -42,7 +42,7 @@ impl Worker {
                 _ => Connection::new(stream, &worker, from).run().await,
             }
             worker.metrics.active.0.fetch_sub(1, Relaxed);
-            drop(permit);
+            drop(place);
         });
     }
 }
