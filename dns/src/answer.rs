@@ -110,6 +110,10 @@ impl Reply<'_> {
                     self.rcode = NXDOMAIN;
                     self.negative(query.key.wire(), table, Some(zone));
                 }
+                Found::Pod(address) => {
+                    self.flags |= AUTHORITATIVE;
+                    self.pod(query.key.wire(), kind, table, address);
+                }
                 Found::Node(node, suffix) => {
                     self.flags |= AUTHORITATIVE;
                     self.node(query.key.wire(), kind, local, table, node, suffix);
@@ -122,6 +126,20 @@ impl Reply<'_> {
     pub(crate) fn refuse(&mut self, error: u16) {
         self.rcode = REFUSED;
         self.error = Some(error);
+    }
+
+    /// What a Pod's name says of `kind` (`dns 1.9`).
+    fn pod(&mut self, key: &[u8], kind: u16, table: &AnswerTable, address: IpAddr) {
+        let start = self.out.len();
+        match kind {
+            ANY => self.out.extend_from_slice(HINFO),
+            kind => put_address(self.out, &[&OWNER], kind, table.ttl_seconds, address),
+        }
+        if self.out.len() > start {
+            self.answers = 1;
+        } else {
+            self.negative(key, table, table.zone_of(key));
+        }
     }
 
     /// What `node`, found under `key`, says of `kind`; `suffix` is the part of names in its block
@@ -261,6 +279,7 @@ impl Reply<'_> {
             if kind == CNAME {
                 break;
             }
+            let end = self.out.len();
             let node = match table.find(current) {
                 Found::Outside => {
                     self.is_elsewhere = !is_special(current);
@@ -269,6 +288,15 @@ impl Reply<'_> {
                 Found::Missing(zone) => {
                     self.rcode = NXDOMAIN;
                     self.absolute_soa(table, current, Some(zone));
+                    break;
+                }
+                Found::Pod(address) => {
+                    put_address(self.out, &[&owner], kind, table.ttl_seconds, address);
+                    if self.out.len() == end {
+                        self.absolute_soa(table, current, table.zone_of(current));
+                    } else {
+                        self.answers += 1;
+                    }
                     break;
                 }
                 Found::Node(node, _) => node,

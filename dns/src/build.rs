@@ -16,13 +16,15 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use portico_config::model::PodsMode;
 use portico_config::snapshot::diff::{self, Change};
-use portico_config::snapshot::{Service, Snapshot, Zones};
+use portico_config::snapshot::{Reach, Service, Snapshot, Zones};
 
 use crate::block::{APEX, WHOLE, Writer};
 use crate::draft::Draft;
 use crate::hosts::Hosts;
 use crate::names::{Level, Names};
+use crate::pods::Pods;
 use crate::service;
 use crate::table::AnswerTable;
 use crate::wire::{
@@ -88,6 +90,7 @@ impl Last {
         let table = AnswerTable {
             names: Names::new(suffixes.into(), expected.sum()),
             wildcards: Arc::default(),
+            pods: Pods::of(snapshot),
             zones: all.into(),
             ttl_seconds: zones.ttl_seconds,
             serial: zones.serial,
@@ -119,6 +122,9 @@ impl Last {
             || (old.cluster_domains == new.cluster_domains
                 && old.alias_zones == new.alias_zones
                 && old.reverse == new.reverse
+                && old.exposed == new.exposed
+                && old.pods == new.pods
+                && old.ignore_empty_service == new.ignore_empty_service
                 && old.ttl_seconds == new.ttl_seconds);
         same && self.listen == listen
             && self.zones.are_apart
@@ -145,6 +151,7 @@ impl Last {
         }
         self.draft.settle();
         self.draft.table.serial = snapshot.zones.serial;
+        self.draft.table.pods = Pods::of(snapshot);
         self
     }
 
@@ -200,11 +207,16 @@ impl Last {
     /// `<ns>.svc` and `<ns>.pod` of the namespaces that are in one of `old` and `new` only.
     fn namespaces(&mut self, old: &BTreeSet<Arc<str>>, new: &BTreeSet<Arc<str>>) {
         let zones = Arc::clone(&self.zones.names);
+        let kinds: &[&str] = match self.snapshot.zones.pods {
+            PodsMode::Disabled => &["svc"],
+            PodsMode::Insecure | PodsMode::Verified => &["svc", "pod"],
+        };
         for namespace in old.symmetric_difference(new) {
             let names = zones.iter().flat_map(|zone| {
-                ["svc", "pod"].map(|label| below(&[namespace, label], zone, LONGEST_NAME))
+                let name = |kind: &&str| below(&[namespace, kind], zone, LONGEST_NAME);
+                kinds.iter().filter_map(name)
             });
-            for name in names.flatten() {
+            for name in names {
                 if new.contains(namespace) {
                     self.draft.hold(&name);
                 } else {
@@ -215,6 +227,12 @@ impl Last {
     }
 
     fn add(&mut self, service: &Service) {
+        let zones = &self.snapshot.zones;
+        let is_empty = service.addresses.is_empty() && zones.ignore_empty_service;
+        let is_hidden = is_empty && matches!(service.reach, Reach::ClusterIp(_));
+        if is_hidden || !zones.exposes(&service.name.namespace) {
+            return;
+        }
         let ttl_seconds = self.draft.table.ttl_seconds;
         let zones = Arc::clone(&self.zones.names);
         let room = |zone: &[u8]| LONGEST_NAME.saturating_sub(zone.len());

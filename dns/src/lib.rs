@@ -10,6 +10,7 @@ mod wire;
 mod question;
 mod block;
 mod names;
+mod pods;
 mod table;
 mod targets;
 mod service;

@@ -5,12 +5,14 @@
 //! an answer needs it. Filling the table is `build`'s work, writing an answer `answer`'s.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
 use crate::block::{Block, FIRST, Node};
 use crate::names::Names;
+use crate::pods::Pods;
 use crate::wire::{LONGEST_ZONE, SOA, is_within, parent, put_record};
 
 /// All names that we answer.
@@ -19,6 +21,8 @@ pub(crate) struct AnswerTable {
     pub(crate) names: Names,
     /// `*.suffix` hosts by suffix.
     pub(crate) wildcards: Arc<Wildcards>,
+    /// Which Pods have names.
+    pub(crate) pods: Pods,
     /// The zones that we are authoritative for, longest first.
     pub(crate) zones: Arc<[Box<[u8]>]>,
     /// TTL of every local record.
@@ -34,6 +38,8 @@ pub(crate) type Wildcards = HashMap<Box<[u8]>, Block, RandomState>;
 pub(crate) enum Found<'a> {
     /// It exists; its node, and what of its name is not in the block.
     Node(Node<'a>, &'a [u8]),
+    /// It is a Pod's, of this address.
+    Pod(IpAddr),
     /// A zone of this length is ours and has no such name.
     Missing(usize),
     /// Not ours.
@@ -45,6 +51,7 @@ impl Default for AnswerTable {
         Self {
             names: Names::new(Arc::default(), 0),
             wildcards: Arc::default(),
+            pods: Pods::default(),
             zones: Arc::default(),
             ttl_seconds: 0,
             serial: 0,
@@ -63,7 +70,10 @@ impl AnswerTable {
             .and_then(|suffix| self.wildcards.get(suffix));
         match (wildcard, self.zone_of(key)) {
             (Some(block), _) => Found::Node(Node::new(block, FIRST), b""),
-            (None, Some(zone)) => Found::Missing(zone),
+            (None, Some(zone)) => match self.pods.find(key, zone, &self.names) {
+                Some(address) => Found::Pod(address),
+                None => Found::Missing(zone),
+            },
             (None, None) => Found::Outside,
         }
     }

@@ -1,6 +1,7 @@
 //! The resolver against its rules: every reply is read by hickory-proto, an independent decoder.
 
 mod changes;
+mod scripts;
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
@@ -111,6 +112,7 @@ fn snapshot() -> Snapshot {
         namespaces: ["default".into(), "kube-system".into()].into(),
         ttl_seconds: 5,
         serial: 7,
+        ..Zones::default()
     };
     let services = services.into_iter().map(|s| (s.name.clone(), s)).collect();
     Snapshot { generation: 1, services, zones: Arc::new(zones), ..Snapshot::default() }

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use portico_config::model::{
-    ClusterIps, ExecProbe, ForwardPolicy, ForwardRule, Probes, format_bytes, format_duration,
-    parse_bytes, parse_duration,
+    ClusterIps, ExecProbe, ForwardPolicy, ForwardRule, PodsMode, Probes, format_bytes,
+    format_duration, parse_bytes, parse_duration,
 };
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
@@ -50,6 +50,8 @@ pub(crate) enum Kind {
     ClusterIps(Lens<ClusterIps>),
     /// `auto`, `on` or `off`.
     Probes(Lens<Probes>),
+    /// `disabled`, `insecure` or `verified`.
+    PodsMode(Lens<PodsMode>),
     /// `ready` or `unready`.
     ExecProbe(Lens<ExecProbe>),
     /// `text` or `json`.
@@ -105,6 +107,7 @@ impl Kind {
         match self {
             Self::ClusterIps(_) => Some(CLUSTER_IPS.map(|(name, _)| name).into()),
             Self::Probes(_) => Some(PROBES.map(|(name, _)| name).into()),
+            Self::PodsMode(_) => Some(PODS_MODE.map(|(name, _)| name).into()),
             Self::ExecProbe(_) => Some(EXEC_PROBE.map(|(name, _)| name).into()),
             Self::ForwardPolicy(_) => Some(POLICIES.map(|(name, _)| name).into()),
             Self::Format(_) => Some(FORMATS.map(|(name, _)| name).into()),
@@ -160,6 +163,7 @@ impl Kind {
             Self::ForwardPolicy(lens) => *lens(options) = one(items, |it| choose(&POLICIES, it))?,
             Self::ClusterIps(lens) => *lens(options) = one(items, |it| choose(&CLUSTER_IPS, it))?,
             Self::Probes(lens) => *lens(options) = one(items, |it| choose(&PROBES, it))?,
+            Self::PodsMode(lens) => *lens(options) = one(items, |it| choose(&PODS_MODE, it))?,
             Self::ExecProbe(lens) => *lens(options) = one(items, |it| choose(&EXEC_PROBE, it))?,
             Self::Format(lens) => *lens(options) = one(items, |it| choose(&FORMATS, it))?,
             Self::Required(lens) => *lens(options) = one(items, |it| choose(&REQUIRED, it))?,
@@ -216,6 +220,7 @@ impl Kind {
             Self::ForwardPolicy(lens) => vec![name_of(&POLICIES, *lens(of))],
             Self::ClusterIps(lens) => vec![name_of(&CLUSTER_IPS, *lens(of))],
             Self::Probes(lens) => vec![name_of(&PROBES, *lens(of))],
+            Self::PodsMode(lens) => vec![name_of(&PODS_MODE, *lens(of))],
             Self::ExecProbe(lens) => vec![name_of(&EXEC_PROBE, *lens(of))],
             Self::Format(lens) => vec![name_of(&FORMATS, *lens(of))],
             Self::Required(lens) => vec![name_of(&REQUIRED, *lens(of))],
@@ -460,6 +465,11 @@ const CLUSTER_IPS: [(&str, ClusterIps); 3] =
     [("map", ClusterIps::Map), ("route", ClusterIps::Route), ("keep", ClusterIps::Keep)];
 const PROBES: [(&str, Probes); 3] =
     [("auto", Probes::Auto), ("on", Probes::On), ("off", Probes::Off)];
+const PODS_MODE: [(&str, PodsMode); 3] = [
+    ("disabled", PodsMode::Disabled),
+    ("insecure", PodsMode::Insecure),
+    ("verified", PodsMode::Verified),
+];
 const EXEC_PROBE: [(&str, ExecProbe); 2] =
     [("ready", ExecProbe::Ready), ("unready", ExecProbe::Unready)];
 const POLICIES: [(&str, ForwardPolicy); 3] = [
@@ -521,6 +531,9 @@ mod tests {
             ("aliasZone", &["off"], &[]),
             ("ingress.serveClassless", &["false"], &["false"]),
             ("drainTimeout", &["90s"], &["1m30s"]),
+            ("podsMode", &["insecure"], &["insecure"]),
+            ("dns.namespaces", &["a", "b"], &["a", "b"]),
+            ("dns.reverseCidr", &["10.0.0.0/8"], &["10.0.0.0/8"]),
             ("stateDir", &["off"], &["off"]),
             ("tcp.idleTimeout", &["10m"], &["10m"]),
             ("tcp.keepalive", &["off"], &["off"]),
@@ -561,6 +574,7 @@ mod tests {
             ("drainTimeout", &["1y"], "no unit"),
             ("drainTimeout", &["25h"], "at most 24h"),
             ("tcp.keepalive", &["0s"], "is not in 1s to"),
+            ("podsMode", &["verify"], "expected disabled, insecure or verified"),
             ("clusterIps", &["rout"], "expected map, route or keep"),
             ("logLevel", &["a=b=c"], "error parsing level filter"),
             ("limits.maxFileBytes", &["64MB"], "such as 64Mi"),

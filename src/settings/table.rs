@@ -107,6 +107,47 @@ pub(crate) static SETTINGS: &[Setting] = &[
     )
     .live(),
     Setting::new(
+        "dns.reverseCidr",
+        Group::Names,
+        "CIDR",
+        "A network whose reverse zone is ours too: unknown addresses in it have no name",
+        Kind::AnyNetworks(|to| &mut to.settings.names.reverse_cidrs),
+    )
+    .live(),
+    Setting::new(
+        "dns.namespaces",
+        Group::Names,
+        "NAME",
+        "Namespaces whose Services and Pods have names",
+        Kind::Names(|to| &mut to.settings.names.namespaces),
+    )
+    .by_default("all")
+    .live(),
+    Setting::new(
+        "podsMode",
+        Group::Names,
+        "disabled|insecure|verified",
+        "Whether 10-0-0-1.NAMESPACE.pod.ZONE has no address, the one it spells, or a Pod's alone",
+        Kind::PodsMode(|to| &mut to.settings.names.pods),
+    )
+    .live(),
+    Setting::new(
+        "ignoreEmptyService",
+        Group::Names,
+        "true|false",
+        "Whether a Service without a ready endpoint has no name",
+        Kind::Switch(|to| &mut to.settings.names.ignore_empty_service),
+    )
+    .live(),
+    Setting::new(
+        "endpointPodNames",
+        Group::Names,
+        "true|false",
+        "Whether endpoints without a hostname are called as their Pods are",
+        Kind::Switch(|to| &mut to.settings.names.endpoint_pod_names),
+    )
+    .live(),
+    Setting::new(
         "dns.allow",
         Group::Names,
         "CIDR",

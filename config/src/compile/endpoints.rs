@@ -24,8 +24,32 @@ pub(super) struct Joined {
     pub(super) addresses: Vec<NamedAddress>,
     /// Whether anything, ready or not, matched at all.
     pub(super) matched: bool,
+    labels: Labels,
     /// Why endpoints have no hints although topology-mode asks for some.
     pub(super) no_hints: Option<NoHints>,
+}
+
+/// How endpoints without a hostname are called.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Labels {
+    /// By their address.
+    Addresses,
+    /// By their Pod, where there is one and its name is a label.
+    Pods,
+}
+
+impl Labels {
+    /// The label of an endpoint (`dns 1.3.4`).
+    fn label(
+        self,
+        hostname: Option<&Arc<str>>,
+        pod: Option<&Arc<str>>,
+        address: IpAddr,
+    ) -> Arc<str> {
+        let is_label = |name: &&Arc<str>| name.len() < 64 && !name.contains('.');
+        let pod = pod.filter(is_label).filter(|_| self == Self::Pods);
+        hostname.or(pod).map_or_else(|| dashed(address), Arc::clone)
+    }
 }
 
 /// An endpoint, and what tells which of two with one address counts.
@@ -44,12 +68,14 @@ pub(super) fn join(
     object: &InUse,
     service: &Service,
     families: &[IpFamily],
+    labels: Labels,
 ) -> Joined {
     let mut joined = Joined {
         ports: vec![BTreeMap::new(); service.ports.len()],
         addresses: Vec::new(),
         matched: false,
         no_hints: None,
+        labels,
     };
     if let Some(short) = &service.short_form {
         joined.matched = true;
@@ -97,7 +123,8 @@ fn join_pods(
         }
         joined.matched = true;
         for address in addresses_of(pod, service, families) {
-            let mut template = pod_endpoint(objects, object, service, (name, pod), address);
+            let mut template =
+                pod_endpoint(objects, object, service, (name, pod), address, joined.labels);
             template.hints = hints.hints(&template);
             joined.address(&template);
             for (port, found) in service.ports.iter().zip(&mut joined.ports) {
@@ -216,6 +243,7 @@ fn pod_endpoint(
     service: &Service,
     (name, pod): (&ObjectName, &Pod),
     address: IpAddr,
+    labels: Labels,
 ) -> Endpoint {
     // `services 2.4`: the hostname counts only under the Service that the Pod names.
     let subdomain = pod.subdomain.as_deref() == Some(&*object.valid.name.name);
@@ -226,7 +254,7 @@ fn pod_endpoint(
     Endpoint {
         node: pod.node.clone(),
         zone,
-        label: hostname.unwrap_or_else(|| dashed(address)),
+        label: labels.label(hostname.as_ref(), Some(&name.name), address),
         pod: Some(Arc::clone(&name.name)),
         weight: pod.weight.unwrap_or(1),
         ..endpoint(SocketAddr::new(address, 0), ready, serving, pod.terminating)
@@ -242,10 +270,11 @@ fn join_sets(objects: &Objects, object: &InUse, service: &Service, joined: &mut 
                 let mut template = Endpoint {
                     node: found.node.clone(),
                     zone: found.zone.clone(),
-                    label: found
-                        .hostname
-                        .clone()
-                        .unwrap_or_else(|| dashed(found.address)),
+                    label: joined.labels.label(
+                        found.hostname.as_ref(),
+                        found.pod.as_ref(),
+                        found.address,
+                    ),
                     pod: found.pod.clone(),
                     hints: hints_of(found),
                     ..endpoint(

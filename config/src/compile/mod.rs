@@ -27,8 +27,8 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
-use crate::model::{Certificate, HostFacts, Settings};
-use crate::snapshot::{Snapshot, Tcp, diff};
+use crate::model::{Certificate, HostFacts, PodsMode, Settings};
+use crate::snapshot::{PodNames, Snapshot, Tcp, diff};
 use crate::validate::InUse;
 
 pub(crate) use objects::{Dirty, Objects};
@@ -93,6 +93,13 @@ pub(crate) fn compile(
         true => share(cluster::compile(objects, inputs), &previous.cluster),
         false => Arc::clone(&previous.cluster),
     };
+    let pods = match inputs.settings.names.pods {
+        PodsMode::Verified if dirty.pods || first => {
+            share(objects.pod_names.clone(), &previous.pods)
+        }
+        PodsMode::Verified => Arc::clone(&previous.pods),
+        PodsMode::Disabled | PodsMode::Insecure => share(PodNames::default(), &previous.pods),
+    };
     let rules = dirty.ingresses || dirty.service_objects;
     let certificates = dirty.ingresses || dirty.secrets || memory.certificates.is_due(inputs);
     let zones = dirty.ingresses || dirty.namespaces || first;
@@ -103,6 +110,7 @@ pub(crate) fn compile(
         unbound,
         health_checks,
         cluster,
+        pods,
         tcp: share(Tcp::of(inputs.settings), &previous.tcp),
         routes: Arc::clone(&previous.routes),
         certificates: Arc::clone(&previous.certificates),
@@ -143,6 +151,7 @@ fn differs(new: &Snapshot, old: &Snapshot) -> bool {
         || !Arc::ptr_eq(&new.unbound, &old.unbound)
         || !Arc::ptr_eq(&new.health_checks, &old.health_checks)
         || !Arc::ptr_eq(&new.cluster, &old.cluster)
+        || !Arc::ptr_eq(&new.pods, &old.pods)
         || !Arc::ptr_eq(&new.tcp, &old.tcp)
         || !Arc::ptr_eq(&new.routes, &old.routes)
         || !Arc::ptr_eq(&new.certificates, &old.certificates)

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::verdicts::Verdicts;
 use crate::diagnostic::Diagnostic;
 use crate::model::{ExecProbe, ObjectName, ProbeVerdict, ProbedPod, Probes};
+use crate::snapshot::PodNames;
 use crate::snapshot::cluster::AddressSet;
 use crate::store::Changed;
 use crate::validate::{EndpointSet, InUse, Kind, Node, Pod, Service, Valid};
@@ -28,6 +29,8 @@ pub(crate) struct Objects {
     pub(super) nodes: BTreeMap<Arc<str>, Arc<InUse>>,
     /// Addresses of Pods that have not ended and are not on their host's network.
     pub(super) pod_addresses: AddressSet,
+    /// What names of Pods are checked against.
+    pub(super) pod_names: PodNames,
     /// What probing Pods has found out.
     verdicts: Verdicts,
     pub(super) secrets: BTreeMap<ObjectName, Arc<InUse>>,
@@ -59,6 +62,8 @@ pub(crate) struct Dirty {
     pub(super) namespaces: bool,
     /// Whether a Node or the address of a Pod is not what it was.
     pub(super) cluster: bool,
+    /// Whether a Pod is not what it was.
+    pub(super) pods: bool,
 }
 
 impl Dirty {
@@ -71,6 +76,7 @@ impl Dirty {
             secrets: true,
             namespaces: true,
             cluster: true,
+            pods: true,
         }
     }
 }
@@ -127,6 +133,9 @@ impl Objects {
                 }
                 self.verdicts.remove(name);
                 own_addresses(pod).for_each(|address| self.pod_addresses.remove(address));
+                for address in named_addresses(pod) {
+                    self.pod_names.remove(&name.namespace, address);
+                }
             }
             Kind::Node(_) => drop(self.nodes.remove(&name.name)),
             Kind::Secret(_) => drop(self.secrets.remove(name)),
@@ -176,6 +185,9 @@ impl Objects {
                     pods.insert(name.clone(), Arc::clone(&object));
                 }
                 own_addresses(pod).for_each(|address| self.pod_addresses.insert(address));
+                for address in named_addresses(pod) {
+                    self.pod_names.insert(&name.namespace, address);
+                }
                 self.verdicts.insert(&object);
             }
             Kind::Node(_) => drop(self.nodes.insert(name.name, object)),
@@ -202,6 +214,7 @@ impl Objects {
             }
             Kind::Pod(pod) => {
                 dirty.cluster |= own_addresses(pod).next().is_some();
+                dirty.pods = true;
                 self.reach_by_labels(name, pod, dirty);
             }
             // Where endpoints are is said by their Nodes: any of them may be on this one.
@@ -340,6 +353,12 @@ fn labels<'a>(name: &'a ObjectName, pod: &'a Pod) -> impl Iterator<Item = Label>
 fn own_addresses(pod: &Pod) -> impl Iterator<Item = IpAddr> + '_ {
     let is_own = !pod.host_network && !pod.finished;
     pod.addresses.iter().copied().filter(move |_| is_own)
+}
+
+/// Addresses by which a Pod can be asked for (`dns 1.9`).
+fn named_addresses(pod: &Pod) -> impl Iterator<Item = IpAddr> + '_ {
+    let is_there = !pod.terminating && !pod.finished;
+    pod.addresses.iter().copied().filter(move |_| is_there)
 }
 
 /// The namespace that exists because of an object.

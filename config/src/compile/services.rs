@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use super::endpoints::{self, Joined};
+use super::endpoints::{self, Joined, Labels};
 use super::{Dirty, Inputs, Objects, finding};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
@@ -186,7 +186,11 @@ fn join_one(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Joined {
     let families = traffic::families(service, inputs.settings);
-    let mut joined = endpoints::join(objects, object, service, &families);
+    let labels = match inputs.settings.names.endpoint_pod_names {
+        true => Labels::Pods,
+        false => Labels::Addresses,
+    };
+    let mut joined = endpoints::join(objects, object, service, &families, labels);
     if !joined.matched && !service.selector.is_empty() {
         let labels: Vec<_> = service
             .selector

@@ -1,6 +1,6 @@
 //! What the resolver is authoritative for: zones, namespaces and Ingress hosts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::ingress::{Owned, aliases};
@@ -37,13 +37,21 @@ pub(super) fn compile(objects: &Objects, owned: &[Owned<'_>], inputs: &Inputs<'_
             }
         }
     }
+    let names = &settings.names;
+    let exposed: BTreeSet<Arc<str>> = names.namespaces.iter().cloned().collect();
+    let has_names = |name: &&Arc<str>| exposed.is_empty() || exposed.contains(*name);
+    let namespaces = objects.namespaces.keys().filter(has_names);
+    let reverse = [&settings.service_cidrs, &settings.cluster_cidrs, &names.reverse_cidrs];
     let previous = &inputs.previous.zones;
     Zones {
         cluster_domains: settings.cluster_domains.clone(),
         alias_zones: settings.alias_zones.clone(),
-        reverse: settings.service_cidrs.clone(),
+        reverse: reverse.into_iter().flatten().copied().collect(),
         hosts: hosts.into_values().collect(),
-        namespaces: objects.namespaces.keys().map(Arc::clone).collect(),
+        namespaces: namespaces.map(Arc::clone).collect(),
+        exposed: exposed.clone(),
+        pods: names.pods,
+        ignore_empty_service: names.ignore_empty_service,
         ttl_seconds: settings.dns_ttl_seconds,
         serial: previous.serial,
     }

@@ -10,6 +10,7 @@ mod duration;
 mod forwarding;
 mod host;
 mod name;
+mod names;
 mod path;
 mod policy;
 mod probe;
@@ -25,6 +26,7 @@ pub use duration::{format_duration, parse_duration};
 pub use forwarding::{ForwardPolicy, ForwardRule, Forwarding, UpstreamAddress, UpstreamTransport};
 pub use host::HostPattern;
 pub use name::{ObjectName, ObjectRef};
+pub use names::{Names, PodsMode};
 pub use path::PathKind;
 pub use policy::{Policy, Redirect, ToHttps};
 pub use probe::{

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::{Forwarding, private_networks};
+use super::{Forwarding, Names, private_networks};
 
 /// What is done with a Service's address (`--cluster-ips`).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -74,6 +74,8 @@ pub struct Settings {
     pub alias_zones: Vec<Arc<str>>,
     /// TTL of every local DNS record in seconds, `0..=3600`; default 5.
     pub dns_ttl_seconds: u32,
+    /// Which names there are.
+    pub names: Names,
     /// `dns.allow`: networks whose clients the resolver answers; default loopback and private ones.
     pub dns_allow: Vec<IpNet>,
     /// Who is asked about names that are not ours.
@@ -200,6 +202,7 @@ impl Default for Settings {
             cluster_domains: vec!["cluster.local".into()],
             alias_zones: vec!["portico.test".into()],
             dns_ttl_seconds: 5,
+            names: Names::default(),
             dns_allow: private_networks(),
             forwarding: Forwarding::default(),
             controllers: vec!["portico.dev/ingress".into(), "k8s.io/ingress-nginx".into()],

@@ -37,7 +37,7 @@ pub use service::{Assignments, PortId, Reach, Service, ServicePort, Traffic};
 pub use sets::{SetKind, Sets};
 pub use tcp::Tcp;
 pub use tls::CertificateTable;
-pub use zone::{HostRecord, Zones};
+pub use zone::{HostRecord, PodNames, Zones};
 
 /// One consistent state of everything that the planes serve.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +56,8 @@ pub struct Snapshot {
     pub health_checks: Arc<Vec<HealthCheck>>,
     /// Nodes, this host's place among them, and who is a Pod.
     pub cluster: Arc<Cluster>,
+    /// Whose names below `pod.<zone>` exist; empty where nobody verifies them.
+    pub pods: Arc<PodNames>,
     /// What settings say about connections of Services.
     pub tcp: Arc<Tcp>,
     /// Ingress rules.

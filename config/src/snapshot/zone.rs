@@ -1,12 +1,12 @@
 //! What the resolver is authoritative for, beside the Services themselves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::model::{HostPattern, ObjectName};
+use crate::model::{HostPattern, ObjectName, PodsMode};
 
 /// Zones and hosts.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -19,12 +19,61 @@ pub struct Zones {
     pub reverse: Vec<IpNet>,
     /// Ingress hosts and where they are served; sorted by host, each once.
     pub hosts: Vec<HostRecord>,
-    /// Namespaces that exist: by a Namespace object, or because any object lives in one.
+    /// Namespaces that exist, by a Namespace object or because any object lives in one, and have
+    /// names.
     pub namespaces: BTreeSet<Arc<str>>,
+    /// Namespaces that have names at all; empty: all.
+    pub exposed: BTreeSet<Arc<str>>,
+    /// Which names of Pods there are.
+    pub pods: PodsMode,
+    /// Whether a Service without a ready endpoint has no name.
+    pub ignore_empty_service: bool,
     /// TTL of every local record and SOA minimum.
     pub ttl_seconds: u32,
     /// SOA serial: seconds since 1970 of this change, never smaller than the one before + 1.
     pub serial: u32,
+}
+
+impl Zones {
+    /// Whether a namespace has names at all.
+    pub fn exposes(&self, namespace: &str) -> bool {
+        self.exposed.is_empty() || self.exposed.contains(namespace)
+    }
+}
+
+/// Addresses of Pods by namespace: what names below `pod.<zone>` are checked against (`dns 1.9`).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PodNames {
+    /// How many Pods of each namespace have each address; generations share what is the same.
+    by_namespace: BTreeMap<Arc<str>, Arc<BTreeMap<IpAddr, u32>>>,
+}
+
+impl PodNames {
+    /// Whether a Pod of `namespace` has `address`.
+    pub fn has(&self, namespace: &str, address: IpAddr) -> bool {
+        let of_namespace = self.by_namespace.get(namespace);
+        of_namespace.is_some_and(|addresses| addresses.contains_key(&address))
+    }
+
+    /// One Pod more that has `address`.
+    pub(crate) fn insert(&mut self, namespace: &Arc<str>, address: IpAddr) {
+        let of_namespace = self.by_namespace.entry(Arc::clone(namespace)).or_default();
+        *Arc::make_mut(of_namespace).entry(address).or_default() += 1;
+    }
+
+    /// One Pod less.
+    pub(crate) fn remove(&mut self, namespace: &Arc<str>, address: IpAddr) {
+        let Some(of_namespace) = self.by_namespace.get_mut(namespace) else { return };
+        let addresses = Arc::make_mut(of_namespace);
+        let Some(count) = addresses.get_mut(&address) else { return };
+        *count -= 1;
+        if *count == 0 {
+            addresses.remove(&address);
+        }
+        if addresses.is_empty() {
+            self.by_namespace.remove(namespace);
+        }
+    }
 }
 
 /// A host of an Ingress with the addresses that serve it.
