@@ -108,3 +108,46 @@ fn redirects_lead_where_they_say() {
         assert_eq!(get(portico.http(), host, path).text(), "web", "ingress 2.4: {host}{path}");
     }
 }
+
+#[test]
+fn patterns_choose_and_rewrites_change_the_path() {
+    let (web, api) = (Pod::http("web"), Pod::http("api"));
+    let site = |name: &str, path: &str, annotations: &[(&str, &str)]| {
+        let text = annotated(name, "site.test", annotations, "");
+        text.replace("path: /\n", &format!("path: {path}\n"))
+            .replace("pathType: Prefix", "pathType: ImplementationSpecific")
+            .replace("name: web, port", "name: api, port")
+    };
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&web]),
+        service("api", "ClusterIP", 80, &[&api]),
+        annotated("rest", "site.test", &[], ""),
+        site("api", "/api(/|$)(.*)", &[("rewrite-target", "/$2"), ("x-forwarded-prefix", "/api")]),
+        site("versions", "/v[0-9]+", &[("use-regex", "true")]),
+        site("broken", "/odd/(", &[("use-regex", "true")]),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)]).start();
+    for (path, status, pod) in [
+        ("/", 200, "web"),
+        ("/apix", 200, "web"),
+        ("/api/users?id=1", 200, "api"),
+        ("/api", 200, "api"),
+        ("/v1/x", 200, "api"),
+        ("/v1x", 200, "web"),
+        ("/odd/x", 503, ""),
+        ("/odd", 503, ""),
+        ("/oddly", 200, "web"),
+    ] {
+        let answer = get(portico.http(), "site.test", path);
+        assert_eq!(answer.status, status, "ingress 2.2: {path}");
+        if status == 200 {
+            assert_eq!(answer.text(), pod, "ingress 2.2: {path}");
+        }
+    }
+    let seen = get(portico.http(), "site.test", "/api/headers")
+        .text()
+        .to_owned();
+    assert!(seen.contains("GET /headers HTTP/1.1\r\n"), "ingress 2.4: rewrite-target: {seen}");
+    assert!(seen.contains("\r\nX-Forwarded-Prefix: /api\r\n"), "ingress 2.4: {seen}");
+}

@@ -72,7 +72,7 @@ fn used_with_a_warning() {
     let pod = Pod::http("web");
     let web = service("web", "ClusterIP", 80, &[&pod]);
     let rules = [("web.test", "Prefix", "/", "web"), ("wbe.test", "Prefix", "/", "wbe")];
-    let tls = "  tls:\n  - {hosts: [web.test], secretName: nowhere}\n";
+    let tls = "  tls:\n  - {hosts: [safe.test], secretName: nowhere}\n";
     let lonely = "apiVersion: v1\nkind: Service\nmetadata: {name: lonely}\n\
                   spec: {selector: {app: nobody}, ports: [{port: 1}]}\n";
     let portico = Portico::with(&[

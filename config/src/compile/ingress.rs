@@ -8,9 +8,9 @@ use super::services::Services;
 use super::{Inputs, Objects, finding, suggestion};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
-use crate::model::{HostPattern, PathKind, Policy, Settings};
+use crate::model::{HostPattern, PathKind, Pattern, Policy, Settings, literal};
 use crate::snapshot::{Backend, Host, Location, Reach, RouteTable};
-use crate::validate::{BackendPort, BackendRef, InUse, Ingress, Kind};
+use crate::validate::{BackendPort, BackendRef, InUse, Ingress, Kind, PathRule};
 
 /// An Ingress that is portico's to serve.
 pub(super) type Owned<'a> = (&'a InUse, &'a Ingress);
@@ -123,13 +123,10 @@ pub(super) fn compile(
                     resolver.diagnostics.push(taken);
                     continue;
                 }
+                let (policy, path_text) =
+                    resolver.path_policy((object, ingress), path, &policy, &field);
                 claimed.insert(key, (object, field));
-                let policy = match path.path.starts_with(ACME) {
-                    true => Arc::new(Policy { to_https: None, ..Policy::clone(&policy) }),
-                    false => Arc::clone(&policy),
-                };
                 let ingress = object.valid.name.clone();
-                let path_text = Arc::clone(&path.path);
                 host.locations.push(Location {
                     kind: path.kind,
                     path: path_text,
@@ -174,11 +171,18 @@ fn table(
     let written: BTreeSet<HostPattern> = hosts.keys().cloned().collect();
     let mut table = RouteTable::default();
     for (pattern, draft) in &mut hosts {
-        // Longer path first, then Exact before Prefix, then the longer text (`ingress 1.3`).
+        // Longer path first, then Exact before Prefix before patterns, then the longer text
+        // (`ingress 1.3`).
         draft.locations.sort_by_key(|location| {
-            let trimmed = location.path.trim_end_matches('/').len();
-            let prefix = location.kind == PathKind::Prefix;
-            (std::cmp::Reverse(trimmed), prefix, std::cmp::Reverse(location.path.len()))
+            let pattern = location.policy.pattern.as_ref();
+            let literal = pattern.map_or(location.path.len(), Pattern::literal_bytes);
+            let trimmed = location.path[..literal].trim_end_matches('/').len();
+            let class = match (pattern, location.kind) {
+                (None, PathKind::Exact) => 0,
+                (None, PathKind::Prefix) => 1,
+                (Some(_), _) => 2,
+            };
+            (std::cmp::Reverse(trimmed), class, std::cmp::Reverse(location.path.len()))
         });
         let fallback = draft.fallback.take().or_else(|| catch_all.cloned());
         let (default_backend, default_policy) = fallback
@@ -230,6 +234,45 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
+    /// What is asked of requests for one path, its pattern where it is one; and the path. One that
+    /// cannot be compiled closes all below its literal part: what it would have matched is unknown.
+    fn path_policy(
+        &mut self,
+        (object, ingress): Owned<'_>,
+        path: &PathRule,
+        policy: &Arc<Policy>,
+        field: &FieldPath,
+    ) -> (Arc<Policy>, Arc<str>) {
+        let is_pattern = ingress.annotations.patterns && path.specific;
+        let is_challenge = path.path.starts_with(ACME);
+        if !is_pattern && !is_challenge {
+            return (Arc::clone(policy), Arc::clone(&path.path));
+        }
+        let mut text = Arc::clone(&path.path);
+        let mut policy = Policy::clone(policy);
+        if is_challenge {
+            policy.to_https = None;
+        }
+        if is_pattern {
+            match Pattern::new(&path.path) {
+                Ok(pattern) => policy.pattern = Some(pattern),
+                Err(reason) => {
+                    let literal = literal(&path.path);
+                    let folder = literal.rfind('/').map_or("/", |last| &literal[..=last]);
+                    let told = format!(
+                        "cannot be a pattern: {reason}; every request below {folder} gets 503"
+                    );
+                    let field = field.key("path");
+                    self.diagnostics
+                        .push(finding(Code::AnnotationCloses, object, field, told));
+                    policy.closed = Some("its path cannot be compiled".into());
+                    text = folder.into();
+                }
+            }
+        }
+        (Arc::new(policy), text)
+    }
+
     fn backend(&mut self, object: &InUse, backend: &BackendRef, field: &FieldPath) -> Backend {
         let BackendRef::Service { name, port } = backend else {
             let text = "portico serves no resource backend: requests get 404";

@@ -63,15 +63,15 @@ pub const ROWS: &[Row] = &[
         'A',
         Role::Route,
         "",
-        Standing::Closes("paths are not rewritten yet"),
-        "the path becomes this text",
+        Standing::Supported,
+        "the path becomes this text; with `http://` or `https://`, a redirect",
     ),
     row(
         "use-regex",
         'A',
         Role::Route,
         "false",
-        Standing::Closes("paths are not read as patterns yet"),
+        Standing::Supported,
         "paths of type ImplementationSpecific are patterns",
     ),
     row(
@@ -357,7 +357,7 @@ pub const ROWS: &[Row] = &[
         'B',
         Role::Tuning,
         "",
-        Standing::Later,
+        Standing::Supported,
         "a field for the backend of a rewritten path",
     ),
     row(

@@ -12,6 +12,7 @@ mod host;
 mod name;
 mod names;
 mod path;
+mod pattern;
 mod policy;
 mod probe;
 mod protocol;
@@ -28,6 +29,7 @@ pub use host::HostPattern;
 pub use name::{ObjectName, ObjectRef};
 pub use names::{Names, PodsMode};
 pub use path::PathKind;
+pub use pattern::{Captures, Pattern, literal};
 pub use policy::{Policy, Redirect, ToHttps};
 pub use probe::{
     ContainerProbes, HttpProbe, Pace, PodProbes, Probe, ProbeAction, ProbeVerdict, Probed,

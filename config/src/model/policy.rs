@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::pattern::Pattern;
 use super::template::Template;
 
 /// What is asked; the default asks nothing.
@@ -28,6 +29,12 @@ pub struct Policy {
     pub to_https: Option<ToHttps>,
     /// The longest body of a request in bytes, 0 for any; none: the default of 1 MiB.
     pub max_body_bytes: Option<u64>,
+    /// What the path must match; none: `path` is compared as its type says.
+    pub pattern: Option<Pattern>,
+    /// What the whole path becomes; none: it stays.
+    pub rewrite: Option<Template>,
+    /// What backends of a rewritten path get as `X-Forwarded-Prefix`.
+    pub forwarded_prefix: Option<Template>,
     /// What backends get as Host; none: what the client sent.
     pub upstream_host: Option<Template>,
 }

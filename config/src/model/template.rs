@@ -35,6 +35,8 @@ pub enum Variable {
     Args,
     /// `$is_args`: `?` where there is a query.
     IsArgs,
+    /// `$1` to `$9`: what a group of the path's pattern took.
+    Capture(u8),
 }
 
 /// Why a text is no template.
@@ -49,7 +51,7 @@ pub enum TemplateError {
 }
 
 impl Template {
-    /// Reads a text; `known` says which variables may stand in it.
+    /// Reads a text; `known` says which variables may stand in it, one capture for all.
     pub fn parse(text: &str, known: &[Variable]) -> Result<Self, TemplateError> {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(TemplateError::NotVisible);
@@ -61,7 +63,10 @@ impl Template {
                 parts.push(Part::Text(before.into()));
             }
             let (name, next) = variable(after);
-            let found = Variable::named(name).filter(|variable| known.contains(variable));
+            let found = Variable::named(name).filter(|variable| match variable {
+                Variable::Capture(_) => known.contains(&Variable::Capture(1)),
+                variable => known.contains(variable),
+            });
             let variable = found.ok_or_else(|| TemplateError::Unknown(name.to_owned()))?;
             parts.push(Part::Variable(variable));
             rest = next;
@@ -94,7 +99,10 @@ impl Variable {
             "uri" => Self::Uri,
             "args" | "query_string" => Self::Args,
             "is_args" => Self::IsArgs,
-            _ => return None,
+            _ => match name.as_bytes() {
+                [digit @ b'1'..=b'9'] => Self::Capture(digit - b'0'),
+                _ => return None,
+            },
         })
     }
 }
@@ -104,6 +112,9 @@ fn variable(text: &str) -> (&str, &str) {
     if let Some(braced) = text.strip_prefix('{') {
         // Without its other brace it has no name.
         return braced.split_once('}').unwrap_or(("{", ""));
+    }
+    if text.starts_with(|first: char| first.is_ascii_digit()) {
+        return text.split_at(1);
     }
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let end = text
@@ -132,9 +143,9 @@ const MAX_VARIABLES: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Variable::{Args, Host, IsArgs, RequestUri};
+    use Variable::{Args, Capture, Host, IsArgs, RequestUri};
 
-    const KNOWN: &[Variable] = &[Host, RequestUri, Args, IsArgs];
+    const KNOWN: &[Variable] = &[Host, RequestUri, Args, IsArgs, Capture(1)];
 
     #[test]
     fn texts_and_variables_take_turns() {
@@ -149,6 +160,7 @@ mod tests {
                 vec![text("https://"), variable(Host), text("x"), variable(IsArgs), variable(Args)],
             ),
             ("$request_uri/", vec![variable(RequestUri), text("/")]),
+            ("/$12${3}", vec![text("/"), variable(Capture(1)), text("2"), variable(Capture(3))]),
         ] {
             let parsed = Template::parse(template, KNOWN);
             assert_eq!(parsed.unwrap().parts(), want, "ingress 2.3: {template}");
@@ -161,6 +173,7 @@ mod tests {
         for (template, want) in [
             ("$hos", unknown("hos")),
             ("a$", unknown("")),
+            ("$0", unknown("0")),
             ("${host", unknown("{")),
             ("$scheme", unknown("scheme")),
             ("a b", TemplateError::NotVisible),

@@ -43,6 +43,8 @@ pub(crate) struct Rule {
 pub(crate) struct PathRule {
     /// How it is compared.
     pub(crate) kind: PathKind,
+    /// Whether its type is ImplementationSpecific: it may be a pattern.
+    pub(crate) specific: bool,
     /// The path, `/` where the manifest is silent.
     pub(crate) path: Arc<str>,
     /// Where it goes.
@@ -214,7 +216,8 @@ fn path(
     }
     let text = if text.is_empty() { "/" } else { text };
     let backend = backend(&path.backend, &field.key("backend"), check);
-    PathRule { kind, path: text.into(), backend }
+    let specific = found.is_some() && !strict;
+    PathRule { kind, specific, path: text.into(), backend }
 }
 
 /// `ingress 1.1`: what a path may hold, by its type.

@@ -3,12 +3,14 @@
 //! Decided before a byte is sent on: checks, loops, host and path. Connections to endpoints are dialed
 //! here too; what is said over them is a codec's work.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use http::StatusCode;
+use portico_config::model::Template;
 use tokio::net::TcpStream;
 use tracing::debug;
 
@@ -49,6 +51,8 @@ pub(crate) struct Admitted<'a> {
     pub(crate) port: Arc<Port>,
     /// What they get as Host; none: what the client sent.
     pub(crate) host: Option<String>,
+    /// What they get as `X-Forwarded-Prefix`.
+    pub(crate) prefix: Option<String>,
     /// The longest body that it may have.
     pub(crate) max_body_bytes: u64,
 }
@@ -72,21 +76,25 @@ impl Worker {
         let (target, policy) = self
             .target(&checked.host, &checked.path)
             .ok_or_else(|| kept(StatusCode::NOT_FOUND))?;
-        let mut host = None;
+        let (mut host, mut prefix, mut path) = (None, None, None);
         if let Some(policy) = &policy {
-            let visit = Visit { client: from.client, tls: from.tls, checked: &checked };
+            let visit = Visit::new((from.client, from.tls), &checked, policy);
             policy::judge(policy, &visit)?;
-            host = policy
-                .upstream_host
-                .as_ref()
-                .map(|template| policy::render(template, &visit));
+            path = policy::rewrite(policy, &visit)?;
+            let render = |template: &Template| policy::render(template, &visit);
+            host = policy.upstream_host.as_ref().map(render);
+            prefix = policy.forwarded_prefix.as_ref().map(render);
         }
         let max_body_bytes = policy::max_body_bytes(policy.as_deref());
         if body_bytes > max_body_bytes {
             return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE).into());
         }
         match target {
-            Target::Port(port) => Ok(Admitted { checked, port, host, max_body_bytes }),
+            Target::Port(port) => {
+                let path = path.map_or(checked.path, Cow::Owned);
+                let checked = Checked { path, ..checked };
+                Ok(Admitted { checked, port, host, prefix, max_body_bytes })
+            }
             Target::Missing => Err(kept(StatusCode::SERVICE_UNAVAILABLE)),
             Target::Resource => Err(kept(StatusCode::NOT_FOUND)),
         }

@@ -81,6 +81,8 @@ pub(crate) struct Added<'a> {
     pub(crate) websocket: bool,
     /// What the backend gets as Host; none: what the client sent.
     pub(crate) host: Option<&'a str>,
+    /// What it gets as `X-Forwarded-Prefix`.
+    pub(crate) prefix: Option<&'a str>,
 }
 
 /// Writes the head of the request to a backend.
@@ -127,6 +129,9 @@ pub(crate) fn to_upstream(
     }
     let port = checked.authority.and_then(port_of).unwrap_or(from.port);
     put(out, &["X-Forwarded-Port: ", port, "\r\n"]);
+    if let Some(prefix) = added.prefix {
+        put(out, &["X-Forwarded-Prefix: ", prefix, "\r\n"]);
+    }
     line(out, b"X-Request-ID", id);
     out.extend_from_slice(&added.via.line);
     announce(out, added.body);
@@ -299,6 +304,7 @@ mod tests {
             expects: false,
             websocket: false,
             host: None,
+            prefix: None,
         };
         let mut out = Vec::new();
         to_upstream(&mut out, &asked, &request::check(&asked).unwrap(), &added);

@@ -5,9 +5,10 @@
 use std::net::IpAddr;
 
 use http::StatusCode;
-use portico_config::model::{Part, Policy, Template, ToHttps, Variable};
+use portico_config::model::{Captures, Part, Policy, Template, ToHttps, Variable};
 
 use super::forward::port_of;
+use super::normalize::normalize;
 use super::request::{Checked, Refused, refuse};
 
 /// An answer in place of the backend's.
@@ -30,6 +31,23 @@ pub(crate) struct Visit<'a> {
     /// Whether it came over TLS.
     pub(crate) tls: bool,
     pub(crate) checked: &'a Checked<'a>,
+    /// What the groups of the path's pattern took.
+    pub(crate) captures: Captures<'a>,
+}
+
+impl<'a> Visit<'a> {
+    /// A request that `policy` is about.
+    pub(crate) fn new(
+        (client, tls): (IpAddr, bool),
+        checked: &'a Checked<'a>,
+        policy: &Policy,
+    ) -> Self {
+        // Most policies ask for no group.
+        let asks = policy.rewrite.is_some() || policy.redirect.is_some();
+        let pattern = policy.pattern.as_ref().filter(|_| asks);
+        let captures = pattern.and_then(|pattern| pattern.captures(&checked.path));
+        Self { client, tls, checked, captures: captures.unwrap_or_default() }
+    }
 }
 
 /// The longest body that a request may have; none asks nothing else.
@@ -67,6 +85,19 @@ pub(crate) fn judge(policy: &Policy, visit: &Visit<'_>) -> Result<(), Declined> 
     Ok(())
 }
 
+/// The path in place of the one that was asked for, in its normal form; none: it stays.
+pub(crate) fn rewrite(policy: &Policy, visit: &Visit<'_>) -> Result<Option<String>, Declined> {
+    let Some(template) = &policy.rewrite else { return Ok(None) };
+    let mut path = render(template, visit);
+    if !path.starts_with('/') {
+        path.insert(0, '/');
+    }
+    match normalize(&path) {
+        Ok(path) => Ok(Some(path.into_owned())),
+        Err(_) => Err(refuse(StatusCode::BAD_REQUEST).into()),
+    }
+}
+
 /// A template with what the request has for its variables.
 pub(crate) fn render(template: &Template, visit: &Visit<'_>) -> String {
     let checked = visit.checked;
@@ -85,6 +116,7 @@ pub(crate) fn render(template: &Template, visit: &Visit<'_>) -> String {
                     text.push('?');
                 }
                 Variable::IsArgs => {}
+                Variable::Capture(number) => text.push_str(visit.captures.get(*number)),
             },
         }
     }
@@ -146,7 +178,7 @@ const DEFAULT_MAX_BODY_BYTES: u64 = 1 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portico_config::model::Redirect;
+    use portico_config::model::{Pattern, Redirect};
     use std::borrow::Cow;
 
     const ALL: &[Variable] = &[
@@ -176,7 +208,7 @@ mod tests {
             path: path.into(),
             query,
         };
-        let visit = Visit { client: [192, 0, 2, 7].into(), tls, checked: &checked };
+        let visit = Visit::new(([192, 0, 2, 7].into(), tls), &checked, policy);
         match judge(policy, &visit) {
             Ok(()) => (200, String::new()),
             Err(declined) => {
@@ -250,6 +282,33 @@ mod tests {
         let got = answer(&root, true, "a.test:444", "/?q");
         assert_eq!(got, (302, "https://a.test:444/start?q".into()), "ingress 2.4: app-root");
         assert_eq!(answer(&root, true, "a.test", "/other").0, 301);
+    }
+
+    #[test]
+    fn a_path_is_rewritten_and_normal_again() {
+        let rewritten = |pattern: &str, target: &str, path: &str| {
+            let policy = Policy {
+                pattern: Some(Pattern::new(pattern).unwrap()),
+                rewrite: Some(Template::parse(target, &[Variable::Capture(1)]).unwrap()),
+                ..Policy::default()
+            };
+            let checked =
+                Checked { host: "a".into(), authority: Some("a"), path: path.into(), query: None };
+            let visit = Visit::new(([192, 0, 2, 7].into(), false), &checked, &policy);
+            rewrite(&policy, &visit).map_err(|declined| declined.refused.status.as_u16())
+        };
+        for (pattern, target, path, want) in [
+            ("/a(/|$)(.*)", "/$2", "/a/b/c", Ok("/b/c")),
+            ("/a(/|$)(.*)", "/$2", "/a", Ok("/")),
+            ("/a/(.*)", "$1", "/a/b", Ok("/b")),
+            ("/a/(.*)", "/x/$1", "/a/b%2Fc", Ok("/x/b%2Fc")),
+            ("/(.*)/(.*)", "/$1/../$2", "/a/b", Ok("/b")),
+            ("/(.*)", "/..", "/a", Err(400)),
+        ] {
+            let got = rewritten(pattern, target, path);
+            let want = want.map(|path| Some(path.to_owned()));
+            assert_eq!(got, want, "ingress 2.4: rewrite-target {pattern} {target} {path}");
+        }
     }
 
     #[test]

@@ -37,6 +37,13 @@ fn find_host<'a>(routes: &'a Routes, host: &str) -> Option<&'a Host> {
 }
 
 fn matches(location: &Location, path: &str) -> bool {
+    if let Some(pattern) = location
+        .policy
+        .as_ref()
+        .and_then(|policy| policy.pattern.as_ref())
+    {
+        return pattern.matches(path);
+    }
     match location.kind {
         PathKind::Exact => *location.path == *path,
         PathKind::Prefix => {

@@ -22,6 +22,8 @@ pub(crate) struct Annotations {
     pub(crate) policy: Policy,
     /// `app-root`: for every location of its hosts.
     pub(crate) app_root: Option<Template>,
+    /// Whether paths of type ImplementationSpecific are patterns: `use-regex`, or a rewrite.
+    pub(crate) patterns: bool,
     /// `ssl-redirect`.
     pub(crate) ssl_redirect: bool,
     /// `force-ssl-redirect`.
@@ -55,10 +57,22 @@ pub(super) fn read(annotations: &BTreeMap<String, String>) -> Annotations {
             reader.judge(name, value, &accepted);
         }
     }
+    let rewrite = reader.value("rewrite-target", rewrite);
+    // A rewrite to another host is a redirect.
+    let (rewrite, moved) = match rewrite {
+        Some((template, true)) => (None, Some(Redirect { status: 302, location: template })),
+        Some((template, false)) => (Some(template), None),
+        None => (None, None),
+    };
+    let has_rewrite = rewrite.is_some() || moved.is_some();
     let policy = Policy {
+        forwarded_prefix: reader
+            .value("x-forwarded-prefix", forwarded_prefix)
+            .filter(|_| has_rewrite),
+        rewrite,
         deny: reader.sources(&["denylist-source-range"]),
         allow: reader.sources(&["allowlist-source-range", "whitelist-source-range"]),
-        redirect: reader.redirect(),
+        redirect: reader.redirect().or(moved),
         max_body_bytes: reader
             .value("proxy-body-size", |text| size(text).ok_or("is no size such as 8m, 512k or 0")),
         upstream_host: reader.upstream_host(),
@@ -66,6 +80,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>) -> Annotations {
     };
     reader.backend_protocol();
     let app_root = reader.value("app-root", app_root);
+    let patterns = reader.switch("use-regex").unwrap_or(false) || has_rewrite;
     let ssl_redirect = reader.switch("ssl-redirect").unwrap_or(true);
     let force_ssl_redirect = reader.switch("force-ssl-redirect").unwrap_or(false);
     let keeps_slash = reader.switch("preserve-trailing-slash").unwrap_or(false);
@@ -75,6 +90,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>) -> Annotations {
     Annotations {
         policy,
         app_root,
+        patterns,
         ssl_redirect,
         force_ssl_redirect,
         keeps_slash,
@@ -336,6 +352,21 @@ fn target(text: &str, paths: bool) -> Result<Template, &'static str> {
         .map_err(|_| "holds a variable or a character that may not stand there")
 }
 
+/// What the path becomes, and whether that is another host's.
+fn rewrite(text: &str) -> Result<(Template, bool), &'static str> {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/:${}".contains(&byte);
+    let template = Template::parse(text, &[Variable::Capture(1)])
+        .ok()
+        .filter(|_| text.bytes().all(known))
+        .ok_or("is no path with `$1` to `$9`")?;
+    Ok((template, text.starts_with("http://") || text.starts_with("https://")))
+}
+
+fn forwarded_prefix(text: &str) -> Result<Template, &'static str> {
+    Template::parse(text, &[Variable::Capture(1)])
+        .map_err(|_| "holds a variable or a character that may not stand there")
+}
+
 fn app_root(text: &str) -> Result<Template, &'static str> {
     if !text.starts_with('/') || text.starts_with("//") {
         return Err("is no path");
@@ -375,7 +406,8 @@ mod tests {
             ("auth-url", "http://auth.test/"),
             ("auth-type", "basic"),
             ("limit-rps", "5"),
-            ("rewrite-target", "/$1"),
+            ("rewrite-target", "/$x"),
+            ("rewrite-target", "/a b"),
             ("allowlist-source-range", "10.0.0.0/8, ten"),
             ("allowlist-source-range", ","),
             ("denylist-source-range", "10.0.0.0/33"),

@@ -36,6 +36,7 @@ fn seen_by_backend(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, StatusCode>
         expects: false,
         websocket: false,
         host: None,
+        prefix: None,
     };
     let mut head = Vec::new();
     forward::to_upstream(&mut head, &asked, &checked, &added);

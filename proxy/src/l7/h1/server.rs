@@ -239,7 +239,7 @@ impl<S: Downstream> Connection<S> {
         };
         let action = match self.worker.decide(&asked, &self.from, least) {
             Err(declined) => Action::Own(declined),
-            Ok(Admitted { checked, port, host, max_body_bytes }) => {
+            Ok(Admitted { checked, port, host, prefix, max_body_bytes }) => {
                 let mut head = self.worker.scratch.take();
                 let added = Added {
                     from: &self.from,
@@ -249,6 +249,7 @@ impl<S: Downstream> Connection<S> {
                     expects: facts.expects,
                     websocket: facts.websocket,
                     host: host.as_deref(),
+                    prefix: prefix.as_deref(),
                 };
                 forward::to_upstream(&mut head, &asked, &checked, &added);
                 Action::Forward(port, head, max_body_bytes)
