@@ -106,7 +106,12 @@ impl Load {
         let mut load = Self { stop: Arc::default(), clients: Vec::new() };
         let mut kept = Client::connect(http);
         load.client("HTTP kept alive", move || {
-            assert_eq!(kept.get("web.test", "/").expect("an answer").status, 200);
+            let answer = kept.get("web.test", "/").expect("an answer");
+            assert_eq!(answer.status, 200);
+            // After ten thousand requests it is told to come anew.
+            if answer.header("connection") == Some("close") {
+                kept = Client::connect(http);
+            }
         });
         load.client("HTTP anew", move || assert_eq!(get(http, "web.test", "/").status, 200));
         for (name, front) in [("TCP ClusterIP", front), ("TCP NodePort", node)] {
