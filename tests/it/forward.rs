@@ -148,7 +148,11 @@ fn what_is_truncated_is_asked_again_over_tcp() {
         vec![octets(heard, &reply)]
     }
     let upstream = Upstream::start(long);
-    let portico = portico(&[&upstream.address().to_string()]);
+    // Each worker has connections of its own.
+    let portico = Portico::with(&[("names.yaml", MANIFESTS)])
+        .workers(1)
+        .adjust(forward(&[&upstream.address().to_string()]))
+        .start();
     let whole = ask_tcp(portico.dns(), "long.example.com.", RecordType::A);
     assert_eq!(whole.answers.len(), 200);
     let cut = exchange(portico.dns(), &with_edns("long.example.com.", RecordType::A));
