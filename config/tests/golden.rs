@@ -145,7 +145,7 @@ fn render(update: &Update) -> String {
         writeln!(text, "certificate {name}: {secret}").unwrap();
     }
     for record in &snapshot.zones.hosts {
-        writeln!(text, "host {}: {:?} {}", record.host, record.addresses, record.ingress).unwrap();
+        writeln!(text, "host {}: {:?} {}", record.host, record.addresses, record.owner).unwrap();
     }
     writeln!(text, "namespaces {:?}", snapshot.zones.namespaces).unwrap();
     for found in update.diagnostics.iter() {

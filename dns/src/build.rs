@@ -80,6 +80,9 @@ impl Last {
         let mut suffixes = forward.names.to_vec();
         suffixes.push(Box::default());
         let mut all: Vec<Box<[u8]>> = forward.names.to_vec();
+        let suffixes_of_hosts = zones.host_suffixes.iter().filter_map(|zone| wire(zone));
+        let known = suffixes_of_hosts.filter(|zone| zone.len() <= LONGEST_ZONE);
+        all.extend(known.map(Into::into));
         all.extend(reverse.iter().map(|zone| zone.clone().into()));
         all.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         all.dedup();
@@ -122,6 +125,7 @@ impl Last {
             || (old.cluster_domains == new.cluster_domains
                 && old.alias_zones == new.alias_zones
                 && old.reverse == new.reverse
+                && old.host_suffixes == new.host_suffixes
                 && old.exposed == new.exposed
                 && old.pods == new.pods
                 && old.ignore_empty_service == new.ignore_empty_service

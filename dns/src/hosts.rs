@@ -1,15 +1,14 @@
-//! Ingress hosts to names and records (`dns 2`): written hosts before derived ones, each once.
+//! Hosts of Ingresses and Services to names and records (`dns 2`): written hosts before derived ones, each once.
 //!
 //! Invariants: pure; whether a name of the zones' own hides a host is decided where both meet, in
 //! `build`.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use portico_config::model::HostPattern;
-use portico_config::snapshot::Zones;
+use portico_config::snapshot::{HostRecord, Zones};
 
-use crate::block::{Block, FIRST, Node, Writer};
+use crate::block::{Block, FIRST, Node, WHOLE, Writer};
 use crate::service::{flags, put_addresses};
 use crate::table::Wildcards;
 use crate::wire::{parent, wire};
@@ -39,36 +38,36 @@ impl Hosts {
                         hosts.names.entry(suffix.clone().into()).or_default();
                         hosts.parents(&suffix, &zone_of);
                     }
-                    let block = encode(&suffix, &host.addresses, ttl_seconds);
+                    let block = encode(&suffix, host, ttl_seconds);
                     hosts.wildcards.entry(suffix.into()).or_insert(block);
                 }
                 HostPattern::Exact(exact) => {
-                    hosts.exact(exact, &host.addresses, ttl_seconds, &zone_of);
+                    hosts.exact(exact, host, ttl_seconds, &zone_of);
                     if !exact.contains('.') {
                         let aliases = zones.alias_zones.iter();
                         let names = aliases.map(|zone| format!("{exact}.{zone}"));
-                        derived.extend(names.map(|name| (name, &host.addresses)));
+                        derived.extend(names.map(|name| (name, host)));
                     }
                 }
             }
         }
-        for (name, addresses) in derived {
-            hosts.exact(&name, addresses, ttl_seconds, &zone_of);
+        for (name, host) in derived {
+            hosts.exact(&name, host, ttl_seconds, &zone_of);
         }
         hosts
     }
 
     fn exact(
         &mut self,
-        host: &str,
-        addresses: &[IpAddr],
+        name: &str,
+        host: &HostRecord,
         ttl_seconds: u32,
         zone_of: &impl Fn(&[u8]) -> Option<usize>,
     ) {
-        let Some(name) = wire(host) else { return };
+        let Some(name) = wire(name) else { return };
         // A parent of other hosts has no records yet and may still become a host.
         if self.names.get(name.as_slice()).is_none_or(is_empty) {
-            let block = encode(&name, addresses, ttl_seconds);
+            let block = encode(&name, host, ttl_seconds);
             self.names.insert(name.clone().into(), Some(block));
             self.parents(&name, zone_of);
         }
@@ -94,8 +93,15 @@ fn is_empty(known: &Option<Block>) -> bool {
     })
 }
 
-fn encode(name: &[u8], addresses: &[IpAddr], ttl_seconds: u32) -> Block {
-    let mut addresses = addresses.to_vec();
+fn encode(name: &[u8], host: &HostRecord, ttl_seconds: u32) -> Block {
+    let ttl_seconds = host.ttl_seconds.unwrap_or(ttl_seconds);
+    if let Some(target) = host.alias.as_deref().and_then(wire) {
+        let mut writer = Writer::new();
+        writer.node(&[name], WHOLE);
+        writer.alias(&target);
+        return writer.finish();
+    }
+    let mut addresses = host.addresses.clone();
     addresses.sort_unstable();
     addresses.dedup();
     let mut writer = Writer::new();

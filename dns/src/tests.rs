@@ -12,7 +12,7 @@ use hickory_proto::op::Message;
 use portico_config::model::{HostPattern, ObjectName, Protocol};
 use portico_config::snapshot::endpoint::NamedAddress;
 use portico_config::snapshot::{
-    Endpoint, HostRecord, PortId, Reach, Service, ServicePort, Snapshot, Zones,
+    Endpoint, HostOwner, HostRecord, PortId, Reach, Service, ServicePort, Snapshot, Zones,
 };
 use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;
@@ -94,7 +94,9 @@ fn snapshot() -> Snapshot {
     let host = |host: &str, address: &str| HostRecord {
         host: HostPattern::parse(host),
         addresses: vec![ip(address)],
-        ingress: ObjectName::new("default", "web"),
+        alias: None,
+        ttl_seconds: None,
+        owner: HostOwner::Ingress(ObjectName::new("default", "web")),
     };
     let zones = Zones {
         cluster_domains: vec!["cluster.local".into()],
@@ -503,7 +505,9 @@ fn hosts_may_be_as_long_as_names_can_be() {
     let hosts = vec![HostRecord {
         host: HostPattern::parse(&longest),
         addresses: vec![LOCAL],
-        ingress: ObjectName::new("default", "web"),
+        alias: None,
+        ttl_seconds: None,
+        owner: HostOwner::Ingress(ObjectName::new("default", "web")),
     }];
     snapshot.zones = Arc::new(Zones { hosts, ..(*snapshot.zones).clone() });
     let table = build::build(&snapshot, &[]);

@@ -179,10 +179,12 @@ fn zones(snapshot: &Snapshot) -> Value {
         "clusterDomains": texts(&zones.cluster_domains),
         "aliasZones": texts(&zones.alias_zones),
         "reverse": zones.reverse.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "hostSuffixes": texts(&zones.host_suffixes),
         "hosts": zones.hosts.iter().map(|record| json!({
             "host": record.host.to_string(),
             "addresses": record.addresses,
-            "ingress": record.ingress.to_string(),
+            "alias": record.alias,
+            "owner": record.owner.to_string(),
         })).collect::<Vec<_>>(),
         "ttlSeconds": zones.ttl_seconds,
         "serial": zones.serial,

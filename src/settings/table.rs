@@ -124,6 +124,15 @@ pub(crate) static SETTINGS: &[Setting] = &[
     .by_default("all")
     .live(),
     Setting::new(
+        "dns.hostSuffix",
+        Group::Names,
+        "ZONE",
+        "A zone of hosts of Ingresses and LoadBalancer Services, in which there is nothing else",
+        Kind::Zones { may_be_off: true, lens: |to| &mut to.settings.names.host_suffixes },
+    )
+    .by_default("the alias zones")
+    .live(),
+    Setting::new(
         "podsMode",
         Group::Names,
         "disabled|insecure|verified",

@@ -2,15 +2,26 @@
 
 use serde::Deserialize;
 
+use super::core_v1::LoadBalancerStatus;
 use super::{meta::ObjectMeta, nullable};
 
-/// `Ingress`; its status is portico's to compute and is not read.
+/// `Ingress`; of its status the addresses are read, which names may lead to.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Ingress {
     pub(crate) metadata: ObjectMeta,
     #[serde(deserialize_with = "nullable")]
     pub(crate) spec: IngressSpec,
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) status: IngressStatus,
+}
+
+/// `IngressStatus`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct IngressStatus {
+    #[serde(deserialize_with = "nullable")]
+    pub(crate) load_balancer: LoadBalancerStatus,
 }
 
 /// `IngressSpec`.

@@ -102,7 +102,9 @@ pub(crate) fn compile(
     };
     let rules = dirty.ingresses || dirty.service_objects;
     let certificates = dirty.ingresses || dirty.secrets || memory.certificates.is_due(inputs);
-    let zones = dirty.ingresses || dirty.namespaces || first;
+    // Whatever Services come may move the address of one that has names.
+    let named = dirty.named || (dirty.service_objects && !objects.named.is_empty());
+    let zones = dirty.ingresses || dirty.namespaces || named || first;
     let mut snapshot = Snapshot {
         generation: previous.generation,
         services,
@@ -130,7 +132,8 @@ pub(crate) fn compile(
             snapshot.certificates = certificates::share(table, &previous.certificates);
         }
         if zones {
-            snapshot.zones = share(zones::compile(objects, &owned, inputs), &previous.zones);
+            snapshot.zones =
+                share(zones::compile(objects, &snapshot.services, &owned, inputs), &previous.zones);
         }
     }
     if differs(&snapshot, previous) {

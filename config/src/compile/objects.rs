@@ -20,6 +20,8 @@ use crate::validate::{EndpointSet, InUse, Kind, Node, Pod, Service, Valid};
 #[derive(Debug, Default)]
 pub(crate) struct Objects {
     pub(super) services: BTreeMap<ObjectName, Arc<InUse>>,
+    /// Services of type LoadBalancer that have names outside, the older first.
+    pub(super) named: BTreeMap<Age, Arc<InUse>>,
     /// EndpointSlices, then Endpoints, by the Service that they belong to.
     sets: HashMap<ObjectName, BTreeMap<(bool, ObjectName), Arc<InUse>>>,
     /// Pods by each of their labels.
@@ -54,6 +56,8 @@ pub(crate) struct Dirty {
     pub(super) services: BTreeSet<ObjectName>,
     /// Whether any Service itself is not what or where it was.
     pub(super) service_objects: bool,
+    /// Whether one that has names outside is not.
+    pub(super) named: bool,
     /// Whether an Ingress or an IngressClass is not.
     pub(super) ingresses: bool,
     /// Whether a Secret is not.
@@ -72,6 +76,7 @@ impl Dirty {
         Self {
             services: objects.services.keys().cloned().collect(),
             service_objects: true,
+            named: true,
             ingresses: true,
             secrets: true,
             namespaces: true,
@@ -109,6 +114,9 @@ impl Objects {
         match &object.valid.kind {
             Kind::Service(service) => {
                 self.services.remove(name);
+                if service.hosts.is_some() {
+                    self.named.remove(&age(object));
+                }
                 if let Some(label) = first_label(name, service) {
                     leave(&mut self.selecting, &label, |set| {
                         set.remove(name);
@@ -172,6 +180,9 @@ impl Objects {
                         .or_default()
                         .insert(name.clone());
                 }
+                if service.hosts.is_some() {
+                    self.named.insert(age(&object), Arc::clone(&object));
+                }
                 self.services.insert(name, object);
             }
             Kind::EndpointSet(set) => {
@@ -203,8 +214,9 @@ impl Objects {
     fn reach(&self, object: &InUse, dirty: &mut Dirty) {
         let name = &object.valid.name;
         match &object.valid.kind {
-            Kind::Service(_) => {
+            Kind::Service(service) => {
                 dirty.service_objects = true;
+                dirty.named |= service.hosts.is_some();
                 dirty.services.insert(name.clone());
             }
             Kind::EndpointSet(set) => {

@@ -119,6 +119,7 @@ codes! {
     323 InvalidBalance Warning "portico.dev/balance names no way to balance",
     324 InvalidWeight Warning "portico.dev/weight cannot be read",
     325 InvalidSlowStart Warning "portico.dev/slow-start is no time",
+    330 InvalidDnsAnnotation Warning "an annotation about names cannot be read",
 
     401 SliceWithoutService Warning "an EndpointSlice belongs to no Service",
     402 FqdnNotUsed Warning "an EndpointSlice of type FQDN is not used",

@@ -12,6 +12,8 @@ pub struct Names {
     pub reverse_cidrs: Vec<IpNet>,
     /// `dns.namespaces`: namespaces that have names at all; default all of them.
     pub namespaces: Vec<Arc<str>>,
+    /// `dns.hostSuffix`: zones under which hosts are served and nothing else; empty: the alias zones.
+    pub host_suffixes: Vec<Arc<str>>,
     /// `podsMode`: which names of Pods there are.
     pub pods: PodsMode,
     /// `ignoreEmptyService`: whether a Service without a ready endpoint has no name; default false.

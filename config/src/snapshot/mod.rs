@@ -37,7 +37,7 @@ pub use service::{Assignments, PortId, Reach, Service, ServicePort, Traffic};
 pub use sets::{SetKind, Sets};
 pub use tcp::Tcp;
 pub use tls::CertificateTable;
-pub use zone::{HostRecord, PodNames, Zones};
+pub use zone::{HostOwner, HostRecord, PodNames, Zones};
 
 /// One consistent state of everything that the planes serve.
 #[derive(Clone, Debug, Default)]

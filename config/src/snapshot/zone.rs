@@ -1,6 +1,7 @@
 //! What the resolver is authoritative for, beside the Services themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -17,7 +18,9 @@ pub struct Zones {
     pub alias_zones: Vec<Arc<str>>,
     /// Networks whose reverse zones are ours: unknown addresses inside are NXDOMAIN.
     pub reverse: Vec<IpNet>,
-    /// Ingress hosts and where they are served; sorted by host, each once.
+    /// Zones that hold hosts alone.
+    pub host_suffixes: Vec<Arc<str>>,
+    /// Hosts of Ingresses and Services and where they are served; sorted by host, each once.
     pub hosts: Vec<HostRecord>,
     /// Namespaces that exist, by a Namespace object or because any object lives in one, and have
     /// names.
@@ -76,13 +79,35 @@ impl PodNames {
     }
 }
 
-/// A host of an Ingress with the addresses that serve it.
+/// A host with the addresses that serve it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct HostRecord {
     /// Exact or `*.suffix`; never [`HostPattern::Any`].
     pub host: HostPattern,
-    /// The http listener's addresses; unspecified ones (`0.0.0.0`) mean the address asked.
+    /// Its addresses; unspecified ones (`0.0.0.0`) mean the address asked.
     pub addresses: Vec<IpAddr>,
-    /// The Ingress that names it first.
-    pub ingress: ObjectName,
+    /// The name that it is an alias of, in the place of addresses; lower case, no trailing dot.
+    pub alias: Option<Arc<str>>,
+    /// Its own TTL; none: that of every local record.
+    pub ttl_seconds: Option<u32>,
+    /// Who names it first.
+    pub owner: HostOwner,
+}
+
+/// The object that names a host.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum HostOwner {
+    /// An Ingress.
+    Ingress(ObjectName),
+    /// A Service of type LoadBalancer.
+    Service(ObjectName),
+}
+
+impl fmt::Display for HostOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ingress(name) => write!(f, "Ingress {name}"),
+            Self::Service(name) => write!(f, "Service {name}"),
+        }
+    }
 }

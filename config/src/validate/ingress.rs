@@ -4,6 +4,7 @@ mod annotations;
 mod snippet;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 pub(crate) use self::annotations::Annotations;
@@ -25,6 +26,10 @@ pub(crate) struct Ingress {
     pub(crate) default_backend: Option<BackendRef>,
     /// `spec.tls`.
     pub(crate) tls: Vec<TlsEntry>,
+    /// Whether its hosts have no names here.
+    pub(crate) is_nameless: bool,
+    /// `status.loadBalancer.ingress`: the addresses in it.
+    pub(crate) status: Vec<IpAddr>,
     /// What its annotations ask.
     pub(crate) annotations: Annotations,
 }
@@ -108,7 +113,20 @@ pub(super) fn ingress(object: &networking_v1::Ingress, check: &mut Check<'_>) ->
     let default_backend = object.spec.default_backend.as_ref();
     let default_backend = default_backend.map(|b| backend(b, &spec.key("defaultBackend"), check));
     let annotations = annotations::read(&object.metadata.annotations);
-    Ingress { class, rules, default_backend, tls: tls(object, check), annotations }
+    let is_nameless = super::names_are_ignored(&object.metadata);
+    let tls = tls(object, check);
+    let status = status(object, check);
+    Ingress { class, rules, default_backend, tls, is_nameless, status, annotations }
+}
+
+fn status(object: &networking_v1::Ingress, check: &mut Check<'_>) -> Vec<IpAddr> {
+    let field = FieldPath::from("status.loadBalancer.ingress");
+    let entries = object.status.load_balancer.ingress.iter().enumerate();
+    let entries = entries.filter_map(|(index, entry)| {
+        let text = entry.ip.as_deref().filter(|text| !text.is_empty())?;
+        check.address(&field.index(index).key("ip"), text)
+    });
+    entries.collect()
 }
 
 /// `ingress 1.7.1`: the field, else the old annotation; where both differ the field wins.

@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use self::check::Check;
 use crate::api::Object;
+use crate::api::meta::ObjectMeta;
 use crate::diagnostic::Diagnostic;
 use crate::location::Origin;
 use crate::model::ObjectName;
@@ -35,8 +36,8 @@ pub(crate) use node::Node;
 pub(crate) use pod::Pod;
 pub(crate) use secret::Secret;
 pub(crate) use service::{
-    Distribution, Exposure, FamilyPolicy, LoadBalancerIngress, Service, ShortPort, TargetPort,
-    Weight,
+    Distribution, Exposure, FamilyPolicy, Hosts, LoadBalancerIngress, Service, ShortPort, Target,
+    TargetPort, Weight,
 };
 
 /// An object that is right by itself. Made by [`validate`] alone.
@@ -75,6 +76,14 @@ pub(crate) enum Kind {
 
 /// A checked object, and where it was written.
 pub(crate) type InUse = crate::store::InUse<Valid>;
+
+/// Whether the label `k8s-gateway.dns/ignore` keeps an object's hosts out of DNS (`dns 2`).
+fn names_are_ignored(metadata: &ObjectMeta) -> bool {
+    metadata
+        .labels
+        .get("k8s-gateway.dns/ignore")
+        .is_some_and(|value| value == "true")
+}
 
 /// Checks one object: the typed value unless an error refuses it, and everything found.
 pub(crate) fn validate(object: &Object, origin: &Origin) -> (Option<Valid>, Vec<Diagnostic>) {

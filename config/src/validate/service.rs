@@ -7,6 +7,7 @@ mod balance;
 mod connections;
 mod exposure;
 mod families;
+mod hosts;
 mod load_balancer;
 mod ports;
 mod short_form;
@@ -25,6 +26,7 @@ pub(crate) use balance::{Balancing, Weight};
 pub(crate) use connections::Connections;
 pub(crate) use exposure::Exposure;
 pub(crate) use families::{Families, FamilyPolicy};
+pub(crate) use hosts::{Hosts, Target};
 pub(crate) use load_balancer::{Ingress as LoadBalancerIngress, LoadBalancer};
 pub(crate) use ports::{Port, TargetPort};
 pub(crate) use short_form::{ShortEndpoint, ShortPort};
@@ -58,6 +60,8 @@ pub(crate) struct Service {
     pub(crate) connections: Connections,
     /// What a load balancer does in front of it; of type LoadBalancer alone.
     pub(crate) load_balancer: Option<LoadBalancer>,
+    /// Names outside of the cluster that it asks for; of type LoadBalancer alone.
+    pub(crate) hosts: Option<Box<Hosts>>,
     /// Label `service.kubernetes.io/service-proxy-name`: another proxy serves it.
     pub(crate) other_proxy: Option<Arc<str>>,
     /// `portico.dev/endpoints`: replaces the selector.
@@ -163,6 +167,7 @@ pub(super) fn service(object: &core_v1::Service, check: &mut Check<'_>) -> Servi
         balancing: Box::new(balance::balancing(&object.metadata, check)),
         connections: connections::connections(&draft, check),
         load_balancer: load_balancer::load_balancer(&draft, check),
+        hosts: hosts::hosts(&draft, check),
         other_proxy: proxy.map(|name| name.as_str().into()),
         short_form: short_form::short_form(object, check),
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use portico_config::model::{HostPattern, ObjectName, Protocol};
 use portico_config::snapshot::endpoint::NamedAddress;
 use portico_config::snapshot::{
-    Endpoint, HostRecord, PortId, Reach, Service, ServicePort, Snapshot, Zones,
+    Endpoint, HostOwner, HostRecord, PortId, Reach, Service, ServicePort, Snapshot, Zones,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -176,7 +176,9 @@ fn apply(snapshot: &Snapshot, edits: &[Edit]) -> Snapshot {
                 let record = |(host, address)| HostRecord {
                     host: HostPattern::parse(host),
                     addresses: vec![ip(address)],
-                    ingress: ObjectName::new("default", "web"),
+                    alias: None,
+                    ttl_seconds: None,
+                    owner: HostOwner::Ingress(ObjectName::new("default", "web")),
                 };
                 zones.hosts = hosts.into_iter().map(record).collect();
             }

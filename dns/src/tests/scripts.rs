@@ -111,6 +111,8 @@ impl Script {
             "dns.ttl" => self.settings.dns_ttl_seconds = value.parse().unwrap(),
             "clusterCidr" => self.settings.cluster_cidrs = vec![value.parse().unwrap()],
             "dns.reverseCidr" => names.reverse_cidrs = vec![value.parse().unwrap()],
+            "dns.hostSuffix" => names.host_suffixes = list(),
+            "clusterIps" => self.settings.cluster_ips = ClusterIps::Map,
             "dns.namespaces" => names.namespaces = list(),
             "ignoreEmptyService" => names.ignore_empty_service = value.parse().unwrap(),
             "endpointPodNames" => names.endpoint_pod_names = value.parse().unwrap(),
