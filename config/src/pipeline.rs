@@ -204,6 +204,9 @@ impl Pipeline {
 const FILES_AT_ONCE: usize = 1_024;
 
 #[cfg(test)]
+mod probe_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::snapshot::Reach;

@@ -21,7 +21,9 @@ pub(super) fn render(
         json!({
             "namespace": &*name.namespace,
             "pod": &*name.name,
-            "ready": pod.is_ready,
+            "ready": pod.reason.is_none(),
+            "reason": pod.reason,
+            "message": pod.message,
             "probes": probes.collect::<Vec<_>>(),
         })
     });

@@ -6,17 +6,18 @@
 //! ```
 //!
 //! Invariants: it reads the admin API and changes nothing; addresses and ports that the running one
-//! has assigned are kept, so that the same manifests differ in nothing; what would be refused keeps
-//! its last good version there, so it is never shown as removed.
+//! has assigned are kept, and what it has found out by probing, so that the same manifests differ in
+//! nothing; what would be refused keeps its last good version there, so it is never shown as removed.
 
 mod compare;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use portico_config::diagnostic::{Diagnostic, Severity};
-use portico_config::model::ObjectName;
+use portico_config::model::{ObjectName, ProbeVerdict, ProbedPod};
 use portico_config::pipeline::Pipeline;
 use portico_config::publish::Published;
 use portico_config::snapshot::Assignments;
@@ -55,7 +56,11 @@ pub(super) fn diff(arguments: DiffArgs, loaded: Loaded) -> anyhow::Result<Exit> 
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
     let mut pipeline = Pipeline::new(settings, host::facts(), assignments(&running));
-    let update = pipeline.apply(changes, now.as_secs());
+    pipeline.expect_probes();
+    pipeline.apply(changes, now.as_secs());
+    let probed = pipeline.take_probed().unwrap_or_default();
+    pipeline.take_verdicts(verdicts(&running, probed.pods));
+    let update = pipeline.compile(now.as_secs());
     let refused: Vec<_> = update
         .diagnostics
         .iter()
@@ -97,6 +102,29 @@ fn assignments(running: &Value) -> Assignments {
         }
     }
     assignments
+}
+
+/// What the running portico takes Pods for that it probes, where they stand behind a Service; one that
+/// does not is taken for what it is at first.
+fn verdicts(running: &Value, probed: Vec<ProbedPod>) -> Vec<ProbeVerdict> {
+    let mut known = HashMap::new();
+    for service in running["services"].as_array().into_iter().flatten() {
+        let Some(namespace) = service["namespace"].as_str() else { continue };
+        let ports = service["ports"].as_array().into_iter().flatten();
+        let endpoints = ports.filter_map(|port| port["endpoints"].as_array());
+        for endpoint in endpoints.flatten() {
+            if let (Some(pod), Some(serving)) =
+                (endpoint["pod"].as_str(), endpoint["serving"].as_bool())
+            {
+                known.insert((namespace, pod), serving);
+            }
+        }
+    }
+    let verdict = |ProbedPod { name, probes, .. }: ProbedPod| {
+        let is_ready = *known.get(&(&*name.namespace, &*name.name))?;
+        Some(ProbeVerdict { pod: name, probes, is_ready })
+    };
+    probed.into_iter().filter_map(verdict).collect()
 }
 
 /// What stays as it is because its new version is refused.

@@ -19,8 +19,10 @@ pub(crate) struct Board {
 /// What the probes of one Pod say.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct PodReport {
-    /// Whether its containers are ready.
-    pub(crate) is_ready: bool,
+    /// Why it is not ready, in a word of the kubelet's; none where it is.
+    pub(crate) reason: Option<&'static str>,
+    /// The same in words.
+    pub(crate) message: String,
     /// Each of its probes.
     pub(crate) probes: Vec<Report>,
 }

@@ -114,6 +114,7 @@ mod tests {
              ingress: {controllers: [], classNames: ['true', '1'], serveClassless: false}\n\
              limits: {maxFileBytes: 1000, maxTotalBytes: 1Gi, maxFiles: 7}\n",
             "stateDir: off\n",
+            "probes: on\nexecProbe: unready\n",
         ] {
             let first = read(&format!("{head}{body}"));
             let dump = yaml(&first);

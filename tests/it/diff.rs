@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Output;
 
 use crate::front_door::ingress;
+use crate::harness::eventually;
 use crate::harness::pod::Pod;
 use crate::harness::portico::Portico;
 use crate::harness::process::{free_address, run};
@@ -36,6 +37,33 @@ fn text(output: &Output, code: i32) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{text}{errors}");
     text + &errors
+}
+
+#[test]
+fn what_probing_has_found_out_is_no_difference() {
+    let web = Pod::http("web");
+    let pod = |name: &str, host: &str, port: u16| {
+        format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, labels: {{app: web}}}}\nspec: \
+             {{containers: [{{name: web, readinessProbe: {{tcpSocket: {{port: {port}}}, periodSeconds: \
+             1}}}}]}}\nstatus: {{podIP: {host}}}\n"
+        )
+    };
+    let port = web.address.port();
+    let manifests = format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: web}}\nspec: {{selector: {{app: web}}, ports: \
+         [{{port: 80, targetPort: {port}}}]}}\n{}{}",
+        pod("good", "127.0.0.1", port),
+        pod("bad", "127.0.0.2", port)
+    );
+    let portico = Portico::with(&[("all.yaml", &manifests)]).start();
+    eventually("one of them is ready", || {
+        (portico.metric("portico_prober_pods{ready=\"true\"}") == 1).then_some(())
+    });
+    eventually("the same manifests differ in nothing", || {
+        let output = diff(&portico, &manifests, &[]);
+        (output.status.code() == Some(0)).then_some(())
+    });
 }
 
 #[test]

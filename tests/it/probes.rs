@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::harness::pod::Pod;
 use crate::harness::portico::Portico;
-use crate::harness::{dns, eventually, http, secure};
+use crate::harness::{dns, eventually, h2, http, secure};
 
 /// What a Pod answers to a request head: a status line's end, and header lines.
 type Answers = dyn Fn(&str) -> String + Send + Sync;
@@ -91,10 +91,15 @@ fn start_with(
     Portico::with(&files).adjust(adjust).start()
 }
 
+/// Whether the Pod is there for the resolver.
+fn named(portico: &Portico) -> bool {
+    let named = dns::ask(portico.dns(), "all.default.svc.cluster.local.", RecordType::A);
+    !named.answers.is_empty()
+}
+
 /// Whether the Pod is there for all planes, where they agree.
 fn is_there(portico: &Portico) -> Option<bool> {
-    let named = dns::ask(portico.dns(), "all.default.svc.cluster.local.", RecordType::A);
-    let named = !named.answers.is_empty();
+    let named = named(portico);
     let mut stream = TcpStream::connect(portico.cluster_ip("default/web", 80)).ok()?;
     let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: web\r\n\r\n");
     let connected = stream.read_exact(&mut [0; 4]).is_ok();
@@ -127,6 +132,15 @@ fn heard(portico: &Portico) -> (String, String) {
     });
     let text = |key: &str| report[key].as_str().unwrap().to_owned();
     (text("lastResult"), text("message"))
+}
+
+/// Waits until the probe of the only Pod has this result and message.
+#[track_caller]
+fn says(portico: &Portico, result: &str, message: &str) {
+    eventually(&format!("{result}: {message}"), || {
+        let report = report(portico);
+        (report["lastResult"] == result && report["message"] == message).then_some(())
+    });
 }
 
 #[test]
@@ -231,6 +245,33 @@ fn who_is_probed_follows_from_the_setting_and_the_condition() {
 }
 
 #[test]
+fn a_readiness_gate_that_is_closed_is_said_once_all_containers_are_ready() {
+    let web = answering(|_| "200 OK".to_owned());
+    let gate = "readinessGates: [{conditionType: portico.dev/gate}], containers: [";
+    let gated = |container: &str, status: &str| {
+        let text = pod("web", "127.0.0.1", web.address.port(), container, status);
+        let text = text.replacen("spec:\n  containers: [", &format!("spec: {{{gate}"), 1);
+        text.replacen("]\nstatus", "]}\nstatus", 1)
+    };
+    let container = readiness("httpGet: {port: http}");
+    let portico = start(web.address.port(), &container);
+    portico.edit("pod.yaml", &gated(&container, ""));
+    let condition = |reason: &str, message: &str| {
+        eventually(reason, || {
+            let pod = reports(&portico)["pods"][0].clone();
+            (pod["reason"] == reason && pod["message"] == message).then_some(())
+        });
+    };
+    let absent =
+        "corresponding condition of pod readiness gate \"portico.dev/gate\" does not exist.";
+    condition("ReadinessGatesNotReady", absent);
+    assert_eq!(is_there(&portico), Some(false));
+    let open = ", conditions: [{type: portico.dev/gate, status: 'True'}]";
+    portico.edit("pod.yaml", &gated(&container, open));
+    becomes(&portico, true);
+}
+
+#[test]
 fn what_a_pod_is_asked_with_is_what_the_kubelet_asks_with() {
     let heads = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&heads);
@@ -297,12 +338,65 @@ fn https_is_asked_whatever_its_certificate() {
         answer(&mut rustls::StreamOwned::new(tls, stream), &*answers);
     });
     let portico = start(web.address.port(), &readiness("httpGet: {port: http, scheme: HTTPS}"));
-    let result = |want: &str| {
-        eventually(want, || (report(&portico)["lastResult"] == *want).then_some(()));
-    };
-    result("success");
+    says(&portico, "success", "");
     good.store(false, Ordering::SeqCst);
-    result("failure");
+    says(&portico, "failure", "HTTP probe failed with statuscode: 500");
+}
+
+#[test]
+fn a_server_in_tls_may_speak_http2_alone() {
+    let good = switch(true);
+    let is_good = Arc::clone(&good);
+    let web = h2::Server::serve(Some(secure::server(&[b"h2"])), move |request, _| {
+        let asked = request.uri().path() == "/ready"
+            && request.headers()["user-agent"] == "kube-probe/1.36"
+            && request.uri().host() == Some("web.test");
+        let good = asked && is_good.load(Ordering::SeqCst);
+        h2::Answer { status: if good { 200 } else { 500 }, body: vec![0; 40_000], trailers: vec![] }
+    });
+    let host = "httpHeaders: [{name: Host, value: web.test}]";
+    let probe = format!("httpGet: {{port: http, scheme: HTTPS, path: /ready, {host}}}");
+    let portico = start(web.address.port(), &readiness(&probe));
+    says(&portico, "success", "");
+    good.store(false, Ordering::SeqCst);
+    says(&portico, "failure", "HTTP probe failed with statuscode: 500");
+}
+
+#[test]
+fn a_grpc_server_is_ready_while_the_service_that_is_named_is_serving() {
+    let status = Arc::new(AtomicUsize::new(1));
+    let of_db = Arc::clone(&status);
+    let pod = h2::Server::health(move |service| match service {
+        "" => Some(2),
+        "db" => u8::try_from(of_db.load(Ordering::SeqCst)).ok(),
+        _ => None,
+    });
+    let port = pod.address.port();
+    let portico = start(port, &readiness(&format!("grpc: {{port: {port}, service: db}}")));
+    says(&portico, "success", "");
+    eventually("the Pod comes", || named(&portico).then_some(()));
+    status.store(2, Ordering::SeqCst);
+    says(&portico, "failure", "service unhealthy (responded with \"NOT_SERVING\")");
+    eventually("the Pod leaves", || (!named(&portico)).then_some(()));
+    for (service, message) in [
+        ("", "service unhealthy (responded with \"NOT_SERVING\")"),
+        (", service: nobody", "health rpc probe failed: code 5: unknown service"),
+    ] {
+        let container = readiness(&format!("grpc: {{port: {port}{service}}}"));
+        portico.edit("pod.yaml", &self::pod("web", "127.0.0.1", port, &container, ""));
+        says(&portico, "failure", message);
+    }
+    // Whoever speaks no HTTP/2 is no such server.
+    let web = answering(|_| "200 OK".to_owned());
+    let container = readiness(&format!("grpc: {{port: {}}}", web.address.port()));
+    portico.edit("pod.yaml", &self::pod("web", "127.0.0.1", port, &container, ""));
+    eventually("services 6", || {
+        let report = report(&portico);
+        let message = report["message"].as_str()?;
+        message
+            .starts_with("health rpc probe failed: ")
+            .then_some(())
+    });
 }
 
 #[test]
@@ -317,7 +411,7 @@ fn a_port_without_a_number_and_one_of_portico_are_no_port_to_probe() {
     let container = readiness(&format!("tcpSocket: {{port: {}}}", admin.port()));
     portico.edit("pod.yaml", &pod("web", "127.0.0.1", port, &container, ""));
     let want = format!("dial {admin}: it is portico's admin listener");
-    eventually("reliability 2.12.2", || (report(&portico)["message"] == want).then_some(()));
+    says(&portico, "failure", &want);
     assert_eq!(is_there(&portico), Some(false));
 }
 

@@ -101,7 +101,7 @@ impl Verdicts {
     pub(super) fn is_ready(&self, name: &ObjectName, pod: &Pod) -> bool {
         match &pod.probes {
             Some(probes) if is_probed(self.mode, pod) => {
-                self.are_containers_ready(name, probes) && pod.gates_open
+                self.are_containers_ready(name, probes) && pod.closed_gates.is_empty()
             }
             _ => pod.ready.unwrap_or(true),
         }
@@ -114,9 +114,14 @@ impl Verdicts {
         }
         let probed = self.pods.iter().filter_map(|(name, object)| {
             let probes = Arc::clone(self.probed(object)?);
-            let is_ready = self.are_containers_ready(name, &probes);
-            let is_terminating = matches!(&object.valid.kind, Kind::Pod(pod) if pod.terminating);
-            Some(ProbedPod { name: name.clone(), probes, is_terminating, is_ready })
+            let Kind::Pod(pod) = &object.valid.kind else { return None };
+            Some(ProbedPod {
+                name: name.clone(),
+                is_terminating: pod.terminating,
+                is_ready: self.are_containers_ready(name, &probes),
+                closed_gates: Arc::clone(&pod.closed_gates),
+                probes,
+            })
         });
         Some(probed.collect())
     }

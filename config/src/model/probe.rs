@@ -30,6 +30,8 @@ pub struct ProbedPod {
     pub is_terminating: bool,
     /// What its containers are taken for now, until a verdict says otherwise.
     pub is_ready: bool,
+    /// Why it is not ready whatever they are: what is wrong with its readiness gates.
+    pub closed_gates: Arc<[String]>,
 }
 
 /// The probes of a Pod.

@@ -21,8 +21,8 @@ pub(crate) struct Pod {
     pub(crate) addresses: Vec<IpAddr>,
     /// Whether condition Ready is True; none: there is no such condition.
     pub(crate) ready: Option<bool>,
-    /// Whether the condition of every readiness gate is True.
-    pub(crate) gates_open: bool,
+    /// What is wrong with readiness gates whose condition is not True, as the kubelet says it.
+    pub(crate) closed_gates: Arc<[String]>,
     /// How it is probed, if it has an address and probes.
     pub(crate) probes: Option<Arc<PodProbes>>,
     /// It is being deleted.
@@ -73,7 +73,7 @@ pub(super) fn pod(pod: &core_v1::Pod, check: &mut Check<'_>) -> Pod {
         probes: probes(pod, addresses.first().copied()),
         addresses,
         ready: ready.map(|condition| condition.status == "True"),
-        gates_open: gates_open(pod),
+        closed_gates: closed_gates(pod),
         terminating: pod.metadata.deletion_timestamp.is_some(),
         finished: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
         node: named(&spec.node_name, "nodeName", names::subdomain, check),
@@ -90,15 +90,22 @@ pub(super) fn pod(pod: &core_v1::Pod, check: &mut Check<'_>) -> Pod {
 }
 
 /// `services 6`: every readiness gate is a condition that is True.
-fn gates_open(pod: &core_v1::Pod) -> bool {
+fn closed_gates(pod: &core_v1::Pod) -> Arc<[String]> {
     let conditions = &pod.status.conditions;
-    let is_true = |gate: &core_v1::PodReadinessGate| {
-        let mut same = conditions
-            .iter()
-            .filter(|it| it.type_ == gate.condition_type);
-        same.any(|condition| condition.status == "True")
+    let fault = |gate: &core_v1::PodReadinessGate| {
+        let name = &gate.condition_type;
+        let condition = conditions.iter().find(|it| it.type_ == *name);
+        match condition.map(|condition| &*condition.status) {
+            Some("True") => None,
+            Some(status) => Some(format!(
+                "the status of pod readiness gate {name:?} is not \"True\", but {status}"
+            )),
+            None => Some(format!(
+                "corresponding condition of pod readiness gate {name:?} does not exist."
+            )),
+        }
     };
-    pod.spec.readiness_gates.iter().all(is_true)
+    pod.spec.readiness_gates.iter().filter_map(fault).collect()
 }
 
 fn probes(pod: &core_v1::Pod, address: Option<IpAddr>) -> Option<Arc<PodProbes>> {
