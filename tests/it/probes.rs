@@ -416,6 +416,48 @@ fn a_port_without_a_number_and_one_of_portico_are_no_port_to_probe() {
 }
 
 #[test]
+fn whoever_does_not_answer_is_not_ready_and_holds_up_neither_others_nor_the_end() {
+    let silent = Pod::serve(Ipv4Addr::LOCALHOST.into(), |mut stream| {
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let good = answering(|_| "200 OK".to_owned());
+    let asked = |field: &str, port: u16, seconds: u16| {
+        format!(
+            "{field}: {{httpGet: {{port: {port}}}, timeoutSeconds: {seconds}, failureThreshold: 1}}"
+        )
+    };
+    // One gives up, the other would wait for longer than anybody runs this.
+    let probes = [
+        asked("livenessProbe", silent.address.port(), 1),
+        asked("readinessProbe", good.address.port(), 1),
+    ];
+    let patient = asked("readinessProbe", silent.address.port(), 36_000);
+    let pods = [
+        pod("web", "127.0.0.1", good.address.port(), &probes.join(", "), ""),
+        pod("patient", "127.0.0.1", good.address.port(), &patient, ""),
+    ];
+    let services = services(good.address.port());
+    let portico =
+        Portico::with(&[("services.yaml", &*services), ("pods.yaml", &pods.join("---\n"))]).start();
+    eventually("services 6: it gives up", || {
+        let pods = reports(&portico)["pods"].clone();
+        let web = pods
+            .as_array()?
+            .iter()
+            .find(|it| it["pod"] == "web")?
+            .clone();
+        let liveness = web["probes"]
+            .as_array()?
+            .iter()
+            .find(|it| it["kind"] == "liveness")?
+            .clone();
+        (liveness["message"] == "no answer within the timeout").then_some(())
+    });
+    assert_eq!(portico.metric("portico_prober_probes_active"), 1, "the patient one");
+    drop(portico);
+}
+
+#[test]
 fn commands_come_to_what_the_setting_says() {
     let unready: fn(&mut portico_config::model::Settings) = |it| it.exec_probe = ExecProbe::Unready;
     for (setting, result, there) in

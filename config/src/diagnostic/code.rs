@@ -136,6 +136,7 @@ codes! {
     413 InvalidProbe Error "a probe is not well-formed",
     414 ExecProbe Note "a probe runs a command, which portico does not",
     415 NotProbed Note "a Pod is not probed here and counts as ready",
+    416 ProbePortMissing Warning "a probe names a port that its container does not have",
 
     501 NoRules Error "an Ingress has neither rules nor a default backend",
     502 InvalidHost Error "a host is not well-formed",

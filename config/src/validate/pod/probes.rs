@@ -1,7 +1,8 @@
 //! Probes and readiness gates of a Pod (`services 3`, `services 6`), as an API server takes them.
 //!
-//! Containers and restartable init containers may have probes; each has exactly one handler. Whether
-//! a named port exists is not asked here: the kubelet finds out when it probes.
+//! Containers and restartable init containers may have probes; each has exactly one handler. A named
+//! port that the container does not have is a warning: an API server takes it, and the kubelet finds
+//! out when it probes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +58,7 @@ fn probes(container: &Container, field: &FieldPath, check: &mut Check<'_>) {
     for (key, found, purpose) in of(container) {
         if let Some(found) = found {
             probe(found, purpose, &field.key(key), check);
+            named_port(found, container, &field.key(key), check);
         }
     }
 }
@@ -92,6 +94,27 @@ fn probe(probe: &Probe, purpose: Purpose, field: &FieldPath, check: &mut Check<'
         if purpose == Purpose::Readiness {
             number(value, "must not be set for readinessProbes", &field, check);
         }
+    }
+}
+
+/// A probe that names a port finds it among those of its own container.
+fn named_port(probe: &Probe, container: &Container, field: &FieldPath, check: &mut Check<'_>) {
+    let http = probe.http_get.as_ref().map(|it| ("httpGet", &it.port));
+    let tcp = probe.tcp_socket.as_ref().map(|it| ("tcpSocket", &it.port));
+    for (key, port) in [http, tcp].into_iter().flatten() {
+        let Some(IntOrString::String(name)) = port else { continue };
+        let names = container.ports.iter().filter_map(|it| it.name.as_deref());
+        if names::port_name(name).is_err() || names.clone().any(|it| *it == **name) {
+            continue;
+        }
+        let field = field.key(key).key("port");
+        let text = format!("this container has no port named {name:?}");
+        let names: Vec<_> = names.collect();
+        let help = match names.is_empty() {
+            true => "name one of its ports, or write the number".to_owned(),
+            false => format!("its ports are named {}", names.join(", ")),
+        };
+        check.advise(Code::ProbePortMissing, &field, text, help);
     }
 }
 

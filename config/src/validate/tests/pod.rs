@@ -106,7 +106,8 @@ fn probes_follow_services_3() {
     let readiness = |text: &str| probe("readinessProbe", text);
     let liveness = |text: &str| probe("livenessProbe", text);
     for (case, text, want) in [
-        ("http", readiness("{httpGet: {port: web, path: /, scheme: HTTPS, httpHeaders: [{name: Host, value: a}]}}"), &[][..]),
+        ("http", readiness("{httpGet: {port: 8443, path: /, scheme: HTTPS, httpHeaders: [{name: Host, value: a}]}}"), &[][..]),
+        ("a port that is not there", readiness("{tcpSocket: {port: web}}"), &["P0416 spec.containers[0].readinessProbe.tcpSocket.port: this container has no port named \"web\" (name one of its ports, or write the number)"]),
         ("tcp", readiness("{tcpSocket: {port: 80}, successThreshold: 3}"), &[]),
         ("grpc", liveness("{grpc: {port: 80, service: a}, successThreshold: 1}"), &[]),
         ("exec", probe("startupProbe", "{exec: {command: [a]}, successThreshold: 0, terminationGracePeriodSeconds: 1}"), &[]),
