@@ -136,8 +136,10 @@ impl Write for HttpIo {
         Pin::new(&mut self.get_mut().0).poll_flush(context)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().0).poll_shutdown(context)
+    /// Does nothing: the reset that follows takes the peer's socket out of FIN-WAIT too, where a FIN
+    /// would leave it in TIME-WAIT, on this host as often as not.
+    fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }
 
