@@ -136,6 +136,8 @@ impl App {
         let (dns, dns_workers) = Dns::new(portico_dns::Options {
             workers: count,
             listen: settings.dns.clone(),
+            tls: settings.dns_tls.clone(),
+            nsid: settings.dns_nsid.clone(),
             allow: settings.dns_allow.clone(),
             forwarding: settings.forwarding.clone(),
         });

@@ -5,6 +5,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::block::{APEX, ASKED, Body, Node};
+use crate::options::RESERVE;
 use crate::question::{Edns, FORMERR, HEADER, NOTIMP, NXDOMAIN, Query, REFUSED, Read, read};
 use crate::reply::{Reply, UDP_SIZE, row_length};
 use crate::special::is_special;
@@ -20,6 +21,8 @@ pub(crate) enum Transport {
     Udp,
     /// Length-prefixed in a stream.
     Tcp,
+    /// The same behind TLS.
+    Tls,
 }
 
 /// What became of a message, for the counters.
@@ -81,10 +84,15 @@ pub(crate) fn answer(
 
 /// The most octets of a reply (`dns 3.3`).
 pub(crate) fn limit(transport: Transport, edns: Option<Edns>) -> usize {
-    match (transport, edns) {
-        (Transport::Tcp, _) => usize::from(u16::MAX),
+    let most = match (transport, edns) {
+        (Transport::Tcp | Transport::Tls, _) => usize::from(u16::MAX),
         (Transport::Udp, None) => 512,
         (Transport::Udp, Some(edns)) => usize::from(edns.size.clamp(512, UDP_SIZE)),
+    };
+    // What options may take is kept free.
+    match edns.is_some_and(|edns| edns.has_options) {
+        true => most - RESERVE,
+        false => most,
     }
 }
 

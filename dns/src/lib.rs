@@ -7,6 +7,7 @@
 //! [`Dns`] stays on the control side, one [`Worker`] moves to each worker thread.
 
 mod wire;
+mod options;
 mod question;
 mod block;
 mod names;
@@ -25,6 +26,7 @@ mod cache;
 mod forward;
 mod metrics;
 mod stream;
+mod tls;
 mod serve;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
@@ -32,6 +34,7 @@ pub mod bench;
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -40,10 +43,11 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use portico_config::model::{Forwarding, Settings, private_networks};
-use portico_config::snapshot::Snapshot;
+use portico_config::snapshot::{CertificateTable, Snapshot};
 use portico_net::bind::{self, BindError};
 use portico_net::datagram::tell_local_address;
 use portico_net::listeners::{ListenerState, ListenerStatus};
+use rustls::ServerConfig;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -53,6 +57,7 @@ use crate::acl::Acl;
 use crate::build::Tables;
 use crate::forward::Forwarder;
 use crate::metrics::Metrics;
+use crate::options::Manners;
 use crate::serve::Shared;
 use crate::table::AnswerTable;
 
@@ -63,8 +68,12 @@ pub struct Options {
     pub workers: usize,
     /// Listeners, UDP and TCP each.
     pub listen: Vec<SocketAddr>,
+    /// Listeners over TLS.
+    pub tls: Vec<SocketAddr>,
     /// Networks whose clients are answered.
     pub allow: Vec<IpNet>,
+    /// What NSID is answered with.
+    pub nsid: Option<Arc<str>>,
     /// Who is asked about names that are not ours.
     pub forwarding: Forwarding,
 }
@@ -72,7 +81,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let (allow, forwarding) = (private_networks(), Forwarding::off());
-        Self { workers: 1, listen: Vec::new(), allow, forwarding }
+        Self { workers: 1, listen: Vec::new(), tls: Vec::new(), allow, nsid: None, forwarding }
     }
 }
 
@@ -94,6 +103,7 @@ pub struct Dns {
 #[derive(Debug)]
 pub struct Prepared {
     table: Arc<AnswerTable>,
+    certificates: Arc<CertificateTable>,
 }
 
 /// The part of the resolver that lives on one worker thread.
@@ -105,15 +115,17 @@ pub struct Worker {
 
 /// One worker's sockets of one listener.
 #[derive(Debug)]
-struct Sockets {
-    udp: UdpSocket,
-    tcp: TcpListener,
+enum Sockets {
+    Plain { udp: UdpSocket, tcp: TcpListener },
+    Tls(TcpListener, Arc<ServerConfig>),
 }
 
 #[derive(Debug)]
 struct Listener {
     /// As asked for, then as bound.
     address: SocketAddr,
+    /// How handshakes are made, where it is one over TLS.
+    tls: Option<Arc<ServerConfig>>,
     state: ListenerState,
     /// Bound and not yet given to the workers.
     opened: Vec<Sockets>,
@@ -131,16 +143,22 @@ impl Dns {
             acl: Arc::new(ArcSwap::from_pointee(Acl::new(&options.allow))),
             metrics: Metrics::new(),
             forward: forward::Shared::new(),
+            manners: Arc::new(ArcSwap::from_pointee(Manners::new(options.nsid))),
+            certificates: Arc::default(),
             workers: count,
         };
-        let capacity = options.listen.len().max(1);
+        let capacity = (options.listen.len() + options.tls.len()).max(1);
         let (senders, workers) = (0..count)
             .map(|_| {
                 let (sender, sockets) = mpsc::channel(capacity);
                 (sender, Worker { sockets, shared: shared.clone() })
             })
             .unzip();
-        let listeners = options.listen.into_iter().map(Listener::new).collect();
+        let plain = options.listen.into_iter().map(|it| Listener::new(it, None));
+        let config = (!options.tls.is_empty()).then(|| tls::config(&shared.certificates));
+        let tls = options.tls.into_iter();
+        let tls = tls.map(|it| Listener::new(it, config.clone()));
+        let listeners = plain.chain(tls).collect();
         let forward = forward::Control::new(Arc::clone(&shared.forward), options.forwarding);
         let dns = Self {
             workers: senders,
@@ -161,6 +179,10 @@ impl Dns {
         if **self.shared.acl.load() != acl {
             self.shared.acl.store(Arc::new(acl));
         }
+        let manners = self.shared.manners.load();
+        if let Some(manners) = manners.named(settings.dns_nsid.clone()) {
+            self.shared.manners.store(Arc::new(manners));
+        }
         self.forward.follow(&settings.forwarding, Instant::now());
     }
 
@@ -178,15 +200,18 @@ impl Dns {
         let listen: Vec<IpAddr> = self
             .listeners
             .iter()
+            .filter(|listener| listener.tls.is_none())
             .map(|listener| listener.address.ip())
             .collect();
-        Prepared { table: self.tables.next(snapshot, &listen) }
+        let certificates = Arc::clone(&snapshot.certificates);
+        Prepared { table: self.tables.next(snapshot, &listen), certificates }
     }
 
     /// Answers from now on what `prepared` says.
     pub fn commit(&mut self, prepared: Prepared) {
         let names = i64::try_from(prepared.table.names.len()).unwrap_or(i64::MAX);
         self.shared.metrics.names.set(names);
+        self.shared.certificates.store(prepared.certificates);
         let retired = self.shared.table.swap(prepared.table);
         self.retired.push(retired);
         self.free_retired();
@@ -211,7 +236,7 @@ impl Dns {
     /// Every listener of the resolver and how it is.
     pub fn listeners(&self) -> Vec<ListenerStatus> {
         let status = |listener: &Listener, protocol| ListenerStatus {
-            role: "dns",
+            role: if listener.tls.is_some() { "dns-tls" } else { "dns" },
             address: listener.address,
             protocol,
             serves: None,
@@ -220,7 +245,10 @@ impl Dns {
         // Before the first `prepare` nothing was tried, so there is nothing to report.
         let tried = self.listeners.iter().filter(|_| self.has_tried);
         tried
-            .flat_map(|listener| [status(listener, "udp"), status(listener, "tcp")])
+            .flat_map(|listener| {
+                let udp = (listener.tls.is_none()).then(|| status(listener, "udp"));
+                udp.into_iter().chain([status(listener, "tcp")])
+            })
             .collect()
     }
 
@@ -251,13 +279,17 @@ impl Dns {
 }
 
 impl Listener {
-    fn new(address: SocketAddr) -> Self {
+    fn new(address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> Self {
         let state = ListenerState::Degraded("not opened yet".to_owned());
-        Self { address, state, opened: Vec::new(), due: None, backoff: FIRST_BACKOFF }
+        Self { address, tls, state, opened: Vec::new(), due: None, backoff: FIRST_BACKOFF }
     }
 
     fn open(&mut self, workers: usize, now: Instant) {
-        match open(self.address, workers) {
+        let opened = match &self.tls {
+            Some(config) => open_tls(self.address, workers, config),
+            None => open(self.address, workers),
+        };
+        match opened {
             Ok((address, sockets)) => {
                 self.address = address;
                 self.opened = sockets;
@@ -276,7 +308,7 @@ impl Listener {
 
 /// UDP and TCP on one port; where the kernel chooses it, TCP may find it taken: chosen again.
 fn open(address: SocketAddr, workers: usize) -> Result<(SocketAddr, Vec<Sockets>), BindError> {
-    let failed = |error: std::io::Error| BindError {
+    let failed = |error: io::Error| BindError {
         reason: format!("{address}/udp: {error}"),
         remedy: "it is tried again".to_owned(),
         kind: error.kind(),
@@ -292,12 +324,34 @@ fn open(address: SocketAddr, workers: usize) -> Result<(SocketAddr, Vec<Sockets>
         match bind::tcp(chosen, workers) {
             Ok(tcp) => {
                 let pairs = udp.into_iter().zip(tcp);
-                return Ok((chosen, pairs.map(|(udp, tcp)| Sockets { udp, tcp }).collect()));
+                return Ok((
+                    chosen,
+                    pairs
+                        .map(|(udp, tcp)| Sockets::Plain { udp, tcp })
+                        .collect(),
+                ));
             }
             Err(error) if address.port() != 0 || attempt == PORT_ATTEMPTS => return Err(error),
             Err(_) => attempt += 1,
         }
     }
+}
+
+fn open_tls(
+    address: SocketAddr,
+    workers: usize,
+    config: &Arc<ServerConfig>,
+) -> Result<(SocketAddr, Vec<Sockets>), BindError> {
+    let sockets = bind::tcp(address, workers)?;
+    let first = sockets.first().expect("at least one socket is opened");
+    let chosen = first.local_addr().unwrap_or(address);
+    Ok((
+        chosen,
+        sockets
+            .into_iter()
+            .map(|tcp| Sockets::Tls(tcp, Arc::clone(config)))
+            .collect(),
+    ))
 }
 
 impl Worker {
@@ -318,20 +372,10 @@ impl Worker {
                     break;
                 }
             };
-            let udp = tokio::net::UdpSocket::from_std(sockets.udp);
-            let tcp = tokio::net::TcpListener::from_std(sockets.tcp);
-            match (udp, tcp) {
-                (Ok(udp), Ok(tcp)) => {
-                    let (shared, for_udp) = (self.shared.clone(), Rc::clone(&forwarder));
-                    loops.spawn_local(serve::datagrams(udp, shared, for_udp, stop.clone()));
-                    let (shared, for_tcp) = (self.shared.clone(), Rc::clone(&forwarder));
-                    let (stop, end) = (stop.clone(), end.clone());
-                    loops.spawn_local(serve::streams(tcp, shared, for_tcp, stop, end));
-                }
-                (udp, tcp) => {
-                    let error = udp.err().or_else(|| tcp.err());
-                    warn!(?error, "a dns socket could not join the worker");
-                }
+            let (stop, end) = (stop.clone(), end.clone());
+            let ears = Ears { shared: self.shared.clone(), forwarder: Rc::clone(&forwarder) };
+            if let Err(error) = ears.listen(sockets, &loops, stop, end) {
+                warn!(%error, "a dns socket could not join the worker");
             }
         }
         loops.close();
@@ -344,6 +388,35 @@ impl Worker {
             loops.wait().await;
         }
         forwarder.finish().await;
+    }
+}
+
+/// What the loops of a worker share.
+struct Ears {
+    shared: Shared,
+    forwarder: Rc<Forwarder>,
+}
+
+impl Ears {
+    fn listen(
+        self,
+        sockets: Sockets,
+        loops: &TaskTracker,
+        stop: CancellationToken,
+        end: CancellationToken,
+    ) -> io::Result<()> {
+        let (tcp, tls) = match sockets {
+            Sockets::Plain { udp, tcp } => {
+                let udp = tokio::net::UdpSocket::from_std(udp)?;
+                let (shared, forwarder) = (self.shared.clone(), Rc::clone(&self.forwarder));
+                loops.spawn_local(serve::datagrams(udp, shared, forwarder, stop.clone()));
+                (tcp, None)
+            }
+            Sockets::Tls(tcp, config) => (tcp, Some(config)),
+        };
+        let tcp = tokio::net::TcpListener::from_std(tcp)?;
+        loops.spawn_local(serve::streams(tcp, tls, self.shared, self.forwarder, stop, end));
+        Ok(())
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Metrics {
     responses: IntCounterVec,
     /// TCP connections closed at once because a limit was reached.
     pub(crate) refused_connections: IntCounter,
+    /// TLS handshakes that failed.
+    pub(crate) tls_errors: IntCounter,
     /// Names in the table.
     pub(crate) names: IntGauge,
     /// Tables of before that a worker still holds.
@@ -49,11 +51,23 @@ impl Metrics {
             "Connections closed because all or one client's were too many.",
         )
         .expect("the name is valid");
+        let tls_errors =
+            IntCounter::new("portico_dns_tls_errors_total", "TLS handshakes that failed.")
+                .expect("the name is valid");
         let names = IntGauge::new("portico_dns_table_names", "Names in the answer table.")
             .expect("the name is valid");
         let retired = IntGauge::new("portico_dns_tables_retired", RETIRED);
         let retired = retired.expect("the name is valid");
-        Self { requests, responses, refused_connections, names, retired, by_type, by_rcode }
+        Self {
+            requests,
+            responses,
+            refused_connections,
+            tls_errors,
+            names,
+            retired,
+            by_type,
+            by_rcode,
+        }
     }
 
     /// Counts one message.
@@ -68,7 +82,7 @@ impl Metrics {
                 kind
             }
         };
-        let row = usize::from(transport == Transport::Tcp) * 2 + usize::from(is_ipv6);
+        let row = usize::from(transport != Transport::Udp) * 2 + usize::from(is_ipv6);
         let column = TYPES
             .iter()
             .position(|(code, _)| *code == kind)
@@ -90,6 +104,7 @@ impl Collector for Metrics {
             .refused_connections
             .desc()
             .into_iter()
+            .chain(self.tls_errors.desc())
             .chain(self.names.desc())
             .chain(self.retired.desc());
         vectors.chain(single).collect()
@@ -105,6 +120,7 @@ impl Collector for Metrics {
             .refused_connections
             .collect()
             .into_iter()
+            .chain(self.tls_errors.collect())
             .chain(self.names.collect())
             .chain(self.retired.collect());
         vectors.chain(single).collect()

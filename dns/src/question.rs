@@ -3,6 +3,7 @@
 //! Invariants: no I/O, no allocation; nothing is sized by a header count; every read is checked
 //! against the message's end. A question never holds a compression pointer.
 
+use crate::options::COOKIE;
 use crate::wire::u16_at;
 
 /// A query that may be looked up.
@@ -43,6 +44,8 @@ pub(crate) struct Edns {
     pub(crate) version: u8,
     /// DNSSEC OK, copied.
     pub(crate) dnssec_ok: bool,
+    /// Whether it holds options, which may want room in the reply.
+    pub(crate) has_options: bool,
 }
 
 /// What a message turned out to be.
@@ -125,15 +128,19 @@ fn options(message: &[u8], mut at: usize, records: usize) -> Result<Option<Edns>
             return Err(Malformed);
         }
         let [_, version] = extended.to_be_bytes();
-        found = Some(Edns { size, version, dnssec_ok: flags & 0x8000 != 0 });
+        let (dnssec_ok, has_options) = (flags & 0x8000 != 0, !rdata.is_empty());
+        found = Some(Edns { size, version, dnssec_ok, has_options });
     }
     Ok(found)
 }
 
-/// Whether every option ends within the record.
+/// Whether every option ends within the record, and a cookie is as long as one may be (RFC 7873).
 fn whole_options(mut rdata: &[u8]) -> bool {
     while !rdata.is_empty() {
-        let Some(length) = u16_at(rdata, 2) else { return false };
+        let (Some(code), Some(length)) = (u16_at(rdata, 0), u16_at(rdata, 2)) else { return false };
+        if code == COOKIE && !matches!(length, 8 | 16..=40) {
+            return false;
+        }
         let Some(rest) = rdata.get(4 + usize::from(length)..) else { return false };
         rdata = rest;
     }

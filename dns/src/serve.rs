@@ -11,8 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
+use portico_config::snapshot::CertificateTable;
 use portico_net::accept::accept_loop;
 use portico_net::datagram::{Batch, send_from};
+use portico_net::tls_accept;
+use rustls::ServerConfig;
 use tokio::io::Interest;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::time::timeout;
@@ -24,6 +27,7 @@ use crate::acl::{self, Acl};
 use crate::answer::{Outcome, Transport, answer};
 use crate::forward::{self, Begun, Forwarder, Waiting};
 use crate::metrics::Metrics;
+use crate::options::{Extras, Manners};
 use crate::stream::connection;
 use crate::table::AnswerTable;
 
@@ -35,6 +39,10 @@ pub(crate) struct Shared {
     /// Who may ask now.
     pub(crate) acl: Arc<ArcSwap<Acl>>,
     pub(crate) metrics: Metrics,
+    /// What clients' options are answered with.
+    pub(crate) manners: Arc<ArcSwap<Manners>>,
+    /// Certificates of now.
+    pub(crate) certificates: Arc<ArcSwap<CertificateTable>>,
     /// What is known of names elsewhere.
     pub(crate) forward: Arc<forward::Shared>,
     /// Workers, which share the limits between them.
@@ -50,7 +58,8 @@ pub(crate) struct Ends {
 }
 
 /// What answers at one moment: from a batch or message to the next it may be something else.
-pub(crate) struct Moment {
+pub(crate) struct Moment<'a> {
+    manners: &'a ArcSwap<Manners>,
     table: Guard<Arc<AnswerTable>>,
     acl: Guard<Arc<Acl>>,
     /// Whether names elsewhere are forwarded.
@@ -59,9 +68,10 @@ pub(crate) struct Moment {
 
 impl Shared {
     /// What answers now. Who waits for questions keeps none.
-    pub(crate) fn now(&self) -> Moment {
+    pub(crate) fn now(&self) -> Moment<'_> {
         let is_open = self.forward.is_open();
-        Moment { table: self.table.load(), acl: self.acl.load(), is_open }
+        let (table, acl) = (self.table.load(), self.acl.load());
+        Moment { manners: &self.manners, table, acl, is_open }
     }
 
     /// Counts one message.
@@ -71,7 +81,7 @@ impl Shared {
     }
 }
 
-impl Moment {
+impl Moment<'_> {
     /// Answers one message into `reply`, or begins to ask somebody else.
     pub(crate) fn answer(
         &self,
@@ -94,7 +104,10 @@ impl Moment {
         if let (true, Begun::Said(_), Some(flags)) = (self.is_open, &begun, reply.get_mut(3)) {
             *flags |= RECURSION_AVAILABLE;
         }
-        begun
+        match Extras::of(message, ends, || self.manners.load_full()) {
+            Some(extras) => begun.with(extras, reply),
+            None => begun,
+        }
     }
 }
 
@@ -171,6 +184,7 @@ async fn late(waiting: Waiting, ends: Ends, shared: Shared, socket: Rc<UdpSocket
 /// `end` closes even those.
 pub(crate) async fn streams(
     listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
     shared: Shared,
     forwarder: Rc<Forwarder>,
     stop: CancellationToken,
@@ -184,13 +198,19 @@ pub(crate) async fn streams(
             return;
         };
         let (shared, forwarder) = (shared.clone(), Rc::clone(&forwarder));
-        let (stop, end) = (stop.clone(), end.clone());
+        let (tls, stop, end) = (tls.clone(), stop.clone(), end.clone());
         connections.spawn_local(async move {
             let _place = place;
             let served = async {
                 stream.set_nodelay(true)?;
                 let local = stream.local_addr()?.ip();
-                let ends = Ends { peer, local, transport: Transport::Tcp };
+                let Some(tls) = tls else {
+                    let ends = Ends { peer, local, transport: Transport::Tcp };
+                    return connection(stream, ends, &shared, &forwarder, &stop).await;
+                };
+                let stream = tls_accept::accept(stream, &tls).await;
+                let stream = stream.inspect_err(|_| shared.metrics.tls_errors.inc())?;
+                let ends = Ends { peer, local, transport: Transport::Tls };
                 connection(stream, ends, &shared, &forwarder, &stop).await
             };
             // An error is the client's: it went away or was too slow.

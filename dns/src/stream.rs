@@ -55,13 +55,14 @@ pub(crate) async fn connection(
             }
         }
         if !framed.is_empty() {
-            timeout(MESSAGE, stream.write_all(&framed)).await??;
+            timeout(MESSAGE, write(&mut stream, &framed)).await??;
             framed.clear();
             deadline = Instant::now() + if incoming.is_empty() { IDLE } else { MESSAGE };
             continue;
         }
         if !has_more && in_hand == 0 {
-            return Ok(());
+            // TLS says goodbye; nobody waits for it to arrive.
+            return timeout(MESSAGE, stream.shutdown()).await?;
         }
         let was_empty = incoming.is_empty();
         tokio::select! {
@@ -90,6 +91,11 @@ async fn wait(waiting: Waiting, ends: Ends, shared: Shared, later: mpsc::Sender<
     shared.count(ends, outcome);
     // There is room for all who wait; it fails where the connection has ended.
     let _ = later.send(reply).await;
+}
+
+async fn write(stream: &mut (impl AsyncWrite + Unpin), octets: &[u8]) -> io::Result<()> {
+    stream.write_all(octets).await?;
+    stream.flush().await
 }
 
 fn frame(reply: &[u8], framed: &mut Vec<u8>) {

@@ -2,6 +2,7 @@
 
 mod changes;
 mod scripts;
+mod tls;
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use portico_config::model::{
-    ClusterIps, ExecProbe, ForwardPolicy, ForwardRule, PodsMode, Probes, format_bytes,
+    ClusterIps, ExecProbe, ForwardPolicy, ForwardRule, ObjectName, PodsMode, Probes, format_bytes,
     format_duration, parse_bytes, parse_duration,
 };
 use serde_json::Value;
@@ -46,6 +46,10 @@ pub(crate) enum Kind {
     Forwards(Lens<Vec<ForwardRule>>),
     /// Which of them first.
     ForwardPolicy(Lens<ForwardPolicy>),
+    /// A name of at most 64 octets, or none.
+    ShortName(Lens<Option<Arc<str>>>),
+    /// An object as `NAMESPACE/NAME`, or none.
+    Object(Lens<Option<ObjectName>>),
     /// `map` or `keep`.
     ClusterIps(Lens<ClusterIps>),
     /// `auto`, `on` or `off`.
@@ -159,6 +163,8 @@ impl Kind {
             }
             Self::Names(lens) => *lens(options) = parse_all(items, name)?,
             Self::Name(lens) => *lens(options) = parse_all(items, name)?.pop(),
+            Self::ShortName(lens) => *lens(options) = parse_all(items, short_name)?.pop(),
+            Self::Object(lens) => *lens(options) = parse_all(items, object)?.pop(),
             Self::Forwards(lens) => *lens(options) = forwards(items)?,
             Self::ForwardPolicy(lens) => *lens(options) = one(items, |it| choose(&POLICIES, it))?,
             Self::ClusterIps(lens) => *lens(options) = one(items, |it| choose(&CLUSTER_IPS, it))?,
@@ -215,7 +221,8 @@ impl Kind {
             Self::Networks(lens) | Self::AnyNetworks(lens) => texts(lens(of)),
             Self::Addresses(lens) => texts(lens(of)),
             Self::Zones { lens, .. } | Self::Names(lens) => texts(lens(of)),
-            Self::Name(lens) => texts(lens(of).as_slice()),
+            Self::Name(lens) | Self::ShortName(lens) => texts(lens(of).as_slice()),
+            Self::Object(lens) => texts(lens(of).as_slice()),
             Self::Forwards(lens) => texts(lens(of)),
             Self::ForwardPolicy(lens) => vec![name_of(&POLICIES, *lens(of))],
             Self::ClusterIps(lens) => vec![name_of(&CLUSTER_IPS, *lens(of))],
@@ -315,7 +322,8 @@ impl Kind {
 /// Sockets in the order given, completed by the default's port; `off` empties what came before it.
 fn listeners(lens: Lens<Vec<SocketAddr>>, items: &[String]) -> Result<Vec<SocketAddr>, Fault> {
     let defaults = &mut AppOptions::default();
-    let own_port = lens(defaults).first().map_or(0, SocketAddr::port);
+    // One that is off by default is that of DNS over TLS.
+    let own_port = lens(defaults).first().map_or(853, SocketAddr::port);
     let mut listeners = Vec::new();
     for listen in parse_all(items, |item| listener(item, own_port))? {
         match listen {
@@ -400,6 +408,22 @@ fn name(text: &str) -> Result<Arc<str>, String> {
     } else {
         Err("expected a name without spaces".to_owned())
     }
+}
+
+fn short_name(text: &str) -> Result<Arc<str>, String> {
+    match name(text)? {
+        short if short.len() <= 64 => Ok(short),
+        _ => Err("is longer than 64 characters".to_owned()),
+    }
+}
+
+fn object(text: &str) -> Result<ObjectName, String> {
+    let is_name = |text: &&str| name(text).is_ok_and(|name| !name.contains('/'));
+    let parts = text.split_once('/');
+    parts
+        .filter(|(namespace, name)| is_name(namespace) && is_name(name))
+        .map(|(namespace, name)| ObjectName::new(namespace, name))
+        .ok_or_else(|| "expected NAMESPACE/NAME, such as default/dns-tls".to_owned())
 }
 
 fn number<T: FromStr>(text: &str) -> Result<T, String> {
@@ -527,6 +551,9 @@ mod tests {
             ("clusterIps", &["keep"], &["keep"]),
             ("nodeName", &["node1"], &["node1"]),
             ("nodeName", &[], &[]),
+            ("dns.tls", &["0.0.0.0"], &["0.0.0.0:853"]),
+            ("dns.tls", &["off"], &[]),
+            ("dns.tlsSecret", &["default/dns"], &["default/dns"]),
             ("clusterDomain", &["Corp.Example."], &["corp.example"]),
             ("aliasZone", &["off"], &[]),
             ("ingress.serveClassless", &["false"], &["false"]),
@@ -565,6 +592,13 @@ mod tests {
             ("clusterDomain", &[], "at least one"),
             ("clusterDomain", &["a..b"], "domain name"),
             ("nodeAddress", &["web"], "expected an IP address"),
+            (
+                "dns.nsid",
+                &["a-name-that-is-longer-than-sixty-four-characters-is-not-a-short-name"],
+                "longer than 64",
+            ),
+            ("dns.tlsSecret", &["dns"], "expected NAMESPACE/NAME"),
+            ("dns.tlsSecret", &["a/b/c"], "expected NAMESPACE/NAME"),
             ("forward", &["dns.example"], "`dns.example`: expected ADDR"),
             ("forwardPolicy", &["first"], "expected random, round-robin or sequential"),
             ("dns.allow", &[], "at least one"),

@@ -33,6 +33,22 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Listeners(|to| &mut to.settings.dns),
     ),
     Setting::new(
+        "dns.tls",
+        Group::Listeners,
+        "ADDR[:PORT]|off",
+        "Cluster DNS over TLS",
+        Kind::Listeners(|to| &mut to.settings.dns_tls),
+    ),
+    Setting::new(
+        "dns.tlsSecret",
+        Group::Listeners,
+        "NAMESPACE/NAME",
+        "The Secret with its certificate",
+        Kind::Object(|to| &mut to.settings.dns_tls_secret),
+    )
+    .by_default("by server name, as Ingress")
+    .live(),
+    Setting::new(
         "admin",
         Group::Listeners,
         "ADDR[:PORT]|off",
@@ -164,6 +180,14 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Networks(|to| &mut to.settings.dns_allow),
     )
     .by_default("loopback and private networks")
+    .live(),
+    Setting::new(
+        "dns.nsid",
+        Group::Names,
+        "NAME",
+        "What a client hears that asks which server answers (NSID), at most 64 characters",
+        Kind::ShortName(|to| &mut to.settings.dns_nsid),
+    )
     .live(),
     Setting::new(
         "forward",

@@ -18,6 +18,7 @@ mod connections;
 mod decide;
 mod diagnostics;
 mod diff;
+mod dns_tls;
 mod exchange;
 mod explain;
 mod figure;

@@ -48,6 +48,7 @@ pub(super) fn compile(
         gone(reference, &hosts, objects, &mut memory.diagnostics);
     }
     let mut table = CertificateTable {
+        dns: of_dns(objects, inputs, &mut memory.diagnostics),
         default: Some(Arc::clone(inputs.default_certificate)),
         ..CertificateTable::default()
     };
@@ -165,10 +166,36 @@ fn choose<'a>(
     }
 }
 
+/// The certificate of the Secret that settings name for DNS over TLS, or the last that it had.
+fn of_dns(
+    objects: &Objects,
+    inputs: &Inputs<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Arc<Certificate>> {
+    let name = inputs.settings.dns_tls_secret.as_ref()?;
+    match objects.secrets.get(name) {
+        Some(found) => match &found.valid.kind {
+            Kind::Secret(Secret { certificate: Some(certificate), .. }) => {
+                validity(found, certificate, inputs, diagnostics);
+                Some(Arc::clone(certificate))
+            }
+            _ => None,
+        },
+        None => {
+            let last = inputs.previous.certificates.dns.as_ref();
+            last.filter(|it| it.secret.as_ref() == Some(name)).cloned()
+        }
+    }
+}
+
 /// When the next of the served certificates begins to be valid or expires.
 fn next_turn(table: &CertificateTable, inputs: &Inputs<'_>) -> i64 {
     let now = now_seconds(inputs);
-    let all = table.exact.values().chain(table.wildcard.values());
+    let all = table
+        .exact
+        .values()
+        .chain(table.wildcard.values())
+        .chain(&table.dns);
     // The last second before each change.
     let turns = all.flat_map(|certificate| {
         [certificate.not_before_seconds.saturating_sub(1), certificate.not_after_seconds]
@@ -294,9 +321,10 @@ pub(super) fn share(new: CertificateTable, old: &Arc<CertificateTable>) -> Arc<C
                     .all(|(k, v)| b.get(k).is_some_and(|other| same(v, other)))
         })
     };
-    let default = match (&new.default, &old.default) {
+    let alone = |new: &Option<Arc<Certificate>>, old: &Option<Arc<Certificate>>| match (new, old) {
         (Some(new), Some(old)) => same(new, old),
         (new, old) => new.is_none() && old.is_none(),
     };
+    let default = alone(&new.default, &old.default) && alone(&new.dns, &old.dns);
     if default && equal(&new, old) { Arc::clone(old) } else { Arc::new(new) }
 }

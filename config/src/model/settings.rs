@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::{Forwarding, Names, private_networks};
+use super::{Forwarding, Names, ObjectName, private_networks};
 
 /// What is done with a Service's address (`--cluster-ips`).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -76,6 +76,12 @@ pub struct Settings {
     pub dns_ttl_seconds: u32,
     /// Which names there are.
     pub names: Names,
+    /// `dns.tls`: listeners of DNS over TLS; default none.
+    pub dns_tls: Vec<SocketAddr>,
+    /// `dns.tlsSecret`: the Secret with their certificate; none: chosen by name like Ingress'.
+    pub dns_tls_secret: Option<ObjectName>,
+    /// `dns.nsid`: what NSID is answered with (RFC 5001), at most 64 octets; none: nothing.
+    pub dns_nsid: Option<Arc<str>>,
     /// `dns.allow`: networks whose clients the resolver answers; default loopback and private ones.
     pub dns_allow: Vec<IpNet>,
     /// Who is asked about names that are not ours.
@@ -203,6 +209,9 @@ impl Default for Settings {
             alias_zones: vec!["portico.test".into()],
             dns_ttl_seconds: 5,
             names: Names::default(),
+            dns_tls: Vec::new(),
+            dns_tls_secret: None,
+            dns_nsid: None,
             dns_allow: private_networks(),
             forwarding: Forwarding::default(),
             controllers: vec!["portico.dev/ingress".into(), "k8s.io/ingress-nginx".into()],

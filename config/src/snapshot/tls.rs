@@ -12,6 +12,8 @@ pub struct CertificateTable {
     pub exact: HashMap<Arc<str>, Arc<Certificate>, foldhash::fast::RandomState>,
     /// By lower-case suffix of `*.suffix`.
     pub wildcard: HashMap<Arc<str>, Arc<Certificate>, foldhash::fast::RandomState>,
+    /// Of DNS over TLS, where settings name a Secret for it.
+    pub dns: Option<Arc<Certificate>>,
     /// For no SNI and for names without a certificate; none only before the first snapshot.
     pub default: Option<Arc<Certificate>>,
 }

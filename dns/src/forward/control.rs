@@ -74,8 +74,8 @@ impl Control {
         let uses_tls = |(_, it): &(_, UpstreamAddress)| it.transport == UpstreamTransport::Tls;
         if rules.iter().any(uses_tls) && self.shared.tls.get().is_none() {
             match ClientTls::new(host_roots(), &[b"dot"]) {
-                // Only this side sets it.
-                Ok(tls) => drop(self.shared.tls.set(tls)),
+                // Only this side does it.
+                Ok(tls) => _ = self.shared.trust(tls),
                 Err(error) => warn!(%error, "upstreams over TLS cannot be asked"),
             }
         }

@@ -27,7 +27,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use portico_net::tls_dial::ClientTls;
@@ -49,6 +49,7 @@ use self::routes::{Route, Routes};
 use self::streams::Streams;
 use crate::answer::{ANY, HINFO, Outcome, Transport, limit};
 use crate::cache::{Cache, Flight, Keep, Looked};
+use crate::options::Extras;
 use crate::question::{Edns, Query, REFUSED, Read, read};
 use crate::reply::Reply;
 
@@ -93,6 +94,24 @@ pub(crate) struct Waiting {
     /// What stands in if they are slow or fail.
     stale: Option<Arc<Response>>,
     place: Place,
+    /// What its options want of the reply.
+    extras: Option<Extras>,
+}
+
+impl Begun {
+    /// With what the client's options want of the reply, which stands in `reply` if it is there.
+    pub(crate) fn with(self, extras: Extras, reply: &mut Vec<u8>) -> Self {
+        match self {
+            Self::Said(outcome) => {
+                extras.add(reply, now_seconds());
+                Self::Said(outcome)
+            }
+            Self::Waits(mut waiting) => {
+                waiting.extras = Some(extras);
+                Self::Waits(waiting)
+            }
+        }
+    }
 }
 
 /// A client's question, kept while it waits.
@@ -130,6 +149,11 @@ impl Shared {
     /// Whether somebody is asked about some names: RA says so.
     pub(crate) fn is_open(&self) -> bool {
         !self.routes.load().is_off()
+    }
+
+    /// Takes whom upstreams over TLS have to be certified by; false where that is settled.
+    pub(crate) fn trust(&self, tls: ClientTls) -> bool {
+        self.tls.set(tls).is_ok()
     }
 
     /// The metrics of forwarding and its cache, for the process's registry.
@@ -232,7 +256,8 @@ impl Forwarder {
                 if let Some(flight) = flight {
                     self.fly(flight, ask.clone(), route, keep);
                 }
-                Begun::Waits(Box::new(Waiting { client: asked, ask, told, stale, place }))
+                let (client, extras) = (asked, None);
+                Begun::Waits(Box::new(Waiting { client, ask, told, stale, place, extras }))
             }
         }
     }
@@ -331,6 +356,9 @@ impl Waiting {
         }
         let mut out = Vec::new();
         let rcode = self.client.write(&self.ask, &response, age, &mut out);
+        if let Some(extras) = self.extras {
+            extras.add(&mut out, now_seconds());
+        }
         (out, Outcome::Reply { rcode, kind: self.client.kind })
     }
 }
@@ -368,6 +396,13 @@ impl Asked {
             None => response.write(&client, age, out),
         }
     }
+}
+
+/// Seconds since 1970, as cookies count them.
+fn now_seconds() -> u32 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    // RFC 9018 counts modulo 2^32.
+    since.map_or(0, |since| u32::try_from(since.as_secs() & 0xffff_ffff).unwrap_or(0))
 }
 
 /// ANY is never forwarded (`dns 3.6`).

@@ -194,7 +194,10 @@ async fn carry(
     let write = async {
         loop {
             match timeout(IDLE, queries.recv()).await {
-                Ok(Some(query)) => writer.write_all(&query).await?,
+                Ok(Some(query)) => {
+                    writer.write_all(&query).await?;
+                    writer.flush().await?;
+                }
                 Ok(None) => return Ok(()),
                 Err(_) => {
                     let mut waiting = waiting.borrow_mut();

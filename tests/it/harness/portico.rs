@@ -58,6 +58,12 @@ impl Portico {
         self.running().dns()
     }
 
+    /// The first listener of a role.
+    pub(crate) fn listener(&self, role: &str) -> SocketAddr {
+        let listener = self.running().listener(role);
+        listener.expect("a listener of this role")
+    }
+
     /// Where NodePorts bind.
     pub(crate) fn node_address(&self) -> IpAddr {
         self.node_address

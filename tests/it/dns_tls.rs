@@ -1,0 +1,87 @@
+//! DNS over TLS with a certificate from a Secret, and what clients' EDNS options are told.
+
+use std::net::UdpSocket;
+
+use hickory_proto::op::Message;
+use portico_config::model::ObjectName;
+
+use crate::front_door::secret;
+use crate::harness::portico::Portico;
+use crate::harness::process::tool;
+use crate::harness::{PATIENCE, eventually};
+
+const SERVICE: &str = "\
+apiVersion: v1
+kind: Service
+metadata: {name: db}
+spec: {ports: [{name: sql, port: 3307}]}
+";
+
+#[test]
+fn names_are_answered_over_tls_with_the_certificate_of_the_secret_as_it_is_now() {
+    let (manifest, certificate) = secret("dns-tls", &["dns.example"]);
+    let portico = Portico::with(&[("s.yaml", SERVICE), ("secret.yaml", &manifest)])
+        .adjust(|settings| {
+            settings.dns_tls = vec!["127.0.0.1:0".parse().unwrap()];
+            settings.dns_tls_secret = Some(ObjectName::new("default", "dns-tls"));
+        })
+        .start();
+    let folder = tempfile::tempdir().unwrap();
+    let port = portico.listener("dns-tls").port().to_string();
+    let ask = |certificate: &str, name: &str| {
+        let file = folder.path().join("ca.pem");
+        std::fs::write(&file, certificate).unwrap();
+        let trusts = format!("+tls-ca={}", file.display());
+        let host = format!("+tls-hostname={name}");
+        let question = "db.default.svc.cluster.local";
+        let arguments = ["+short", "+tries=1", &trusts, &host, "@127.0.0.1", "-p", &port, question];
+        let output = tool("dig", &arguments)?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let want = portico.cluster_ip("default/db", 3307).ip().to_string();
+    let Some(told) = ask(&certificate, "dns.example") else { return };
+    assert_eq!(told, want, "RFC 7858");
+    assert_ne!(ask(&certificate, "other.example"), Some(want.clone()), "dig verifies");
+    let (manifest, renewed) = secret("dns-tls", &["dns.example"]);
+    portico.edit("secret.yaml", &manifest);
+    eventually("the new certificate is shown", || {
+        (ask(&renewed, "dns.example")? == want).then_some(())
+    });
+    assert_ne!(ask(&certificate, "dns.example"), Some(want), "the old one is not");
+}
+
+#[test]
+fn a_cookie_comes_back_with_ours_and_a_bad_one_is_malformed() {
+    let portico = Portico::with(&[("s.yaml", SERVICE)])
+        .adjust(|settings| settings.dns_nsid = Some("here".into()))
+        .start();
+    let ask = |options: &[u8]| {
+        let mut query = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+        for label in ["db", "default", "svc", "cluster", "local"] {
+            query.push(u8::try_from(label.len()).unwrap());
+            query.extend(label.bytes());
+        }
+        query.extend([0, 0, 1, 0, 1, 0, 0, 41, 16, 0, 0, 0, 0, 0]);
+        query.extend(u16::try_from(options.len()).unwrap().to_be_bytes());
+        query.extend_from_slice(options);
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.send_to(&query, portico.dns()).unwrap();
+        let mut buffer = [0; 1500];
+        let length = socket.recv(&mut buffer).unwrap();
+        Message::from_vec(&buffer[..length]).unwrap();
+        buffer[..length].to_vec()
+    };
+    let client = [1, 2, 3, 4, 5, 6, 7, 8];
+    let reply = ask(&[&[0, 10, 0, 8][..], &client].concat());
+    let cookie = &reply[reply.len() - 28..];
+    assert_eq!(&cookie[..12], &[&[0, 10, 0, 24][..], &client].concat()[..], "RFC 7873");
+    let again = ask(cookie);
+    assert!(again.ends_with(cookie), "RFC 9018: a young one is kept");
+    assert!(ask(&[0, 3, 0, 0]).ends_with(b"\0\x03\0\x04here"), "RFC 5001");
+    for length in [0, 7, 9, 15, 41] {
+        let options = [&[0, 10, 0, length][..], &vec![1; length.into()]].concat();
+        let reply = ask(&options);
+        assert_eq!(reply[3] & 15, 1, "dns 3.5: {length} octets are FORMERR");
+    }
+}
