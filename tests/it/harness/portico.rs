@@ -1,8 +1,8 @@
 //! portico in this process: `Portico::with(manifests).workers(2).start()`.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use portico::app::{App, AppOptions, Running};
 use portico_config::diagnostic::Severity;
@@ -26,6 +26,8 @@ pub(crate) struct Portico {
     editor: Editor,
     node_address: IpAddr,
     service_cidr: String,
+    /// Given back last.
+    _place: Place,
 }
 
 impl Portico {
@@ -216,8 +218,8 @@ impl Builder {
 
     /// Starts and waits until it is ready.
     pub(crate) fn start(self) -> Portico {
-        let instance = INSTANCE.fetch_add(1, Ordering::Relaxed) % INSTANCES;
-        let [cidr, node] = [FIRST_CIDR, FIRST_CIDR + INSTANCES].map(|first| first + instance);
+        let place = Place::take();
+        let [cidr, node] = [FIRST_CIDR, FIRST_CIDR + INSTANCES].map(|first| first + place.0);
         let node_address = IpAddr::V4(Ipv4Addr::new(127, node, 0, 1));
         let service_cidr = format!("127.{cidr}.0.0/16");
         let any_port = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
@@ -237,7 +239,7 @@ impl Builder {
         (self.told)(&mut options);
         let running = App::start(options, Box::new(self.source)).expect("portico starts");
         running.wait_ready();
-        Portico { running: Some(running), editor, node_address, service_cidr }
+        Portico { running: Some(running), editor, node_address, service_cidr, _place: place }
     }
 }
 
@@ -254,7 +256,36 @@ fn name(text: &str) -> ObjectName {
     ObjectName::new(namespace, name)
 }
 
-static INSTANCE: AtomicU8 = AtomicU8::new(0);
+/// The number of a living instance. No other has it: two with the same addresses would answer for
+/// each other.
+#[derive(Debug)]
+struct Place(u8);
+
+impl Place {
+    /// The one that was given back longest ago.
+    fn take() -> Self {
+        let mut free = lock(&FREE);
+        let free = free.get_or_insert_with(|| (0..INSTANCES).collect());
+        Self(
+            free.pop_front()
+                .expect("so many instances do not live at once"),
+        )
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(free) = lock(&FREE).as_mut() {
+            free.push_back(self.0);
+        }
+    }
+}
+
+fn lock(free: &Mutex<Option<VecDeque<u8>>>) -> MutexGuard<'_, Option<VecDeque<u8>>> {
+    free.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+static FREE: Mutex<Option<VecDeque<u8>>> = Mutex::new(None);
 /// Instances that may live at once in this process.
 const INSTANCES: u8 = 60;
 /// Second octet of the first instance's service CIDR; node addresses follow behind the last.
