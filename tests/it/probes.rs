@@ -46,14 +46,14 @@ fn switch(on: bool) -> Arc<AtomicBool> {
     Arc::new(AtomicBool::new(on))
 }
 
-/// A Service, a headless one and an Ingress, all before the Pods of `app: web`.
+/// A Service (above the ports that need a privilege), a headless one and an Ingress, all before the Pods of `app: web`.
 fn services(port: u16) -> String {
     format!(
         "{{apiVersion: v1, kind: Service, metadata: {{name: web}}, spec: {{selector: {{app: web}}, \
-         ports: [{{port: 80, targetPort: {port}}}]}}}}\n---\n{{apiVersion: v1, kind: Service, metadata: \
+         ports: [{{port: 8080, targetPort: {port}}}]}}}}\n---\n{{apiVersion: v1, kind: Service, metadata: \
          {{name: all}}, spec: {{clusterIP: None, selector: {{app: web}}}}}}\n---\n{{apiVersion: \
          networking.k8s.io/v1, kind: Ingress, metadata: {{name: web}}, spec: {{defaultBackend: \
-         {{service: {{name: web, port: {{number: 80}}}}}}}}}}\n"
+         {{service: {{name: web, port: {{number: 8080}}}}}}}}}}\n"
     )
 }
 
@@ -100,7 +100,7 @@ fn named(portico: &Portico) -> bool {
 /// Whether the Pod is there for all planes, where they agree.
 fn is_there(portico: &Portico) -> Option<bool> {
     let named = named(portico);
-    let mut stream = TcpStream::connect(portico.cluster_ip("default/web", 80)).ok()?;
+    let mut stream = TcpStream::connect(portico.cluster_ip("default/web", 8080)).ok()?;
     let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: web\r\n\r\n");
     let connected = stream.read_exact(&mut [0; 4]).is_ok();
     let served = http::get(portico.http(), "web.test", "/").status != 503;
