@@ -126,7 +126,8 @@ impl<'a> Reader<'a> {
                 .filter(|(distance, other)| *distance <= 1 + other.len() / 4)
                 .min();
             let help = nearest.map(|(_, other)| format!("did you mean `{PREFIX}{other}`?"));
-            return self.find(Code::UnknownIngressAnnotation, name, NO_EFFECT, help);
+            let text = "is no annotation of ingress-nginx: it has no effect";
+            return self.find(Code::UnknownIngressAnnotation, name, text, help);
         };
         if says_nothing(row, value) {
             return;
@@ -160,8 +161,7 @@ impl<'a> Reader<'a> {
     /// Looks at each line of a snippet (`ingress 2.6`).
     fn lines(&mut self, name: &str, text: &str, accepted: bool) {
         for line in snippet::lines(text) {
-            let said =
-                format!("line {}, `{}`, is not read: no snippet is", line.number, line.directive);
+            let said = format!("snippets are not read: line {}, `{}`", line.number, line.directive);
             match line.guards && !accepted {
                 true => self.close_with(name, said, line.instead),
                 false => self.find(Code::AnnotationWithoutEffect, name, said, line.instead),
