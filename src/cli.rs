@@ -40,7 +40,7 @@ pub enum Command {
     /// Show what a running portico would change if it were given these manifests
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(DiffArgs),
-    /// Say what a finding's code means, or where a flow goes and why
+    /// Say what a finding's code means, where a flow goes or what a name answers, and why
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
     /// See it work: a small WordPress site with everything included
@@ -48,6 +48,9 @@ pub enum Command {
     /// Be a backend that answers what it was asked, to stand in for a pod
     #[command(after_help = ECHO_EXAMPLES)]
     Echo(EchoArgs),
+    /// Print how this host is told to ask portico for names
+    #[command(subcommand, subcommand_value_name = "COMMAND")]
+    Dns(DnsCommand),
     /// Look at the settings
     #[command(subcommand, subcommand_value_name = "COMMAND")]
     Config(ConfigCommand),
@@ -65,6 +68,22 @@ pub enum ConfigCommand {
     /// Print the settings that count, each with where it is from
     #[command(after_help = DUMP_EXAMPLES)]
     Dump(DumpArgs),
+}
+
+/// `portico dns`.
+#[derive(Debug, Subcommand)]
+pub enum DnsCommand {
+    /// Print the lines for systemd-resolved, resolv.conf, dnsmasq, macOS and Windows; changes nothing
+    #[command(after_help = SETUP_EXAMPLES)]
+    Setup(SetupArgs),
+}
+
+/// `portico dns setup`.
+#[derive(Debug, Args)]
+pub struct SetupArgs {
+    /// The settings of the portico that is asked.
+    #[command(flatten)]
+    pub serve: ServeArgs,
 }
 
 /// `portico config dump`.
@@ -120,7 +139,8 @@ pub struct CheckArgs {
 #[command(override_usage = EXPLAIN_USAGE)]
 pub struct ExplainArgs {
     /// A finding's code, such as P0304, none for a list; or tcp|udp ADDR:PORT, as a manifest has it or as
-    /// it was mapped, and the manifests, none for those of the portico that runs
+    /// it was mapped, and the manifests, none for those of the portico that runs; or dns NAME, a type such
+    /// as SRV, and the manifests
     #[arg(value_name = "WORD")]
     pub words: Vec<OsString>,
     /// Whom the flow comes from [default: this host, 127.0.0.1]
@@ -147,6 +167,8 @@ pub enum Topic {
     Codes,
     /// What becomes of a flow.
     Flow(Question),
+    /// What is answered to a name.
+    Name(NameQuestion),
     /// Each line of a file, with the manifests of those that name none.
     Batch(PathBuf, Vec<PathBuf>),
 }
@@ -162,6 +184,17 @@ pub struct Question {
     pub paths: Vec<PathBuf>,
 }
 
+/// A question about a name.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NameQuestion {
+    /// The name.
+    pub name: String,
+    /// Its type's number.
+    pub kind: u16,
+    /// The manifests.
+    pub paths: Vec<PathBuf>,
+}
+
 impl ExplainArgs {
     /// What the words ask about; fails with what is wrong and the way out.
     pub fn topic(&self) -> Result<Topic, String> {
@@ -171,6 +204,18 @@ impl ExplainArgs {
         }
         let text = |at: usize| self.words.get(at).map(|word| word.to_string_lossy());
         let Some(first) = text(0) else { return Ok(Topic::Codes) };
+        if first == "dns" {
+            let name =
+                text(1).ok_or("name what is asked for: dns web.default.svc.cluster.local")?;
+            let kind = text(2).and_then(|word| kind_of(&word));
+            let paths = paths(
+                self.words
+                    .get(2 + usize::from(kind.is_some())..)
+                    .unwrap_or(&[]),
+            );
+            let kind = kind.unwrap_or(1);
+            return Ok(Topic::Name(NameQuestion { name: name.into_owned(), kind, paths }));
+        }
         if protocol_of(&first).is_some() {
             let to = text(1).unwrap_or_default();
             let to = to.parse().map_err(|_| {
@@ -188,6 +233,29 @@ impl ExplainArgs {
         Err(format!("{first}: there is no such code; {hint}"))
     }
 }
+
+/// The number of a record type, in capitals as everywhere; `TYPE65` has it itself.
+fn kind_of(word: &str) -> Option<u16> {
+    let known = KINDS.iter().find(|(name, _)| *name == word);
+    known
+        .map(|(_, kind)| *kind)
+        .or_else(|| word.strip_prefix("TYPE")?.parse().ok())
+}
+
+const KINDS: [(&str, u16); 12] = [
+    ("A", 1),
+    ("NS", 2),
+    ("CNAME", 5),
+    ("SOA", 6),
+    ("PTR", 12),
+    ("MX", 15),
+    ("TXT", 16),
+    ("AAAA", 28),
+    ("SRV", 33),
+    ("DS", 43),
+    ("HTTPS", 65),
+    ("ANY", 255),
+];
 
 /// `portico diff`.
 #[derive(Debug, Args)]
@@ -297,6 +365,7 @@ Examples:
   portico explain                    list all codes
   portico explain tcp 10.96.0.10:80 --from 10.244.1.9 --node-name node-1 ./manifests
   portico explain tcp 127.96.12.34:80              ask the portico that runs
+  portico explain dns _http._tcp.web.default.svc.cluster.local SRV ./manifests
   portico explain --batch flows.txt ./manifests    a line each: tcp 10.96.0.10:80 --from 10.0.0.9
 
 Verdicts: forward, reject (refused at once), drop (no answer), not_handled (no Service's).";
@@ -304,7 +373,12 @@ Verdicts: forward, reject (refused at once), drop (no answer), not_handled (no S
 const EXPLAIN_USAGE: &str = "\
 portico explain [CODE]
        portico explain tcp|udp ADDR:PORT [--from ADDR] [OPTIONS] [PATH]...
+       portico explain dns NAME [TYPE] [OPTIONS] PATH...
        portico explain --batch FILE [OPTIONS] [PATH]...";
+const SETUP_EXAMPLES: &str = "\
+Examples:
+  portico dns setup
+  portico dns setup --dns 127.0.0.1:53 --alias-zone lab.test";
 const DUMP_EXAMPLES: &str = "\
 Examples:
   portico config dump

@@ -25,6 +25,7 @@ mod acl;
 mod cache;
 mod forward;
 mod metrics;
+mod explain;
 mod stream;
 mod tls;
 mod serve;
@@ -52,6 +53,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
+
+pub use explain::{Explained, explain};
 
 use crate::acl::Acl;
 use crate::build::Tables;

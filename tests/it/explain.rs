@@ -143,3 +143,45 @@ fn the_portico_that_runs_explains_what_it_does() {
     assert_eq!(nobody.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&nobody.stderr).contains("no portico runs there"));
 }
+
+#[test]
+fn a_name_is_explained_by_manifests_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("world.yaml"), WORLD).unwrap();
+    let path = folder.path().to_str().unwrap();
+    let name = "web.default.svc.portico.test";
+    let keep = ["--cluster-ips", "keep", "--format", "json"];
+    let answer = json(&[&["explain", "dns", name, path][..], &keep].concat());
+    for (key, want) in [
+        ("zone", "\"portico.test\""),
+        ("rule", "\"dns 1.1\""),
+        ("object", "\"Service default/web\""),
+        ("status", "\"NOERROR\""),
+        ("answer", "[\"web.default.svc.portico.test. 5 IN A 10.96.0.10\"]"),
+    ] {
+        assert_eq!(answer[key].to_string(), want, "{key}");
+    }
+    let answer = json(&[&["explain", "dns", name, "SRV", path][..], &keep].concat());
+    assert_eq!(answer["additional"].as_array().map(Vec::len), Some(1), "{answer}");
+    let shown = run(&["explain", "dns", "no.default.svc.cluster.local", path]);
+    let text = String::from_utf8(shown.stdout).unwrap();
+    for want in [
+        "rule    dns 1.3.1: there is no Service default/no\n",
+        "status: NXDOMAIN\n;; flags: qr aa rd;",
+        ";; AUTHORITY SECTION:\ncluster.local. 5 IN SOA ns.dns.cluster.local.",
+    ] {
+        assert!(text.contains(want), "{want}: {text}");
+    }
+    let refused = run(&["explain", "dns", name]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("name the manifests too"));
+}
+
+#[test]
+fn the_setup_of_this_host_is_printed_for_the_settings() {
+    let shown = run(&["dns", "setup", "--dns", "127.0.0.1:53", "--alias-zone", "lab.test"]);
+    let text = String::from_utf8(shown.stdout).unwrap();
+    assert!(text.contains("DNS=127.0.0.1\nDomains=~cluster.local ~lab.test\n"), "{text}");
+    assert!(!text.contains("takes no port"), "{text}");
+    assert_eq!(run(&["dns", "setup", "--dns", "off"]).status.code(), Some(2));
+}

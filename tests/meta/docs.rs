@@ -128,11 +128,20 @@ fn annotation(row: &Row) -> String {
 
 #[test]
 fn settings_describes_every_flag_and_no_other() {
-    let known: BTreeSet<String> =
-        ["run", "check", "diff", "explain", "demo", "echo", "config dump", "completions"]
-            .into_iter()
-            .flat_map(|command| flags(&help(command)))
-            .collect();
+    let known: BTreeSet<String> = [
+        "run",
+        "check",
+        "diff",
+        "explain",
+        "demo",
+        "echo",
+        "config dump",
+        "dns setup",
+        "completions",
+    ]
+    .into_iter()
+    .flat_map(|command| flags(&help(command)))
+    .collect();
     assert!(known.contains("--http"), "{known:?}");
     let settings = flags(&tree::read("docs/settings.md".as_ref()));
     let missing: Vec<_> = known

@@ -87,7 +87,7 @@ fn read(file: &Path) -> std::io::Result<String> {
 }
 
 /// What was read so far.
-struct Asker<'a> {
+pub(super) struct Asker<'a> {
     log: &'a LogArgs,
     read: Vec<Known>,
 }
@@ -101,7 +101,7 @@ struct Known {
 }
 
 impl<'a> Asker<'a> {
-    fn new(log: &'a LogArgs) -> Self {
+    pub(super) fn new(log: &'a LogArgs) -> Self {
         Self { log, read: Vec::new() }
     }
 
@@ -138,11 +138,7 @@ impl<'a> Asker<'a> {
         arguments: &ExplainArgs,
         serve: &ServeArgs,
     ) -> Result<Value, String> {
-        let loaded = serve.load(self.log).map_err(|refused| {
-            let findings: Vec<_> = refused.findings.iter().map(ToString::to_string).collect();
-            format!("the settings file is refused: {}", findings.join("; "))
-        })?;
-        let mut settings = loaded.effective.options.settings;
+        let mut settings = self.settings(serve)?;
         let flow = decision::flow(&question.protocol, question.to, arguments.from)?;
         if question.paths.is_empty() {
             let admin = settings.admin.first().copied();
@@ -162,8 +158,21 @@ impl<'a> Asker<'a> {
         Ok(decision::json(&decide(&snapshot, &place, &flow), &flow))
     }
 
+    /// The settings that count.
+    pub(super) fn settings(&self, serve: &ServeArgs) -> Result<Settings, String> {
+        let loaded = serve.load(self.log).map_err(|refused| {
+            let findings: Vec<_> = refused.findings.iter().map(ToString::to_string).collect();
+            format!("the settings file is refused: {}", findings.join("; "))
+        })?;
+        Ok(loaded.effective.options.settings)
+    }
+
     /// The manifests compiled, once for all that ask for them.
-    fn snapshot(&mut self, paths: &[PathBuf], settings: Settings) -> Result<Arc<Snapshot>, String> {
+    pub(super) fn snapshot(
+        &mut self,
+        paths: &[PathBuf],
+        settings: Settings,
+    ) -> Result<Arc<Snapshot>, String> {
         let same = |known: &&Known| known.paths == paths && known.settings == settings;
         if let Some(known) = self.read.iter().find(same) {
             return Ok(Arc::clone(&known.snapshot));

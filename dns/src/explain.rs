@@ -1,0 +1,274 @@
+//! Why a name is answered as it is: zone, rule and object, as `portico explain dns` tells.
+//!
+//! Invariants: pure; the answer itself comes out of the table that would serve, so that what is said
+//! of it cannot differ. Rules are those of `docs/conformance/dns.md`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use portico_config::model::ObjectName;
+use portico_config::snapshot::{Reach, Service, Snapshot};
+
+use crate::answer::{Outcome, Transport, answer};
+use crate::build::Tables;
+use crate::names::Level;
+use crate::special::is_special;
+use crate::table::{AnswerTable, Found};
+use crate::wire::wire;
+
+/// What a question comes to, and why.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Explained {
+    /// The reply as it is sent over TCP; none where somebody else would be asked.
+    pub reply: Option<Vec<u8>>,
+    /// The zone of ours that the name is in.
+    pub zone: Option<String>,
+    /// The rule that decides, by its number.
+    pub rule: &'static str,
+    /// The rule in words.
+    pub why: String,
+    /// The object that the name is of: `Service default/web`.
+    pub object: Option<String>,
+}
+
+/// What a resolver that listens on `listen` says of `name` and the type `kind`; none where `name` is
+/// no name.
+pub fn explain(
+    snapshot: &Arc<Snapshot>,
+    listen: &[IpAddr],
+    name: &str,
+    kind: u16,
+) -> Option<Explained> {
+    let key = wire(name)?;
+    let table = Tables::default().next(snapshot, listen);
+    let head = [0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    let message = [&head[..], &key, &kind.to_be_bytes(), &[0, 1]].concat();
+    let local = listen
+        .first()
+        .copied()
+        .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let mut reply = Vec::new();
+    let peer = SocketAddr::from(([127, 0, 0, 1], 1024));
+    let outcome = answer(&message, peer, local, Transport::Tcp, &table, &mut reply);
+    let zone = table.zone_of(&key);
+    let labels = labels(&key, zone.unwrap_or(1));
+    let asked = Asked { snapshot, table: &table, key: &key, labels };
+    let zone = zone
+        .and_then(|length| key.get(key.len() - length..))
+        .map(dotted);
+    let (rule, why, object) = asked.why(zone.as_deref());
+    let reply = (!matches!(outcome, Outcome::Elsewhere { .. })).then_some(reply);
+    Some(Explained { reply, zone, rule, why, object })
+}
+
+struct Asked<'a> {
+    snapshot: &'a Snapshot,
+    table: &'a AnswerTable,
+    key: &'a [u8],
+    /// In front of the zone.
+    labels: Vec<String>,
+}
+
+type Why = (&'static str, String, Option<String>);
+
+impl Asked<'_> {
+    fn why(&self, zone: Option<&str>) -> Why {
+        let say = |rule, why: &str| (rule, why.to_owned(), None);
+        match self.table.find(self.key) {
+            Found::Outside if is_special(self.key) => say("4.4", "a name for special use"),
+            Found::Outside => say("4.1", "in no zone of ours: asked of whom --forward names"),
+            Found::Pod(_) => say("1.9", "the address of a Pod of this namespace"),
+            Found::Missing(_) if !self.is_forward(zone) => {
+                say("1.6", "the zone is ours and holds no such name")
+            }
+            Found::Missing(_) => self.missing(),
+            Found::Node(..) => match self.table.names.find(self.key).map(|entry| entry.level) {
+                None => self.host("a host by a wildcard"),
+                Some(Level::Host) => self.host("a host"),
+                Some(Level::HostParent) => say("2", "there are hosts below it"),
+                Some(Level::Parent) => say("1.3.2", "there are names below it"),
+                Some(Level::Own) => self.own(zone),
+            },
+        }
+    }
+
+    fn is_forward(&self, zone: Option<&str>) -> bool {
+        let zones = &self.snapshot.zones;
+        let mut forward = zones.cluster_domains.iter().chain(&zones.alias_zones);
+        forward.any(|own| Some(&**own) == zone)
+    }
+
+    /// Who names the host.
+    fn host(&self, what: &str) -> Why {
+        let name = dotted(self.key);
+        let hosts = self.snapshot.zones.hosts.iter();
+        let exact = hosts.clone().find(|record| record.host.to_string() == name);
+        // A host of one label has names in alias zones too.
+        let short = name.split('.').next().unwrap_or_default();
+        let found = exact
+            .or_else(|| {
+                hosts
+                    .clone()
+                    .find(|record| record.host.to_string() == short)
+            })
+            .or_else(|| hosts.clone().find(|record| record.host.matches(&name)));
+        ("2", what.to_owned(), found.map(|record| record.owner.to_string()))
+    }
+
+    /// A name that a rule of the zone makes.
+    fn own(&self, zone: Option<&str>) -> Why {
+        let labels: Vec<&str> = self.labels.iter().map(String::as_str).collect();
+        let of = |rule, why: &str, service: Option<&Service>| {
+            (rule, why.to_owned(), service.map(|it| format!("Service {}", it.name)))
+        };
+        let service = |name: &str, namespace: &str| self.service(name, namespace);
+        match labels.as_slice() {
+            _ if !self.is_forward(zone) && labels.last() != Some(&"dns") && !labels.is_empty() => {
+                of("1.6", "the name of an address", self.addressed())
+            }
+            [] => of("1.8", "the apex of a zone", None),
+            ["ns", "dns"] => of("1.8", "this resolver", None),
+            ["dns-version"] => of("1.1", "the version of the schema", None),
+            [name, namespace, "svc"] => {
+                let service = service(name, namespace);
+                match service.map(|service| &service.reach) {
+                    Some(Reach::Headless) => of("1.1", "a headless Service", service),
+                    Some(Reach::ExternalName(_)) => of("1.7", "an ExternalName", service),
+                    _ => of("1.1", "a Service with a ClusterIP", service),
+                }
+            }
+            [port, _, name, namespace, "svc"] if port.starts_with('_') => {
+                of("1.5", "a port of a Service", service(name, namespace))
+            }
+            [protocol, name, namespace, "svc"] if protocol.starts_with('_') => {
+                of("2", "there are ports below it", service(name, namespace))
+            }
+            [_, name, namespace, "svc"] => {
+                of("1.3.4", "an endpoint of a Service", service(name, namespace))
+            }
+            _ => of("1.1", "a name of the zone's own", None),
+        }
+    }
+
+    /// Why a forward zone lacks the name.
+    fn missing(&self) -> Why {
+        let labels: Vec<&str> = self.labels.iter().map(String::as_str).collect();
+        let say = |rule, why: String| (rule, why, None);
+        let [.., namespace, "svc" | "pod"] = labels.as_slice() else {
+            return say("1.3.1", "no rule makes such a name".to_owned());
+        };
+        let zones = &self.snapshot.zones;
+        if !zones.exposes(namespace) {
+            return say("1.2", format!("namespace {namespace} is not in --dns-namespaces"));
+        }
+        if !zones.namespaces.contains(*namespace) {
+            return say("1.3.2", format!("there is no namespace {namespace}"));
+        }
+        let [.., name, _, "svc"] = labels.as_slice() else {
+            return say("1.9", "no Pod of this namespace has this address".to_owned());
+        };
+        let Some(service) = self.service(name, namespace) else {
+            return say("1.3.1", format!("there is no Service {namespace}/{name}"));
+        };
+        let object = Some(format!("Service {}", service.name));
+        match &service.reach {
+            Reach::Headless if service.addresses.is_empty() => {
+                ("1.4", "headless, and no endpoint is ready".to_owned(), object)
+            }
+            Reach::ExternalName(target) if target.parse::<IpAddr>().is_ok() => {
+                ("1.7", "an externalName that is an address".to_owned(), object)
+            }
+            Reach::ClusterIp(_) if zones.ignore_empty_service && service.addresses.is_empty() => {
+                ("1.11", "no endpoint is ready, and --ignore-empty-service".to_owned(), object)
+            }
+            _ => ("1.3.3", "the Service has no such endpoint or port".to_owned(), object),
+        }
+    }
+
+    fn service(&self, name: &str, namespace: &str) -> Option<&Service> {
+        let name = ObjectName::new(namespace, name);
+        self.snapshot.services.get(&name).map(|service| &**service)
+    }
+
+    /// The Service whose ClusterIP or endpoint a reverse name is of.
+    fn addressed(&self) -> Option<&Service> {
+        let is_it = |address: IpAddr| {
+            let mut name = Vec::new();
+            crate::wire::put_reverse_name(&mut name, address);
+            name == self.key
+        };
+        let of_cluster = |service: &&Arc<Service>| match &service.reach {
+            Reach::ClusterIp(addresses) => addresses.iter().any(|address| is_it(*address)),
+            _ => false,
+        };
+        let of_endpoint =
+            |service: &&Arc<Service>| service.addresses.iter().any(|known| is_it(known.address));
+        let mut services = self.snapshot.services.values();
+        let cluster = services.clone().find(of_cluster);
+        cluster
+            .or_else(|| services.find(of_endpoint))
+            .map(|service| &**service)
+    }
+}
+
+/// The labels of a wire name in front of its last `behind` octets.
+fn labels(key: &[u8], behind: usize) -> Vec<String> {
+    let mut rest = key
+        .get(..key.len().saturating_sub(behind))
+        .unwrap_or_default();
+    let mut labels = Vec::new();
+    while let Some((&length, after)) = rest.split_first() {
+        let (label, after) = after
+            .split_at_checked(usize::from(length))
+            .unwrap_or((after, &[]));
+        labels.push(String::from_utf8_lossy(label).into_owned());
+        rest = after;
+    }
+    labels
+}
+
+/// A wire name as people write it, without the last dot.
+fn dotted(key: &[u8]) -> String {
+    labels(key, 1).join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_a_reason() {
+        let snapshot = Arc::new(crate::tests::snapshot());
+        for (name, rule, object) in [
+            ("web.default.svc.cluster.local", "1.1", "Service default/web"),
+            ("db.default.svc.portico.test", "1.1", "Service default/db"),
+            ("db-0.db.default.svc.cluster.local", "1.3.4", "Service default/db"),
+            ("_pg._tcp.db.default.svc.cluster.local", "1.5", "Service default/db"),
+            ("out.default.svc.cluster.local", "1.7", "Service default/out"),
+            ("empty.default.svc.cluster.local", "1.4", "Service default/empty"),
+            ("number.default.svc.cluster.local", "1.7", "Service default/number"),
+            ("x.web.default.svc.cluster.local", "1.3.3", "Service default/web"),
+            ("nobody.default.svc.cluster.local", "1.3.1", ""),
+            ("web.other.svc.cluster.local", "1.3.2", ""),
+            ("10-0-0-1.default.pod.cluster.local", "1.9", ""),
+            ("svc.cluster.local", "1.3.2", ""),
+            ("cluster.local", "1.8", ""),
+            ("1.0.96.127.in-addr.arpa", "1.6", "Service default/web"),
+            ("1.0.0.10.in-addr.arpa", "1.6", "Service default/db"),
+            ("9.9.96.127.in-addr.arpa", "1.6", ""),
+            ("mi-web", "2", "Ingress default/web"),
+            ("mi-web.portico.test", "2", "Ingress default/web"),
+            ("one.wild.example", "2", "Ingress default/web"),
+            ("www.example.org", "4.1", ""),
+            ("localhost", "4.4", ""),
+        ] {
+            let found = explain(&snapshot, &[], name, 1).unwrap();
+            assert_eq!(
+                (found.rule, found.object.unwrap_or_default()),
+                (rule, object.to_owned()),
+                "{name}"
+            );
+        }
+        assert_eq!(explain(&snapshot, &[], "a..b", 1), None);
+    }
+}
