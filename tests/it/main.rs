@@ -30,6 +30,7 @@ mod names;
 mod node_health;
 mod probes;
 mod reload;
+mod resolvers;
 mod routes;
 mod services;
 mod settings;

@@ -1,0 +1,94 @@
+//! The resolver as other people's clients ask it: dig, kdig, drill and dnspython, over UDP and TCP.
+//!
+//! A client that is not installed is left out with a message; `.ci/run` installs all of them.
+
+use std::process::Output;
+
+use crate::harness::portico::Portico;
+use crate::harness::process::tool;
+
+const MANIFESTS: &str = "\
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {ports: [{name: http, port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: alias}
+spec: {type: ExternalName, externalName: web.default.svc.cluster.local}
+";
+
+const NAME: &str = "web.default.svc.cluster.local";
+
+#[test]
+fn clients_of_others_get_right_answers() {
+    let portico = Portico::with(&[("names.yaml", MANIFESTS)]).start();
+    let port = portico.dns().port().to_string();
+    let address = portico.cluster_ip("default/web", 80).ip().to_string();
+    let srv = format!("_http._tcp.{NAME}");
+    let alias = "alias.default.svc.cluster.local";
+    for client in ["dig", "kdig"] {
+        for transport in ["+notcp", "+tcp"] {
+            let ask = |name: &str, kind: &str| {
+                let line = ["@127.0.0.1", "-p", &port, "+short", "+time=5", transport, name, kind];
+                tool(client, &line).map(|output| lines(&output))
+            };
+            let Some(found) = ask(NAME, "A") else { break };
+            assert_eq!(found, [address.as_str()], "{client} {transport}");
+            assert_eq!(ask(&srv, "SRV").unwrap(), [format!("0 100 80 {NAME}.")], "{client}");
+            assert_eq!(ask(alias, "A").unwrap(), [format!("{NAME}."), address.clone()], "{client}");
+            assert!(ask(NAME, "AAAA").unwrap().is_empty(), "{client} {transport}");
+        }
+    }
+    for transport in ["-u", "-t"] {
+        let line = [transport, "-p", &port, NAME, "@127.0.0.1", "A"];
+        let Some(found) = tool("drill", &line).map(|output| lines(&output)) else { break };
+        let status = found.iter().any(|line| line.contains("rcode: NOERROR"));
+        let answer = found
+            .iter()
+            .any(|line| line.starts_with(NAME) && line.ends_with(&address));
+        assert!(status && answer, "drill {transport}: {found:?}");
+    }
+}
+
+#[test]
+fn a_strict_library_reads_every_kind_of_reply() {
+    let portico = Portico::with(&[("names.yaml", MANIFESTS)]).start();
+    let port = portico.dns().port().to_string();
+    let Some(output) = tool(PYTHON, &["-c", SCRIPT, &port]) else { return };
+    let error = String::from_utf8_lossy(&output.stderr);
+    if error.contains("No module named") {
+        assert!(std::env::var_os("CI").is_none_or(|it| it != "true"), "dnspython: {error}");
+        eprintln!("skipped: dnspython is not installed");
+        return;
+    }
+    let want = [
+        "A udp NOERROR 1",
+        "A tcp NOERROR 1",
+        "TXT udp NOERROR 0",
+        "TXT tcp NOERROR 0",
+        "no udp NXDOMAIN 0",
+        "no tcp NXDOMAIN 0",
+    ];
+    assert_eq!(lines(&output), want, "{error}");
+}
+
+fn lines(output: &Output) -> Vec<String> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+/// That of the system, which has the packages of the system.
+const PYTHON: &str = "/usr/bin/python3";
+const SCRIPT: &str = "\
+import sys
+import dns.message, dns.query, dns.rcode
+name = 'web.default.svc.cluster.local.'
+for case, owner, kind in [('A', name, 'A'), ('TXT', name, 'TXT'), ('no', 'no.' + name, 'A')]:
+    for transport, ask in [('udp', dns.query.udp), ('tcp', dns.query.tcp)]:
+        question = dns.message.make_query(owner, kind, use_edns=0)
+        reply = ask(question, '127.0.0.1', port=int(sys.argv[1]), timeout=10)
+        assert reply.edns == 0 and reply.payload == 1232, reply
+        print(case, transport, dns.rcode.to_text(reply.rcode()), len(reply.answer))
+";
