@@ -138,6 +138,8 @@ impl App {
             listen: settings.dns.clone(),
             tls: settings.dns_tls.clone(),
             nsid: settings.dns_nsid.clone(),
+            connections: settings.dns_connections,
+            connections_per_client: settings.dns_connections_per_client,
             allow: settings.dns_allow.clone(),
             forwarding: settings.forwarding.clone(),
         });

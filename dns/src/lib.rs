@@ -77,14 +77,26 @@ pub struct Options {
     pub allow: Vec<IpNet>,
     /// What NSID is answered with.
     pub nsid: Option<Arc<str>>,
+    /// TCP and TLS connections of a listener at once.
+    pub connections: usize,
+    /// How many of them one client has.
+    pub connections_per_client: usize,
     /// Who is asked about names that are not ours.
     pub forwarding: Forwarding,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        let (allow, forwarding) = (private_networks(), Forwarding::off());
-        Self { workers: 1, listen: Vec::new(), tls: Vec::new(), allow, nsid: None, forwarding }
+        Self {
+            workers: 1,
+            listen: Vec::new(),
+            tls: Vec::new(),
+            allow: private_networks(),
+            nsid: None,
+            connections: 1024,
+            connections_per_client: 64,
+            forwarding: Forwarding::off(),
+        }
     }
 }
 
@@ -148,7 +160,10 @@ impl Dns {
             forward: forward::Shared::new(),
             manners: Arc::new(ArcSwap::from_pointee(Manners::new(options.nsid))),
             certificates: Arc::default(),
-            workers: count,
+            connections: (
+                options.connections.div_ceil(count),
+                options.connections_per_client.div_ceil(count),
+            ),
         };
         let capacity = (options.listen.len() + options.tls.len()).max(1);
         let (senders, workers) = (0..count)

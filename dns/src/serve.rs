@@ -45,8 +45,8 @@ pub(crate) struct Shared {
     pub(crate) certificates: Arc<ArcSwap<CertificateTable>>,
     /// What is known of names elsewhere.
     pub(crate) forward: Arc<forward::Shared>,
-    /// Workers, which share the limits between them.
-    pub(crate) workers: usize,
+    /// Connections of one listener, and of one client, on each worker.
+    pub(crate) connections: (usize, usize),
 }
 
 /// Who asks, where, and how.
@@ -193,7 +193,7 @@ pub(crate) async fn streams(
     let open = Rc::new(RefCell::new(Open::default()));
     let connections = TaskTracker::new();
     accept_loop(listener, stop.cancelled(), async |stream, peer| {
-        let Some(place) = Open::enter(&open, peer.ip(), shared.workers) else {
+        let Some(place) = Open::enter(&open, peer.ip(), shared.connections) else {
             shared.metrics.refused_connections.inc();
             return;
         };
@@ -237,10 +237,15 @@ struct Place {
 }
 
 impl Open {
-    fn enter(open: &Rc<RefCell<Self>>, client: IpAddr, workers: usize) -> Option<Place> {
+    /// A place for a client, where there are at most `most` in all and for one client.
+    fn enter(
+        open: &Rc<RefCell<Self>>,
+        client: IpAddr,
+        (most, most_of_client): (usize, usize),
+    ) -> Option<Place> {
         let mut inner = open.borrow_mut();
         let known = inner.by_client.get(&client).copied().unwrap_or(0);
-        if inner.total >= CONNECTIONS.div_ceil(workers) || known >= PER_CLIENT.div_ceil(workers) {
+        if inner.total >= most || known >= most_of_client {
             return None;
         }
         inner.total += 1;
@@ -265,9 +270,6 @@ impl Drop for Place {
 const RECURSION_AVAILABLE: u8 = 0x80;
 const PAUSE: Duration = Duration::from_millis(100);
 const BURST_OF_ERRORS: u32 = 32;
-/// Connections of one listener over all workers, and of one client.
-const CONNECTIONS: usize = 1024;
-const PER_CLIENT: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -277,13 +279,13 @@ mod tests {
     fn a_client_has_a_limit_and_gets_its_place_back() {
         let open = Rc::new(RefCell::new(Open::default()));
         let client = IpAddr::from([127, 0, 0, 1]);
-        let mut places: Vec<_> = (0..PER_CLIENT)
-            .map(|_| Open::enter(&open, client, 1).unwrap())
-            .collect();
-        assert!(Open::enter(&open, client, 1).is_none());
-        assert!(Open::enter(&open, IpAddr::from([127, 0, 0, 2]), 1).is_some());
-        places.pop();
-        assert!(Open::enter(&open, client, 1).is_some());
+        let enter = |client| Open::enter(&open, client, (4, 3));
+        let mut places: Vec<_> = (0..3).map(|_| enter(client).unwrap()).collect();
+        assert!(enter(client).is_none(), "dns 3.4: of one client");
+        places.push(enter(IpAddr::from([127, 0, 0, 2])).unwrap());
+        assert!(enter(IpAddr::from([127, 0, 0, 3])).is_none(), "dns 3.4: in all");
+        places.swap_remove(0);
+        assert!(enter(client).is_some());
         drop(places);
         assert_eq!((open.borrow().total, open.borrow().by_client.len()), (0, 0));
     }

@@ -232,6 +232,7 @@ impl Site {
             &format!("--http={http}"),
             "--https=off",
             &format!("--dns={dns}"),
+            "--dns-max-connections-per-client=1000",
             "--admin=off",
             "--node-address=127.0.0.1",
             &format!("--service-cidr={service_cidr}"),

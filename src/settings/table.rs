@@ -190,6 +190,20 @@ pub(crate) static SETTINGS: &[Setting] = &[
     )
     .live(),
     Setting::new(
+        "dns.maxConnections",
+        Group::Names,
+        "N",
+        "TCP and TLS connections of one listener, shared evenly between workers",
+        Kind::Count(1..=1_000_000, |to| &mut to.settings.dns_connections),
+    ),
+    Setting::new(
+        "dns.maxConnectionsPerClient",
+        Group::Names,
+        "N",
+        "How many of them one address has",
+        Kind::Count(1..=1_000_000, |to| &mut to.settings.dns_connections_per_client),
+    ),
+    Setting::new(
         "forward",
         Group::Names,
         "off|system|[NAME=]ADDR",

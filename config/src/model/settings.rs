@@ -82,6 +82,10 @@ pub struct Settings {
     pub dns_tls_secret: Option<ObjectName>,
     /// `dns.nsid`: what NSID is answered with (RFC 5001), at most 64 octets; none: nothing.
     pub dns_nsid: Option<Arc<str>>,
+    /// How many TCP and TLS connections a resolver listener has at once.
+    pub dns_connections: usize,
+    /// How many of them one client has.
+    pub dns_connections_per_client: usize,
     /// `dns.allow`: networks whose clients the resolver answers; default loopback and private ones.
     pub dns_allow: Vec<IpNet>,
     /// Who is asked about names that are not ours.
@@ -212,6 +216,8 @@ impl Default for Settings {
             dns_tls: Vec::new(),
             dns_tls_secret: None,
             dns_nsid: None,
+            dns_connections: 1024,
+            dns_connections_per_client: 64,
             dns_allow: private_networks(),
             forwarding: Forwarding::default(),
             controllers: vec!["portico.dev/ingress".into(), "k8s.io/ingress-nginx".into()],
