@@ -125,6 +125,8 @@ fn patterns_choose_and_rewrites_change_the_path() {
         site("api", "/api(/|$)(.*)", &[("rewrite-target", "/$2"), ("x-forwarded-prefix", "/api")]),
         site("versions", "/v[0-9]+", &[("use-regex", "true")]),
         site("broken", "/odd/(", &[("use-regex", "true")]),
+        // Before `rest` in object order, and no reason to close it.
+        site("all-broken", "/(", &[("use-regex", "true")]),
     ]
     .join("---\n");
     let portico = Portico::with(&[("all.yaml", &manifests)]).start();

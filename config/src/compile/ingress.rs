@@ -178,6 +178,8 @@ fn table(
             let literal = pattern.map_or(location.path.len(), Pattern::literal_bytes);
             let trimmed = location.path[..literal].trim_end_matches('/').len();
             let class = match (pattern, location.kind) {
+                // It stands for what it would have matched, and takes no path that is another's.
+                _ if location.policy.closed.as_deref() == Some(NO_PATTERN) => 3,
                 (None, PathKind::Exact) => 0,
                 (None, PathKind::Prefix) => 1,
                 (Some(_), _) => 2,
@@ -223,6 +225,8 @@ pub(super) fn aliases(name: &str, settings: &Settings) -> Vec<HostPattern> {
         .collect()
 }
 
+/// Why a location is closed whose path was to be a pattern and is none.
+const NO_PATTERN: &str = "its path cannot be compiled";
 /// Challenges of certificate authorities are asked over plain HTTP (`ingress 1.10`).
 const ACME: &str = "/.well-known/acme-challenge";
 
@@ -265,7 +269,7 @@ impl Resolver<'_> {
                     let field = field.key("path");
                     self.diagnostics
                         .push(finding(Code::AnnotationCloses, object, field, told));
-                    policy.closed = Some("its path cannot be compiled".into());
+                    policy.closed = Some(NO_PATTERN.into());
                     text = folder.into();
                 }
             }

@@ -85,7 +85,12 @@ pub(super) fn read(annotations: &BTreeMap<String, String>) -> Annotations {
     let force_ssl_redirect = reader.switch("force-ssl-redirect").unwrap_or(false);
     let keeps_slash = reader.switch("preserve-trailing-slash").unwrap_or(false);
     let left_out = reader.switch("canary").unwrap_or(false);
-    let Reader { closed, findings, .. } = reader;
+    let Reader { closed, mut findings, left_out: more, .. } = reader;
+    if more > 0 {
+        let text = format!("{more} more findings are not listed");
+        let key = PREFIX.to_owned();
+        findings.push(Finding { code: Code::MoreFindings, key, text, help: None });
+    }
     let policy = Policy { closed: closed.map(Into::into), ..policy };
     Annotations {
         policy,
@@ -510,6 +515,21 @@ mod tests {
         assert_eq!(both.policy.redirect.unwrap().status, 302, "the temporal one is first");
         let odd = of(&[("temporal-redirect", "https://t.test"), ("temporal-redirect-code", "308")]);
         assert_eq!(odd.policy.redirect.unwrap().status, 302);
+    }
+
+    #[test]
+    fn findings_have_a_limit_and_say_how_many_are_left_out() {
+        let names: Vec<String> = (0..MAX_FINDINGS + 7)
+            .map(|n| format!("nothing-{n}"))
+            .collect();
+        let pairs: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "x")).collect();
+        let read = of(&pairs);
+        assert_eq!(read.findings.len(), MAX_FINDINGS + 1);
+        let last = read.findings.last().unwrap();
+        assert_eq!(
+            (last.code, &*last.text),
+            (Code::MoreFindings, "7 more findings are not listed")
+        );
     }
 
     #[test]
