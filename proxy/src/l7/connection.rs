@@ -26,7 +26,7 @@ impl Worker {
         self.connections.spawn_local(async move {
             let _ = stream.set_nodelay(true);
             worker.metrics.active.0.fetch_add(1, Relaxed);
-            let from = ForwardedFor::new(peer.ip(), listener.address, listener.tls);
+            let from = Rc::new(ForwardedFor::new(peer.ip(), listener.address, listener.tls));
             match &worker.tls {
                 Some(config) if listener.tls => {
                     match Box::pin(portico_net::tls_accept::accept(stream, config)).await {

@@ -10,14 +10,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use http::StatusCode;
-use portico_config::model::Template;
+use portico_config::model::{Policy, Template};
 use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::Worker;
-use super::forward::{self, ForwardedFor};
+use super::edits::Edits;
+use super::forward::{self, Added, Announced, ForwardedFor};
 use super::policy::{self, Declined, Visit};
-use super::pool::Backend;
+use super::pool::{Backend, Stream};
 use super::request::{Asked, Checked, Refused, check, refuse};
 use crate::upstream::Port;
 use crate::view::Target;
@@ -44,27 +45,48 @@ impl Failure {
     }
 }
 
+/// A request as a codec read it.
+pub(crate) struct Incoming<'a> {
+    pub(crate) asked: Asked<'a>,
+    /// The connection that it came over.
+    pub(crate) from: &'a ForwardedFor,
+    /// How its body is announced.
+    pub(crate) body: Announced,
+    /// Whether the client waits to be told to send its body.
+    pub(crate) expects: bool,
+    pub(crate) websocket: bool,
+}
+
 /// A request that goes to a backend.
-pub(crate) struct Admitted<'a> {
-    pub(crate) checked: Checked<'a>,
+pub(crate) struct Order {
     /// Whose endpoints are asked.
     pub(crate) port: Arc<Port>,
-    /// What they get as Host; none: what the client sent.
-    pub(crate) host: Option<String>,
-    /// What they get as `X-Forwarded-Prefix`.
-    pub(crate) prefix: Option<String>,
+    /// What they are sent before the body.
+    pub(crate) head: Vec<u8>,
+    /// What else is asked of the exchange; none where no annotation is about the location.
+    pub(crate) terms: Option<Box<Terms>>,
+}
+
+impl Order {
     /// The longest body that it may have.
-    pub(crate) max_body_bytes: u64,
+    pub(crate) fn max_body_bytes(&self) -> u64 {
+        policy::max_body_bytes(self.terms.as_ref().map(|terms| &*terms.policy))
+    }
+}
+
+/// What the annotations of a location ask of one exchange.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    /// All that is asked.
+    pub(crate) policy: Arc<Policy>,
+    /// What is done to its response.
+    pub(crate) edits: Edits,
 }
 
 impl Worker {
-    /// Which port a request is for; `body_bytes` is what its body has at least.
-    pub(crate) fn decide<'a>(
-        &self,
-        asked: &Asked<'a>,
-        from: &ForwardedFor,
-        body_bytes: u64,
-    ) -> Result<Admitted<'a>, Declined> {
+    /// What becomes of a request; the same for every codec.
+    pub(crate) fn decide(&self, incoming: &Incoming<'_>) -> Result<Order, Declined> {
+        let Incoming { asked, from, .. } = incoming;
         let checked = check(asked)?;
         if forward::names_too_much(asked.fields) {
             return Err(refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).into());
@@ -86,18 +108,27 @@ impl Worker {
             prefix = policy.forwarded_prefix.as_ref().map(render);
         }
         let max_body_bytes = policy::max_body_bytes(policy.as_deref());
-        if body_bytes > max_body_bytes {
+        if matches!(incoming.body, Announced::Length(bytes) if bytes > max_body_bytes) {
             return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE).into());
         }
-        match target {
-            Target::Port(port) => {
-                let path = path.map_or(checked.path, Cow::Owned);
-                let checked = Checked { path, ..checked };
-                Ok(Admitted { checked, port, host, prefix, max_body_bytes })
-            }
-            Target::Missing => Err(kept(StatusCode::SERVICE_UNAVAILABLE)),
-            Target::Resource => Err(kept(StatusCode::NOT_FOUND)),
-        }
+        let port = match target {
+            Target::Port(port) => port,
+            Target::Missing => return Err(kept(StatusCode::SERVICE_UNAVAILABLE)),
+            Target::Resource => return Err(kept(StatusCode::NOT_FOUND)),
+        };
+        let path = path.map_or(checked.path, Cow::Owned);
+        let checked = Checked { path, ..checked };
+        let added = Added {
+            incoming,
+            via: &self.via,
+            request_id: self.request_id(),
+            host: host.as_deref(),
+            prefix: prefix.as_deref(),
+        };
+        let mut head = self.scratch.take();
+        forward::to_upstream(&mut head, &checked, &added);
+        let terms = policy.map(|policy| Box::new(Terms { policy, edits: Edits::default() }));
+        Ok(Order { port, head, terms })
     }
 
     /// Opens a connection to an endpoint.
@@ -107,7 +138,7 @@ impl Worker {
             Ok(Ok(stream)) => {
                 let _ = stream.set_nodelay(true);
                 self.metrics.opened.0.fetch_add(1, Relaxed);
-                Ok(Backend { stream, endpoint, served: 0 })
+                Ok(Backend { stream: Stream::Plain(stream), endpoint, served: 0 })
             }
             Ok(Err(error)) => {
                 debug!(%endpoint, %error, "dial failed");

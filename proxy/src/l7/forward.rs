@@ -7,8 +7,10 @@
 
 use http::StatusCode;
 
+use super::edits::Edits;
+use super::exchange::Incoming;
 use super::fields::{Field, Fields, Name};
-use super::request::{Asked, Checked};
+use super::request::Checked;
 
 /// What is said of the connection that a request came over; made once per connection.
 pub(crate) struct ForwardedFor {
@@ -71,14 +73,10 @@ pub(crate) enum Announced {
 
 /// What is not in the client's fields.
 pub(crate) struct Added<'a> {
-    pub(crate) from: &'a ForwardedFor,
+    pub(crate) incoming: &'a Incoming<'a>,
     pub(crate) via: &'a Via,
     /// Used where the client gives no id that can be kept.
     pub(crate) request_id: [u8; 32],
-    pub(crate) body: Announced,
-    /// Whether the client waits to be told to send its body.
-    pub(crate) expects: bool,
-    pub(crate) websocket: bool,
     /// What the backend gets as Host; none: what the client sent.
     pub(crate) host: Option<&'a str>,
     /// What it gets as `X-Forwarded-Prefix`.
@@ -86,13 +84,8 @@ pub(crate) struct Added<'a> {
 }
 
 /// Writes the head of the request to a backend.
-pub(crate) fn to_upstream(
-    out: &mut Vec<u8>,
-    asked: &Asked<'_>,
-    checked: &Checked<'_>,
-    added: &Added<'_>,
-) {
-    let from = added.from;
+pub(crate) fn to_upstream(out: &mut Vec<u8>, checked: &Checked<'_>, added: &Added<'_>) {
+    let Incoming { asked, from, body, expects, websocket } = added.incoming;
     out.reserve(asked.fields.byte_count() + from.lines.len() + RESERVE_BYTES);
     put(out, &[asked.method, " ", &checked.path]);
     if let Some(query) = checked.query {
@@ -134,11 +127,11 @@ pub(crate) fn to_upstream(
     }
     line(out, b"X-Request-ID", id);
     out.extend_from_slice(&added.via.line);
-    announce(out, added.body);
-    if added.expects {
+    announce(out, *body);
+    if *expects {
         put(out, &["Expect: 100-continue\r\n"]);
     }
-    put(out, &[if added.websocket { UPGRADE } else { "" }, "\r\n"]);
+    put(out, &[if *websocket { UPGRADE } else { "" }, "\r\n"]);
 }
 
 /// What the head of a response says of the connection to the client.
@@ -165,11 +158,12 @@ impl Connection {
     }
 }
 
-/// Writes the head of a backend's response to the client; `date` is a whole line.
+/// Writes the head of a backend's response to the client, with `edits` done to its fields; `date` is
+/// a whole line.
 pub(crate) fn to_downstream(
     out: &mut Vec<u8>,
     (status, reason): (StatusCode, &[u8]),
-    fields: Fields<'_>,
+    (fields, edits): (Fields<'_>, Option<&Edits>),
     (body, connection): (Announced, Connection),
     date: &[u8],
 ) {
@@ -186,8 +180,12 @@ pub(crate) fn to_downstream(
             | Name::TransferEncoding
             | Name::Upgrade
             | Name::HopByHop => {}
+            _ if edits.is_some_and(|edits| edits.removes(text)) => {}
             _ => line(out, text, value),
         }
+    }
+    for (name, value) in edits.iter().flat_map(|edits| edits.added()) {
+        line(out, name, value);
     }
     if !fields.has(Name::Server) {
         put(out, &[SERVER]);
@@ -230,7 +228,7 @@ pub(super) fn put(out: &mut Vec<u8>, texts: &[&str]) {
     }
 }
 
-fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+pub(super) fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
@@ -283,7 +281,7 @@ const MAX_NAMED: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::super::h1::head;
-    use super::super::request;
+    use super::super::request::{self, Asked};
     use super::*;
 
     /// The head that goes to a backend, by line.
@@ -296,18 +294,22 @@ mod tests {
         let fields = Fields::new(head.as_bytes(), &places);
         let asked = Asked { method: line.method, target: line.target, old: false, fields };
         let from = ForwardedFor::new([192, 0, 2, 7].into(), ([127, 0, 0, 1], 8080).into(), false);
-        let added = Added {
+        let incoming = Incoming {
+            asked,
             from: &from,
-            via: &Via::new(7),
-            request_id: *b"00000000000000000000000000000000",
             body: Announced::Nothing,
             expects: false,
             websocket: false,
+        };
+        let added = Added {
+            incoming: &incoming,
+            via: &Via::new(7),
+            request_id: *b"00000000000000000000000000000000",
             host: None,
             prefix: None,
         };
         let mut out = Vec::new();
-        to_upstream(&mut out, &asked, &request::check(&asked).unwrap(), &added);
+        to_upstream(&mut out, &request::check(&asked).unwrap(), &added);
         let text = String::from_utf8(out).unwrap();
         text.lines().map(str::to_ascii_lowercase).collect()
     }

@@ -10,6 +10,7 @@
 //! once per request.
 
 mod fields;
+mod edits;
 mod h1;
 mod io;
 mod request;

@@ -9,7 +9,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::watch::Ticker;
@@ -17,8 +20,8 @@ use super::watch::Ticker;
 /// One connection to an endpoint.
 #[derive(Debug)]
 pub(crate) struct Backend {
-    /// The socket.
-    pub(crate) stream: TcpStream,
+    /// What is said over it.
+    pub(crate) stream: Stream,
     /// Where it leads.
     pub(crate) endpoint: SocketAddr,
     /// Requests that it has carried.
@@ -29,8 +32,52 @@ impl Backend {
     /// Whether nothing came since its last response: no byte, no end. Costs no system call where
     /// nothing did.
     fn is_quiet(&self) -> bool {
-        let seen = self.stream.try_read(&mut [0; 1]);
+        let Stream::Plain(stream) = &self.stream;
+        let seen = stream.try_read(&mut [0; 1]);
         matches!(seen, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// How bytes reach an endpoint.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    /// As they are.
+    Plain(TcpStream),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }
 

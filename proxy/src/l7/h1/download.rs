@@ -10,7 +10,6 @@
 use std::task::{Context, Poll, ready};
 
 use http::StatusCode;
-use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::Facts;
@@ -24,6 +23,7 @@ use crate::l7::exchange::Failure;
 use crate::l7::fields::{Fields, Name};
 use crate::l7::forward::{self, Announced};
 use crate::l7::io::{Downstream, READ_BYTES, poll_read, poll_send};
+use crate::l7::pool::Stream;
 use crate::l7::watch::Phase;
 
 /// A response that is being passed on.
@@ -119,7 +119,7 @@ impl Download {
         &mut self,
         cx: &mut Context<'_>,
         connection: &mut Connection<S>,
-        (backend, upload): (&mut TcpStream, &mut Upload),
+        (backend, upload): (&mut Stream, &mut Upload),
         facts: &Facts,
     ) -> Poll<Ended> {
         loop {
@@ -151,7 +151,7 @@ impl Download {
         &mut self,
         cx: &mut Context<'_>,
         connection: &mut Connection<S>,
-        (backend, upload): (&mut TcpStream, &mut Upload),
+        (backend, upload): (&mut Stream, &mut Upload),
         facts: &Facts,
     ) -> Poll<Result<(), Ended>> {
         let worker = std::rc::Rc::clone(&connection.worker);
@@ -314,7 +314,7 @@ impl Download {
                 forward::to_downstream(
                     &mut self.out,
                     (line.status, line.reason),
-                    fields,
+                    (fields, None),
                     how,
                     &date,
                 );
@@ -363,6 +363,7 @@ impl Download {
         self.state = State::Body;
         let how = (announced, facts.connection(self.close));
         let date = connection.worker.date.get();
+        let fields = (fields, facts.edits());
         forward::to_downstream(&mut self.out, (line.status, line.reason), fields, how, &date);
         connection.watch.enter(Phase::Busy);
         Ok(())

@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::head::{Fault, NO_TOKEN, class};
 use crate::l7::fields::{Fields, Name};
+use crate::l7::forward::Announced;
 
 /// How long a body is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -19,6 +20,17 @@ pub(crate) enum Length {
     Chunked,
     /// Up to the end of the connection; only of responses.
     UntilClose,
+}
+
+impl Length {
+    /// How a request's body is announced to a backend.
+    pub(crate) fn announced(self) -> Announced {
+        match self {
+            Self::Exact(bytes) => Announced::Length(bytes),
+            Self::Chunked => Announced::Chunked,
+            Self::Absent | Self::UntilClose => Announced::Nothing,
+        }
+    }
 }
 
 /// The length of a request's body.

@@ -22,10 +22,12 @@ pub(crate) mod server;
 #[cfg(any(test, feature = "bench"))]
 pub(crate) mod one_form;
 
+use super::edits::Edits;
+use super::exchange::Terms;
 use super::forward;
 
 /// What of a request's head counts for its response.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Facts {
     /// HEAD: the response has no body.
     to_head: bool,
@@ -38,9 +40,16 @@ struct Facts {
     websocket: bool,
     /// Whether it may be sent again though it may have arrived.
     idempotent: bool,
+    /// What annotations ask, where any are about it.
+    terms: Option<Box<Terms>>,
 }
 
 impl Facts {
+    /// What is done to the response's fields.
+    fn edits(&self) -> Option<&Edits> {
+        self.terms.as_ref().map(|terms| &terms.edits)
+    }
+
     /// What a response's head says of the connection.
     fn connection(&self, close: bool) -> forward::Connection {
         match (close, self.old) {

@@ -6,8 +6,9 @@ use super::body::Body;
 use super::framing::{self, Length};
 use super::head::{self, Fault, Scan};
 use super::upload::{self, Upload};
+use crate::l7::exchange::Incoming;
 use crate::l7::fields::{Fields, Name};
-use crate::l7::forward::{self, Added, Announced, ForwardedFor, Via};
+use crate::l7::forward::{self, Added, ForwardedFor, Via};
 use crate::l7::io::Scratch;
 use crate::l7::policy::max_body_bytes;
 use crate::l7::request::{Asked, check};
@@ -23,23 +24,22 @@ fn seen_by_backend(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, StatusCode>
     let asked = Asked { method, target, old, fields };
     let length = framing::of_request(fields, line.minor).map_err(refused)?;
     let checked = check(&asked).map_err(|refused| refused.status)?;
-    let body = match length {
-        Length::Exact(bytes) => Announced::Length(bytes),
-        Length::Chunked => Announced::Chunked,
-        Length::Absent | Length::UntilClose => Announced::Nothing,
-    };
-    let added = Added {
+    let incoming = Incoming {
+        asked,
         from: &ForwardedFor::new([192, 0, 2, 7].into(), ([127, 0, 0, 1], 80).into(), false),
-        via: &Via::new(7),
-        request_id: [b'0'; 32],
-        body,
+        body: length.announced(),
         expects: false,
         websocket: false,
+    };
+    let added = Added {
+        incoming: &incoming,
+        via: &Via::new(7),
+        request_id: [b'0'; 32],
         host: None,
         prefix: None,
     };
     let mut head = Vec::new();
-    forward::to_upstream(&mut head, &asked, &checked, &added);
+    forward::to_upstream(&mut head, &checked, &added);
     let mut upload = Upload::new(head, length, false, max_body_bytes(None));
     let mut inbox = bytes[line.end..].to_vec();
     match upload.begin(&mut inbox, &Scratch::default()) {

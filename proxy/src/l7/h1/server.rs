@@ -1,7 +1,6 @@
 //! A client's connection: heads one after the other, and what becomes of each.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::StatusCode;
@@ -15,9 +14,10 @@ use super::head::{self, RequestLine, Scan};
 use super::linger::linger;
 use super::upload::Upload;
 use crate::l7::Worker;
-use crate::l7::exchange::Admitted;
+use crate::l7::edits::Edits;
+use crate::l7::exchange::{Incoming, Order};
 use crate::l7::fields::{Fields, Name};
-use crate::l7::forward::{self, Added, Announced, ForwardedFor};
+use crate::l7::forward::ForwardedFor;
 use crate::l7::io::{Downstream, READ_BYTES, poll_read, poll_send};
 use crate::l7::policy::Declined;
 use crate::l7::pool::Backend;
@@ -25,7 +25,6 @@ use crate::l7::request::{Asked, Refused, is_idempotent, is_websocket, refuse};
 use crate::l7::respond;
 use crate::l7::upgrade::tunnel;
 use crate::l7::watch::{Phase, Watch};
-use crate::upstream::Port;
 
 /// A client's connection.
 pub(crate) struct Connection<S> {
@@ -34,7 +33,7 @@ pub(crate) struct Connection<S> {
     pub(super) watch: Rc<Watch>,
     /// What was read and not used; empty at rest.
     pub(super) inbox: Vec<u8>,
-    pub(super) from: ForwardedFor,
+    pub(super) from: Rc<ForwardedFor>,
     scan: Scan,
     /// Whether the inbox may hold a head that nobody looked for yet.
     ahead: bool,
@@ -51,8 +50,8 @@ struct Request {
 enum Action {
     /// Answered here.
     Own(Declined),
-    /// Sent to an endpoint of this port, with this head and a body of so many bytes at most.
-    Forward(Arc<Port>, Vec<u8>, u64),
+    /// Sent to a backend.
+    Forward(Order),
 }
 
 /// What comes next on a connection.
@@ -76,7 +75,7 @@ pub(super) enum After {
 
 impl<S: Downstream> Connection<S> {
     /// A connection that was just accepted.
-    pub(crate) fn new(stream: S, worker: &Rc<Worker>, from: ForwardedFor) -> Self {
+    pub(crate) fn new(stream: S, worker: &Rc<Worker>, from: Rc<ForwardedFor>) -> Self {
         Self {
             stream,
             worker: Rc::clone(worker),
@@ -94,17 +93,15 @@ impl<S: Downstream> Connection<S> {
     pub(crate) async fn run(mut self) {
         loop {
             let after = match std::future::poll_fn(|cx| self.poll_head(cx)).await {
-                Next::Request(Request { facts, length, action }) => {
+                Next::Request(Request { mut facts, length, action }) => {
                     self.served += 1;
                     self.watch.enter(Phase::Waiting);
                     match action {
-                        Action::Own(Declined { refused, location }) => {
-                            self.worker.metrics.own_answer(refused.status);
-                            let close = refused.close || !self.skip(length, &facts);
-                            self.own_at(refused.status, location.as_deref(), close, &facts)
-                                .await
-                        }
-                        Action::Forward(port, head, most) => {
+                        Action::Own(declined) => self.decline(declined, length, &facts).await,
+                        Action::Forward(order) => {
+                            let most = order.max_body_bytes();
+                            let Order { port, head, terms } = order;
+                            facts.terms = terms;
                             let upload = Upload::new(head, length, facts.expects, most);
                             self.forward(port, upload, &facts).await
                         }
@@ -231,29 +228,18 @@ impl<S: Downstream> Connection<S> {
             expects: has_body && !asked.old && fields.has(Name::Expect),
             websocket: is_websocket(&asked),
             idempotent: is_idempotent(method),
+            terms: None,
         };
-        let (least, body) = match length {
-            Length::Exact(bytes) => (bytes, Announced::Length(bytes)),
-            Length::Chunked => (0, Announced::Chunked),
-            Length::Absent | Length::UntilClose => (0, Announced::Nothing),
+        let incoming = Incoming {
+            asked,
+            from: &self.from,
+            body: length.announced(),
+            expects: facts.expects,
+            websocket: facts.websocket,
         };
-        let action = match self.worker.decide(&asked, &self.from, least) {
+        let action = match self.worker.decide(&incoming) {
             Err(declined) => Action::Own(declined),
-            Ok(Admitted { checked, port, host, prefix, max_body_bytes }) => {
-                let mut head = self.worker.scratch.take();
-                let added = Added {
-                    from: &self.from,
-                    via: &self.worker.via,
-                    request_id: self.worker.request_id(),
-                    body,
-                    expects: facts.expects,
-                    websocket: facts.websocket,
-                    host: host.as_deref(),
-                    prefix: prefix.as_deref(),
-                };
-                forward::to_upstream(&mut head, &asked, &checked, &added);
-                Action::Forward(port, head, max_body_bytes)
-            }
+            Ok(order) => Action::Forward(order),
         };
         Ok(Some((Request { facts, length, action }, end)))
     }
@@ -280,16 +266,25 @@ impl<S: Downstream> Connection<S> {
         !facts.keep || self.worker.is_draining() || self.served >= MAX_REQUESTS
     }
 
-    /// Gives an answer of our own; `close`: what the client sends on cannot be understood.
-    pub(super) async fn own(&mut self, status: StatusCode, close: bool, facts: &Facts) -> After {
-        self.own_at(status, None, close, facts).await
+    /// Answers a request that goes nowhere.
+    async fn decline(&mut self, declined: Declined, length: Length, facts: &Facts) -> After {
+        let Declined { refused, edits } = declined;
+        self.worker.metrics.own_answer(refused.status);
+        let close = refused.close || !self.skip(length, facts);
+        self.own_with(refused.status, edits.as_deref(), close, facts)
+            .await
     }
 
-    /// The same, for a redirect with its `location`.
-    async fn own_at(
+    /// Gives an answer of our own; `close`: what the client sends on cannot be understood.
+    pub(super) async fn own(&mut self, status: StatusCode, close: bool, facts: &Facts) -> After {
+        self.own_with(status, facts.edits(), close, facts).await
+    }
+
+    /// The same, with `edits` done to its fields.
+    async fn own_with(
         &mut self,
         status: StatusCode,
-        location: Option<&str>,
+        edits: Option<&Edits>,
         close: bool,
         facts: &Facts,
     ) -> After {
@@ -297,7 +292,7 @@ impl<S: Downstream> Connection<S> {
         let last = close || self.is_last(facts);
         let mut out = self.worker.scratch.take();
         let date = self.worker.date.get();
-        respond::answer(&mut out, status, location, facts.to_head, facts.connection(last), &date);
+        respond::answer(&mut out, status, edits, facts.to_head, facts.connection(last), &date);
         let mut sent = 0;
         let (stream, watch) = (&mut self.stream, &self.watch);
         let written = std::future::poll_fn(|cx| match poll_send(stream, cx, &out, &mut sent) {

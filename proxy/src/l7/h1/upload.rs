@@ -8,13 +8,13 @@ use std::ops::Range;
 use std::task::{Context, Poll, ready};
 
 use http::StatusCode;
-use tokio::net::TcpStream;
 
 use super::body::Body;
 use super::chunked::{ROOM_BEFORE, encode};
 use super::framing::Length;
 use super::server::Connection;
 use crate::l7::io::{Downstream, READ_BYTES, Scratch, poll_read, poll_send};
+use crate::l7::pool::Stream;
 
 /// A request that is being sent.
 pub(super) struct Upload {
@@ -107,7 +107,7 @@ impl Upload {
         &mut self,
         cx: &mut Context<'_>,
         connection: &mut Connection<S>,
-        backend: &mut TcpStream,
+        backend: &mut Stream,
     ) -> Poll<Result<(), Fault>> {
         self.awaits_client = false;
         loop {
@@ -139,7 +139,7 @@ impl Upload {
         &mut self,
         cx: &mut Context<'_>,
         connection: &mut Connection<S>,
-        backend: &mut TcpStream,
+        backend: &mut Stream,
     ) -> Poll<Result<(), Fault>> {
         let worker = &connection.worker;
         let mut bytes = worker.scratch.bytes.borrow_mut();

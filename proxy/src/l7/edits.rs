@@ -1,0 +1,78 @@
+//! What is done to the fields of one response, whether a backend gave it or we did.
+//!
+//! Invariants: a value cannot end its line, since it is a [`HeaderValue`]; names are tokens, from
+//! the configuration's checks or from this source, and never those that frame a message or are about
+//! one connection.
+
+use std::borrow::Cow;
+
+use http::HeaderValue;
+
+/// Fields to take out of a response, and fields to put in.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Edits {
+    removed: Vec<Cow<'static, str>>,
+    added: Vec<(Cow<'static, str>, HeaderValue)>,
+}
+
+impl Edits {
+    /// Takes out all fields of a name, those included that were put in before.
+    pub(crate) fn remove(&mut self, name: impl Into<Cow<'static, str>>) {
+        let name = name.into();
+        self.added
+            .retain(|(added, _)| !added.eq_ignore_ascii_case(&name));
+        self.removed.push(name);
+    }
+
+    /// Puts a field in the place of all of its name.
+    pub(crate) fn set(&mut self, name: impl Into<Cow<'static, str>>, value: HeaderValue) {
+        let name = name.into();
+        self.remove(name.clone());
+        self.add(name, value);
+    }
+
+    /// Puts a field beside those of its name.
+    pub(crate) fn add(&mut self, name: impl Into<Cow<'static, str>>, value: HeaderValue) {
+        self.added.push((name.into(), value));
+    }
+
+    /// Whether fields of this name do not pass.
+    pub(crate) fn removes(&self, name: &[u8]) -> bool {
+        let is_it = |removed: &Cow<'_, str>| removed.as_bytes().eq_ignore_ascii_case(name);
+        self.removed.iter().any(is_it)
+    }
+
+    /// What is put in.
+    pub(crate) fn added(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let lines = self.added.iter();
+        lines.map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_word_on_a_name_counts() {
+        let value = HeaderValue::from_static;
+        let mut edits = Edits::default();
+        edits.add("Vary", value("Origin"));
+        edits.set("X-Frame", value("a"));
+        edits.set("x-frame", value("b"));
+        edits.add("Set-Cookie", value("c=1"));
+        edits.add("Set-Cookie", value("d=2"));
+        edits.remove("Server");
+        let lines: Vec<_> = edits.added().collect();
+        let want: [(&[u8], &[u8]); 4] = [
+            (b"Vary", b"Origin"),
+            (b"x-frame", b"b"),
+            (b"Set-Cookie", b"c=1"),
+            (b"Set-Cookie", b"d=2"),
+        ];
+        assert_eq!(lines, want);
+        for (name, removed) in [("SERVER", true), ("X-FRAME", true), ("vary", false)] {
+            assert_eq!(edits.removes(name.as_bytes()), removed, "{name}");
+        }
+    }
+}

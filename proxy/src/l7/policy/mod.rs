@@ -1,0 +1,175 @@
+//! What annotations ask of a request before a backend may see it, in the order of `ingress 1.10`.
+//!
+//! Pure. Who guards comes before who redirects, and nobody is redirected who may not come in. One
+//! file per concern; this one has their order.
+
+mod redirect;
+mod rewrite;
+
+use std::net::IpAddr;
+
+use http::StatusCode;
+use portico_config::model::{Captures, Policy};
+
+use super::edits::Edits;
+use super::request::{Checked, Refused};
+
+pub(crate) use self::rewrite::{render, rewrite};
+
+/// An answer in place of the backend's.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Declined {
+    pub(crate) refused: Refused,
+    /// What is done to its fields, for a redirect the `Location`.
+    pub(crate) edits: Option<Box<Edits>>,
+}
+
+impl From<Refused> for Declined {
+    fn from(refused: Refused) -> Self {
+        Self { refused, edits: None }
+    }
+}
+
+/// A request as the steps see it.
+pub(crate) struct Visit<'a> {
+    pub(crate) client: IpAddr,
+    /// Whether it came over TLS.
+    pub(crate) tls: bool,
+    pub(crate) checked: &'a Checked<'a>,
+    /// What the groups of the path's pattern took.
+    pub(crate) captures: Captures<'a>,
+}
+
+impl<'a> Visit<'a> {
+    /// A request that `policy` is about.
+    pub(crate) fn new(
+        (client, tls): (IpAddr, bool),
+        checked: &'a Checked<'a>,
+        policy: &Policy,
+    ) -> Self {
+        // Most policies ask for no group.
+        let asks = policy.rewrite.is_some() || policy.redirect.is_some();
+        let pattern = policy.pattern.as_ref().filter(|_| asks);
+        let captures = pattern.and_then(|pattern| pattern.captures(&checked.path));
+        Self { client, tls, checked, captures: captures.unwrap_or_default() }
+    }
+}
+
+/// The longest body that a request may have; none asks nothing else.
+pub(crate) fn max_body_bytes(policy: Option<&Policy>) -> u64 {
+    match policy.and_then(|policy| policy.max_body_bytes) {
+        None => DEFAULT_MAX_BODY_BYTES,
+        Some(0) => u64::MAX,
+        Some(most) => most,
+    }
+}
+
+/// Takes the steps; an error is the answer.
+pub(crate) fn judge(policy: &Policy, visit: &Visit<'_>) -> Result<(), Declined> {
+    if policy.closed.is_some() {
+        return Err(keep(StatusCode::SERVICE_UNAVAILABLE).into());
+    }
+    if !policy.lets_in(visit.client) {
+        return Err(keep(StatusCode::FORBIDDEN).into());
+    }
+    redirect::app_root(policy, visit)?;
+    redirect::elsewhere(policy, visit)?;
+    redirect::to_https(policy, visit)
+}
+
+fn scheme(visit: &Visit<'_>) -> &'static str {
+    if visit.tls { "https" } else { "http" }
+}
+
+fn keep(status: StatusCode) -> Refused {
+    Refused { status, close: false }
+}
+
+/// A longer body gets 413 (ingress-nginx's `proxy-body-size`).
+const DEFAULT_MAX_BODY_BYTES: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::str::from_utf8;
+
+    use portico_config::model::{Redirect, Template, Variable};
+
+    use super::*;
+
+    const ALL: &[Variable] = &[
+        Variable::Scheme,
+        Variable::Host,
+        Variable::HttpHost,
+        Variable::RequestUri,
+        Variable::Uri,
+        Variable::Args,
+        Variable::IsArgs,
+    ];
+
+    pub(super) fn template(text: &str) -> Template {
+        Template::parse(text, ALL).unwrap()
+    }
+
+    /// What a client at 192.0.2.7 gets: a status, and where to go.
+    pub(super) fn answer(
+        policy: &Policy,
+        tls: bool,
+        authority: &str,
+        target: &str,
+    ) -> (u16, String) {
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (target, None),
+        };
+        let host = authority.split(':').next().unwrap().to_ascii_lowercase();
+        let checked = Checked {
+            host: Cow::Owned(host),
+            authority: Some(authority).filter(|authority| !authority.is_empty()),
+            path: path.into(),
+            query,
+        };
+        let visit = Visit::new(([192, 0, 2, 7].into(), tls), &checked, policy);
+        match judge(policy, &visit) {
+            Ok(()) => (200, String::new()),
+            Err(declined) => {
+                let edits = declined.edits.unwrap_or_default();
+                let location = edits.added().find(|(name, _)| *name == b"Location");
+                let location = location.map_or("", |(_, value)| from_utf8(value).unwrap());
+                (declined.refused.status.as_u16(), location.to_owned())
+            }
+        }
+    }
+
+    #[test]
+    fn guards_come_before_redirects() {
+        let redirect = Some(Redirect { status: 301, location: template("https://b.test") });
+        let base = Policy { redirect, ..Policy::default() };
+        let [here, there] = ["192.0.2.0/24", "10.0.0.0/8"];
+        let policy = |deny: &[&str], allow: &[&str]| Policy {
+            deny: deny.iter().map(|net| net.parse().unwrap()).collect(),
+            allow: allow.iter().map(|net| net.parse().unwrap()).collect(),
+            ..base.clone()
+        };
+        for (case, policy, status) in [
+            ("open", base.clone(), 301),
+            ("closed", Policy { closed: Some("why".into()), ..base.clone() }, 503),
+            ("denied", policy(&[here], &[]), 403),
+            ("denied before allowed", policy(&[here], &[here]), 403),
+            ("not among", policy(&[], &[there, "2001:db8::/32"]), 403),
+            ("among", policy(&[there], &[there, here]), 301),
+            ("nothing asked", Policy::default(), 200),
+        ] {
+            assert_eq!(answer(&policy, false, "a.test", "/").0, status, "ingress 1.10: {case}");
+        }
+    }
+
+    #[test]
+    fn bodies_have_a_longest() {
+        let of = |max_body_bytes| Policy { max_body_bytes, ..Policy::default() };
+        assert_eq!(max_body_bytes(None), 1 << 20);
+        assert_eq!(max_body_bytes(Some(&of(None))), 1 << 20);
+        assert_eq!(max_body_bytes(Some(&of(Some(0)))), u64::MAX);
+        assert_eq!(max_body_bytes(Some(&of(Some(7)))), 7);
+    }
+}

@@ -1,0 +1,128 @@
+//! Where a request is sent instead: `app-root`, redirects, plain HTTP to HTTPS (`ingress 2.4`).
+
+use http::{HeaderValue, StatusCode};
+use portico_config::model::{Policy, ToHttps};
+
+use super::rewrite::{render, uri};
+use super::{Declined, Visit, keep, scheme};
+use crate::l7::edits::Edits;
+use crate::l7::forward::port_of;
+use crate::l7::request::refuse;
+
+/// From exactly `/` to the root of the application.
+pub(super) fn app_root(policy: &Policy, visit: &Visit<'_>) -> Result<(), Declined> {
+    let Some(root) = &policy.app_root else { return Ok(()) };
+    if visit.checked.path != "/" {
+        return Ok(());
+    }
+    let location = format!("{}://{}{}", scheme(visit), authority(visit)?, render(root, visit));
+    Err(redirect(StatusCode::FOUND, location))
+}
+
+/// From anywhere to where the location was moved.
+pub(super) fn elsewhere(policy: &Policy, visit: &Visit<'_>) -> Result<(), Declined> {
+    let Some(asked) = &policy.redirect else { return Ok(()) };
+    let status = StatusCode::from_u16(asked.status).unwrap_or(StatusCode::FOUND);
+    Err(redirect(status, render(&asked.location, visit)))
+}
+
+/// From plain HTTP to HTTPS.
+pub(super) fn to_https(policy: &Policy, visit: &Visit<'_>) -> Result<(), Declined> {
+    match policy.to_https {
+        Some(asked) if !visit.tls => {
+            Err(redirect(StatusCode::PERMANENT_REDIRECT, https(asked, visit)?))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The same place over HTTPS (`ingress 2.4`: ssl-redirect).
+fn https(asked: ToHttps, visit: &Visit<'_>) -> Result<String, Declined> {
+    let mut location = format!("https://{}", name(visit)?);
+    // Who came to a port of its own finds the other at one, too.
+    if let Some(port) = asked.port
+        && visit.checked.authority.and_then(port_of).is_some()
+    {
+        location.push_str(&format!(":{port}"));
+    }
+    uri(&mut location, visit.checked);
+    if !asked.keeps_slash && location.ends_with('/') {
+        location.pop();
+    }
+    Ok(location)
+}
+
+/// Host as it was sent; who sent none cannot be told where to go.
+fn authority<'a>(visit: &Visit<'a>) -> Result<&'a str, Declined> {
+    visit
+        .checked
+        .authority
+        .ok_or_else(|| refuse(StatusCode::BAD_REQUEST).into())
+}
+
+/// The same without port.
+fn name<'a>(visit: &Visit<'a>) -> Result<&'a str, Declined> {
+    authority(visit).map(|_| &*visit.checked.host)
+}
+
+/// The answer that sends a client to `location`; 400 where that cannot be said in a field.
+fn redirect(status: StatusCode, location: String) -> Declined {
+    let Ok(location) = HeaderValue::try_from(location) else {
+        return refuse(StatusCode::BAD_REQUEST).into();
+    };
+    let mut edits = Edits::default();
+    edits.set("Location", location);
+    Declined { refused: keep(status), edits: Some(Box::new(edits)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use portico_config::model::Redirect;
+
+    use super::super::tests::{answer, template};
+    use super::*;
+
+    #[test]
+    fn plain_http_is_sent_to_https() {
+        let to = |port, keeps_slash| {
+            let to_https = Some(ToHttps { port, keeps_slash });
+            Policy { to_https, ..Policy::default() }
+        };
+        for (policy, authority, target, want) in [
+            (to(None, false), "A.test", "/x?y=1", "https://a.test/x?y=1"),
+            (to(None, false), "a.test", "/", "https://a.test"),
+            (to(None, false), "a.test", "/x/", "https://a.test/x"),
+            (to(None, false), "a.test", "/x/?y", "https://a.test/x/?y"),
+            (to(None, true), "a.test", "/x/", "https://a.test/x/"),
+            (to(Some(8443), false), "a.test", "/x", "https://a.test/x"),
+            (to(Some(8443), false), "a.test:8080", "/x", "https://a.test:8443/x"),
+            (to(None, false), "a.test:80", "/x", "https://a.test/x"),
+        ] {
+            let got = answer(&policy, false, authority, target);
+            assert_eq!(got, (308, want.into()), "ingress 2.4: ssl-redirect {authority}{target}");
+            assert_eq!(answer(&policy, true, authority, target).0, 200, "it came over TLS");
+        }
+        assert_eq!(answer(&to(None, false), false, "", "/").0, 400, "nobody said where this is");
+    }
+
+    #[test]
+    fn redirects_say_what_they_were_told_to() {
+        let to = |status, location| {
+            let redirect = Some(Redirect { status, location: template(location) });
+            Policy { redirect, ..Policy::default() }
+        };
+        for (policy, target, want) in [
+            (to(301, "https://b.test/new"), "/old?x", (301, "https://b.test/new")),
+            (to(308, "https://b.test$request_uri"), "/o?x", (308, "https://b.test/o?x")),
+            (to(302, "$scheme://$host$uri$is_args$args"), "/o?x", (302, "http://a.test/o?x")),
+            (to(302, "$scheme://$http_host$uri$is_args$args"), "/o", (302, "http://a.test:81/o")),
+        ] {
+            let got = answer(&policy, false, "a.test:81", target);
+            assert_eq!(got, (want.0, want.1.to_owned()), "ingress 2.4: redirects {target}");
+        }
+        let root = Policy { app_root: Some(template("/start$is_args$args")), ..to(301, "/x") };
+        let got = answer(&root, true, "a.test:444", "/?q");
+        assert_eq!(got, (302, "https://a.test:444/start?q".into()), "ingress 2.4: app-root");
+        assert_eq!(answer(&root, true, "a.test", "/other").0, 301);
+    }
+}

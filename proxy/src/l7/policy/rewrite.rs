@@ -1,0 +1,89 @@
+//! What a request's path becomes, and templates filled in with what the request has.
+
+use http::StatusCode;
+use portico_config::model::{Part, Policy, Template, Variable};
+
+use super::{Declined, Visit, scheme};
+use crate::l7::normalize::normalize;
+use crate::l7::request::{Checked, refuse};
+
+/// The path in place of the one that was asked for, in its normal form; none: it stays.
+pub(crate) fn rewrite(policy: &Policy, visit: &Visit<'_>) -> Result<Option<String>, Declined> {
+    let Some(template) = &policy.rewrite else { return Ok(None) };
+    let mut path = render(template, visit);
+    if !path.starts_with('/') {
+        path.insert(0, '/');
+    }
+    match normalize(&path) {
+        Ok(path) => Ok(Some(path.into_owned())),
+        Err(_) => Err(refuse(StatusCode::BAD_REQUEST).into()),
+    }
+}
+
+/// A template with what the request has for its variables.
+pub(crate) fn render(template: &Template, visit: &Visit<'_>) -> String {
+    let checked = visit.checked;
+    let mut text = String::new();
+    for part in template.parts() {
+        match part {
+            Part::Text(part) => text.push_str(part),
+            Part::Variable(variable) => match variable {
+                Variable::Scheme => text.push_str(scheme(visit)),
+                Variable::Host => text.push_str(&checked.host),
+                Variable::HttpHost => text.push_str(checked.authority.unwrap_or_default()),
+                Variable::RequestUri => uri(&mut text, checked),
+                Variable::Uri => text.push_str(&checked.path),
+                Variable::Args => text.push_str(checked.query.unwrap_or_default()),
+                Variable::IsArgs if checked.query.is_some_and(|query| !query.is_empty()) => {
+                    text.push('?');
+                }
+                Variable::IsArgs => {}
+                Variable::Capture(number) => text.push_str(visit.captures.get(*number)),
+            },
+        }
+    }
+    text
+}
+
+/// Path and query as they were asked for.
+pub(super) fn uri(text: &mut String, checked: &Checked<'_>) {
+    text.push_str(&checked.path);
+    if let Some(query) = checked.query {
+        text.push('?');
+        text.push_str(query);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portico_config::model::Pattern;
+
+    use super::*;
+
+    #[test]
+    fn a_path_is_rewritten_and_normal_again() {
+        let rewritten = |pattern: &str, target: &str, path: &str| {
+            let policy = Policy {
+                pattern: Some(Pattern::new(pattern).unwrap()),
+                rewrite: Some(Template::parse(target, &[Variable::Capture(1)]).unwrap()),
+                ..Policy::default()
+            };
+            let checked =
+                Checked { host: "a".into(), authority: Some("a"), path: path.into(), query: None };
+            let visit = Visit::new(([192, 0, 2, 7].into(), false), &checked, &policy);
+            rewrite(&policy, &visit).map_err(|declined| declined.refused.status.as_u16())
+        };
+        for (pattern, target, path, want) in [
+            ("/a(/|$)(.*)", "/$2", "/a/b/c", Ok("/b/c")),
+            ("/a(/|$)(.*)", "/$2", "/a", Ok("/")),
+            ("/a/(.*)", "$1", "/a/b", Ok("/b")),
+            ("/a/(.*)", "/x/$1", "/a/b%2Fc", Ok("/x/b%2Fc")),
+            ("/(.*)/(.*)", "/$1/../$2", "/a/b", Ok("/b")),
+            ("/(.*)", "/..", "/a", Err(400)),
+        ] {
+            let got = rewritten(pattern, target, path);
+            let want = want.map(|path| Some(path.to_owned()));
+            assert_eq!(got, want, "ingress 2.4: rewrite-target {pattern} {target} {path}");
+        }
+    }
+}
