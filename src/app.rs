@@ -11,18 +11,16 @@
 //! several instances may run side by side.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use portico_config::diagnostic::{Diagnostic, Severity};
-use portico_config::model::Probed;
-use portico_config::pipeline::{Pipeline, Update};
+use portico_config::pipeline::Pipeline;
 use portico_config::publish::{Publication, Published};
 use portico_config::source::Source;
 use portico_dns::Dns;
@@ -31,17 +29,19 @@ use portico_net::stream::StreamOptions;
 use portico_proxy::Proxy;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info};
+use tracing::{error, info};
 
+use crate::compiler::{Compiler, Past, lock};
 use crate::metrics::Metrics;
-use crate::planes::{PlaneListeners, Planes};
+use crate::planes::Planes;
 use crate::readiness::{Progress, Readiness};
 use crate::routes::Routes;
-use crate::settings::{Follow, Told};
+use crate::settings::Follow;
+use crate::shared::Shared;
 use crate::state::State;
-use crate::work::{Controls, Feed, Work};
+use crate::work::{Controls, Feed};
 use crate::worker::{self, Life};
-use crate::{admin, findings, host, prober, sentence, telemetry};
+use crate::{admin, host, prober, thread};
 
 pub use crate::settings::AppOptions;
 
@@ -63,44 +63,6 @@ pub struct Running {
     close: CancellationToken,
     workers: Vec<JoinHandle<()>>,
     control: Vec<JoinHandle<()>>,
-}
-
-/// What the threads of the control side share; readers never wait for a compilation.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) publication: Publication,
-    pub(crate) readiness: Readiness,
-    pub(crate) metrics: Metrics,
-    /// What the probes of Pods say.
-    pub(crate) probes: prober::Board,
-    /// Which endpoints failed again and again.
-    pub(crate) ejections: portico_proxy::Ejections,
-    planes: ArcSwap<PlaneListeners>,
-    batches: AtomicU64,
-    pub(crate) admin: ArcSwap<Vec<ListenerStatus>>,
-}
-
-impl Shared {
-    /// Whether `address` leads to the admin listener of this host, which has the addresses `own`.
-    fn is_admin(&self, address: SocketAddr, own: &[IpAddr]) -> bool {
-        let ip = address.ip().to_canonical();
-        let is_here = ip.is_loopback() || own.contains(&ip);
-        self.admin.load().iter().any(|listener| {
-            let bound = listener.address;
-            bound.port() == address.port()
-                && (bound.ip() == ip || (bound.ip().is_unspecified() && is_here))
-        })
-    }
-
-    /// Every listener of the process, admin first.
-    pub(crate) fn listeners(&self) -> Vec<Arc<ListenerStatus>> {
-        let (admin, planes) = (self.admin.load(), self.planes.load());
-        let few = admin.iter().map(|status| Arc::new(status.clone()));
-        let dns = planes.dns.iter().map(|status| Arc::new(status.clone()));
-        few.chain(planes.proxy.iter().map(Arc::clone))
-            .chain(dns)
-            .collect()
-    }
 }
 
 impl App {
@@ -312,14 +274,16 @@ impl Running {
         probe_metrics: prober::Metrics,
     ) -> anyhow::Result<()> {
         let planes = Arc::new(Mutex::new(planes));
-        let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let failed = self.life.failed.clone();
 
         let (shared, retried) = (Arc::clone(&self.shared), Arc::clone(&planes));
         let close = self.close.clone();
         self.control
-            .push(named("portico-retry").spawn(move || retry_loop(&shared, &retried, &close))?);
+            .push(thread::start("portico-retry", &failed, move || {
+                retry_loop(&shared, &retried, &close);
+            })?);
 
-        let started = feed.start()?;
+        let started = feed.start(&failed)?;
         self.control.extend(started.threads);
         let (probed, to_prober) = watch::channel(Arc::default());
         let (shared, own) = (Arc::clone(&self.shared), host::facts().addresses);
@@ -333,15 +297,14 @@ impl Running {
         self.control
             .push(prober::start(around, self.close.clone())?);
         let (shared, works) = (Arc::clone(&self.shared), started.works);
-        self.control.push(named("portico-compile").spawn(move || {
-            let known = Arc::default();
-            let told = Vec::new();
-            let mut compiler =
-                Compiler { pipeline, state, planes, shared, probed, told, known, applied: false };
-            for work in works {
-                compiler.take_guarded(work);
-            }
-        })?);
+        self.control
+            .push(thread::start("portico-compile", &failed, move || {
+                let past = Past::default();
+                let mut compiler = Compiler { pipeline, state, planes, shared, probed, past };
+                for work in works {
+                    compiler.take_guarded(work);
+                }
+            })?);
         Ok(())
     }
 }
@@ -356,142 +319,6 @@ impl Drop for Running {
         self.shared
             .readiness
             .update(|progress| progress.ending = true);
-    }
-}
-
-/// What a compilation was for.
-#[derive(Clone, Copy)]
-enum Cause {
-    /// Edits of this many files.
-    Files(usize),
-    /// Verdicts about this many Pods.
-    Probes(usize),
-}
-
-/// The compile thread's state.
-struct Compiler {
-    pipeline: Pipeline,
-    state: State,
-    planes: Arc<Mutex<Planes>>,
-    shared: Arc<Shared>,
-    /// Who is to be probed.
-    probed: watch::Sender<Arc<Probed>>,
-    /// What is wrong with the settings file as it is now.
-    told: Vec<Diagnostic>,
-    /// The findings that the log has already told.
-    known: Arc<[Diagnostic]>,
-    applied: bool,
-}
-
-impl Compiler {
-    /// Does one piece of work; whatever goes wrong inside, the last snapshot serves on.
-    fn take_guarded(&mut self, work: Work) {
-        if catch_unwind(AssertUnwindSafe(|| self.take(work))).is_err() {
-            self.shared.metrics.load_failed();
-            error!("portico failed to apply a change; the last snapshot serves on");
-        }
-    }
-
-    fn take(&mut self, work: Work) {
-        let begun = Instant::now();
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
-        match work {
-            Work::Manifests(changes, verdict) => {
-                let files = changes.written.len() + changes.removed.len();
-                let mut update = self.pipeline.apply(changes, now);
-                // The source goes on meanwhile; it is gone only where the process ends.
-                let _ = verdict.try_send(std::mem::take(&mut update.look_again));
-                self.apply(update, Cause::Files(files), begun, now);
-            }
-            Work::Settings(told) => {
-                self.take_settings(*told);
-                // Before the first manifests there is nothing to serve differently.
-                if self.applied {
-                    let update = self.pipeline.compile(now);
-                    self.apply(update, Cause::Files(1), begun, now);
-                }
-            }
-            Work::Probes(verdicts) => {
-                let pods = verdicts.len();
-                self.pipeline.take_verdicts(verdicts);
-                let update = self.pipeline.compile(now);
-                self.apply(update, Cause::Probes(pods), begun, now);
-            }
-        }
-    }
-
-    fn take_settings(&mut self, told: Told) {
-        self.told = told.findings;
-        let Some(options) = told.options else { return };
-        if !told.changed.is_empty() {
-            info!("settings changed: {}", told.changed.join(", "));
-        }
-        telemetry::filter(&options.log_level);
-        let mut planes = lock(&self.planes);
-        planes.proxy.limit_connections(options.max_connections);
-        planes.routes.follow(&options.settings);
-        planes.dns.follow(&options.settings);
-        drop(planes);
-        self.pipeline.reconfigure(Arc::new(options.settings));
-    }
-
-    fn apply(&mut self, update: Update, cause: Cause, begun: Instant, now: u64) {
-        let diagnostics = self.with_told(update.diagnostics);
-        let changed = update.changed || !self.applied;
-        let published =
-            Published { snapshot: update.snapshot, diagnostics: Arc::clone(&diagnostics) };
-        if changed {
-            let mut planes = lock(&self.planes);
-            let (Cause::Files(count) | Cause::Probes(count)) = cause;
-            planes.change(&published.snapshot, count);
-            planes.publish(&self.shared.planes);
-        }
-        let took = begun.elapsed();
-        self.shared.metrics.loaded(&published, changed, took, now);
-        findings::tell_new(&self.known, &diagnostics);
-        let news = changed.then_some(&update.changes[..]);
-        let sentence = sentence::reload(news, &self.known, &diagnostics);
-        self.known = diagnostics;
-        let refused = count(&self.known, Severity::Error);
-        let generation = published.snapshot.generation;
-        let services = published.snapshot.services.len();
-        let assignments = Arc::clone(&published.snapshot.assignments);
-        self.shared.publication.store(published);
-        // Counted before anybody is told: who waits for the first batch must not see it come twice.
-        if let Cause::Files(_) = cause {
-            self.shared.batches.fetch_add(1, Ordering::SeqCst);
-        }
-        self.shared
-            .readiness
-            .update(|progress| progress.applied = true);
-        self.applied = true;
-        let took_ms = (took.as_secs_f64() * 10_000.0).round() / 10.0;
-        match (sentence, cause) {
-            (Some(text), Cause::Files(files)) => {
-                info!(generation, services, files, refused, took_ms, "{text}");
-            }
-            (None, Cause::Files(files)) => {
-                debug!(generation, files, refused, "read again, nothing to change");
-            }
-            // The prober has said it, by the names of Pods.
-            (text, Cause::Probes(_)) => {
-                debug!(generation, took_ms, "probed: {}", text.unwrap_or_default());
-            }
-        }
-        self.state.save(&assignments);
-        if let Some(probed) = self.pipeline.take_probed() {
-            self.probed.send_replace(Arc::new(probed));
-        }
-    }
-
-    /// The findings about the settings file and those about manifests.
-    fn with_told(&self, manifests: Arc<[Diagnostic]>) -> Arc<[Diagnostic]> {
-        if self.told.is_empty() {
-            return manifests;
-        }
-        self.told.iter().chain(manifests.iter()).cloned().collect()
     }
 }
 
@@ -535,18 +362,6 @@ fn control(
         }
     });
     Ok(())
-}
-
-fn count(diagnostics: &[Diagnostic], severity: Severity) -> usize {
-    diagnostics
-        .iter()
-        .filter(|diagnostic| diagnostic.severity() == severity)
-        .count()
-}
-
-fn lock(planes: &Mutex<Planes>) -> MutexGuard<'_, Planes> {
-    // A panic between prepare and commit leaves the planes as they served before.
-    planes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn join(threads: &mut Vec<JoinHandle<()>>) {

@@ -20,7 +20,10 @@ use portico_config::model::{ProbeVerdict, Settings};
 use portico_config::source::files::FileSource;
 use portico_config::source::{Changes, Control, Source};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::settings::{Follow, Told};
+use crate::thread;
 
 /// One piece of work.
 #[derive(Debug)]
@@ -87,18 +90,18 @@ impl Feed {
         )
     }
 
-    /// Starts a thread for each source; fails where the system gives none.
-    pub(crate) fn start(self) -> io::Result<Started> {
+    /// Starts a thread for each source; fails where the system gives none. One that dies cancels
+    /// `failed`.
+    pub(crate) fn start(self, failed: &CancellationToken) -> io::Result<Started> {
         let (sender, works) = sync_channel(MAX_WAITING);
         let mut threads = Vec::new();
-        let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
         if let Some((source, follow)) = self.settings {
             let sender = sender.clone();
             let follow = move || follow_settings(source, follow, &sender);
-            threads.push(named("portico-settings").spawn(follow)?);
+            threads.push(thread::start("portico-settings", failed, follow)?);
         }
         let (mut manifests, prober) = (self.manifests, sender.clone());
-        threads.push(named("portico-source").spawn(move || {
+        threads.push(thread::start("portico-source", failed, move || {
             let mut batch = Some(manifests.load());
             while let Some(changes) = batch {
                 let (verdict, verdicts) = sync_channel(1);
@@ -151,3 +154,42 @@ fn read(follow: &mut Follow, changes: &Changes) -> Option<Told> {
 
 /// Pieces of work that wait while one is done.
 const MAX_WAITING: usize = 1;
+
+#[cfg(test)]
+mod tests {
+    use portico_config::source::memory::MemorySource;
+
+    use super::*;
+
+    /// A source that does not survive its first batch.
+    struct Broken(MemorySource);
+
+    impl Source for Broken {
+        fn load(&mut self) -> Changes {
+            self.0.load()
+        }
+
+        fn next(&mut self) -> Option<Changes> {
+            panic!("out of order");
+        }
+
+        fn control(&self) -> Control {
+            self.0.control()
+        }
+    }
+
+    #[test]
+    fn the_death_of_a_source_ends_the_process_and_not_in_silence() {
+        let failed = CancellationToken::new();
+        let source = MemorySource::new([]);
+        let feed = Feed::new(Box::new(Broken(source)), None, &Settings::default());
+        let started = feed.start(&failed).unwrap();
+        let first = started.works.recv().unwrap();
+        let Work::Manifests(_, verdict) = first else { panic!("something else came first") };
+        verdict.send(Vec::new()).unwrap();
+        for thread in started.threads {
+            thread.join().unwrap();
+        }
+        assert!(failed.is_cancelled());
+    }
+}

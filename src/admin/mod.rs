@@ -27,9 +27,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
-use crate::app::Shared;
 use crate::http_io::HttpIo;
 use crate::readiness;
+use crate::shared::Shared;
 
 pub(crate) use snapshot::render as snapshot_json;
 
