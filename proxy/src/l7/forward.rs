@@ -168,9 +168,37 @@ pub(crate) fn to_downstream(
     date: &[u8],
 ) {
     out.reserve(fields.byte_count() + RESERVE_BYTES);
+    status_line(out, (status, reason));
+    passed_on(out, fields, edits);
+    for (name, value) in edits.iter().flat_map(|edits| edits.added()) {
+        line(out, name, value);
+    }
+    if !fields.has(Name::Server) {
+        put(out, &[SERVER]);
+    }
+    if !fields.has(Name::Date) {
+        out.extend_from_slice(date);
+    }
+    announce(out, body);
+    put(out, &[connection.line(), "\r\n"]);
+}
+
+/// Writes an interim answer of a backend to the client: it frames nothing and says nothing of a
+/// connection (`http-proxy 1.25`).
+pub(crate) fn interim(out: &mut Vec<u8>, status: (StatusCode, &[u8]), fields: Fields<'_>) {
+    status_line(out, status);
+    passed_on(out, fields, None);
+    put(out, &["\r\n"]);
+}
+
+fn status_line(out: &mut Vec<u8>, (status, reason): (StatusCode, &[u8])) {
     put(out, &["HTTP/1.1 ", status.as_str(), " "]);
     out.extend_from_slice(reason);
     put(out, &["\r\n"]);
+}
+
+/// The fields of a response that are not about one hop.
+fn passed_on(out: &mut Vec<u8>, fields: Fields<'_>, edits: Option<&Edits>) {
     let named = Named::of(fields);
     for Field { name, text, value } in fields.iter() {
         match name {
@@ -184,17 +212,6 @@ pub(crate) fn to_downstream(
             _ => line(out, text, value),
         }
     }
-    for (name, value) in edits.iter().flat_map(|edits| edits.added()) {
-        line(out, name, value);
-    }
-    if !fields.has(Name::Server) {
-        put(out, &[SERVER]);
-    }
-    if !fields.has(Name::Date) {
-        out.extend_from_slice(date);
-    }
-    announce(out, body);
-    put(out, &[connection.line(), "\r\n"]);
 }
 
 pub(super) fn announce(out: &mut Vec<u8>, body: Announced) {

@@ -294,7 +294,8 @@ impl Download {
         Ok(())
     }
 
-    /// A 1xx: 100 opens an upload that waits, 101 a tunnel that was asked for (`http-proxy 1.25`).
+    /// A 1xx: 100 opens an upload that waits, 101 a tunnel that was asked for; others are the client's
+    /// (`http-proxy 1.25`).
     fn interim<S: Downstream>(
         &mut self,
         line: &StatusLine<'_>,
@@ -325,7 +326,10 @@ impl Download {
                 upload.held = false;
                 self.invite();
             }
-            _ => {}
+            // Nobody asked for it, or the client was told already.
+            StatusCode::CONTINUE => {}
+            _ if facts.old => {}
+            _ => forward::interim(&mut self.out, (line.status, line.reason), fields),
         }
         Ok(())
     }
