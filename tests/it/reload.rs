@@ -11,7 +11,7 @@ use hickory_proto::rr::RecordType;
 use crate::front_door::ingress;
 use crate::harness::dns::{Reply, ask, try_ask};
 use crate::harness::http::{Client, get};
-use crate::harness::pod::Pod;
+use crate::harness::pod::{Connections, Pod};
 use crate::harness::portico::Portico;
 use crate::harness::udp::{self, UdpPod};
 use crate::harness::{PATIENCE, eventually};
@@ -95,7 +95,74 @@ fn a_thousand_edits_under_load_lose_nothing() {
     }
 }
 
+/// Half of the pods say before that they will go, half die first: a request that may be repeated is,
+/// and another is lost only with the pod that had it (`http-proxy 5.9`).
+#[test]
+fn pods_are_replaced_one_by_one_and_no_request_notices() {
+    let rules = [("web.test", "Prefix", "/", "web")];
+    let manifests = |pods: &[(Pod, Connections)]| {
+        let pods: Vec<_> = pods.iter().map(|(pod, _)| pod).collect();
+        let text = [service("web", "ClusterIP", 80, &pods), ingress("i", &rules, "")];
+        text.join("---\n")
+            .replace("port: 80\n", "port: 8080\n")
+            .replace("number: 80}", "number: 8080}")
+    };
+    let mut pods: Vec<_> = ["a", "b", "c"].map(Pod::mortal).into();
+    let portico = Portico::with(&[("all.yaml", &manifests(&pods))])
+        .workers(2)
+        .start();
+    let mut load = Load::default();
+    let http = portico.http();
+    for _ in 0..2 {
+        let mut kept = Client::connect(http);
+        load.client("GET", move || {
+            let answer = kept.get("web.test", "/").expect("an answer");
+            assert_eq!(answer.status, 200);
+            if answer.header("connection") == Some("close") {
+                kept = Client::connect(http);
+            }
+        });
+    }
+    let lost = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&lost);
+    let mut kept = Client::connect(http);
+    load.client("POST", move || {
+        let head = "POST / HTTP/1.1\r\nHost: web.test\r\nContent-Length: 3\r\n\r\n";
+        let answer = kept.request(head, b"abc").expect("an answer");
+        match answer.status {
+            200 => assert!(answer.text().ends_with("abc")),
+            502 => drop(count.fetch_add(1, Ordering::Relaxed)),
+            status => panic!("{status} for a request that a dead pod had"),
+        }
+        if answer.header("connection") == Some("close") {
+            kept = Client::connect(http);
+        }
+    });
+    for round in 0..REPLACED {
+        let (gone, open) = std::mem::replace(&mut pods[round % 3], Pod::mortal("new"));
+        if round % 2 == 0 {
+            portico.edit("all.yaml", &manifests(&pods));
+        }
+        drop(gone);
+        open.cut();
+        if round % 2 == 1 {
+            portico.edit("all.yaml", &manifests(&pods));
+        }
+    }
+    eventually("every client has done its part", || load.has_done(100).then_some(()));
+    load.stop();
+    let lost = lost.load(Ordering::Relaxed);
+    assert!(
+        lost <= REPLACED as u64,
+        "{lost} lost with {REPLACED} pods, one at a time is under way"
+    );
+}
+
+/// Pods that are replaced under load.
+const REPLACED: usize = 60;
+
 /// Clients that run until they are stopped; the first that loses anything fails the test.
+#[derive(Default)]
 struct Load {
     stop: Arc<AtomicBool>,
     clients: Vec<(&'static str, std::thread::JoinHandle<()>, Arc<AtomicU64>)>,
@@ -103,7 +170,7 @@ struct Load {
 
 impl Load {
     fn start(http: SocketAddr, front: SocketAddr, node: SocketAddr, dns: SocketAddr) -> Self {
-        let mut load = Self { stop: Arc::default(), clients: Vec::new() };
+        let mut load = Self::default();
         let mut kept = Client::connect(http);
         load.client("HTTP kept alive", move || {
             let answer = kept.get("web.test", "/").expect("an answer");
@@ -163,6 +230,13 @@ impl Load {
             }
         });
         self.clients.push((name, thread, done));
+    }
+
+    /// Whether each client has come through so often, or has ended.
+    fn has_done(&self, least: u64) -> bool {
+        let done = |count: &AtomicU64| count.load(Ordering::Relaxed) >= least;
+        let mut clients = self.clients.iter();
+        clients.all(|(_, thread, count)| thread.is_finished() || done(count))
     }
 
     /// Ends the load; panics with the client that lost something.

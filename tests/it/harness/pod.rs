@@ -1,9 +1,9 @@
 //! Pods: small servers that answer with their name, over HTTP or as a plain TCP line.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 /// A running pod; it dies with this value.
@@ -22,6 +22,17 @@ impl Pod {
         Self::serve(Ipv4Addr::LOCALHOST.into(), move |stream| serve_http(stream, name))
     }
 
+    /// [`Pod::http`] whose connections can be cut.
+    pub(crate) fn mortal(name: &'static str) -> (Self, Connections) {
+        let connections = Connections::default();
+        let kept = connections.clone();
+        let pod = Self::serve(Ipv4Addr::LOCALHOST.into(), move |stream| {
+            kept.keep(&stream);
+            serve_http(stream, name);
+        });
+        (pod, connections)
+    }
+
     /// Sends its name and a line end to whoever connects, then echoes bytes until the client
     /// closes its half.
     pub(crate) fn tcp(name: &'static str) -> Self {
@@ -38,7 +49,7 @@ impl Pod {
                     return;
                 }
             }
-            let _ = stream.shutdown(std::net::Shutdown::Write);
+            let _ = stream.shutdown(Shutdown::Write);
         })
     }
 
@@ -69,6 +80,24 @@ impl Pod {
     /// How many connections it has accepted.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+}
+
+/// The open connections of a pod.
+#[derive(Clone, Default)]
+pub(crate) struct Connections(Arc<Mutex<Vec<TcpStream>>>);
+
+impl Connections {
+    fn keep(&self, stream: &TcpStream) {
+        let mut streams = self.0.lock().expect("nobody panics with it");
+        streams.extend(stream.try_clone());
+    }
+
+    /// Cuts all of them, whatever is on its way.
+    pub(crate) fn cut(&self) {
+        for stream in self.0.lock().expect("nobody panics with it").drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 }
 
