@@ -1,0 +1,192 @@
+//! How one annotation is read: its name and standing, its value, and what is told of both.
+//!
+//! Invariant: a value that guards or routes and cannot be read closes the Ingress's locations. What
+//! an annotation means is left to the file of its concern.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::super::snippet;
+use super::Finding;
+use super::values::boolean;
+use crate::decode::distance;
+use crate::diagnostic::Code;
+use crate::model::annotation::{self, PREFIX, ROWS, Role, Row, Standing};
+
+pub(super) struct Reader<'a> {
+    pub(super) annotations: &'a BTreeMap<String, String>,
+    /// Why nothing is served.
+    pub(super) closed: Option<String>,
+    pub(super) findings: Vec<Finding>,
+    /// Findings beyond the most that are kept.
+    pub(super) left_out: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// What the owner of the Ingress serves without (`portico.dev/accept-missing`).
+    pub(super) fn accepted(&self) -> Vec<&'a str> {
+        let list = self.annotations.get(ACCEPT_MISSING);
+        list.into_iter()
+            .flat_map(|list| list.split(',').map(str::trim))
+            .collect()
+    }
+
+    /// Tells what an annotation leads to, as far as its name and standing say.
+    pub(super) fn judge(&mut self, name: &str, value: &str, accepted: &[&str]) {
+        let Some(row) = annotation::find(name) else {
+            let nearest = ROWS
+                .iter()
+                .map(|row| (distance(name, row.name), row.name))
+                .filter(|(distance, other)| *distance <= 1 + other.len() / 4)
+                .min();
+            let help = nearest.map(|(_, other)| format!("did you mean `{PREFIX}{other}`?"));
+            let text = "is no annotation of ingress-nginx: it has no effect";
+            return self.find(Code::UnknownIngressAnnotation, name, text, help);
+        };
+        if says_nothing(row, value) {
+            return;
+        }
+        match row.standing {
+            Standing::Supported => {}
+            Standing::Later => {
+                let text = match row.default {
+                    "" => "is not done yet: it has no effect".to_owned(),
+                    default => format!("is not done yet: `{default}` counts"),
+                };
+                self.find(Code::AnnotationWithoutEffect, name, text, None);
+            }
+            Standing::Ignored(why) => {
+                self.find(Code::AnnotationIgnored, name, format!("{NO_EFFECT}: {why}"), None);
+            }
+            Standing::Refused(why) => self.find(Code::AnnotationWithoutEffect, name, why, None),
+            Standing::LeftOut if boolean(value) != Some(true) => {}
+            Standing::LeftOut => {
+                let text = "there are no canaries yet: this Ingress is left out, and its main one \
+                            gets every request";
+                self.find(Code::AnnotationWithoutEffect, name, text, None);
+            }
+            Standing::Closes(_)
+                if MODSECURITY.contains(&name) && accepted.contains(&"modsecurity") => {}
+            Standing::Closes(why) => self.close(name, why),
+            Standing::Lines => self.lines(name, value, accepted.contains(&"snippets")),
+        }
+    }
+
+    /// Looks at each line of a snippet (`ingress 2.6`).
+    fn lines(&mut self, name: &str, text: &str, accepted: bool) {
+        for line in snippet::lines(text) {
+            let said = format!("snippets are not read: line {}, `{}`", line.number, line.directive);
+            match line.guards && !accepted {
+                true => self.close_with(name, said, line.instead),
+                false => self.find(Code::AnnotationWithoutEffect, name, said, line.instead),
+            }
+        }
+    }
+
+    /// The newest name of several that mean one thing, and its value.
+    pub(super) fn first(&self, names: &[&'static str]) -> Option<(&'static str, &'a str)> {
+        names.iter().find_map(|name| {
+            let value = self.annotations.get(&format!("{PREFIX}{name}"))?.trim();
+            (!value.is_empty()).then_some((*name, value))
+        })
+    }
+
+    /// The value of one annotation; where it cannot be read, none and a finding.
+    pub(super) fn value<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&str) -> Result<T, &'static str>,
+    ) -> Option<T> {
+        let (_, text) = self.first(&[name])?;
+        match read(text) {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                let row = annotation::find(name);
+                match row.is_some_and(|row| row.role == Role::Tuning) {
+                    true => {
+                        let default = row.map_or("", |row| row.default);
+                        let text = match default {
+                            "" => format!("{fault}: it has no effect"),
+                            default => format!("{fault}: `{default}` counts"),
+                        };
+                        self.find(Code::InvalidIngressAnnotation, name, text, None);
+                    }
+                    false => self.close(name, fault),
+                }
+                None
+            }
+        }
+    }
+
+    pub(super) fn switch(&mut self, name: &'static str) -> Option<bool> {
+        self.value(name, |text| boolean(text).ok_or("is neither `true` nor `false`"))
+    }
+
+    /// A list of CIDRs and addresses; one that is none closes.
+    pub(super) fn sources(&mut self, names: &[&'static str]) -> Box<[IpNet]> {
+        let Some((name, list)) = self.first(names) else { return Box::default() };
+        let entries = list
+            .split(',')
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty());
+        let network = |entry: &str| {
+            let address = || entry.parse::<IpAddr>().map(IpNet::from);
+            entry.parse::<IpNet>().or_else(|_| address())
+        };
+        let sources: Result<Vec<IpNet>, _> = entries.take(MAX_ENTRIES + 1).map(network).collect();
+        match sources {
+            Ok(sources) if (1..=MAX_ENTRIES).contains(&sources.len()) => sources.into(),
+            Ok(_) => {
+                self.close(name, format!("must have 1 to {MAX_ENTRIES} entries"));
+                Box::default()
+            }
+            Err(_) => {
+                self.close(name, "an entry is neither a CIDR nor an IP address");
+                Box::default()
+            }
+        }
+    }
+
+    pub(super) fn close(&mut self, name: &str, why: impl Into<String>) {
+        self.close_with(name, why.into(), None);
+    }
+
+    fn close_with(&mut self, name: &str, why: String, help: Option<String>) {
+        let text = format!("{why}: its locations are closed, every request gets 503");
+        self.closed
+            .get_or_insert_with(|| format!("annotation {PREFIX}{name}: {why}"));
+        self.find(Code::AnnotationCloses, name, text, help);
+    }
+
+    pub(super) fn find(
+        &mut self,
+        code: Code,
+        name: &str,
+        text: impl Into<String>,
+        help: Option<String>,
+    ) {
+        if self.findings.len() >= MAX_FINDINGS {
+            self.left_out += 1;
+            return;
+        }
+        let (key, text) = (format!("{PREFIX}{name}"), text.into());
+        self.findings.push(Finding { code, key, text, help });
+    }
+}
+
+/// Whether a value is what counts without it.
+fn says_nothing(row: &Row, value: &str) -> bool {
+    let value = value.trim();
+    let same = boolean(row.default).is_some_and(|default| boolean(value) == Some(default));
+    !row.default.is_empty() && (same || value.eq_ignore_ascii_case(row.default))
+}
+
+const MODSECURITY: [&str; 2] = ["enable-modsecurity", "enable-owasp-core-rules"];
+const NO_EFFECT: &str = "has no effect";
+pub(super) const ACCEPT_MISSING: &str = "portico.dev/accept-missing";
+/// `ingress 6.9`.
+const MAX_ENTRIES: usize = 1_000;
+/// Of one Ingress.
+pub(super) const MAX_FINDINGS: usize = 200;
