@@ -44,6 +44,7 @@ pub(crate) fn run(arguments: &CompareArgs, portico: std::path::PathBuf) -> Resul
             server_core: arguments.server_core,
             load_core: arguments.load_core,
             connections: arguments.connections,
+            dns_client: arguments.dns_client,
         };
         let (table, json) = outcome(&site, arguments, ticks_per_second)
             .with_context(|| format!("measuring {}", scenario.name()))?;
@@ -143,7 +144,7 @@ fn turn(
     let exact = time_of_tree(id).saturating_sub(exact);
     let cpu = cpu_of_tree(id).since(cpu);
     let core = CoreTicks::read(site.server_core)?.since(core);
-    let Done { units, units_per_second, errors } = done;
+    let Done { units, units_per_second, errors, latency } = done;
     let tick_us = match exact.is_zero() {
         true => Duration::from_secs(1).as_micros() as f64 / ticks_per_second as f64,
         // The exact time, in the parts that the ticks say.
@@ -158,6 +159,7 @@ fn turn(
         system_us: cpu.system as f64 * tick_us,
         busy: share(core.busy),
         others: share(core.programs.saturating_sub(cpu.total())),
+        latency,
     })
 }
 

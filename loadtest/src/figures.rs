@@ -3,10 +3,11 @@
 //! Pure. Invariants: a ratio is taken within a round, between runs that are seconds apart at most,
 //! and only between runs that may be compared; the median of those ratios is judged.
 
+use crate::latency::Curve;
 use crate::scenario::Target;
 
 /// One run of one server.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Sample {
     /// Units of work that were carried out.
     pub(crate) units: f64,
@@ -20,6 +21,8 @@ pub(crate) struct Sample {
     pub(crate) busy: f64,
     /// How much of the time other programs had the server's core, 0 to 1.
     pub(crate) others: f64,
+    /// How long the units took, where the generator says it.
+    pub(crate) latency: Curve,
 }
 
 impl Sample {
@@ -160,6 +163,7 @@ mod tests {
             system_us: cost_us * 750.0,
             busy: 1.0,
             others: 0.0,
+            latency: Curve::default(),
         }
     }
 
@@ -199,18 +203,19 @@ mod tests {
     fn a_run_that_may_not_be_compared_takes_its_round_out() {
         let good = sample(10.0);
         for (objection, bad) in [
-            ("core not full", Sample { busy: 0.899, ..good }),
-            ("core shared", Sample { others: 0.051, ..good }),
-            ("errors", Sample { errors: 1, ..good }),
-            ("nothing was carried", Sample { units: 0.0, ..good }),
+            ("core not full", Sample { busy: 0.899, ..good.clone() }),
+            ("core shared", Sample { others: 0.051, ..good.clone() }),
+            ("errors", Sample { errors: 1, ..good.clone() }),
+            ("nothing was carried", Sample { units: 0.0, ..good.clone() }),
         ] {
             assert_eq!(bad.objection(), Some(objection));
-            for (ours, peers) in [([good, bad], [good, good]), ([good, good], [bad, good])] {
-                let ratio = Ratio::between(&ours, &peers);
+            for (ours, peers) in [([&good, &bad], [&good, &good]), ([&good, &good], [&bad, &good])]
+            {
+                let ratio = Ratio::between(&ours.map(Clone::clone), &peers.map(Clone::clone));
                 assert_eq!((ratio.compared, ratio.rounds), (1, 2), "{objection}");
             }
         }
-        assert_eq!(Sample { busy: 0.90, others: 0.05, ..good }.objection(), None);
+        assert_eq!(Sample { busy: 0.90, others: 0.05, ..good.clone() }.objection(), None);
     }
 
     #[test]

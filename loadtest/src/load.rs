@@ -1,4 +1,4 @@
-//! How a scenario's load is driven: wrk for HTTP, iperf3 for bulk, dnsperf for names, our own generators for the rest.
+//! How a scenario's load is driven: wrk for HTTP, iperf3 for bulk, our own generators for the rest.
 //!
 //! All run as processes pinned to the load core and print what they did; reading that is pure.
 
@@ -8,6 +8,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::DnsClient;
+use crate::dns::Answers;
+use crate::latency::Curve;
 use crate::process::pinned;
 use crate::scenario::{CONNECTIONS, HOST, Scenario, Traffic};
 use crate::server::{Kind, Site};
@@ -15,13 +18,15 @@ use crate::tcp::Exchanges;
 use crate::tools;
 
 /// What one run of the load generator did.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Done {
     /// Units of work that were carried out.
     pub(crate) units: f64,
     pub(crate) units_per_second: f64,
     /// Units that failed: broken connections, timeouts, answers that are no success.
     pub(crate) errors: u64,
+    /// How long they took, where the generator says it.
+    pub(crate) latency: Curve,
 }
 
 /// Drives the scenario of `site` against a server of it for `seconds`.
@@ -52,39 +57,77 @@ pub(crate) fn drive(site: &Site, kind: Kind, address: SocketAddr, seconds: u64) 
             parse_iperf3(&output).with_context(|| format!("iperf3 printed no result:\n{output}"))
         }
         Traffic::Datagrams => exchange("udp-load", address, seconds, core),
-        Traffic::Names => {
-            let mut command = pinned(&tools::DNSPERF.require()?, core)?;
-            let (mode, clients) = match scenario {
-                Scenario::DnsTcp => ("tcp", 100),
-                _ => ("udp", 16),
-            };
-            let questions = site.questions(kind);
-            command
-                .args(["-m", mode, "-T", "1", "-q", "100", "-t", "1", "-W"])
-                .args(["-c", &format!("{clients}"), "-l", &seconds.to_string()])
-                .args(["-s", &address.ip().to_string(), "-p", &address.port().to_string()])
-                .arg("-d")
-                .arg(questions);
-            let output = output(&mut command)?;
-            parse_dnsperf(&output, scenario.expected_rcode())
-                .with_context(|| format!("dnsperf printed no result:\n{output}"))
-        }
+        Traffic::Names => match site.dns_client {
+            DnsClient::Own => ask(site, kind, address, seconds),
+            DnsClient::Dnsperf => ask_by_dnsperf(site, kind, address, seconds),
+        },
     }
+}
+
+/// Asks for names with our own generator: 128 questions under way, or one over each connection.
+fn ask(site: &Site, kind: Kind, address: SocketAddr, seconds: u64) -> Result<Done> {
+    let mut command = own("dns-load", site.load_core)?;
+    let flights: &[&str] = match site.scenario {
+        Scenario::DnsTcp => &["--tcp", "--sockets=100", "--window=1"],
+        _ => &["--sockets=16", "--window=8"],
+    };
+    command
+        .arg(address.to_string())
+        .args(flights)
+        .arg(format!("--seconds={seconds}"))
+        .arg(format!("--expect={}", site.scenario.expected_rcode()))
+        .arg("--questions")
+        .arg(site.questions(kind));
+    let output = output(&mut command)?;
+    let run = Answers::parse(&output)
+        .with_context(|| format!("dns-load printed no result:\n{output}"))?;
+    let units = run.answered as f64;
+    let units_per_second = units / run.seconds.max(f64::MIN_POSITIVE);
+    Ok(Done { units, units_per_second, errors: run.errors, latency: run.latency })
+}
+
+fn ask_by_dnsperf(site: &Site, kind: Kind, address: SocketAddr, seconds: u64) -> Result<Done> {
+    let mut command = pinned(&tools::DNSPERF.require()?, site.load_core)?;
+    let (mode, clients) = match site.scenario {
+        Scenario::DnsTcp => ("tcp", 100),
+        _ => ("udp", 16),
+    };
+    command
+        .args(["-m", mode, "-T", "1", "-q", "100", "-t", "1", "-W"])
+        .args(["-c", &format!("{clients}"), "-l", &seconds.to_string()])
+        .args(["-s", &address.ip().to_string(), "-p", &address.port().to_string()])
+        .arg("-d")
+        .arg(site.questions(kind));
+    let output = output(&mut command)?;
+    parse_dnsperf(&output, site.scenario.expected_rcode())
+        .with_context(|| format!("dnsperf printed no result:\n{output}"))
+}
+
+/// This program as one of its own generators.
+fn own(command_name: &str, core: usize) -> Result<Command> {
+    let own = std::env::current_exe().context("finding this program")?;
+    let mut command = pinned(&own, core)?;
+    command.arg(command_name);
+    Ok(command)
 }
 
 /// Runs one of this program's own generators.
 fn exchange(command_name: &str, address: SocketAddr, seconds: u64, core: usize) -> Result<Done> {
-    let own = std::env::current_exe().context("finding this program")?;
-    let mut command = pinned(&own, core)?;
+    let mut command = own(command_name, core)?;
     command
-        .args([command_name, &address.to_string()])
+        .arg(address.to_string())
         .arg(format!("--connections={CONNECTIONS}"))
         .arg(format!("--seconds={seconds}"));
     let output = output(&mut command)?;
     let run = Exchanges::parse(&output)
         .with_context(|| format!("{command_name} printed no result:\n{output}"))?;
     let units_per_second = run.done as f64 / run.seconds.max(f64::MIN_POSITIVE);
-    Ok(Done { units: run.done as f64, units_per_second, errors: run.errors })
+    Ok(Done {
+        units: run.done as f64,
+        units_per_second,
+        errors: run.errors,
+        latency: Curve::default(),
+    })
 }
 
 fn output(command: &mut Command) -> Result<String> {
@@ -131,7 +174,7 @@ fn parse_iperf3(report: &str) -> Option<Done> {
     let units = received.get("bytes")?.as_u64()? as f64 / 1e6;
     let seconds = received.get("seconds")?.as_f64()?;
     let units_per_second = units / seconds.max(f64::MIN_POSITIVE);
-    Some(Done { units, units_per_second, errors: 0 })
+    Some(Done { units, units_per_second, errors: 0, latency: Curve::default() })
 }
 
 /// Reads wrk's report:
@@ -159,7 +202,12 @@ fn parse_wrk(report: &str) -> Option<Done> {
             }
         }
     }
-    Some(Done { units: units? as f64, units_per_second: units_per_second?, errors })
+    Some(Done {
+        units: units? as f64,
+        units_per_second: units_per_second?,
+        errors,
+        latency: Curve::default(),
+    })
 }
 
 /// Reads dnsperf's report; whatever is lost or has another response code than `expected` is an error:
@@ -188,7 +236,7 @@ fn parse_dnsperf(report: &str, expected: &str) -> Option<Done> {
         }
     }
     let units_per_second = value("Queries per second:")?.parse().ok()?;
-    Some(Done { units: completed as f64, units_per_second, errors })
+    Some(Done { units: completed as f64, units_per_second, errors, latency: Curve::default() })
 }
 
 #[cfg(test)]
@@ -206,10 +254,13 @@ Requests/sec:  34589.92
 Transfer/sec:      6.63MB
 ";
 
+    fn done(units: f64, units_per_second: f64, errors: u64) -> Done {
+        Done { units, units_per_second, errors, latency: Curve::default() }
+    }
+
     #[test]
     fn a_report_of_wrk_is_read() {
-        let want = Done { units: 176_409.0, units_per_second: 34_589.92, errors: 0 };
-        assert_eq!(parse_wrk(CLEAN), Some(want));
+        assert_eq!(parse_wrk(CLEAN), Some(done(176_409.0, 34_589.92, 0)));
     }
 
     #[test]
@@ -225,8 +276,7 @@ Transfer/sec:      6.63MB
         let report = r#"{"start":{},"end":{
             "sum_sent":{"start":0,"end":2.0,"seconds":2.0,"bytes":4000999999,"retransmits":0},
             "sum_received":{"start":0,"end":2.0,"seconds":2.0,"bytes":4001000000}}}"#;
-        let want = Done { units: 4_001.0, units_per_second: 2_000.5, errors: 0 };
-        assert_eq!(parse_iperf3(report), Some(want));
+        assert_eq!(parse_iperf3(report), Some(done(4_001.0, 2_000.5, 0)));
         let busy = r#"{"start":{},"end":{},"error":"the server is busy running a test"}"#;
         for report in ["", "iperf3: error", "{}", busy, &report[1..]] {
             assert_eq!(parse_iperf3(report), None, "{report}");
@@ -239,7 +289,7 @@ Transfer/sec:      6.63MB
                       (100.00%)\n  Queries lost:         5 (0.00%)\n\n  Response codes:       NOERROR \
                       104242 (100.00%), SERVFAIL 3 (0.00%)\n  Run time (s):         1.0\n  Queries per \
                       second:   104249.5\n";
-        let want = Done { units: 104_245.0, units_per_second: 104_249.5, errors: 8 };
+        let want = done(104_245.0, 104_249.5, 8);
         assert_eq!(parse_dnsperf(report, "NOERROR"), Some(want));
         assert_eq!(parse_dnsperf(report, "NXDOMAIN").unwrap().errors, 104_250);
         for report in ["", "Error: connect", report.split_once("Queries per").unwrap().0] {

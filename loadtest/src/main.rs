@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod template;
 mod procfs;
@@ -29,6 +29,9 @@ mod message;
 mod tcp;
 mod connect;
 mod udp;
+mod latency;
+mod flight;
+mod dns;
 mod hold;
 mod load;
 mod figures;
@@ -90,6 +93,9 @@ enum Command {
     /// Exchange datagrams of 64 bytes over and over, and print how often
     #[command(hide = true)]
     UdpLoad(LoadArgs),
+    /// Ask for names over and over, and print how often
+    #[command(hide = true)]
+    DnsLoad(dns::DnsArgs),
     /// Open connections, say so, and hold them until standard input ends
     #[command(hide = true)]
     IdleLoad(hold::IdleArgs),
@@ -147,6 +153,9 @@ struct CompareArgs {
     #[arg(long, value_name = "N", default_value_t = idle::CONNECTIONS)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=18_000))]
     connections: u32,
+    /// What asks for names
+    #[arg(long, value_enum, default_value_t = DnsClient::Own)]
+    dns_client: DnsClient,
     /// The core of the server under test
     #[arg(long, value_name = "CORE", default_value_t = 0)]
     server_core: usize,
@@ -159,6 +168,15 @@ struct CompareArgs {
     /// Write every figure of every run to this file too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+}
+
+/// The load generator of the DNS scenarios.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum DnsClient {
+    /// Cheap enough to keep any server's core busy
+    Own,
+    /// What others measure with
+    Dnsperf,
 }
 
 impl CompareArgs {
@@ -197,6 +215,10 @@ fn main() -> Result<ExitCode> {
         Command::TcpLoad(arguments) => arguments.run(tcp::load),
         Command::ConnectLoad(arguments) => arguments.run(connect::load),
         Command::UdpLoad(arguments) => arguments.run(udp::load),
+        Command::DnsLoad(arguments) => {
+            println!("{}", dns::load(&arguments)?);
+            Ok(ExitCode::SUCCESS)
+        }
         Command::IdleLoad(arguments) => {
             hold::hold(arguments, &mut std::io::stdin(), &mut std::io::stdout())?;
             Ok(ExitCode::SUCCESS)

@@ -1,4 +1,4 @@
-//! The names of the DNS scenarios: as zone data for each peer, and as questions for dnsperf.
+//! The names of the DNS scenarios: as zone data for each peer, and as questions, in dnsperf's form.
 //!
 //! They are the names that portico makes of the Services that `generate` writes. Peers get the
 //! same number of records for each, with other addresses: which one an answer holds costs nothing.
@@ -68,11 +68,7 @@ pub(crate) fn resolve(
     patience: Duration,
 ) -> io::Result<Option<Ipv4Addr>> {
     let mut query = vec![0x70, 0x63, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    for label in name.split('.') {
-        query.push(u8::try_from(label.len()).unwrap_or(0));
-        query.extend_from_slice(label.as_bytes());
-    }
-    query.extend([0, 0, 1, 0, 1]);
+    query.extend(question(name));
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     socket.set_read_timeout(Some(patience))?;
     socket.connect(server)?;
@@ -83,6 +79,18 @@ pub(crate) fn resolve(
     let has_answer = answer[6..8] == [0, 1];
     let address = data.and_then(|data| <[u8; 4]>::try_from(data).ok());
     Ok(address.filter(|_| has_answer).map(Ipv4Addr::from))
+}
+
+/// The question for the addresses of `name`, as it stands in a message.
+pub(crate) fn question(name: &str) -> Vec<u8> {
+    let mut question = Vec::with_capacity(name.len() + 6);
+    for label in name.split('.') {
+        question.push(u8::try_from(label.len()).unwrap_or(0));
+        question.extend_from_slice(label.as_bytes());
+    }
+    // The root, A, IN.
+    question.extend([0, 0, 1, 0, 1]);
+    question
 }
 
 /// The name of a Service that `generate` writes.

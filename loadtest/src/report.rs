@@ -7,6 +7,7 @@ use std::fs;
 
 use crate::CompareArgs;
 use crate::figures::{Ratio, Sample, Spread};
+use crate::latency::Curve;
 use crate::scenario::Scenario;
 use crate::server::Kind;
 
@@ -89,8 +90,10 @@ pub(crate) fn progress(kind: Kind, sample: &Sample) -> String {
     let flag = sample
         .objection()
         .map_or_else(String::new, |why| format!("  not compared: {why}"));
+    let p99 = sample.latency.at(99.0);
+    let p99 = p99.map_or_else(String::new, |p99| format!("  p99 {p99:>7.0} µs"));
     format!(
-        "{:<14} {:>9.0}/s  {:>7.2} µs  busy {:>5.1} %{flag}",
+        "{:<14} {:>9.0}/s  {:>7.2} µs{p99}  busy {:>5.1} %{flag}",
         kind.name(),
         sample.units_per_second,
         sample.cost_us(),
@@ -274,18 +277,31 @@ fn json_server(measured: &Measured) -> String {
 }
 
 fn json_run(sample: &Sample) -> String {
-    let Sample { units, units_per_second, errors, user_us, system_us, busy, others } = *sample;
+    let Sample { units, units_per_second, errors, user_us, system_us, busy, others, latency } =
+        sample;
     format!(
         "{{\"units\":{},\"units_per_second\":{},\"errors\":{errors},\"user_us\":{},\
-         \"system_us\":{},\"busy\":{},\"others\":{},\"objection\":{}}}",
-        number(units),
-        number(units_per_second),
-        number(user_us),
-        number(system_us),
-        number(busy),
-        number(others),
+         \"system_us\":{},\"busy\":{},\"others\":{},\"objection\":{},\
+         \"latency_us\":{}}}",
+        number(*units),
+        number(*units_per_second),
+        number(*user_us),
+        number(*system_us),
+        number(*busy),
+        number(*others),
         sample.objection().map_or_else(|| "null".to_owned(), quoted),
+        json_curve(latency),
     )
+}
+
+/// `{"50":812.2,"99":1230.5}`, or null where nothing was recorded.
+fn json_curve(curve: &Curve) -> String {
+    let points: Vec<String> = curve
+        .0
+        .iter()
+        .map(|(percentile, microseconds)| format!("\"{percentile}\":{}", number(*microseconds)))
+        .collect();
+    if points.is_empty() { "null".to_owned() } else { format!("{{{}}}", points.join(",")) }
 }
 
 pub(crate) fn json_spread(spread: Option<Spread>) -> String {
@@ -333,6 +349,7 @@ mod tests {
             system_us: 3_000_000.0,
             busy,
             others: 0.0,
+            latency: Curve::default(),
         };
         let measured = |kind, samples| Measured { kind, version: "1.0".to_owned(), samples };
         Outcome {

@@ -176,10 +176,10 @@ impl Scenario {
             Self::Services10000 => {
                 "tcp-connect where there are 10,000 Services of ten endpoints, and where there are ten"
             }
-            Self::DnsHit => "A of 900 names over UDP; dnsperf, 100 questions under way",
-            Self::DnsNxdomain => "A of 900 names that are none, over UDP; dnsperf",
-            Self::Dns10000 => "A of 9,000 names over UDP, and of 900; dnsperf",
-            Self::DnsTcp => "A of 900 names over 100 TCP connections; dnsperf",
+            Self::DnsHit => "A of 900 names over UDP, 128 questions under way",
+            Self::DnsNxdomain => "A of 900 names that are none, over UDP",
+            Self::Dns10000 => "A of 9,000 names over UDP, and of 900",
+            Self::DnsTcp => "A of 900 names over 100 TCP connections",
             Self::IdleConnections => {
                 "memory of connections through a NodePort, after one exchange each"
             }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::DnsClient;
 use crate::echo::addresses;
 use crate::generate::{self, Size};
 use crate::load;
@@ -72,6 +73,8 @@ pub(crate) struct Site {
     pub(crate) load_core: usize,
     /// Idle connections, in scenarios that have them.
     pub(crate) connections: u32,
+    /// What asks for names, in scenarios that have them.
+    pub(crate) dns_client: DnsClient,
 }
 
 impl Site {

@@ -73,7 +73,7 @@ pub(crate) const UNBOUND: Tool = Tool {
 pub(crate) const DNSPERF: Tool = Tool {
     name: "dnsperf",
     package: "dnsperf",
-    purpose: "load generator of the DNS scenarios",
+    purpose: "load generator of the DNS scenarios, with --dns-client dnsperf",
     version: None,
 };
 pub(crate) const TASKSET: Tool = Tool {
