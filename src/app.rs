@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
+use portico_config::model::Settings;
 use portico_config::pipeline::Pipeline;
 use portico_config::publish::{Publication, Published};
 use portico_config::source::Source;
@@ -82,29 +83,9 @@ impl App {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let settings = Arc::new(options.settings);
         let count = options.workers.max(1);
-        let (proxy, proxy_workers) = Proxy::new(portico_proxy::Options {
-            workers: count,
-            http: settings.http.clone(),
-            https: settings.https.clone(),
-            proxy_protocol: settings.proxy_protocol,
-            descriptors: portico_net::limit::raise_descriptor_limit(),
-            max_connections: options.max_connections,
-            endpoint_series: options.endpoint_series,
-            stream: StreamOptions {
-                keepalive: settings.tcp.keepalive,
-                user_timeout: settings.tcp.user_timeout,
-            },
-        });
-        let (dns, dns_workers) = Dns::new(portico_dns::Options {
-            workers: count,
-            listen: settings.dns.clone(),
-            tls: settings.dns_tls.clone(),
-            nsid: settings.dns_nsid.clone(),
-            connections: settings.dns_connections,
-            connections_per_client: settings.dns_connections_per_client,
-            allow: settings.dns_allow.clone(),
-            forwarding: settings.forwarding.clone(),
-        });
+        let limits = (options.max_connections, options.endpoint_series);
+        let (proxy, proxy_workers) = Proxy::new(proxy_options(count, limits, &settings));
+        let (dns, dns_workers) = Dns::new(dns_options(count, &settings));
         let probe_metrics = prober::Metrics::new()?;
         let mut collectors = probe_metrics.collectors();
         collectors.push(proxy.collector());
@@ -362,6 +343,42 @@ fn control(
         }
     });
     Ok(())
+}
+
+/// What the proxy is told at start.
+fn proxy_options(
+    workers: usize,
+    (max_connections, endpoint_series): (Option<usize>, usize),
+    settings: &Settings,
+) -> portico_proxy::Options {
+    portico_proxy::Options {
+        workers,
+        http: settings.http.clone(),
+        https: settings.https.clone(),
+        query_hosts: settings.dns_doh_hosts.clone(),
+        proxy_protocol: settings.proxy_protocol,
+        descriptors: portico_net::limit::raise_descriptor_limit(),
+        max_connections,
+        endpoint_series,
+        stream: StreamOptions {
+            keepalive: settings.tcp.keepalive,
+            user_timeout: settings.tcp.user_timeout,
+        },
+    }
+}
+
+/// What the resolver is told at start.
+fn dns_options(workers: usize, settings: &Settings) -> portico_dns::Options {
+    portico_dns::Options {
+        workers,
+        listen: settings.dns.clone(),
+        tls: settings.dns_tls.clone(),
+        nsid: settings.dns_nsid.clone(),
+        connections: settings.dns_connections,
+        connections_per_client: settings.dns_connections_per_client,
+        allow: settings.dns_allow.clone(),
+        forwarding: settings.forwarding.clone(),
+    }
 }
 
 fn join(threads: &mut Vec<JoinHandle<()>>) {

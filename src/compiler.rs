@@ -101,6 +101,9 @@ impl Compiler {
         telemetry::filter(&options.log_level);
         let mut planes = lock(&self.planes);
         planes.proxy.limit_connections(options.max_connections);
+        planes
+            .proxy
+            .answer_queries_for(&options.settings.dns_doh_hosts);
         planes.routes.follow(&options.settings);
         planes.dns.follow(&options.settings);
         drop(planes);

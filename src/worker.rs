@@ -4,10 +4,13 @@
 //! itself ends before it was asked to, `failed` is cancelled and the process ends with 70.
 
 use std::io;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use portico_proxy::{Answered, Answering, Resolver};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -44,12 +47,30 @@ pub(crate) fn start(
         })
 }
 
+/// The resolver of this thread, asked over HTTPS: the planes do not know each other.
+struct Queries(portico_dns::Resolver);
+
+impl Resolver for Queries {
+    fn answer(&self, message: Vec<u8>, client: IpAddr, local: IpAddr) -> Answering {
+        let resolver = self.0.clone();
+        Box::pin(async move {
+            let answered = resolver.answer(&message, client, local).await?;
+            let portico_dns::Answered { message, max_age_seconds } = answered;
+            Some(Answered { message, max_age_seconds })
+        })
+    }
+}
+
 fn serve(proxy: portico_proxy::Worker, dns: portico_dns::Worker, life: &Life) -> io::Result<()> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())?;
-    let proxy = Box::pin(proxy.run(life.stop.clone(), life.drain_timeout));
-    let dns = Box::pin(dns.run(life.stop.clone(), life.drain_timeout));
-    runtime.block_on(async { tokio::join!(proxy, dns) });
+    runtime.block_on(async {
+        let dns = dns.on_thread();
+        let resolver: Rc<dyn Resolver> = Rc::new(Queries(dns.resolver()));
+        let proxy = proxy.run(life.stop.clone(), life.drain_timeout, Some(resolver));
+        let dns = dns.run(life.stop.clone(), life.drain_timeout);
+        tokio::join!(Box::pin(proxy), Box::pin(dns));
+    });
     Ok(())
 }

@@ -23,6 +23,8 @@ pub(crate) enum Transport {
     Tcp,
     /// The same behind TLS.
     Tls,
+    /// The body of a request over HTTPS.
+    Https,
 }
 
 /// What became of a message, for the counters.
@@ -85,7 +87,7 @@ pub(crate) fn answer(
 /// The most octets of a reply (`dns 3.3`).
 pub(crate) fn limit(transport: Transport, edns: Option<Edns>) -> usize {
     let most = match (transport, edns) {
-        (Transport::Tcp | Transport::Tls, _) => usize::from(u16::MAX),
+        (Transport::Tcp | Transport::Tls | Transport::Https, _) => usize::from(u16::MAX),
         (Transport::Udp, None) => 512,
         (Transport::Udp, Some(edns)) => usize::from(edns.size.clamp(512, UDP_SIZE)),
     };

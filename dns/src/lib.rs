@@ -29,6 +29,7 @@ mod explain;
 mod stream;
 mod tls;
 mod serve;
+mod https;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
@@ -55,6 +56,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 pub use explain::{Explained, explain};
+pub use https::{Answered, Resolver};
 
 use crate::acl::Acl;
 use crate::build::Tables;
@@ -372,26 +374,46 @@ fn open_tls(
     ))
 }
 
+/// A [`Worker`] on its thread.
+#[derive(Debug)]
+pub struct Local {
+    worker: Worker,
+    forwarder: Rc<Forwarder>,
+    /// Cancelled with the drain's end: what is still open then is dropped with its task.
+    end: CancellationToken,
+}
+
 impl Worker {
-    /// Answers until `stop` is cancelled, then finishes open TCP queries within `drain_timeout`.
-    /// Runs on a worker's local runtime.
-    pub async fn run(mut self, stop: CancellationToken, drain_timeout: Duration) {
-        let loops = TaskTracker::new();
-        // Cancelled with the drain's end: what is still open then is dropped with its task.
+    /// To be called on the thread and in the local runtime that it serves from then on.
+    pub fn on_thread(self) -> Local {
         let end = CancellationToken::new();
         let forwarder = Forwarder::new(&self.shared.forward, &end);
+        Local { worker: self, forwarder, end }
+    }
+}
+
+impl Local {
+    /// What answers messages that come by other ways, as long as this runs.
+    pub fn resolver(&self) -> Resolver {
+        Resolver::new(self.worker.shared.clone(), Rc::clone(&self.forwarder))
+    }
+
+    /// Answers until `stop` is cancelled, then finishes open TCP queries within `drain_timeout`.
+    pub async fn run(self, stop: CancellationToken, drain_timeout: Duration) {
+        let Self { worker: Worker { mut sockets, shared }, forwarder, end } = self;
+        let loops = TaskTracker::new();
         loop {
             let sockets = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Some(sockets) = self.sockets.recv() => sockets,
+                Some(sockets) = sockets.recv() => sockets,
                 else => {
                     stop.cancelled().await;
                     break;
                 }
             };
             let (stop, end) = (stop.clone(), end.clone());
-            let ears = Ears { shared: self.shared.clone(), forwarder: Rc::clone(&forwarder) };
+            let ears = Ears { shared: shared.clone(), forwarder: Rc::clone(&forwarder) };
             if let Err(error) = ears.listen(sockets, &loops, stop, end) {
                 warn!(%error, "a dns socket could not join the worker");
             }

@@ -123,10 +123,10 @@ impl Extras {
         if let (true, Some(nsid)) = (self.wanted.nsid, &self.manners.nsid) {
             put(reply, NSID, &[nsid.as_bytes()]);
         }
-        if self.wanted.keepalive && self.ends.transport != Transport::Udp {
+        if self.wanted.keepalive && matches!(self.ends.transport, Transport::Tcp | Transport::Tls) {
             put(reply, KEEPALIVE, &[&IDLE_TENTHS.to_be_bytes()]);
         }
-        if self.wanted.padding && self.ends.transport == Transport::Tls {
+        if self.wanted.padding && matches!(self.ends.transport, Transport::Tls | Transport::Https) {
             let whole = (reply.len() + 4).next_multiple_of(BLOCK);
             let padding = vec![0; whole - reply.len() - 4];
             put(reply, PADDING, &[&padding]);

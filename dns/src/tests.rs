@@ -528,7 +528,7 @@ fn serve(worker: Worker, stop: CancellationToken) {
         .enable_all()
         .build_local(Default::default())
         .unwrap()
-        .block_on(worker.run(stop, Duration::from_secs(5)));
+        .block_on(async { worker.on_thread().run(stop, Duration::from_secs(5)).await });
 }
 
 fn read_framed(stream: &mut TcpStream) -> Vec<u8> {

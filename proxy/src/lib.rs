@@ -38,6 +38,7 @@ use crate::reconcile::Listeners;
 use crate::upstream::{AffinityTable, Outs};
 use crate::view::{Builder, Retired, View};
 
+pub use crate::l7::{Answered, Answering, Resolver};
 pub use crate::reconcile::Prepared;
 pub use crate::worker::Worker;
 
@@ -59,6 +60,8 @@ pub struct Options {
     pub endpoint_series: usize,
     /// Options of TCP connections, those that are accepted and those that are dialled.
     pub stream: StreamOptions,
+    /// Hosts, in lower case, that answer DNS over HTTPS, with the [`Resolver`] of each worker.
+    pub query_hosts: Vec<Arc<str>>,
     /// Whether every client of Ingress begins with a PROXY header, whose word is taken where its
     /// sender is trusted.
     pub proxy_protocol: bool,
@@ -99,6 +102,8 @@ struct Shared {
     /// Clients of Ingress without the PROXY header that is required.
     unproxied: AtomicU64,
     l7: Arc<l7::Metrics>,
+    /// Hosts that answer DNS over HTTPS.
+    query_hosts: Arc<l7::QueryHosts>,
     /// Every listener and how it is.
     listeners: ArcSwap<ListenerList>,
     /// UDP sessions that one worker may have.
@@ -131,6 +136,7 @@ impl Proxy {
             proxy_protocol: options.proxy_protocol,
             unproxied: AtomicU64::default(),
             l7: Arc::default(),
+            query_hosts: Arc::new(ArcSwap::from_pointee(options.query_hosts.clone())),
             listeners: ArcSwap::default(),
             sessions: sessions_for(options.descriptors).div_ceil(options.workers.max(1)),
             sessions_evicted: Arc::default(),
@@ -192,6 +198,13 @@ impl Proxy {
     pub fn limit_connections(&self, max_connections: Option<usize>) {
         let most = most_connections(self.descriptors, max_connections);
         self.shared.connections.set(most);
+    }
+
+    /// Lets these hosts, in lower case, answer DNS over HTTPS from now on.
+    pub fn answer_queries_for(&self, hosts: &[Arc<str>]) {
+        if **self.shared.query_hosts.load() != hosts {
+            self.shared.query_hosts.store(Arc::new(hosts.to_vec()));
+        }
     }
 
     /// To be set to false when the process begins to end: from then on health checks of Services

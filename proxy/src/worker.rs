@@ -79,8 +79,13 @@ impl Worker {
 
     /// Serves until `stop` is cancelled: then takes what is queued, stops accepting, lets open
     /// connections finish for at most `drain_timeout`, and returns. Runs on a worker's local
-    /// runtime.
-    pub async fn run(mut self, stop: CancellationToken, drain_timeout: Duration) {
+    /// runtime; `resolver` answers DNS over HTTPS, where it is there.
+    pub async fn run(
+        mut self,
+        stop: CancellationToken,
+        drain_timeout: Duration,
+        resolver: Option<Rc<dyn l7::Resolver>>,
+    ) {
         let listeners = TaskTracker::new();
         let connections = TaskTracker::new();
         let (drain, end) = (CancellationToken::new(), CancellationToken::new());
@@ -91,6 +96,7 @@ impl Worker {
             Arc::clone(&self.shared.l7),
             connections.clone(),
             drain.clone(),
+            l7::Queries { hosts: Arc::clone(&self.shared.query_hosts), resolver },
         );
         let udp = datagrams(&self.shared, &end);
         let plane = Rc::new(Plane { tcp, udp, http, connections: connections.clone() });

@@ -49,6 +49,14 @@ pub(crate) static SETTINGS: &[Setting] = &[
     .by_default("by server name, as Ingress")
     .live(),
     Setting::new(
+        "dns.dohHost",
+        Group::Listeners,
+        "NAME|off",
+        "A host of the HTTPS listeners that answers DNS at /dns-query (RFC 8484)",
+        Kind::Zones { may_be_off: true, lens: |to| &mut to.settings.dns_doh_hosts },
+    )
+    .live(),
+    Setting::new(
         "admin",
         Group::Listeners,
         "ADDR[:PORT]|off",

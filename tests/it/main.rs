@@ -19,6 +19,7 @@ mod decide;
 mod diagnostics;
 mod diff;
 mod dns_tls;
+mod doh;
 mod exchange;
 mod explain;
 mod figure;

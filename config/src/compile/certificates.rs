@@ -59,6 +59,14 @@ pub(super) fn compile(
             HostPattern::Any => {}
         }
     }
+    // A host that answers DNS and has no certificate of an Ingress has the resolver's own.
+    if let Some(own) = table.dns.clone() {
+        for host in &inputs.settings.dns_doh_hosts {
+            if !table.is_for(host) {
+                table.exact.insert(Arc::clone(host), Arc::clone(&own));
+            }
+        }
+    }
     memory.next_turn_seconds = next_turn(&table, inputs);
     table
 }

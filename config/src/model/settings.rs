@@ -80,6 +80,9 @@ pub struct Settings {
     pub dns_tls: Vec<SocketAddr>,
     /// `dns.tlsSecret`: the Secret with their certificate; none: chosen by name like Ingress'.
     pub dns_tls_secret: Option<ObjectName>,
+    /// `dns.dohHost`: hosts of the HTTPS listeners, in lower case, that answer DNS at `/dns-query` (RFC
+    /// 8484); default none.
+    pub dns_doh_hosts: Vec<Arc<str>>,
     /// `dns.nsid`: what NSID is answered with (RFC 5001), at most 64 octets; none: nothing.
     pub dns_nsid: Option<Arc<str>>,
     /// How many TCP and TLS connections a resolver listener has at once.
@@ -215,6 +218,7 @@ impl Default for Settings {
             names: Names::default(),
             dns_tls: Vec::new(),
             dns_tls_secret: None,
+            dns_doh_hosts: Vec::new(),
             dns_nsid: None,
             dns_connections: 1024,
             dns_connections_per_client: 64,

@@ -19,6 +19,12 @@ pub struct CertificateTable {
 }
 
 impl CertificateTable {
+    /// Whether a name has a certificate other than the default one.
+    pub(crate) fn is_for(&self, name: &str) -> bool {
+        let suffix = name.split_once('.').map_or("", |(_, suffix)| suffix);
+        self.exact.contains_key(name) || self.wildcard.contains_key(suffix)
+    }
+
     /// The certificate for a server name, already lower case and without a trailing dot.
     pub fn find(&self, server_name: Option<&str>) -> Option<&Arc<Certificate>> {
         let named = server_name.and_then(|name| {

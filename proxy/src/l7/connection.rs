@@ -26,7 +26,12 @@ impl Worker {
         self.connections.spawn_local(async move {
             let _ = stream.set_nodelay(true);
             worker.metrics.active.0.fetch_add(1, Relaxed);
-            let from = Rc::new(ForwardedFor::new(peer.ip(), listener.address, listener.tls));
+            let mut from = ForwardedFor::new(peer.ip(), listener.address, listener.tls);
+            // Only queries ask, which come over TLS.
+            if from.local.is_unspecified() && listener.tls {
+                from.local = stream.local_addr().map_or(from.local, |it| it.ip());
+            }
+            let from = Rc::new(from);
             match &worker.tls {
                 Some(config) if listener.tls => {
                     match Box::pin(portico_net::tls_accept::accept(stream, config)).await {

@@ -19,6 +19,7 @@ use super::edits::Edits;
 use super::forward::{self, Added, Announced, ForwardedFor};
 use super::policy::{self, Declined, Visit};
 use super::pool::{Backend, Stream};
+use super::queries::Query;
 use super::request::{Asked, Checked, Refused, check, refuse};
 use crate::upstream::Port;
 use crate::view::Target;
@@ -57,6 +58,14 @@ pub(crate) struct Incoming<'a> {
     pub(crate) websocket: bool,
 }
 
+/// What becomes of a request that is not declined.
+pub(crate) enum Decided {
+    /// It goes to a backend.
+    Order(Order),
+    /// It asks for a name.
+    Query(Query),
+}
+
 /// A request that goes to a backend.
 pub(crate) struct Order {
     /// Whose endpoints are asked.
@@ -85,9 +94,17 @@ pub(crate) struct Terms {
 
 impl Worker {
     /// What becomes of a request; the same for every codec.
-    pub(crate) fn decide(&self, incoming: &Incoming<'_>) -> Result<Order, Declined> {
+    pub(crate) fn decide(&self, incoming: &Incoming<'_>) -> Result<Decided, Declined> {
+        let checked = check(&incoming.asked)?;
+        match self.queries.of(incoming, &checked) {
+            Some(query) => query.map(Decided::Query),
+            None => self.order(incoming, checked).map(Decided::Order),
+        }
+    }
+
+    /// Where a request goes, and with which head.
+    fn order(&self, incoming: &Incoming<'_>, checked: Checked<'_>) -> Result<Order, Declined> {
         let Incoming { asked, from, .. } = incoming;
-        let checked = check(asked)?;
         if forward::names_too_much(asked.fields) {
             return Err(refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).into());
         }

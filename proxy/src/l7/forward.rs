@@ -18,6 +18,8 @@ pub(crate) struct ForwardedFor {
     pub(crate) client: std::net::IpAddr,
     /// Whether it speaks TLS.
     pub(crate) tls: bool,
+    /// Which of our addresses it came to.
+    pub(crate) local: std::net::IpAddr,
     /// The lines that are the same for all of its requests.
     lines: Vec<u8>,
     /// The listener's port where Host names none: 80 or 443.
@@ -35,7 +37,14 @@ impl ForwardedFor {
             "X-Forwarded-For: {peer}\r\nX-Real-IP: {peer}\r\nX-Forwarded-Proto: {scheme}\r\n\
              X-Forwarded-Scheme: {scheme}\r\nX-Scheme: {scheme}\r\n"
         );
-        Self { client: peer, tls, lines: lines.into_bytes(), port, address: listener.to_string() }
+        Self {
+            client: peer,
+            tls,
+            local: listener.ip(),
+            lines: lines.into_bytes(),
+            port,
+            address: listener.to_string(),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod request;
 mod normalize;
 mod route;
 mod policy;
+mod queries;
 mod forward;
 mod respond;
 mod watch;
@@ -52,6 +53,8 @@ use self::pool::Pool;
 use self::watch::{TICK, Ticker};
 
 pub(crate) use self::metrics::Metrics;
+pub use self::queries::{Answered, Answering, Resolver};
+pub(crate) use self::queries::{Queries, QueryHosts};
 
 /// Where a request goes, and what is asked of it before.
 type Routed = (Target<Arc<Port>>, Option<Arc<Policy>>);
@@ -79,6 +82,7 @@ pub(crate) struct Worker {
     date: Cell<[u8; DATE_BYTES]>,
     random: Cell<u64>,
     tls: Option<Arc<ServerConfig>>,
+    queries: Queries,
 }
 
 impl Worker {
@@ -88,6 +92,7 @@ impl Worker {
         metrics: Arc<Metrics>,
         connections: TaskTracker,
         drain: CancellationToken,
+        queries: Queries,
     ) -> Rc<Self> {
         let ticker = Ticker::default();
         let tls = metrics.tls.get_or_init(|| tls::config(&view).ok()).clone();
@@ -103,6 +108,7 @@ impl Worker {
             date: Cell::new(date()),
             random: Cell::new(RandomState::new().hash_one(0_u8) | 1),
             tls,
+            queries,
         });
         let clock = Rc::downgrade(&worker);
         // Ends with the worker; belongs to no tracker, since nobody waits for a clock.

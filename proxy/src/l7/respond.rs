@@ -1,30 +1,45 @@
-//! Answers of our own: one line of text with the code, never a name from the configuration.
+//! Answers of our own: one line of text with the code, never a name from the configuration, or a
+//! message of DNS.
 
 use http::StatusCode;
 
 use super::edits::Edits;
 use super::forward::{Announced, Connection, SERVER, announce, line, put};
+use super::queries;
+
+/// What an answer of our own holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Content<'a> {
+    /// One line that says the status.
+    Words,
+    /// A message of DNS.
+    Message(&'a [u8]),
+}
 
 /// Writes the answer with this status, with `edits` done to its fields; `to_head`: without its body.
 /// `date` is a whole line.
 pub(crate) fn answer(
     out: &mut Vec<u8>,
-    status: StatusCode,
+    (status, content): (StatusCode, Content<'_>),
     edits: Option<&Edits>,
     to_head: bool,
     connection: Connection,
     date: &[u8],
 ) {
     let reason = status.canonical_reason().unwrap_or("Error");
-    let text = match status {
+    let words = match status {
         StatusCode::OK | StatusCode::NO_CONTENT => String::new(),
         _ => format!("{} {reason}\n", status.as_str()),
+    };
+    let (kind, body) = match content {
+        Content::Words => ("text/plain; charset=utf-8", words.as_bytes()),
+        Content::Message(message) => (queries::TYPE, message),
     };
     put(out, &["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n", SERVER]);
     // 204 has no content, so nothing is said of any (`http-proxy 1.18`).
     if status != StatusCode::NO_CONTENT {
-        put(out, &["Content-Type: text/plain; charset=utf-8\r\n"]);
-        announce(out, Announced::Length(text.len() as u64));
+        put(out, &["Content-Type: ", kind, "\r\n"]);
+        announce(out, Announced::Length(body.len() as u64));
     }
     for (name, value) in edits.iter().flat_map(|edits| edits.added()) {
         line(out, name, value);
@@ -32,6 +47,6 @@ pub(crate) fn answer(
     out.extend_from_slice(date);
     put(out, &[connection.line(), "\r\n"]);
     if !to_head {
-        put(out, &[&text]);
+        out.extend_from_slice(body);
     }
 }

@@ -50,7 +50,7 @@ pub(crate) fn start(worker: Worker, stop: &CancellationToken) -> JoinHandle<()> 
             .enable_all()
             .build_local(tokio::runtime::LocalOptions::default())
             .expect("a test may have a runtime");
-        runtime.block_on(worker.run(stop, Duration::ZERO));
+        runtime.block_on(worker.run(stop, Duration::ZERO, None));
     })
 }
 

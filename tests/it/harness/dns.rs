@@ -68,13 +68,15 @@ pub(crate) fn ask_tcp(server: SocketAddr, name: &str, kind: RecordType) -> Reply
     read(&message)
 }
 
-fn query(name: &str, kind: RecordType) -> Vec<u8> {
+/// A query in wire form.
+pub(crate) fn query(name: &str, kind: RecordType) -> Vec<u8> {
     let mut message = Message::new(4711, MessageType::Query, OpCode::Query);
     message.add_query(Query::query(Name::from_str(name).expect("a name"), kind));
     message.to_vec().expect("a query encodes")
 }
 
-fn read(bytes: &[u8]) -> Reply {
+/// A reply in wire form, taken apart.
+pub(crate) fn read(bytes: &[u8]) -> Reply {
     let message = Message::from_vec(bytes).expect("a well-formed reply");
     let mut answers: Vec<_> = message
         .answers

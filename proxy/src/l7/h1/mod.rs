@@ -17,6 +17,7 @@ mod body;
 mod upload;
 mod download;
 mod exchange;
+mod query;
 mod linger;
 pub(crate) mod server;
 #[cfg(any(test, feature = "bench"))]

@@ -15,14 +15,15 @@ use super::linger::linger;
 use super::upload::Upload;
 use crate::l7::Worker;
 use crate::l7::edits::Edits;
-use crate::l7::exchange::{Incoming, Order};
+use crate::l7::exchange::{Decided, Incoming, Order};
 use crate::l7::fields::{Fields, Name};
 use crate::l7::forward::ForwardedFor;
 use crate::l7::io::{Downstream, READ_BYTES, poll_read, poll_send};
 use crate::l7::policy::Declined;
 use crate::l7::pool::Backend;
+use crate::l7::queries::Query;
 use crate::l7::request::{Asked, Refused, is_idempotent, is_websocket, refuse};
-use crate::l7::respond;
+use crate::l7::respond::{self, Content};
 use crate::l7::upgrade::tunnel;
 use crate::l7::watch::{Phase, Watch};
 
@@ -52,6 +53,8 @@ enum Action {
     Own(Declined),
     /// Sent to a backend.
     Forward(Order),
+    /// Asks for a name.
+    Query(Query),
 }
 
 /// What comes next on a connection.
@@ -98,6 +101,7 @@ impl<S: Downstream> Connection<S> {
                     self.watch.enter(Phase::Waiting);
                     match action {
                         Action::Own(declined) => self.decline(declined, length, &facts).await,
+                        Action::Query(query) => Box::pin(self.resolve(query, length, &facts)).await,
                         Action::Forward(order) => {
                             let most = order.max_body_bytes();
                             let Order { port, head, terms } = order;
@@ -239,13 +243,14 @@ impl<S: Downstream> Connection<S> {
         };
         let action = match self.worker.decide(&incoming) {
             Err(declined) => Action::Own(declined),
-            Ok(order) => Action::Forward(order),
+            Ok(Decided::Order(order)) => Action::Forward(order),
+            Ok(Decided::Query(query)) => Action::Query(query),
         };
         Ok(Some((Request { facts, length, action }, end)))
     }
 
     /// Discards a body that nobody wants, if all of it is here (`http-proxy 8.8`).
-    fn skip(&mut self, length: Length, facts: &Facts) -> bool {
+    pub(super) fn skip(&mut self, length: Length, facts: &Facts) -> bool {
         let mut body = Body::new(length);
         if body.is_done() {
             return true;
@@ -271,19 +276,21 @@ impl<S: Downstream> Connection<S> {
         let Declined { refused, edits } = declined;
         self.worker.metrics.own_answer(refused.status);
         let close = refused.close || !self.skip(length, facts);
-        self.own_with(refused.status, edits.as_deref(), close, facts)
+        let content = Content::Words;
+        self.own_with((refused.status, content), edits.as_deref(), close, facts)
             .await
     }
 
     /// Gives an answer of our own; `close`: what the client sends on cannot be understood.
     pub(super) async fn own(&mut self, status: StatusCode, close: bool, facts: &Facts) -> After {
-        self.own_with(status, facts.edits(), close, facts).await
+        self.own_with((status, Content::Words), facts.edits(), close, facts)
+            .await
     }
 
     /// The same, with `edits` done to its fields.
-    async fn own_with(
+    pub(super) async fn own_with(
         &mut self,
-        status: StatusCode,
+        what: (StatusCode, Content<'_>),
         edits: Option<&Edits>,
         close: bool,
         facts: &Facts,
@@ -292,14 +299,8 @@ impl<S: Downstream> Connection<S> {
         let last = close || self.is_last(facts);
         let mut out = self.worker.scratch.take();
         let date = self.worker.date.get();
-        respond::answer(&mut out, status, edits, facts.to_head, facts.connection(last), &date);
-        let mut sent = 0;
-        let (stream, watch) = (&mut self.stream, &self.watch);
-        let written = std::future::poll_fn(|cx| match poll_send(stream, cx, &out, &mut sent) {
-            Poll::Pending => watch.poll_expired(cx).map(|()| false),
-            Poll::Ready(written) => Poll::Ready(written.is_ok()),
-        });
-        let written = written.await;
+        respond::answer(&mut out, what, edits, facts.to_head, facts.connection(last), &date);
+        let written = self.send(&out).await;
         self.worker.scratch.put(out);
         match (written, close, last) {
             (false, ..) => After::Cut,
@@ -307,6 +308,17 @@ impl<S: Downstream> Connection<S> {
             (true, false, true) => After::Close,
             (true, false, false) => After::Next,
         }
+    }
+
+    /// Sends bytes of our own; false where the client does not take them.
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> bool {
+        let mut sent = 0;
+        let (stream, watch) = (&mut self.stream, &self.watch);
+        let written = std::future::poll_fn(|cx| match poll_send(stream, cx, bytes, &mut sent) {
+            Poll::Pending => watch.poll_expired(cx).map(|()| false),
+            Poll::Ready(written) => Poll::Ready(written.is_ok()),
+        });
+        written.await
     }
 }
 
