@@ -85,7 +85,9 @@ impl App {
         let count = options.workers.max(1);
         let limits = (options.max_connections, options.endpoint_series);
         let (proxy, proxy_workers) = Proxy::new(proxy_options(count, limits, &settings));
-        let (dns, dns_workers) = Dns::new(dns_options(count, &settings));
+        let (mut dns, dns_workers) = Dns::new(dns_options(count, &settings));
+        // What is asked before manifests are read hears that it is too early.
+        dns.open();
         let probe_metrics = prober::Metrics::new()?;
         let mut collectors = probe_metrics.collectors();
         collectors.push(proxy.collector());
@@ -378,6 +380,7 @@ fn dns_options(workers: usize, settings: &Settings) -> portico_dns::Options {
         connections_per_client: settings.dns_connections_per_client,
         allow: settings.dns_allow.clone(),
         forwarding: settings.forwarding.clone(),
+        own: host::facts().addresses,
     }
 }
 

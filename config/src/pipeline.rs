@@ -17,6 +17,9 @@ use crate::validate::{Valid, validate};
 
 mod default_certificate;
 mod describe;
+mod hosts;
+
+use self::hosts::Hosts;
 
 /// The configuration pipeline of one process.
 #[derive(Debug)]
@@ -30,6 +33,7 @@ pub struct Pipeline {
     /// What the last compilation found; none before the first, and after one that did not end.
     memory: Option<Memory>,
     unreadable: Vec<(Arc<PathBuf>, String)>,
+    hosts: Hosts,
     previous: Arc<Snapshot>,
     default_certificate: Arc<Certificate>,
 }
@@ -63,6 +67,7 @@ impl Pipeline {
             is_probing: false,
             memory: None,
             unreadable: Vec::new(),
+            hosts: Hosts::default(),
             previous: Arc::new(previous),
             default_certificate: default_certificate::make(),
         }
@@ -107,7 +112,11 @@ impl Pipeline {
         for file in &changes.removed {
             self.store.remove(file);
         }
-        let look_again = self.write(&changes);
+        let mut changes = changes;
+        let mut look_again = self
+            .hosts
+            .take(&self.settings.names.hosts_files, &mut changes);
+        look_again.extend(self.write(&changes));
         self.unreadable = changes.unreadable;
         Update { look_again, ..self.compile(now_seconds) }
     }
@@ -119,9 +128,12 @@ impl Pipeline {
             dirty = Dirty::all(&self.objects);
             Memory::default()
         });
+        // Names of hosts files are joined with those of the settings.
+        dirty.named |= self.hosts.settle();
         let inputs = Inputs {
             previous: &self.previous,
             settings: &self.settings,
+            hosts: self.hosts.records(),
             facts: &self.facts,
             default_certificate: &self.default_certificate,
             now_seconds,
@@ -188,6 +200,7 @@ impl Pipeline {
             diagnostics.push(Diagnostic::new(Code::Unreadable, text).file(path, None));
         }
         diagnostics.extend(memory.diagnostics().cloned());
+        diagnostics.extend(self.hosts.diagnostics().cloned());
         let Settings { probes, exec_probe, .. } = *self.settings;
         diagnostics.extend(self.objects.notes_on_probes(probes, exec_probe));
         diagnostics.sort_by(|a, b| {

@@ -119,6 +119,7 @@ impl Reply<'_> {
                     self.flags |= AUTHORITATIVE;
                     self.rcode = NXDOMAIN;
                     self.negative(query.key.wire(), table, Some(zone));
+                    self.is_elsewhere = table.falls_through(query.key.wire());
                 }
                 Found::Pod(address) => {
                     self.flags |= AUTHORITATIVE;
@@ -277,13 +278,13 @@ impl Reply<'_> {
     }
 
     /// A CNAME, and behind it what we know of its target (`dns 1.7`).
-    fn chain(&mut self, kind: u16, table: &AnswerTable, first: &[u8]) {
+    fn chain(&mut self, kind: u16, table: &AnswerTable, first: (u32, &[u8])) {
         let start = self.out.len();
         let mut owner = OWNER;
-        let mut current = first;
+        let (mut ttl_seconds, mut current) = first;
         for length in 1..=LONGEST_CHAIN {
             let at = self.out.len() + RECORD;
-            put_record(self.out, &[&owner], CNAME, table.ttl_seconds, &[current]);
+            put_record(self.out, &[&owner], CNAME, ttl_seconds, &[current]);
             self.answers += 1;
             owner = pointer(at);
             if kind == CNAME {
@@ -298,6 +299,7 @@ impl Reply<'_> {
                 Found::Missing(zone) => {
                     self.rcode = NXDOMAIN;
                     self.absolute_soa(table, current, Some(zone));
+                    self.is_elsewhere = table.falls_through(current);
                     break;
                 }
                 Found::Pod(address) => {
@@ -312,7 +314,7 @@ impl Reply<'_> {
                 Found::Node(node, _) => node,
             };
             match (table.alias(&node, current), node.body(kind)) {
-                (Some(target), _) if length < LONGEST_CHAIN => current = target,
+                (Some(target), _) if length < LONGEST_CHAIN => (ttl_seconds, current) = target,
                 (Some(_), _) => break,
                 _ if node.is(ASKED) => break,
                 (None, Some(Body::Rows(rows))) if self.out.len() <= self.room() => {
@@ -355,6 +357,8 @@ const PAIR: usize = 6;
 pub(crate) const ANY: u16 = 255;
 /// EDE: the client may not ask this.
 pub(crate) const PROHIBITED: u16 = 18;
+/// EDE: we are not ready yet.
+pub(crate) const NOT_READY: u16 = 14;
 /// EDE: nobody who knows the name is asked.
 pub(crate) const NOT_AUTHORITATIVE: u16 = 20;
 /// The one answer to ANY (RFC 8482): TTL 8482.

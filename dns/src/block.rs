@@ -102,10 +102,10 @@ impl<'a> Node<'a> {
             .and_then(|(_, form, octets)| Body::read(form, octets))
     }
 
-    /// The name that it is an alias of.
-    pub(crate) fn alias(&self) -> Option<&'a [u8]> {
+    /// The TTL of the alias that it is, and the name that is meant.
+    pub(crate) fn alias(&self) -> Option<(u32, &'a [u8])> {
         match self.bodies().next() {
-            Some((CNAME, ALIAS, target)) => Some(target),
+            Some((CNAME, ALIAS, octets)) => Some((u32_at(octets, 0)?, octets.get(4..)?)),
             _ => None,
         }
     }
@@ -233,8 +233,8 @@ impl Writer {
     }
 
     /// An alias of `target`; the node's only body.
-    pub(crate) fn alias(&mut self, target: &[u8]) {
-        self.body(CNAME, ALIAS, &[target]);
+    pub(crate) fn alias(&mut self, ttl_seconds: u32, target: &[u8]) {
+        self.body(CNAME, ALIAS, &[&ttl_seconds.to_be_bytes(), target]);
     }
 
     /// A body as another node has it, which points to no other.

@@ -26,6 +26,7 @@ use crate::hosts::Hosts;
 use crate::names::{Level, Names};
 use crate::pods::Pods;
 use crate::service;
+use crate::statics;
 use crate::table::AnswerTable;
 use crate::wire::{
     A, AAAA, LONGEST_NAME, LONGEST_ZONE, NS, OWNER, TXT, below, is_within, put_address, put_record,
@@ -66,7 +67,9 @@ impl Tables {
                 Last::from_nothing(snapshot, listen)
             }
         };
-        let table = Arc::new(next.draft.table.clone());
+        let mut table = next.draft.table.clone();
+        statics::lay(&snapshot.zones.records, &mut table);
+        let table = Arc::new(table);
         self.last = Some(next);
         table
     }
@@ -93,8 +96,11 @@ impl Last {
         let table = AnswerTable {
             names: Names::new(suffixes.into(), expected.sum()),
             wildcards: Arc::default(),
+            deep_wildcards: Arc::default(),
             pods: Pods::of(snapshot),
             zones: all.into(),
+            fallthrough: fallthrough(zones),
+            is_loaded: true,
             ttl_seconds: zones.ttl_seconds,
             serial: zones.serial,
         };
@@ -154,6 +160,7 @@ impl Last {
             }
         }
         self.draft.settle();
+        self.draft.table.fallthrough = fallthrough(&snapshot.zones);
         self.draft.table.serial = snapshot.zones.serial;
         self.draft.table.pods = Pods::of(snapshot);
         self
@@ -290,6 +297,12 @@ impl ForwardZones {
         });
         Self { names: names.into(), are_apart }
     }
+}
+
+/// Where names that do not exist are asked of others.
+fn fallthrough(zones: &Zones) -> Arc<[Box<[u8]>]> {
+    let names = zones.fallthrough.iter().filter_map(|zone| wire(zone));
+    names.map(Into::into).collect()
 }
 
 /// About how many names a Service brings.

@@ -78,18 +78,49 @@ impl Asked<'_> {
             Found::Outside if is_special(self.key) => say("4.4", "a name for special use"),
             Found::Outside => say("4.1", "in no zone of ours: asked of whom --forward names"),
             Found::Pod(_) => say("1.9", "the address of a Pod of this namespace"),
+            Found::Missing(_) if self.table.falls_through(self.key) => say(
+                "4.5",
+                "not in our zone, and by --dns-fallthrough asked of whom --forward names",
+            ),
             Found::Missing(_) if !self.is_forward(zone) => {
                 say("1.6", "the zone is ours and holds no such name")
             }
             Found::Missing(_) => self.missing(),
             Found::Node(..) => match self.table.names.find(self.key).map(|entry| entry.level) {
-                None => self.host("a host by a wildcard"),
+                None => self
+                    .record()
+                    .unwrap_or_else(|| self.host("a host by a wildcard")),
                 Some(Level::Host) => self.host("a host"),
                 Some(Level::HostParent) => say("2", "there are hosts below it"),
                 Some(Level::Parent) => say("1.3.2", "there are names below it"),
+                Some(Level::Static) => self
+                    .record()
+                    .unwrap_or_else(|| say("4.3", "the address of a static record")),
                 Some(Level::Own) => self.own(zone),
             },
         }
+    }
+
+    /// Which static record the name is of.
+    fn record(&self) -> Option<Why> {
+        let name = dotted(self.key);
+        let records = &self.snapshot.zones.records;
+        let exact = records.iter().find(|record| *record.name == *name);
+        let is_below = |suffix: &str| {
+            name.strip_suffix(suffix)
+                .is_some_and(|rest| rest.ends_with('.'))
+        };
+        let found = exact.or_else(|| {
+            let wild = records
+                .iter()
+                .filter(|it| it.wildcard().is_some_and(is_below));
+            wild.max_by_key(|record| record.name.len())
+        })?;
+        let object = match &found.file {
+            Some(file) => format!("hosts file {}", file.display()),
+            None => format!("dns.record {found}"),
+        };
+        Some(("4.3", "a static record".to_owned(), Some(object)))
     }
 
     fn is_forward(&self, zone: Option<&str>) -> bool {

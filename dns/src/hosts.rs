@@ -98,7 +98,7 @@ fn encode(name: &[u8], host: &HostRecord, ttl_seconds: u32) -> Block {
     if let Some(target) = host.alias.as_deref().and_then(wire) {
         let mut writer = Writer::new();
         writer.node(&[name], WHOLE);
-        writer.alias(&target);
+        writer.alias(ttl_seconds, &target);
         return writer.finish();
     }
     let mut addresses = host.addresses.clone();

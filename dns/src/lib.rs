@@ -17,6 +17,7 @@ mod targets;
 mod service;
 mod hosts;
 mod draft;
+mod statics;
 mod build;
 mod reply;
 mod answer;
@@ -85,6 +86,8 @@ pub struct Options {
     pub connections_per_client: usize,
     /// Who is asked about names that are not ours.
     pub forwarding: Forwarding,
+    /// Addresses of this host's interfaces: what a listener on all of them is called by.
+    pub own: Vec<IpAddr>,
 }
 
 impl Default for Options {
@@ -98,6 +101,7 @@ impl Default for Options {
             connections: 1024,
             connections_per_client: 64,
             forwarding: Forwarding::off(),
+            own: Vec::new(),
         }
     }
 }
@@ -110,9 +114,9 @@ pub struct Dns {
     shared: Shared,
     forward: forward::Control,
     tables: Tables,
+    own: Vec<IpAddr>,
     /// Tables of before that a worker may still hold: freed here, never on a worker.
     retired: Vec<Arc<AnswerTable>>,
-    is_committed: bool,
     has_tried: bool,
 }
 
@@ -186,8 +190,8 @@ impl Dns {
             forward,
             shared,
             tables: Tables::default(),
+            own: options.own,
             retired: Vec::new(),
-            is_committed: false,
             has_tried: false,
         };
         (dns, workers)
@@ -206,9 +210,9 @@ impl Dns {
         self.forward.follow(&settings.forwarding, Instant::now());
     }
 
-    /// Encodes the answers of `snapshot`, of what changed alone where that is enough; at the first call opens the sockets too, since before
-    /// there is nothing to answer.
-    pub fn prepare(&mut self, snapshot: &Arc<Snapshot>) -> Prepared {
+    /// Opens the sockets. Until the first [`Dns::commit`] no name is known, and every question is
+    /// answered SERVFAIL (`dns 1.2`).
+    pub fn open(&mut self) {
         if !std::mem::replace(&mut self.has_tried, true) {
             let now = Instant::now();
             for listener in &mut self.listeners {
@@ -216,13 +220,26 @@ impl Dns {
             }
             let listen = self.listeners.iter().map(|listener| listener.address);
             self.forward.listening(listen.collect(), now);
+            self.hand_out();
         }
-        let listen: Vec<IpAddr> = self
+    }
+
+    /// Encodes the answers of `snapshot`, of what changed alone where that is enough.
+    pub fn prepare(&mut self, snapshot: &Arc<Snapshot>) -> Prepared {
+        self.open();
+        let mut listen: Vec<IpAddr> = self
             .listeners
             .iter()
             .filter(|listener| listener.tls.is_none())
             .map(|listener| listener.address.ip())
             .collect();
+        let others = |address: &IpAddr| {
+            let is_own = |own: &&IpAddr| !own.is_loopback() && own.is_ipv4() == address.is_ipv4();
+            let own = self.own.iter().filter(is_own).copied().collect::<Vec<_>>();
+            if address.is_unspecified() { own } else { Vec::new() }
+        };
+        let others: Vec<IpAddr> = listen.iter().flat_map(others).collect();
+        listen.extend(others);
         let certificates = Arc::clone(&snapshot.certificates);
         Prepared { table: self.tables.next(snapshot, &listen), certificates }
     }
@@ -235,8 +252,6 @@ impl Dns {
         let retired = self.shared.table.swap(prepared.table);
         self.retired.push(retired);
         self.free_retired();
-        self.is_committed = true;
-        self.hand_out();
     }
 
     /// Tries to open what could not be opened before; cheap when nothing is due.
@@ -248,9 +263,7 @@ impl Dns {
         }
         self.forward.retry(now);
         self.free_retired();
-        if self.is_committed {
-            self.hand_out();
-        }
+        self.hand_out();
     }
 
     /// Every listener of the resolver and how it is.

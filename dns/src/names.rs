@@ -30,6 +30,8 @@ pub(crate) enum Level {
     Parent,
     /// A name of a zone, a Service or an address.
     Own,
+    /// A name that settings or a hosts file say; the table alone has such, never the draft.
+    Static,
 }
 
 /// A name of the table.

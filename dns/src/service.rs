@@ -86,7 +86,7 @@ impl Encoder<'_> {
         }
         self.begin_home(&[]);
         if let Some(target) = wire(target).filter(|target| target.len() > 1) {
-            self.writer.alias(&target);
+            self.writer.alias(self.ttl_seconds, &target);
         }
         true
     }

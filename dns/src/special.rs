@@ -5,8 +5,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::answer::{ANY, NOT_AUTHORITATIVE};
-use crate::question::{NXDOMAIN, Query};
+use crate::answer::{ANY, NOT_AUTHORITATIVE, NOT_READY};
+use crate::question::{NXDOMAIN, Query, SERVFAIL};
 use crate::reply::Reply;
 use crate::table::AnswerTable;
 use crate::wire::{A, AAAA, OWNER, PTR, is_within, put_record};
@@ -34,6 +34,10 @@ impl Reply<'_> {
                 self.rcode = NXDOMAIN;
                 self.negative(key, table, Some(zone.len()));
                 self.is_elsewhere = *zone == TEST;
+            }
+            None if !table.is_loaded => {
+                self.rcode = SERVFAIL;
+                self.error = Some(NOT_READY);
             }
             None => {
                 self.refuse(NOT_AUTHORITATIVE);

@@ -21,10 +21,16 @@ pub(crate) struct AnswerTable {
     pub(crate) names: Names,
     /// `*.suffix` hosts by suffix.
     pub(crate) wildcards: Arc<Wildcards>,
+    /// The same of static records, for all depths.
+    pub(crate) deep_wildcards: Arc<Wildcards>,
     /// Which Pods have names.
     pub(crate) pods: Pods,
     /// The zones that we are authoritative for, longest first.
     pub(crate) zones: Arc<[Box<[u8]>]>,
+    /// In these, names that do not exist are asked of others.
+    pub(crate) fallthrough: Arc<[Box<[u8]>]>,
+    /// Whether it was made from a snapshot: before that, what is not known is not denied.
+    pub(crate) is_loaded: bool,
     /// TTL of every local record.
     pub(crate) ttl_seconds: u32,
     /// SOA serial.
@@ -51,8 +57,11 @@ impl Default for AnswerTable {
         Self {
             names: Names::new(Arc::default(), 0),
             wildcards: Arc::default(),
+            deep_wildcards: Arc::default(),
             pods: Pods::default(),
             zones: Arc::default(),
+            fallthrough: Arc::default(),
+            is_loaded: false,
             ttl_seconds: 0,
             serial: 0,
         }
@@ -64,6 +73,9 @@ impl AnswerTable {
     pub(crate) fn find(&self, key: &[u8]) -> Found<'_> {
         if let Some(entry) = self.names.find(key) {
             return Found::Node(entry.node(), self.names.suffix(entry.suffix));
+        }
+        if let Some(block) = self.deep_wildcard(key) {
+            return Found::Node(Node::new(block, FIRST), b"");
         }
         let wildcard = parent(key)
             .filter(|_| !self.wildcards.is_empty())
@@ -78,6 +90,30 @@ impl AnswerTable {
         }
     }
 
+    /// What a static `*.suffix` says of `key`, which is no name itself: the nearest name above it
+    /// decides (RFC 4592 §3.3.1).
+    fn deep_wildcard(&self, key: &[u8]) -> Option<&Block> {
+        if self.deep_wildcards.is_empty() {
+            return None;
+        }
+        let mut above = parent(key);
+        while let Some(name) = above {
+            if let Some(block) = self.deep_wildcards.get(name) {
+                return Some(block);
+            }
+            if self.names.find(name).is_some() {
+                return None;
+            }
+            above = parent(name);
+        }
+        None
+    }
+
+    /// Whether others are asked about `key`, which no zone of ours has (`dns 4.5`).
+    pub(crate) fn falls_through(&self, key: &[u8]) -> bool {
+        self.fallthrough.iter().any(|zone| is_within(key, zone))
+    }
+
     /// The length of the longest zone that holds `key`.
     pub(crate) fn zone_of(&self, key: &[u8]) -> Option<usize> {
         self.zones
@@ -86,10 +122,10 @@ impl AnswerTable {
             .map(|zone| zone.len())
     }
 
-    /// The name that `node`, found under `key`, is an alias of; one of itself leads nowhere
-    /// (`dns 1.7`).
-    pub(crate) fn alias<'a>(&self, node: &Node<'a>, key: &[u8]) -> Option<&'a [u8]> {
-        node.alias().filter(|target| *target != key)
+    /// The TTL of the alias that `node`, found under `key`, is, and the name that is meant; one of
+    /// itself leads nowhere (`dns 1.7`).
+    pub(crate) fn alias<'a>(&self, node: &Node<'a>, key: &[u8]) -> Option<(u32, &'a [u8])> {
+        node.alias().filter(|(_, target)| *target != key)
     }
 
     /// Appends the SOA of a zone whose name is `zone`, as long as `length` when written out

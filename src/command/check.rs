@@ -29,7 +29,7 @@ pub(super) fn check(arguments: CheckArgs, loaded: Loaded) -> anyhow::Result<Exit
         return Ok(Exit::Usage);
     }
     let settings = Arc::new(loaded.effective.options.settings);
-    let changes = read_once(arguments.paths.clone(), &settings.limits);
+    let changes = read_once(settings.sources(arguments.paths.clone()), &settings.limits);
     let sources = Sources::of(&changes);
     let (files, unreadable) = (changes.written.len(), changes.unreadable.clone());
     let mut pipeline = Pipeline::new(settings, host::facts(), Assignments::default());

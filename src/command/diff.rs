@@ -45,7 +45,7 @@ pub(super) fn diff(arguments: DiffArgs, loaded: Loaded) -> anyhow::Result<Exit> 
             return Ok(Exit::Usage);
         }
     };
-    let changes = read_once(arguments.paths, &settings.limits);
+    let changes = read_once(settings.sources(arguments.paths), &settings.limits);
     if !changes.unreadable.is_empty() {
         for (path, reason) in &changes.unreadable {
             complain(&telemetry::escape(&format!("{}: {reason}", path.display())));

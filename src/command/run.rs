@@ -24,7 +24,8 @@ pub(super) fn run(paths: Vec<PathBuf>, loaded: Loaded) -> anyhow::Result<Exit> {
     }
     let signals = Signals::new().context("take over signals")?;
     let settings = &loaded.effective.options.settings;
-    let source = Box::new(FileSource::new(paths, &settings.limits, &settings.reload));
+    let source =
+        Box::new(FileSource::new(settings.sources(paths), &settings.limits, &settings.reload));
     let running = App::start_following(loaded.effective.options, source, loaded.follow)?;
     running.wait_ready();
     announce(&running);

@@ -130,7 +130,7 @@ fn argument(setting: &'static Setting) -> Arg {
         .help_heading(setting.group.title())
         .hide_short_help(setting.group.is_rare())
         .action(if list { ArgAction::Append } else { ArgAction::Set });
-    let argument = if list { argument.value_delimiter(',') } else { argument };
+    let argument = if list { argument.value_delimiter(setting.kind.delimiter()) } else { argument };
     match setting.kind.choices() {
         Some(choices) => argument.value_parser(PossibleValuesParser::new(choices)),
         None => {

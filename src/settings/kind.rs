@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use portico_config::model::{
-    ClusterIps, ExecProbe, ForwardPolicy, ForwardRule, ObjectName, PodsMode, Probes, format_bytes,
-    format_duration, parse_bytes, parse_duration,
+    ClusterIps, ExecProbe, ForwardPolicy, ForwardRule, ObjectName, PodsMode, Probes, StaticRecord,
+    format_bytes, format_duration, parse_bytes, parse_duration,
 };
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
@@ -38,6 +38,10 @@ pub(crate) enum Kind {
     Addresses(Lens<Vec<IpAddr>>),
     /// Domain names.
     Zones { may_be_off: bool, lens: Lens<Vec<Arc<str>>> },
+    /// Lines of a zone file.
+    Records(Lens<Vec<StaticRecord>>),
+    /// Files.
+    Files(Lens<Vec<PathBuf>>),
     /// Names of any form.
     Names(Lens<Vec<Arc<str>>>),
     /// A name or none.
@@ -102,8 +106,15 @@ impl Kind {
                 | Self::Addresses(_)
                 | Self::Zones { .. }
                 | Self::Names(_)
+                | Self::Records(_)
+                | Self::Files(_)
                 | Self::Forwards(_)
         )
+    }
+
+    /// What stands between the values of a variable, or of one flag. Records have commas in them.
+    pub(crate) fn delimiter(&self) -> char {
+        if let Self::Records(_) = self { '\n' } else { ',' }
     }
 
     /// The texts that are taken, where they can be listed.
@@ -161,6 +172,8 @@ impl Kind {
                 let zones = parse_all(&items, zone)?;
                 *lens(options) = if *may_be_off { zones } else { some(zones)? };
             }
+            Self::Records(lens) => *lens(options) = parse_all(items, str::parse)?,
+            Self::Files(lens) => *lens(options) = parse_all(items, file)?,
             Self::Names(lens) => *lens(options) = parse_all(items, name)?,
             Self::Name(lens) => *lens(options) = parse_all(items, name)?.pop(),
             Self::ShortName(lens) => *lens(options) = parse_all(items, short_name)?.pop(),
@@ -221,6 +234,8 @@ impl Kind {
             Self::Networks(lens) | Self::AnyNetworks(lens) => texts(lens(of)),
             Self::Addresses(lens) => texts(lens(of)),
             Self::Zones { lens, .. } | Self::Names(lens) => texts(lens(of)),
+            Self::Records(lens) => texts(lens(of)),
+            Self::Files(lens) => lens(of).iter().map(|it| it.display().to_string()).collect(),
             Self::Name(lens) | Self::ShortName(lens) => texts(lens(of).as_slice()),
             Self::Object(lens) => texts(lens(of).as_slice()),
             Self::Forwards(lens) => texts(lens(of)),
@@ -384,6 +399,13 @@ fn network(text: &str) -> Result<IpNet, String> {
 fn address(text: &str) -> Result<IpAddr, String> {
     text.parse()
         .map_err(|_| "expected an IP address such as 127.0.0.1".to_owned())
+}
+
+fn file(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "" | "-" => Err("expected the name of a file".to_owned()),
+        text => Ok(text.into()),
+    }
 }
 
 fn zone(text: &str) -> Result<Arc<str>, String> {
@@ -558,6 +580,9 @@ mod tests {
             ("aliasZone", &["off"], &[]),
             ("ingress.serveClassless", &["false"], &["false"]),
             ("drainTimeout", &["90s"], &["1m30s"]),
+            ("dns.record", &["A.test in TXT \"a, b\""], &["a.test TXT \"a, b\""]),
+            ("dns.hosts", &["/etc/hosts"], &["/etc/hosts"]),
+            ("dns.fallthrough", &["In-Addr.Arpa."], &["in-addr.arpa"]),
             ("podsMode", &["insecure"], &["insecure"]),
             ("dns.namespaces", &["a", "b"], &["a", "b"]),
             ("dns.reverseCidr", &["10.0.0.0/8"], &["10.0.0.0/8"]),
@@ -604,6 +629,8 @@ mod tests {
             ("dns.allow", &[], "at least one"),
             ("dns.serveStale", &["2d"], "no unit"),
             ("nodeName", &["a b"], "without spaces"),
+            ("dns.record", &["a.test B c"], "B is none of A, AAAA"),
+            ("dns.hosts", &["-"], "expected the name of a file"),
             ("dns.ttl", &["3601"], "`3601`: is not in 0 to 3600"),
             ("workers", &["-1"], "whole number"),
             ("workers", &["0"], "is not in 1 to 256"),

@@ -157,6 +157,29 @@ pub(crate) static SETTINGS: &[Setting] = &[
     .by_default("the alias zones")
     .live(),
     Setting::new(
+        "dns.record",
+        Group::Names,
+        "RECORD",
+        "A name of your own as in a zone file: NAME [TTL] A|AAAA|CNAME|TXT|SRV|MX DATA",
+        Kind::Records(|to| &mut to.settings.names.records),
+    )
+    .live(),
+    Setting::new(
+        "dns.hosts",
+        Group::Names,
+        "FILE",
+        "A hosts file, whose names are answered; followed as it changes",
+        Kind::Files(|to| &mut to.settings.names.hosts_files),
+    ),
+    Setting::new(
+        "dns.fallthrough",
+        Group::Names,
+        "ZONE",
+        "A zone in which upstreams are asked for names that we do not have",
+        Kind::Zones { may_be_off: true, lens: |to| &mut to.settings.names.fallthrough },
+    )
+    .live(),
+    Setting::new(
         "podsMode",
         Group::Names,
         "disabled|insecure|verified",

@@ -4,6 +4,9 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use hickory_proto::rr::RecordType;
+
+use crate::harness::dns::{ask, try_ask};
 use crate::harness::process::{Process, free_address, run};
 use crate::harness::{eventually, http};
 
@@ -72,6 +75,43 @@ fn an_edit_of_the_settings_file_is_live_and_a_bad_one_is_reported() {
             .contains("\nportico_proxy_connections_limit 20\n")
             .then_some(())
     });
+}
+
+#[test]
+fn a_hosts_file_is_answered_and_followed_however_it_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("manifests")).unwrap();
+    let (admin, dns) = (free_address("127.0.0.1"), free_address("127.0.0.1"));
+    let hosts = folder.path().join("hosts");
+    fs::write(&hosts, "192.0.2.1 db.corp.test # first\n").unwrap();
+    let rest = format!(
+        "forward: off\ndns:\n  listen: {dns}\n  hosts: {}\n  record: db.corp.test AAAA 2001:db8::1\n",
+        hosts.display()
+    );
+    fs::write(folder.path().join("portico.yaml"), settings(admin, 247, &rest)).unwrap();
+    let _process = start(folder.path(), admin);
+    let says = |what: &str, want: &str| {
+        eventually(what, || {
+            let reply = try_ask(dns, "db.corp.test.", RecordType::A).ok()?;
+            (reply.answers == [want]).then_some(())
+        });
+    };
+    says("dns 4.3: the file is read", "A 192.0.2.1");
+    assert_eq!(
+        ask(dns, "db.corp.test.", RecordType::AAAA).answers,
+        ["AAAA 2001:db8::1"],
+        "dns 4.3: beside a record of the settings"
+    );
+    fs::write(&hosts, "192.0.2.2 db.corp.test\nhere nobody.test\n").unwrap();
+    says("an edit in place counts", "A 192.0.2.2");
+    let found = snapshot(admin)["diagnostics"].to_string();
+    assert!(found.contains("P0805") && found.contains("here"), "{found}");
+    let new = folder.path().join("new");
+    fs::write(&new, "192.0.2.3 db.corp.test\n").unwrap();
+    fs::rename(&new, &hosts).unwrap();
+    says("so does a file that takes its place", "A 192.0.2.3");
+    assert_eq!(ask(dns, "3.2.0.192.in-addr.arpa.", RecordType::PTR).answers, ["PTR db.corp.test."]);
+    assert_eq!(snapshot(admin)["diagnostics"], serde_json::json!([]));
 }
 
 #[test]

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
-use crate::model::{Certificate, HostFacts, PodsMode, Settings};
+use crate::model::{Certificate, HostFacts, PodsMode, Settings, StaticRecord};
 use crate::snapshot::{PodNames, Snapshot, Tcp, diff};
 use crate::validate::InUse;
 
@@ -39,6 +39,8 @@ pub(crate) struct Inputs<'a> {
     pub(crate) previous: &'a Snapshot,
     /// Flags and environment.
     pub(crate) settings: &'a Settings,
+    /// What hosts files say.
+    pub(crate) hosts: &'a [StaticRecord],
     /// What this host can bind.
     pub(crate) facts: &'a HostFacts,
     /// Served where no other certificate fits.

@@ -57,7 +57,7 @@ pub(crate) struct Dirty {
     /// Whether any Service itself is not what or where it was.
     pub(super) service_objects: bool,
     /// Whether one that has names outside is not.
-    pub(super) named: bool,
+    pub(crate) named: bool,
     /// Whether an Ingress or an IngressClass is not.
     pub(super) ingresses: bool,
     /// Whether a Secret is not.

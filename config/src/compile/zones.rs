@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::ingress::{Owned, aliases};
 use super::services::Services;
 use super::{Inputs, Objects};
-use crate::model::{ClusterIps, HostPattern, ObjectName, Settings};
+use crate::model::{ClusterIps, HostPattern, Names, ObjectName, Settings, StaticRecord};
 use crate::snapshot::{HostOwner, HostRecord, Reach, Zones};
 use crate::validate::{Hosts, Kind, LoadBalancerIngress, Service, Target};
 
@@ -34,6 +34,8 @@ pub(super) fn compile(
         host_suffixes: names.host_suffixes.clone(),
         reverse: reverse.into_iter().flatten().copied().collect(),
         hosts: hosts.into_values().collect(),
+        records: records(names, inputs),
+        fallthrough: names.fallthrough.clone(),
         namespaces: namespaces.map(Arc::clone).collect(),
         exposed: exposed.clone(),
         pods: names.pods,
@@ -41,6 +43,13 @@ pub(super) fn compile(
         ttl_seconds: settings.dns_ttl_seconds,
         serial: previous.serial,
     }
+}
+
+/// Records of settings, then of hosts files; the list of before where it is the same.
+fn records(names: &Names, inputs: &Inputs<'_>) -> Arc<[StaticRecord]> {
+    let all = || names.records.iter().chain(inputs.hosts);
+    let before = &inputs.previous.zones.records;
+    if all().eq(before.iter()) { Arc::clone(before) } else { all().cloned().collect() }
 }
 
 type Records = BTreeMap<HostPattern, HostRecord>;

@@ -200,6 +200,7 @@ codes! {
     802 UnknownSetting Error "a setting does not exist",
     803 InvalidSetting Error "a setting has a value that it does not take",
     804 NeedsRestart Warning "a setting takes effect at the next start",
+    805 HostsLine Warning "a line of a hosts file cannot be read",
 }
 
 impl Code {

@@ -17,6 +17,7 @@ mod policy;
 mod probe;
 mod protocol;
 mod quantity;
+mod record;
 mod settings;
 mod template;
 mod traffic;
@@ -38,6 +39,8 @@ pub use probe::{
 pub use protocol::Protocol;
 pub(crate) use quantity::parse_millis;
 pub use quantity::{format_bytes, parse_bytes};
+pub(crate) use record::hosts_file;
+pub use record::{RecordData, StaticRecord};
 pub use settings::{ClusterIps, ExecProbe, HostFacts, Limits, Probes, Reload, Settings, Tcp};
 pub use template::{Part, Template, TemplateError, Variable};
 pub use traffic::{Balance, IpFamily, ProxyProtocol, ProxyVersion, TrafficPolicy};

@@ -1,8 +1,11 @@
 //! What settings say of the resolver's own names.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+
+use super::StaticRecord;
 
 /// Which names there are beside those that every cluster zone has.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -21,6 +24,13 @@ pub struct Names {
     /// `endpointPodNames`: whether an endpoint without a hostname is called as its Pod is; default
     /// false.
     pub endpoint_pod_names: bool,
+    /// `dns.record`: records that come before everything else; default none.
+    pub records: Vec<StaticRecord>,
+    /// `dns.hosts`: hosts files, whose names stand behind `records`; default none.
+    pub hosts_files: Vec<PathBuf>,
+    /// `dns.fallthrough`: zones in which a name that does not exist is asked of upstreams; default
+    /// none.
+    pub fallthrough: Vec<Arc<str>>,
 }
 
 /// What `10-0-0-1.<namespace>.pod.<zone>` answers (`dns 1.9`).

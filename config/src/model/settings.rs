@@ -4,6 +4,7 @@
 //! Worker counts, log formats and other matters of the process stay in the binary.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -196,6 +197,14 @@ impl Default for Reload {
             poll: Duration::from_secs(2),
             rescan: Duration::from_secs(30),
         }
+    }
+}
+
+impl Settings {
+    /// What is read beside manifests, in front of them: a hosts file is known by its name.
+    pub fn sources(&self, manifests: Vec<PathBuf>) -> Vec<PathBuf> {
+        let hosts = self.names.hosts_files.iter();
+        hosts.cloned().chain(manifests).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::model::{HostPattern, ObjectName, PodsMode};
+use crate::model::{HostPattern, ObjectName, PodsMode, StaticRecord};
 
 /// Zones and hosts.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -22,6 +22,11 @@ pub struct Zones {
     pub host_suffixes: Vec<Arc<str>>,
     /// Hosts of Ingresses and Services and where they are served; sorted by host, each once.
     pub hosts: Vec<HostRecord>,
+    /// What settings and hosts files say of names, which comes before all else; those of settings
+    /// first.
+    pub records: Arc<[StaticRecord]>,
+    /// Zones in which a name that does not exist is asked of others.
+    pub fallthrough: Vec<Arc<str>>,
     /// Namespaces that exist, by a Namespace object or because any object lives in one, and have
     /// names.
     pub namespaces: BTreeSet<Arc<str>>,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! settings: podsMode=insecure        as in the settings file; words apart by blanks
+//! record: db.test A 192.0.2.1        one more static record
 //! manifests:                         what is served from here on
 //! …
 //! questions:
@@ -85,6 +86,8 @@ impl Script {
                 if let Some(pipeline) = &mut self.pipeline {
                     pipeline.reconfigure(Arc::new(self.settings.clone()));
                 }
+            } else if let Some(record) = line.strip_prefix("record: ") {
+                self.settings.names.records.push(record.parse().unwrap());
             } else if line == "manifests:" {
                 let mut manifests = String::new();
                 while let Some(line) = lines.next_if(|line| *line != "questions:") {
@@ -111,6 +114,7 @@ impl Script {
             "dns.ttl" => self.settings.dns_ttl_seconds = value.parse().unwrap(),
             "clusterCidr" => self.settings.cluster_cidrs = vec![value.parse().unwrap()],
             "dns.reverseCidr" => names.reverse_cidrs = vec![value.parse().unwrap()],
+            "dns.fallthrough" => names.fallthrough = list(),
             "dns.hostSuffix" => names.host_suffixes = list(),
             "clusterIps" => self.settings.cluster_ips = ClusterIps::Map,
             "dns.namespaces" => names.namespaces = list(),

@@ -177,7 +177,7 @@ impl<'a> Asker<'a> {
         if let Some(known) = self.read.iter().find(same) {
             return Ok(Arc::clone(&known.snapshot));
         }
-        let changes = read_once(paths.to_vec(), &settings.limits);
+        let changes = read_once(settings.sources(paths.to_vec()), &settings.limits);
         if let Some((path, reason)) = changes.unreadable.first() {
             return Err(format!("{}: {reason}", path.display()));
         }
