@@ -15,6 +15,7 @@ use crate::idle;
 use crate::load::{self, Done};
 use crate::procfs::{CoreTicks, cpu_of_tree, time_of_tree};
 use crate::report::{self, Machine, Measured, Outcome};
+use crate::results;
 use crate::scenario::Scenario;
 use crate::server::{Kind, Server, Site};
 use crate::tools;
@@ -49,11 +50,15 @@ pub(crate) fn run(arguments: &CompareArgs, portico: std::path::PathBuf) -> Resul
         let (table, json) = outcome(&site, arguments, ticks_per_second)
             .with_context(|| format!("measuring {}", scenario.name()))?;
         println!("\n{table}");
+        if let Some(folder) = &arguments.report {
+            results::write(folder, &report::json(&machine, std::slice::from_ref(&json)))?;
+        }
         outcomes.push(json);
-    }
-    if let Some(file) = &arguments.json {
-        fs::write(file, report::json(&machine, &outcomes))
-            .with_context(|| format!("writing {}", file.display()))?;
+        // After each scenario: what was measured is kept, whatever becomes of the next.
+        if let Some(file) = &arguments.json {
+            fs::write(file, report::json(&machine, &outcomes))
+                .with_context(|| format!("writing {}", file.display()))?;
+        }
     }
     Ok(())
 }

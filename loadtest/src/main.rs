@@ -1,7 +1,7 @@
 //! `loadtest`: runs real load tools against portico and its peers, and prints the comparison.
 //!
 //! `scenario` (what is measured) → `server` (who is measured) → `load` (how it is driven) →
-//! `figures` (what it means) → `report`; `compare` runs them in that order, round after round.
+//! `figures` (what it means) → `report` → `results` (a folder) → `page` (its plots); `compare` runs them in that order, round after round.
 //! A new scenario is one more variant in `scenario` and, if no load tool fits, one in `load`.
 //! `scale` measures portico alone, on a tree that `generate` writes.
 //!
@@ -36,6 +36,9 @@ mod hold;
 mod load;
 mod figures;
 mod report;
+mod plot;
+mod results;
+mod page;
 mod idle;
 mod compare;
 mod generate;
@@ -165,6 +168,9 @@ struct CompareArgs {
     /// The portico to measure [default: the program beside this one]
     #[arg(long, value_name = "PROGRAM")]
     portico: Option<PathBuf>,
+    /// Write results.json and a page with plots, index.html, to this folder, beside what is in there
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
     /// Write every figure of every run to this file too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -250,6 +256,7 @@ Build portico first: cargo build --release
 Examples:
   loadtest compare
   loadtest compare http1-small --rounds 50 --json http1.json
+  loadtest compare dns-hit dns-nxdomain --report report
   loadtest compare idle-connections --connections 2000
   loadtest compare tcp-rr --portico ./portico-of-yesterday
 

@@ -5,6 +5,8 @@
 use std::fmt::{self, Write};
 use std::fs;
 
+use time::OffsetDateTime;
+
 use crate::CompareArgs;
 use crate::figures::{Ratio, Sample, Spread};
 use crate::latency::Curve;
@@ -18,6 +20,7 @@ pub(crate) struct Machine {
     kernel: String,
     cores: usize,
     settings: String,
+    date: String,
 }
 
 /// All runs of one server.
@@ -69,6 +72,7 @@ impl Machine {
         Self {
             processor: processor.to_owned(),
             kernel: format!("Linux {}", kernel.trim()),
+            date: OffsetDateTime::now_utc().date().to_string(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             settings: format!(
                 "{rounds} of {seconds} s after {warm_up} s of warm-up; server on core \
@@ -80,7 +84,7 @@ impl Machine {
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { processor, kernel, cores, settings } = self;
+        let Self { processor, kernel, cores, settings, .. } = self;
         write!(f, "{processor}, {cores} cores, {kernel}\n{settings}")
     }
 }
@@ -218,12 +222,14 @@ pub(crate) fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
 /// Everything, for programs; the scenarios are JSON already.
 pub(crate) fn json(machine: &Machine, outcomes: &[String]) -> String {
     format!(
-        "{{\"machine\":{{\"processor\":{},\"kernel\":{},\"cores\":{},\"settings\":{}}},\
+        "{{\"machine\":{{\"processor\":{},\"kernel\":{},\"cores\":{},\"settings\":{},\
+         \"date\":{}}},\
          \"scenarios\":[{}]}}\n",
         quoted(&machine.processor),
         quoted(&machine.kernel),
         machine.cores,
         quoted(&machine.settings),
+        quoted(&machine.date),
         outcomes.join(","),
     )
 }
@@ -256,8 +262,9 @@ pub(crate) fn json_outcome(outcome: &Outcome) -> String {
         .map(|(kind, why)| format!("{{\"name\":{},\"why\":{}}}", quoted(kind.name()), quoted(why)))
         .collect();
     format!(
-        "{{\"name\":{},\"unit\":{},\"servers\":[{}],\"ratios\":[{}],\"skipped\":[{}]}}",
+        "{{\"name\":{},\"summary\":{},\"unit\":{},\"servers\":[{}],\"ratios\":[{}],\"skipped\":[{}]}}",
         quoted(outcome.scenario.name()),
+        quoted(outcome.scenario.summary()),
         quoted(outcome.scenario.unit()),
         servers.join(","),
         ratios.join(","),

@@ -1,0 +1,302 @@
+//! The report: one HTML page with its plots inside, which needs no network.
+//!
+//! Pure: `results.json` as it was read in, text out. Each part is there only where something was
+//! measured for it.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use crate::latency::PERCENTILES;
+use crate::plot::{Bar, Group, Line, bars, escaped, lines, percentiles, ratios};
+use crate::results::{Measured, Results, Server};
+use crate::template::render;
+
+/// The page.
+pub(crate) fn html(results: &Results) -> String {
+    let machine = &results.machine;
+    let about = format!(
+        "<p class=\"soft\">{}, {} cores, {}; {}<br>{}</p>",
+        escaped(&machine.processor),
+        machine.cores,
+        escaped(&machine.kernel),
+        escaped(&machine.date),
+        escaped(&machine.settings)
+    );
+    let body = [overview, costs, latencies, memory, verdicts, versions]
+        .map(|part| part(&results.scenarios))
+        .concat();
+    render(PAGE, &[("machine", &about), ("body", &body)]).expect("the page has these two places")
+}
+
+/// Ratios of all scenarios in one plot.
+fn overview(scenarios: &[Measured]) -> String {
+    let groups: Vec<Group> = scenarios
+        .iter()
+        .map(|scenario| Group {
+            name: scenario.name.clone(),
+            ratios: scenario.ratios.iter().filter_map(ratio).collect(),
+        })
+        .filter(|group| !group.ratios.is_empty())
+        .collect();
+    if groups.is_empty() {
+        return String::new();
+    }
+    section(
+        "CPU time against each peer",
+        "CPU time of the server for one unit of work, as a multiple of the peer's, taken within each round; \
+         the dot is the median of the rounds that count, the line their middle half, the thick mark the \
+         most that the target allows. A hollow dot is too noisy to tell: at most half of the rounds count.",
+        &card(&ratios(&groups, "portico's CPU time ÷ the peer's (logarithmic)")),
+    )
+}
+
+fn ratio(ratio: &crate::results::Ratio) -> Option<(Bar, Option<f64>)> {
+    let spread = ratio.ratio?;
+    let bar = Bar {
+        name: ratio.peer.clone(),
+        median: spread.median,
+        low: spread.quartiles[0],
+        high: spread.quartiles[1],
+        sure: ratio.compared * 2 > ratio.rounds,
+    };
+    Some((bar, ratio.target))
+}
+
+/// Bars of every scenario.
+fn costs(scenarios: &[Measured]) -> String {
+    let mut cards = String::new();
+    for scenario in scenarios {
+        let Some(unit) = &scenario.unit else { continue };
+        let all: Vec<Bar> = scenario.servers.iter().filter_map(cost).collect();
+        if all.is_empty() {
+            continue;
+        }
+        let plot = bars(&all, &format!("CPU µs per {unit}"));
+        let summary = escaped(&scenario.summary);
+        let _ = write!(
+            cards,
+            "<div class=\"card\"><h3>{}</h3><p class=\"soft\">{summary}</p>{plot}</div>",
+            escaped(&scenario.name)
+        );
+    }
+    if cards.is_empty() {
+        return cards;
+    }
+    section(
+        "CPU time of each server",
+        "Median over all rounds and their middle half; pale where at most half of a server's rounds count.",
+        &format!("<div class=\"grid\">{cards}</div>"),
+    )
+}
+
+fn cost(server: &Server) -> Option<Bar> {
+    let spread = server.cpu_us_per_unit?;
+    let good = server
+        .runs
+        .iter()
+        .filter(|run| run.get("objection").is_none_or(Value::is_null))
+        .count();
+    Some(Bar {
+        name: server.name.clone(),
+        median: spread.median,
+        low: spread.quartiles[0],
+        high: spread.quartiles[1],
+        sure: good * 2 > server.runs.len(),
+    })
+}
+
+/// Percentiles of the scenarios whose generator takes them.
+fn latencies(scenarios: &[Measured]) -> String {
+    let mut cards = String::new();
+    for scenario in scenarios {
+        let curves: Vec<Line> = scenario
+            .servers
+            .iter()
+            .map(|server| Line { name: server.name.clone(), points: curve(server) })
+            .filter(|line| !line.points.is_empty())
+            .collect();
+        if !curves.is_empty() {
+            let unit = scenario.unit.as_deref().unwrap_or("unit");
+            let plot = percentiles(&curves, &format!("share of {unit} latencies at most so long"));
+            let name = escaped(&scenario.name);
+            let _ = write!(cards, "<div class=\"card\"><h3>{name}</h3>{plot}</div>");
+        }
+    }
+    match cards.is_empty() {
+        true => cards,
+        false => section(
+            "Latency",
+            "The median over the rounds at each percentile. Where the generator is a closed loop, it is as \
+             long as the questions that wait before it: compare shapes and servers, not scenarios.",
+            &cards,
+        ),
+    }
+}
+
+/// The median over a server's runs at each percentile.
+fn curve(server: &Server) -> Vec<(f64, f64)> {
+    PERCENTILES
+        .into_iter()
+        .filter_map(|percentile| {
+            let at = |run: &Value| {
+                run.get("latency_us")?
+                    .get(format!("{percentile}"))?
+                    .as_f64()
+            };
+            let spread = crate::figures::Spread::of(server.runs.iter().filter_map(at))?;
+            Some((percentile, spread.median))
+        })
+        .collect()
+}
+
+/// Memory of the scenarios of idle connections.
+fn memory(scenarios: &[Measured]) -> String {
+    let mut cards = String::new();
+    for scenario in scenarios {
+        let Some(connections) = scenario.connections else { continue };
+        let of = |server: &Server, field: &str| {
+            let values = server
+                .runs
+                .iter()
+                .filter_map(|run| run.get(field)?.as_f64());
+            crate::figures::Spread::of(values).map(|spread| spread.median / 1e6)
+        };
+        let all: Vec<Line> = scenario
+            .servers
+            .iter()
+            .filter_map(|server| {
+                let before = of(server, "bytes_before")?;
+                let top = of(server, "bytes_at_the_top")?;
+                let points = vec![(0.0, before), (f64::from(connections), top)];
+                Some(Line { name: server.name.clone(), points })
+            })
+            .collect();
+        if !all.is_empty() {
+            let name = escaped(&scenario.name);
+            let plot = lines(&all, "connections open", "resident MB");
+            let _ = write!(cards, "<div class=\"card\"><h3>{name}</h3>{plot}</div>");
+        }
+    }
+    match cards.is_empty() {
+        true => cards,
+        false => section(
+            "Memory against connections",
+            "Resident memory of all processes of a server, before the first connection and with all open and idle.",
+            &cards,
+        ),
+    }
+}
+
+/// Targets and what came of them, and what was left out.
+fn verdicts(scenarios: &[Measured]) -> String {
+    let mut rows = String::new();
+    for scenario in scenarios {
+        for ratio in &scenario.ratios {
+            let (Some(target), Some(verdict)) = (ratio.target, &ratio.verdict) else { continue };
+            let median = ratio
+                .ratio
+                .map_or_else(|| "–".to_owned(), |spread| format!("{:.2}", spread.median));
+            let _ = write!(
+                rows,
+                "<tr><td>{}</td><td>{}</td><td class=\"figure\">≤ {target:.2}</td>\
+                 <td class=\"figure\">{median}</td><td class=\"figure\">{} of {}</td><td>{}</td></tr>",
+                escaped(&scenario.name),
+                escaped(&ratio.peer),
+                ratio.compared,
+                ratio.rounds,
+                escaped(verdict)
+            );
+        }
+        for skipped in &scenario.skipped {
+            let _ = write!(
+                rows,
+                "<tr><td>{}</td><td>{}</td><td colspan=\"4\" class=\"soft\">left out: {}</td></tr>",
+                escaped(&scenario.name),
+                escaped(&skipped.name),
+                escaped(&skipped.why)
+            );
+        }
+    }
+    if rows.is_empty() {
+        return rows;
+    }
+    let head = "<tr><th>scenario</th><th>peer</th><th class=\"figure\">target</th>\
+                <th class=\"figure\">median</th><th class=\"figure\">rounds that count</th><th>verdict</th></tr>";
+    section("Verdicts", "", &card(&format!("<table>{head}{rows}</table>")))
+}
+
+/// What each server says that it is.
+fn versions(scenarios: &[Measured]) -> String {
+    let mut seen: Vec<(&str, &str)> = scenarios
+        .iter()
+        .flat_map(|scenario| &scenario.servers)
+        .map(|server| (server.name.as_str(), server.version.as_str()))
+        .collect();
+    seen.sort_unstable();
+    seen.dedup();
+    let rows = seen.iter().fold(String::new(), |rows, (name, version)| {
+        rows + &format!("<tr><td>{}</td><td>{}</td></tr>", escaped(name), escaped(version))
+    });
+    let head = "<tr><th>server</th><th>version</th></tr>";
+    section("Versions", "", &card(&format!("<table>{head}{rows}</table>")))
+}
+
+fn section(title: &str, about: &str, content: &str) -> String {
+    let about = match about {
+        "" => String::new(),
+        about => format!("<p class=\"soft\">{about}</p>"),
+    };
+    format!("<h2>{title}</h2>{about}{content}\n")
+}
+
+fn card(content: &str) -> String {
+    format!("<div class=\"card\">{content}</div>")
+}
+
+const PAGE: &str = include_str!("page.html");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RESULTS: &str = r#"{"machine":{"processor":"a <b>","kernel":"Linux 6","cores":2,
+        "settings":"5 rounds","date":"2026-11-26"},"scenarios":[
+        {"name":"dns-hit","summary":"A of names","unit":"query","servers":[
+            {"name":"knot","version":"3.2","cpu_us_per_unit":{"median":8.0,"min":7,"max":9,"quartiles":[7.5,8.5]},
+             "runs":[{"objection":null,"latency_us":{"50":900.0,"99":1500.0}}]},
+            {"name":"portico","version":"0.1","cpu_us_per_unit":null,"runs":[]}],
+         "ratios":[{"peer":"knot","ratio":{"median":1.0,"quartiles":[0.9,1.1]},"compared":1,"rounds":1,
+            "target":1.0,"verdict":"met"}],
+         "skipped":[{"name":"nsd","why":"nsd is missing"}]},
+        {"name":"idle-http","connections":9000,"servers":[{"name":"nginx","version":"1","cpu_us_per_unit":null,
+            "runs":[{"bytes_before":1e6,"bytes_at_the_top":2e6}]}]}]}"#;
+
+    #[test]
+    fn the_page_shows_what_was_measured_and_fetches_nothing() {
+        let page = html(&serde_json::from_str(RESULTS).unwrap());
+        for part in [
+            "a &lt;b&gt;, 2 cores, Linux 6",
+            "CPU time against each peer",
+            "CPU µs per query",
+            "Latency",
+            "Memory against connections",
+            "left out: nsd is missing",
+            "<td>3.2</td>",
+            "prefers-color-scheme: dark",
+        ] {
+            assert!(page.contains(part), "{part} in {page}");
+        }
+        for fetched in ["http:", "https:", "url(", "<script", "src=", "@import"] {
+            assert!(!page.contains(fetched), "{fetched}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_measured_has_no_section() {
+        let mut results: Results = serde_json::from_str(RESULTS).unwrap();
+        results.scenarios.clear();
+        let page = html(&results);
+        assert!(!page.contains("<svg") && !page.contains("Latency"), "{page}");
+    }
+}

@@ -1,0 +1,165 @@
+//! `results.json`: everything that was measured, kept beside the page that is made of it.
+//!
+//! A folder may be filled scenario by scenario: what is measured again replaces what was there.
+//! Invariant: all figures of a folder are of one machine.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::page;
+
+/// What the page is made of; more than that stands in the file.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Results {
+    pub(crate) machine: Machine,
+    pub(crate) scenarios: Vec<Measured>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Machine {
+    pub(crate) processor: String,
+    pub(crate) kernel: String,
+    pub(crate) cores: usize,
+    pub(crate) settings: String,
+    pub(crate) date: String,
+}
+
+/// One scenario.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Measured {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) summary: String,
+    /// Where time is measured.
+    pub(crate) unit: Option<String>,
+    /// Where memory is.
+    pub(crate) connections: Option<u32>,
+    pub(crate) servers: Vec<Server>,
+    #[serde(default)]
+    pub(crate) ratios: Vec<Ratio>,
+    #[serde(default)]
+    pub(crate) skipped: Vec<Skipped>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Server {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) cpu_us_per_unit: Option<Spread>,
+    pub(crate) runs: Vec<Value>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) quartiles: [f64; 2],
+}
+
+/// portico's cost as a multiple of a peer's.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Ratio {
+    pub(crate) peer: String,
+    pub(crate) ratio: Option<Spread>,
+    pub(crate) compared: usize,
+    pub(crate) rounds: usize,
+    pub(crate) target: Option<f64>,
+    pub(crate) verdict: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Skipped {
+    pub(crate) name: String,
+    pub(crate) why: String,
+}
+
+/// Puts what `compare` measured into `folder`, and makes the page anew of all that is there.
+pub(crate) fn write(folder: &Path, measured: &str) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    let file = folder.join("results.json");
+    let new: Value = serde_json::from_str(measured).context("reading what was measured")?;
+    let all = match fs::read_to_string(&file) {
+        Ok(text) => {
+            let old = serde_json::from_str(&text)
+                .with_context(|| format!("reading {}", file.display()))?;
+            merged(old, new).with_context(|| format!("adding to {}", file.display()))?
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => new,
+        Err(error) => return Err(error).with_context(|| format!("reading {}", file.display())),
+    };
+    let text = serde_json::to_string_pretty(&all).context("writing JSON")?;
+    let results = Results::deserialize(&all).context("reading what was measured")?;
+    fs::write(&file, text + "\n").with_context(|| format!("writing {}", file.display()))?;
+    let file = folder.join("index.html");
+    fs::write(&file, page::html(&results)).with_context(|| format!("writing {}", file.display()))
+}
+
+/// `old` with the machine's settings and the scenarios of `new` in place of its own.
+fn merged(old: Value, mut new: Value) -> Result<Value> {
+    for field in ["/machine/processor", "/machine/kernel", "/machine/cores"] {
+        ensure!(
+            old.pointer(field) == new.pointer(field),
+            "it is of another machine: name another folder"
+        );
+    }
+    let mut kept = old
+        .get("scenarios")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let scenarios = new
+        .get_mut("scenarios")
+        .and_then(Value::as_array_mut)
+        .context("no scenarios")?;
+    kept.retain(|one| {
+        scenarios
+            .iter()
+            .all(|fresh| fresh.get("name") != one.get("name"))
+    });
+    kept.append(scenarios);
+    *scenarios = kept;
+    Ok(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(processor: &str, name: &str, version: &str) -> String {
+        format!(
+            r#"{{"machine":{{"processor":"{processor}","kernel":"Linux","cores":2,
+                "settings":"1 round","date":"2026-11-26"}},
+                "scenarios":[{{"name":"{name}","unit":"query","servers":[{{"name":"portico",
+                "version":"{version}","cpu_us_per_unit":null,"runs":[]}}]}}]}}"#
+        )
+    }
+
+    #[test]
+    fn a_scenario_measured_again_replaces_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, version) in [("dns-hit", "1"), ("tcp-rr", "1"), ("dns-hit", "2")] {
+            write(folder.path(), &measured("a", name, version)).unwrap();
+        }
+        let text = fs::read_to_string(folder.path().join("results.json")).unwrap();
+        let results: Results = serde_json::from_str(&text).unwrap();
+        let found: Vec<(&str, &str)> = results
+            .scenarios
+            .iter()
+            .map(|one| (one.name.as_str(), one.servers[0].version.as_str()))
+            .collect();
+        assert_eq!(found, [("tcp-rr", "1"), ("dns-hit", "2")]);
+        assert!(folder.path().join("index.html").is_file());
+    }
+
+    #[test]
+    fn figures_of_two_machines_are_not_mixed() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &measured("a", "dns-hit", "1")).unwrap();
+        let error = write(folder.path(), &measured("b", "dns-hit", "1")).unwrap_err();
+        assert!(format!("{error:#}").contains("another machine"), "{error:#}");
+    }
+}
