@@ -72,7 +72,7 @@ pub(crate) fn answer(
         Read::Query(query) => {
             let mut reply = Reply::begin(message, query.question, query.edns, out);
             reply.limit = limit(transport, query.edns);
-            reply.query(&query, local, table);
+            reply.query(&query, (peer.ip(), local), table);
             let (is_elsewhere, kind) = (reply.is_elsewhere, query.kind);
             let rcode = reply.finish();
             if is_elsewhere {
@@ -104,7 +104,8 @@ pub(crate) fn is_reflector(peer: SocketAddr, transport: Transport) -> bool {
 }
 
 impl Reply<'_> {
-    fn query(&mut self, query: &Query<'_>, local: IpAddr, table: &AnswerTable) {
+    /// `client` asks, and came to `local`.
+    fn query(&mut self, query: &Query<'_>, (client, local): (IpAddr, IpAddr), table: &AnswerTable) {
         if query.edns.is_some_and(|edns| edns.version > 0) {
             self.extended_rcode = 1;
             return;
@@ -117,6 +118,9 @@ impl Reply<'_> {
                 Found::Outside => self.outside(query, table),
                 Found::Missing(zone) => {
                     self.flags |= AUTHORITATIVE;
+                    if self.autopath(query.key.wire(), zone, kind, client, table) {
+                        return;
+                    }
                     self.rcode = NXDOMAIN;
                     self.negative(query.key.wire(), table, Some(zone));
                     self.is_elsewhere = table.falls_through(query.key.wire());
@@ -278,7 +282,7 @@ impl Reply<'_> {
     }
 
     /// A CNAME, and behind it what we know of its target (`dns 1.7`).
-    fn chain(&mut self, kind: u16, table: &AnswerTable, first: (u32, &[u8])) {
+    pub(crate) fn chain(&mut self, kind: u16, table: &AnswerTable, first: (u32, &[u8])) {
         let start = self.out.len();
         let mut owner = OWNER;
         let (mut ttl_seconds, mut current) = first;

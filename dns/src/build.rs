@@ -20,6 +20,7 @@ use portico_config::model::PodsMode;
 use portico_config::snapshot::diff::{self, Change};
 use portico_config::snapshot::{Reach, Service, Snapshot, Zones};
 
+use crate::autopath::Autopath;
 use crate::block::{APEX, WHOLE, Writer};
 use crate::draft::Draft;
 use crate::hosts::Hosts;
@@ -99,6 +100,7 @@ impl Last {
             deep_wildcards: Arc::default(),
             pods: Pods::of(snapshot),
             zones: all.into(),
+            autopath: Autopath::of(snapshot, &Autopath::default()),
             fallthrough: fallthrough(zones),
             is_loaded: true,
             ttl_seconds: zones.ttl_seconds,
@@ -160,6 +162,7 @@ impl Last {
             }
         }
         self.draft.settle();
+        self.draft.table.autopath = Autopath::of(snapshot, &self.draft.table.autopath);
         self.draft.table.fallthrough = fallthrough(&snapshot.zones);
         self.draft.table.serial = snapshot.zones.serial;
         self.draft.table.pods = Pods::of(snapshot);

@@ -22,6 +22,7 @@ mod build;
 mod reply;
 mod answer;
 mod special;
+mod autopath;
 mod acl;
 mod cache;
 mod forward;

@@ -101,6 +101,12 @@ impl Names {
         if self.suffixes.len() > 1 { self.suffix(0) } else { &[] }
     }
 
+    /// Whether `zone` is one of the forward zones.
+    pub(crate) fn is_forward(&self, zone: &[u8]) -> bool {
+        let mut forward = self.suffixes.iter().take(usize::from(self.whole()));
+        forward.any(|known| **known == *zone)
+    }
+
     /// The suffix of names that lie in their block whole.
     pub(crate) fn whole(&self) -> u16 {
         u16::try_from(self.suffixes.len().saturating_sub(1)).unwrap_or(u16::MAX)

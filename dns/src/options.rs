@@ -147,9 +147,16 @@ fn may_have_options(message: &[u8]) -> bool {
     has_records && !end.is_some_and(|opt| opt.starts_with(&[0, 0, 41]) && opt.ends_with(&[0, 0]))
 }
 
+/// Whether `message` holds a cookie.
+pub(crate) fn has_cookie(message: &[u8]) -> bool {
+    wanted(message).is_some_and(|wanted| wanted.cookie.is_some())
+}
+
 fn wanted(message: &[u8]) -> Option<Wanted> {
     let (name_end, _) = skip_name(message, HEADER)?;
-    let (mut at, mut wanted) = (name_end + 4, Wanted::default());
+    // A message without a question begins with its OPT (RFC 7873 §5.4).
+    let begin = if u16_at(message, 4)? == 0 { HEADER } else { name_end + 4 };
+    let (mut at, mut wanted) = (begin, Wanted::default());
     let records = u16_at(message, 8)?.saturating_add(u16_at(message, 10)?);
     for _ in 0..records {
         let record = record(message, at)?;

@@ -3,7 +3,7 @@
 //! Invariants: no I/O, no allocation; nothing is sized by a header count; every read is checked
 //! against the message's end. A question never holds a compression pointer.
 
-use crate::options::COOKIE;
+use crate::options::{COOKIE, has_cookie};
 use crate::wire::u16_at;
 
 /// A query that may be looked up.
@@ -88,7 +88,15 @@ pub(crate) fn read(message: &[u8]) -> Read<'_> {
     }
     let count = |at| u16_at(message, at).unwrap_or(0);
     if count(4) != 1 {
-        return fault(FORMERR, &[], None);
+        // A client may ask for a cookie alone (RFC 7873 §5.4).
+        let is_bare = [4, 6, 8].into_iter().all(|at| count(at) == 0);
+        let edns = options(message, HEADER, usize::from(count(10)))
+            .ok()
+            .flatten();
+        return match edns.filter(|edns| is_bare && edns.version == 0 && has_cookie(message)) {
+            Some(edns) => fault(0, &[], Some(edns)),
+            None => fault(FORMERR, &[], None),
+        };
     }
     let Some((key, end)) = question_name(message) else { return fault(FORMERR, &[], None) };
     let (Some(kind), Some(class)) = (u16_at(message, end), u16_at(message, end + 2)) else {

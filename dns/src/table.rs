@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use crate::autopath::Autopath;
 use crate::block::{Block, FIRST, Node};
 use crate::names::Names;
 use crate::pods::Pods;
@@ -27,6 +28,8 @@ pub(crate) struct AnswerTable {
     pub(crate) pods: Pods,
     /// The zones that we are authoritative for, longest first.
     pub(crate) zones: Arc<[Box<[u8]>]>,
+    /// Whose search path is walked.
+    pub(crate) autopath: Autopath,
     /// In these, names that do not exist are asked of others.
     pub(crate) fallthrough: Arc<[Box<[u8]>]>,
     /// Whether it was made from a snapshot: before that, what is not known is not denied.
@@ -60,6 +63,7 @@ impl Default for AnswerTable {
             deep_wildcards: Arc::default(),
             pods: Pods::default(),
             zones: Arc::default(),
+            autopath: Autopath::default(),
             fallthrough: Arc::default(),
             is_loaded: false,
             ttl_seconds: 0,

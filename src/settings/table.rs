@@ -180,6 +180,14 @@ pub(crate) static SETTINGS: &[Setting] = &[
     )
     .live(),
     Setting::new(
+        "dns.autopath",
+        Group::Names,
+        "true|false",
+        "Whether a Pod hears at once what its search path leads to",
+        Kind::Switch(|to| &mut to.settings.names.autopath),
+    )
+    .live(),
+    Setting::new(
         "podsMode",
         Group::Names,
         "disabled|insecure|verified",

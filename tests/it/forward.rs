@@ -416,3 +416,77 @@ fn a_slow_name_holds_up_no_other_of_its_connection() {
     assert_eq!(read(), (3, ResponseCode::NoError));
     assert_eq!(read(), (1, ResponseCode::ServFail));
 }
+
+#[test]
+fn what_a_zone_of_ours_lacks_is_asked_elsewhere_where_it_falls_through() {
+    let upstream = Upstream::start(answers);
+    let rules = [upstream.address().to_string()];
+    let forward = forward(&[&format!("portico.test={}", rules[0])]);
+    let portico = Portico::with(&[("names.yaml", MANIFESTS)])
+        .adjust(move |settings| {
+            forward(settings);
+            settings.names.fallthrough = vec!["portico.test".into()];
+        })
+        .start();
+    let ask = |name: &str| ask(portico.dns(), name, RecordType::A);
+    assert_eq!(ask("office.portico.test."), Reply::of(&["A 192.0.2.1"]), "dns 4.5");
+    assert_eq!(ask("office.cluster.local."), Reply::nxdomain(), "dns 4.5: not so in another zone");
+    assert_eq!(
+        ask(&LOCAL.replace("cluster.local", "portico.test"))
+            .answers
+            .len(),
+        1
+    );
+    assert_eq!(upstream.heard("office.portico.test.").len(), 1);
+    assert!(upstream.heard(LOCAL).is_empty());
+}
+
+#[test]
+fn the_search_path_of_a_pod_leads_outside_in_one_question() {
+    const CLIENT: &str = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: client, namespace: shop}
+spec: {containers: [{name: c, image: i}]}
+status: {podIP: 127.0.0.1, phase: Running}
+";
+    let upstream = Upstream::start(answers);
+    let forward = forward(&[&upstream.address().to_string()]);
+    let portico = Portico::with(&[("names.yaml", MANIFESTS), ("client.yaml", CLIENT)])
+        .adjust(move |settings| {
+            forward(settings);
+            settings.names.autopath = true;
+        })
+        .start();
+    let reply = ask(portico.dns(), "www.example.com.shop.svc.cluster.local.", RecordType::A);
+    assert_eq!(reply, Reply::of(&["CNAME www.example.com.", "A 192.0.2.1"]), "dns 1.12");
+    let reply = ask(portico.dns(), "db.default.shop.svc.cluster.local.", RecordType::A);
+    assert_eq!(reply.answers.len(), 2, "dns 1.12: a Service of ours: {reply:?}");
+    assert_eq!(upstream.heard("www.example.com.").len(), 1, "nothing else is asked");
+}
+
+#[test]
+fn what_has_expired_stands_in_where_no_upstream_answers() {
+    fn brief(heard: &Heard) -> Vec<Vec<u8>> {
+        let mut reply = heard.reply();
+        reply.add_answer(Record::from_rdata(heard.name(), 1, RData::A(A::new(192, 0, 2, 1))));
+        vec![octets(heard, &reply)]
+    }
+    let upstream = Upstream::start(brief);
+    let forward = forward(&[&upstream.address().to_string()]);
+    let portico = Portico::with(&[("names.yaml", MANIFESTS)])
+        .adjust(move |settings| {
+            forward(settings);
+            settings.forwarding.serve_stale = Some(std::time::Duration::from_secs(3600));
+        })
+        .start();
+    let ttl = || {
+        let reply = exchange(portico.dns(), &query("www.example.com.", RecordType::A));
+        reply.answers.first().map(|record| record.ttl)
+    };
+    assert_eq!(ttl(), Some(1));
+    drop(upstream);
+    eventually("dns 4.2: it has expired and is told all the same", || {
+        (ttl() == Some(30)).then_some(())
+    });
+}

@@ -95,12 +95,11 @@ pub(crate) fn compile(
         true => share(cluster::compile(objects, inputs), &previous.cluster),
         false => Arc::clone(&previous.cluster),
     };
-    let pods = match inputs.settings.names.pods {
-        PodsMode::Verified if dirty.pods || first => {
-            share(objects.pod_names.clone(), &previous.pods)
-        }
-        PodsMode::Verified => Arc::clone(&previous.pods),
-        PodsMode::Disabled | PodsMode::Insecure => share(PodNames::default(), &previous.pods),
+    let names = &inputs.settings.names;
+    let pods = match names.pods == PodsMode::Verified || names.autopath {
+        true if dirty.pods || first => share(objects.pod_names.clone(), &previous.pods),
+        true => Arc::clone(&previous.pods),
+        false => share(PodNames::default(), &previous.pods),
     };
     let rules = dirty.ingresses || dirty.service_objects;
     let certificates = dirty.ingresses || dirty.secrets || memory.certificates.is_due(inputs);

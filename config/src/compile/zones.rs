@@ -36,6 +36,7 @@ pub(super) fn compile(
         hosts: hosts.into_values().collect(),
         records: records(names, inputs),
         fallthrough: names.fallthrough.clone(),
+        autopath: names.autopath,
         namespaces: namespaces.map(Arc::clone).collect(),
         exposed: exposed.clone(),
         pods: names.pods,

@@ -31,6 +31,8 @@ pub struct Names {
     /// `dns.fallthrough`: zones in which a name that does not exist is asked of upstreams; default
     /// none.
     pub fallthrough: Vec<Arc<str>>,
+    /// `dns.autopath`: whether the search path of a Pod that asks is walked for it; default false.
+    pub autopath: bool,
 }
 
 /// What `10-0-0-1.<namespace>.pod.<zone>` answers (`dns 1.9`).

@@ -56,7 +56,7 @@ pub struct Snapshot {
     pub health_checks: Arc<Vec<HealthCheck>>,
     /// Nodes, this host's place among them, and who is a Pod.
     pub cluster: Arc<Cluster>,
-    /// Whose names below `pod.<zone>` exist; empty where nobody verifies them.
+    /// Whose names below `pod.<zone>` exist; empty where nobody verifies them or walks search paths.
     pub pods: Arc<PodNames>,
     /// What settings say about connections of Services.
     pub tcp: Arc<Tcp>,

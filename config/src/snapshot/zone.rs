@@ -27,6 +27,8 @@ pub struct Zones {
     pub records: Arc<[StaticRecord]>,
     /// Zones in which a name that does not exist is asked of others.
     pub fallthrough: Vec<Arc<str>>,
+    /// Whether the search path of a Pod that asks is walked for it.
+    pub autopath: bool,
     /// Namespaces that exist, by a Namespace object or because any object lives in one, and have
     /// names.
     pub namespaces: BTreeSet<Arc<str>>,
@@ -61,6 +63,15 @@ impl PodNames {
     pub fn has(&self, namespace: &str, address: IpAddr) -> bool {
         let of_namespace = self.by_namespace.get(namespace);
         of_namespace.is_some_and(|addresses| addresses.contains_key(&address))
+    }
+
+    /// Each namespace with each address that a Pod of it has.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, IpAddr)> {
+        self.by_namespace.iter().flat_map(|(namespace, addresses)| {
+            addresses
+                .keys()
+                .map(move |address| (&**namespace, *address))
+        })
     }
 
     /// One Pod more that has `address`.

@@ -7,7 +7,7 @@
 use super::message::{Ask, expand, record};
 use super::response::{Age, Client, Response, put_opt};
 use crate::answer::Outcome;
-use crate::question::{HEADER, SERVFAIL, skip_name};
+use crate::question::{HEADER, NXDOMAIN, SERVFAIL, skip_name};
 use crate::reply::{OPT, TRUNCATED};
 use crate::wire::{CNAME, u16_at};
 
@@ -23,6 +23,11 @@ pub(crate) fn target(reply: &[u8]) -> Option<Vec<u8>> {
     let mut name = Vec::new();
     expand(reply, last.data, &mut name)?;
     Some(name)
+}
+
+/// Whether our reply says that there is no such name.
+pub(crate) fn is_denied(reply: &[u8]) -> bool {
+    reply.get(3).is_some_and(|flags| flags & 0x0f == NXDOMAIN)
 }
 
 /// Turns our reply into one that says that nobody could be asked.

@@ -207,7 +207,8 @@ impl Forwarder {
         let routes = self.shared.routes.load();
         let route = match routes.find(name) {
             Some(route) => Arc::clone(route),
-            None if target.is_some() && !routes.is_off() => {
+            // One that is denied by us is so where nobody else is asked.
+            None if target.is_some() && !routes.is_off() && !chase::is_denied(out) => {
                 return Begun::Said(chase::fail(out, query.kind));
             }
             None => return Begun::Said(outcome),

@@ -39,6 +39,11 @@ fn with(at: usize, octet: u8) -> Vec<u8> {
     message
 }
 
+/// No question, and an OPT with options.
+fn bare(options: &[u8]) -> Vec<u8> {
+    with_opt(vec![0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0], 1232, 0, options)
+}
+
 fn headers() -> Vec<Case> {
     vec![
         ("nothing", vec![], None, false),
@@ -51,6 +56,9 @@ fn headers() -> Vec<Case> {
         ("NOTIFY", with(2, 0x20), Some(4), false),
         ("opcode 15", with(2, 0x78), Some(4), false),
         ("QDCOUNT 0", with(5, 0), Some(1), false),
+        ("QDCOUNT 0 with a cookie", bare(&[0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]), Some(0), false),
+        ("QDCOUNT 0 with another option", bare(&[0, 3, 0, 0]), Some(1), false),
+        ("QDCOUNT 0 with a short cookie", bare(&[0, 10, 0, 1, 1]), Some(1), false),
         ("QDCOUNT 2", with(5, 2), Some(1), false),
         ("QDCOUNT 65281", with(4, 255), Some(1), false),
         ("ANCOUNT 1", with(7, 1), Some(1), true),

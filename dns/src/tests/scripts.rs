@@ -14,7 +14,8 @@
 //!
 //! Everything goes the way of a real process: the compile pipeline, the table, the octets of a reply,
 //! which a second decoder reads. `UPDATE_SCRIPTS=1` writes the answers anew; whoever does that reads
-//! the difference. After `?` and the type there may be `udp` (512 octets), `edns=SIZE` and `do`.
+//! the difference. After `?` and the type there may be `udp` (512 octets), `edns=SIZE`, `do` and
+//! `from=ADDRESS`, who asks.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -114,6 +115,7 @@ impl Script {
             "dns.ttl" => self.settings.dns_ttl_seconds = value.parse().unwrap(),
             "clusterCidr" => self.settings.cluster_cidrs = vec![value.parse().unwrap()],
             "dns.reverseCidr" => names.reverse_cidrs = vec![value.parse().unwrap()],
+            "dns.autopath" => names.autopath = value.parse().unwrap(),
             "dns.fallthrough" => names.fallthrough = list(),
             "dns.hostSuffix" => names.host_suffixes = list(),
             "clusterIps" => self.settings.cluster_ips = ClusterIps::Map,
@@ -158,9 +160,11 @@ impl Script {
         let [name, kind, options @ ..] = words.as_slice() else { panic!("{question}") };
         let mut message = query(name, kind_of(kind));
         let mut transport = Transport::Tcp;
+        let mut client = IpAddr::from([127, 0, 0, 1]);
         for option in options {
             match option.split_once('=') {
                 None if *option == "udp" => transport = Transport::Udp,
+                Some(("from", address)) => client = address.parse().unwrap(),
                 Some(("edns", size)) => {
                     transport = Transport::Udp;
                     message = with_opt(message, size.parse().unwrap(), 0, &[]);
@@ -168,7 +172,10 @@ impl Script {
                 _ => panic!("{question}"),
             }
         }
-        let Some(reply) = ask(&self.table, &message, transport) else {
+        let peer = SocketAddr::new(client, 40_000);
+        let mut reply = Vec::new();
+        let outcome = answer(&message, peer, LOCAL, transport, &self.table, &mut reply);
+        if outcome == Outcome::Ignored {
             return "silence\n".to_owned();
         };
         let message = Message::from_vec(&reply).unwrap();
