@@ -10,6 +10,7 @@
 
 mod metrics;
 mod upstream;
+mod limiter;
 mod view;
 mod l4;
 mod l7;

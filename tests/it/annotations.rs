@@ -7,7 +7,7 @@ use crate::harness::portico::Portico;
 use crate::services::service;
 
 /// An Ingress for one host, with annotations of ingress-nginx.
-fn annotated(name: &str, host: &str, annotations: &[(&str, &str)], tls: &str) -> String {
+pub(crate) fn annotated(name: &str, host: &str, annotations: &[(&str, &str)], tls: &str) -> String {
     let text = ingress(name, &[(host, "Prefix", "/", "web")], tls);
     let lines: String = annotations
         .iter()

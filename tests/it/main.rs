@@ -26,6 +26,7 @@ mod figure;
 mod forward;
 mod framing;
 mod front_door;
+mod guards;
 mod life_cycle;
 mod names;
 mod node_health;

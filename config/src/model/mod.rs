@@ -6,9 +6,11 @@
 pub mod annotation;
 mod certificate;
 mod clients;
+mod cors;
 mod duration;
 mod forwarding;
 mod host;
+mod limits;
 mod name;
 mod names;
 mod path;
@@ -24,9 +26,11 @@ mod traffic;
 
 pub use certificate::Certificate;
 pub use clients::private_networks;
+pub use cors::{Cors, Grant, Origin};
 pub use duration::{format_duration, parse_duration};
 pub use forwarding::{ForwardPolicy, ForwardRule, Forwarding, UpstreamAddress, UpstreamTransport};
 pub use host::HostPattern;
+pub use limits::{ClientLimits, Rate, Rates};
 pub use name::{ObjectName, ObjectRef};
 pub use names::{Names, PodsMode};
 pub use path::PathKind;

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::cors::Cors;
+use super::limits::ClientLimits;
 use super::pattern::Pattern;
 use super::template::Template;
 
@@ -21,6 +23,10 @@ pub struct Policy {
     pub deny: Box<[IpNet]>,
     /// The only clients that do not get 403; empty: all.
     pub allow: Box<[IpNet]>,
+    /// What answers say to scripts of other origins; none: nothing.
+    pub cors: Option<Arc<Cors>>,
+    /// How much one client may ask; none: any.
+    pub limits: Option<Arc<ClientLimits>>,
     /// What a request for exactly `/` is redirected to, with 302.
     pub app_root: Option<Template>,
     /// Where every request is redirected to.

@@ -13,7 +13,7 @@ use super::{Check, address, names};
 use crate::api::networking_v1::{self, IngressBackend};
 use crate::diagnostic::Code;
 use crate::location::FieldPath;
-use crate::model::{HostPattern, PathKind};
+use crate::model::{HostPattern, ObjectName, PathKind};
 
 /// An Ingress that is right by itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,7 +112,10 @@ pub(super) fn ingress(object: &networking_v1::Ingress, check: &mut Check<'_>) ->
     let rules = rules.collect();
     let default_backend = object.spec.default_backend.as_ref();
     let default_backend = default_backend.map(|b| backend(b, &spec.key("defaultBackend"), check));
-    let annotations = annotations::read(&object.metadata.annotations);
+    let metadata = &object.metadata;
+    let namespace = metadata.namespace.as_deref().unwrap_or("default");
+    let name = ObjectName::new(namespace, &*metadata.name);
+    let annotations = annotations::read(&metadata.annotations, &name);
     let is_nameless = super::names_are_ignored(&object.metadata);
     let tls = tls(object, check);
     let status = status(object, check);

@@ -36,6 +36,20 @@ impl Edits {
         self.added.push((name.into(), value));
     }
 
+    /// Does what `other` does, and then what these do.
+    pub(crate) fn follow(&mut self, mut other: Self) {
+        for name in self.removed.drain(..) {
+            other.remove(name);
+        }
+        other.added.append(&mut self.added);
+        *self = other;
+    }
+
+    /// Whether nothing is done.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.removed.is_empty() && self.added.is_empty()
+    }
+
     /// Whether fields of this name do not pass.
     pub(crate) fn removes(&self, name: &[u8]) -> bool {
         let is_it = |removed: &Cow<'_, str>| removed.as_bytes().eq_ignore_ascii_case(name);

@@ -14,13 +14,14 @@ use portico_config::model::{Policy, Template};
 use tokio::net::TcpStream;
 use tracing::debug;
 
-use super::Worker;
 use super::edits::Edits;
 use super::forward::{self, Added, Announced, ForwardedFor};
 use super::policy::{self, Declined, Visit};
 use super::pool::{Backend, Stream};
 use super::queries::Query;
 use super::request::{Asked, Checked, Refused, check, refuse};
+use super::{Routed, Worker};
+use crate::limiter::Permit;
 use crate::upstream::Port;
 use crate::view::Target;
 
@@ -90,6 +91,8 @@ pub(crate) struct Terms {
     pub(crate) policy: Arc<Policy>,
     /// What is done to its response.
     pub(crate) edits: Edits,
+    /// Its place among those that its client may have in progress.
+    pub(crate) permit: Option<Permit>,
 }
 
 impl Worker {
@@ -98,13 +101,13 @@ impl Worker {
         let checked = check(&incoming.asked)?;
         match self.queries.of(incoming, &checked) {
             Some(query) => query.map(Decided::Query),
-            None => self.order(incoming, checked).map(Decided::Order),
+            None => self.routed(incoming, checked).map(Decided::Order),
         }
     }
 
     /// Where a request goes, and with which head.
-    fn order(&self, incoming: &Incoming<'_>, checked: Checked<'_>) -> Result<Order, Declined> {
-        let Incoming { asked, from, .. } = incoming;
+    fn routed(&self, incoming: &Incoming<'_>, checked: Checked<'_>) -> Result<Order, Declined> {
+        let Incoming { asked, .. } = incoming;
         if forward::names_too_much(asked.fields) {
             return Err(refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).into());
         }
@@ -115,10 +118,36 @@ impl Worker {
         let (target, policy) = self
             .target(&checked.host, &checked.path)
             .ok_or_else(|| kept(StatusCode::NOT_FOUND))?;
-        let (mut host, mut prefix, mut path) = (None, None, None);
+        let mut edits = Edits::default();
+        self.order(incoming, checked, (target, policy), &mut edits)
+            .map_err(|declined| declined.with(edits))
+    }
+
+    /// The order for a request whose location is known; `edits` are done to the answer, whoever
+    /// gives it.
+    fn order(
+        &self,
+        incoming: &Incoming<'_>,
+        checked: Checked<'_>,
+        (target, policy): Routed,
+        edits: &mut Edits,
+    ) -> Result<Order, Declined> {
+        let Incoming { asked, from, .. } = incoming;
+        let kept = |status| Declined::from(Refused { status, close: false });
+        let (mut host, mut prefix, mut path, mut permit) = (None, None, None, None);
         if let Some(policy) = &policy {
-            let visit = Visit::new((from.client, from.tls), &checked, policy);
-            policy::judge(policy, &visit)?;
+            let limiter = self.limiter(policy);
+            let visit = Visit {
+                method: asked.method,
+                origin: policy
+                    .cors
+                    .as_ref()
+                    .and_then(|_| asked.fields.first("origin")),
+                limiter: limiter.as_ref(),
+                ..Visit::new((from.client, from.tls), &checked, policy)
+            };
+            *edits = policy::edits(policy, &visit);
+            permit = policy::judge(policy, &visit)?;
             path = policy::rewrite(policy, &visit)?;
             let render = |template: &Template| policy::render(template, &visit);
             host = policy.upstream_host.as_ref().map(render);
@@ -144,7 +173,8 @@ impl Worker {
         };
         let mut head = self.scratch.take();
         forward::to_upstream(&mut head, &checked, &added);
-        let terms = policy.map(|policy| Box::new(Terms { policy, edits: Edits::default() }));
+        let edits = std::mem::take(edits);
+        let terms = policy.map(|policy| Box::new(Terms { policy, edits, permit }));
         Ok(Order { port, head, terms })
     }
 

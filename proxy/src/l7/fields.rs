@@ -163,6 +163,12 @@ impl<'a> Fields<'a> {
             .map(|field| field.value)
     }
 
+    /// The value of the first field of a name that nothing else asks for.
+    pub(crate) fn first(self, name: &str) -> Option<&'a [u8]> {
+        let is_it = |field: &Field<'_>| field.text.eq_ignore_ascii_case(name.as_bytes());
+        self.iter().find(is_it).map(|field| field.value)
+    }
+
     /// The elements of all lines of a name, where it is a list.
     pub(crate) fn elements(self, name: Name) -> impl Iterator<Item = &'a [u8]> {
         let elements = self

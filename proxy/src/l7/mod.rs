@@ -44,6 +44,7 @@ use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::limiter::Limiter;
 use crate::upstream::Port;
 use crate::view::{Target, View};
 
@@ -151,6 +152,13 @@ impl Worker {
         let view = view.load();
         let (target, policy) = route::route(&view.routes, host, path)?;
         Some((view.resolve(target), policy.map(Arc::clone)))
+    }
+
+    /// What clients asked of the Ingress of a policy with limits.
+    fn limiter(&self, policy: &Policy) -> Option<Arc<Limiter>> {
+        let limits = policy.limits.as_ref()?;
+        let mut view = self.view.borrow_mut();
+        view.load().limiter(&limits.ingress).map(Arc::clone)
     }
 
     /// Takes the view that serves now and lets the one before go.

@@ -16,7 +16,7 @@ use portico_config::model::Policy;
 use portico_config::snapshot::diff::{self, Change};
 use portico_config::snapshot::{self, Backend, Place, PortId, RouteTable, ServicePort, Snapshot};
 
-use super::{Checks, FastMap, Fronts, Host, Location, Routes, Slot, Target, View};
+use super::{Checks, FastMap, Fronts, Host, Limiters, Location, Routes, Slot, Target, View};
 use crate::upstream::{AffinityTable, Outs, Port, Registry};
 
 /// Builds views, each from the one that it built before.
@@ -75,6 +75,10 @@ impl Builder {
                 Arc::new(routes(&snapshot.routes, kept, slots))
             }
         };
+        let limiters = match !is_first && Arc::ptr_eq(&old.routes, &snapshot.routes) {
+            true => Arc::clone(&before.limiters),
+            false => Arc::new(limiters(&snapshot.routes, &before.limiters)),
+        };
         let certificates = Arc::clone(&snapshot.certificates);
         let view = Arc::new(View {
             ports: ports.into(),
@@ -84,6 +88,7 @@ impl Builder {
             here,
             tcp: Arc::clone(&snapshot.tcp),
             routes,
+            limiters,
             certificates,
         });
         if moved {
@@ -259,6 +264,28 @@ fn host(host: &snapshot::Host, slots: &Slots) -> Host {
         default_target: host.default_backend.as_ref().map(|it| slots.target(it)),
         default_policy: asking(&host.default_policy),
     }
+}
+
+/// One limiter for each Ingress with limits: the one `before`, if it had any.
+fn limiters(table: &RouteTable, before: &Limiters) -> Limiters {
+    let mut limiters = Limiters::default();
+    let hosts = table.exact.values().chain(table.wildcard.values());
+    for host in hosts.chain(&table.any) {
+        let policies = host.locations.iter().map(|location| &location.policy);
+        for limits in policies
+            .chain([&host.default_policy])
+            .filter_map(|policy| policy.limits.as_ref())
+        {
+            let kept = || {
+                before
+                    .get(&limits.ingress)
+                    .map(Arc::clone)
+                    .unwrap_or_default()
+            };
+            limiters.entry(limits.ingress.clone()).or_insert_with(kept);
+        }
+    }
+    limiters
 }
 
 /// A policy that asks something: most ask nothing, and cost nothing.

@@ -25,6 +25,7 @@ use portico_config::model::{ObjectName, PathKind, Policy, Protocol};
 use portico_config::snapshot::{CertificateTable, Cluster, FrontKind, Place, Tcp};
 use portico_net::copy::Patience;
 
+use crate::limiter::Limiter;
 use crate::upstream::{Port, Refusal, Way};
 
 pub(crate) use build::Builder;
@@ -49,11 +50,14 @@ pub(crate) struct View {
     tcp: Arc<Tcp>,
     /// Ingress rules.
     pub(crate) routes: Arc<Routes>,
+    /// What clients asked of Ingresses with limits.
+    limiters: Arc<Limiters>,
     /// Certificates.
     pub(crate) certificates: Arc<CertificateTable>,
 }
 
 type Checks = FastMap<SocketAddr, (ObjectName, Box<[Slot]>)>;
+type Limiters = FastMap<ObjectName, Arc<Limiter>>;
 type Fronts = FastMap<(SocketAddr, Protocol), (Slot, FrontKind)>;
 
 /// A new flow at a front, and whether it is let in.
@@ -158,6 +162,11 @@ impl View {
             Target::Missing => Target::Missing,
             Target::Resource => Target::Resource,
         }
+    }
+
+    /// What clients asked of an Ingress; none: it has no limits.
+    pub(crate) fn limiter(&self, ingress: &ObjectName) -> Option<&Arc<Limiter>> {
+        self.limiters.get(ingress)
     }
 
     /// How long connections through fronts may carry nothing.

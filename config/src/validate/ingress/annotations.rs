@@ -8,6 +8,8 @@ mod reader;
 mod values;
 mod paths;
 mod backends;
+mod cors;
+mod limits;
 
 use std::collections::BTreeMap;
 
@@ -16,7 +18,7 @@ use self::reader::Reader;
 use self::values::size;
 use crate::diagnostic::Code;
 use crate::model::annotation::PREFIX;
-use crate::model::{Policy, Redirect, Template};
+use crate::model::{ObjectName, Policy, Redirect, Template};
 
 /// What is asked of all locations of an Ingress.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,8 +51,8 @@ pub(crate) struct Finding {
     pub(crate) help: Option<String>,
 }
 
-/// Reads all annotations of an object.
-pub(super) fn read(annotations: &BTreeMap<String, String>) -> Annotations {
+/// Reads all annotations of the Ingress `name`.
+pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) -> Annotations {
     let mut reader = Reader { annotations, closed: None, findings: Vec::new(), left_out: 0 };
     let accepted = reader.accepted();
     for (key, value) in annotations {
@@ -75,6 +77,8 @@ pub(super) fn read(annotations: &BTreeMap<String, String>) -> Annotations {
         rewrite,
         deny: reader.sources(&["denylist-source-range"]),
         allow: reader.sources(&["allowlist-source-range", "whitelist-source-range"]),
+        cors: reader.cors().map(Into::into),
+        limits: reader.limits(name).map(Into::into),
         redirect: reader.redirect().or(moved),
         max_body_bytes: reader
             .value("proxy-body-size", |text| size(text).ok_or("is no size such as 8m, 512k or 0")),
@@ -118,7 +122,7 @@ mod tests {
                 if name.contains('/') { (*name).to_owned() } else { format!("{PREFIX}{name}") };
             (key, (*value).to_owned())
         });
-        read(&pairs.collect())
+        read(&pairs.collect(), &ObjectName::new("default", "web"))
     }
 
     fn codes(read: &Annotations) -> Vec<Code> {
@@ -130,7 +134,9 @@ mod tests {
         for (name, value) in [
             ("auth-url", "http://auth.test/"),
             ("auth-type", "basic"),
-            ("limit-rps", "5"),
+            ("limit-rps", "five"),
+            ("limit-connections", "-1"),
+            ("limit-allowlist", "ten"),
             ("rewrite-target", "/$x"),
             ("rewrite-target", "/a b"),
             ("allowlist-source-range", "10.0.0.0/8, ten"),
@@ -160,7 +166,7 @@ mod tests {
             UnknownIngressAnnotation,
         };
         for (name, value, code) in [
-            ("enable-cors", "true", AnnotationWithoutEffect),
+            ("cors-max-age", "long", InvalidIngressAnnotation),
             ("proxy-read-timeout", "3600", AnnotationWithoutEffect),
             ("canary", "true", AnnotationWithoutEffect),
             ("auth-cache-key", "$remote_user", AnnotationWithoutEffect),

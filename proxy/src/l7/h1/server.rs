@@ -95,6 +95,8 @@ impl<S: Downstream> Connection<S> {
     /// Serves requests until the connection ends.
     pub(crate) async fn run(mut self) {
         loop {
+            // Through a tunnel too: it is the exchange's for as long as that lasts.
+            let mut held = None;
             let after = match std::future::poll_fn(|cx| self.poll_head(cx)).await {
                 Next::Request(Request { mut facts, length, action }) => {
                     self.served += 1;
@@ -107,7 +109,9 @@ impl<S: Downstream> Connection<S> {
                             let Order { port, head, terms } = order;
                             facts.terms = terms;
                             let upload = Upload::new(head, length, facts.expects, most);
-                            self.forward(port, upload, &facts).await
+                            let after = self.forward(port, upload, &facts).await;
+                            held = facts.terms.and_then(|terms| terms.permit);
+                            after
                         }
                     }
                 }
@@ -133,7 +137,8 @@ impl<S: Downstream> Connection<S> {
                 After::Cut => return,
                 After::Tunnel(backend) => {
                     let early = std::mem::take(&mut self.inbox);
-                    return Box::pin(tunnel(&mut self.stream, backend, early, &self.watch)).await;
+                    Box::pin(tunnel(&mut self.stream, backend, early, &self.watch)).await;
+                    return drop(held);
                 }
             }
         }

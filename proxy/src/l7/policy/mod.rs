@@ -3,16 +3,21 @@
 //! Pure. Who guards comes before who redirects, and nobody is redirected who may not come in. One
 //! file per concern; this one has their order.
 
+mod cors;
+mod limits;
 mod redirect;
 mod rewrite;
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
 
 use http::StatusCode;
 use portico_config::model::{Captures, Policy};
 
 use super::edits::Edits;
 use super::request::{Checked, Refused};
+use crate::limiter::{Limiter, Permit};
 
 pub(crate) use self::rewrite::{render, rewrite};
 
@@ -22,6 +27,16 @@ pub(crate) struct Declined {
     pub(crate) refused: Refused,
     /// What is done to its fields, for a redirect the `Location`.
     pub(crate) edits: Option<Box<Edits>>,
+}
+
+impl Declined {
+    /// With what is done to every answer of the location.
+    pub(crate) fn with(mut self, edits: Edits) -> Self {
+        if !edits.is_empty() {
+            self.edits.get_or_insert_default().follow(edits);
+        }
+        self
+    }
 }
 
 impl From<Refused> for Declined {
@@ -38,6 +53,11 @@ pub(crate) struct Visit<'a> {
     pub(crate) checked: &'a Checked<'a>,
     /// What the groups of the path's pattern took.
     pub(crate) captures: Captures<'a>,
+    pub(crate) method: &'a str,
+    /// `Origin`, if there is one.
+    pub(crate) origin: Option<&'a [u8]>,
+    /// What clients asked of the Ingress, if it has limits.
+    pub(crate) limiter: Option<&'a Arc<Limiter>>,
 }
 
 impl<'a> Visit<'a> {
@@ -51,7 +71,8 @@ impl<'a> Visit<'a> {
         let asks = policy.rewrite.is_some() || policy.redirect.is_some();
         let pattern = policy.pattern.as_ref().filter(|_| asks);
         let captures = pattern.and_then(|pattern| pattern.captures(&checked.path));
-        Self { client, tls, checked, captures: captures.unwrap_or_default() }
+        let captures = captures.unwrap_or_default();
+        Self { client, tls, checked, captures, method: "GET", origin: None, limiter: None }
     }
 }
 
@@ -64,17 +85,28 @@ pub(crate) fn max_body_bytes(policy: Option<&Policy>) -> u64 {
     }
 }
 
-/// Takes the steps; an error is the answer.
-pub(crate) fn judge(policy: &Policy, visit: &Visit<'_>) -> Result<(), Declined> {
+/// Takes the steps; an error is the answer. What comes is held until the exchange is over.
+pub(crate) fn judge(policy: &Policy, visit: &Visit<'_>) -> Result<Option<Permit>, Declined> {
     if policy.closed.is_some() {
         return Err(keep(StatusCode::SERVICE_UNAVAILABLE).into());
     }
     if !policy.lets_in(visit.client) {
         return Err(keep(StatusCode::FORBIDDEN).into());
     }
+    cors::preflight(policy, visit)?;
     redirect::app_root(policy, visit)?;
     redirect::elsewhere(policy, visit)?;
-    redirect::to_https(policy, visit)
+    redirect::to_https(policy, visit)?;
+    limits::admit(policy, visit, Instant::now())
+}
+
+/// What is done to every answer of a location, whoever gives it (step 14).
+pub(crate) fn edits(policy: &Policy, visit: &Visit<'_>) -> Edits {
+    let mut edits = Edits::default();
+    if let Some(cors) = &policy.cors {
+        cors::answer(cors, visit.origin, &mut edits);
+    }
+    edits
 }
 
 fn scheme(visit: &Visit<'_>) -> &'static str {
@@ -131,7 +163,7 @@ mod tests {
         };
         let visit = Visit::new(([192, 0, 2, 7].into(), tls), &checked, policy);
         match judge(policy, &visit) {
-            Ok(()) => (200, String::new()),
+            Ok(_) => (200, String::new()),
             Err(declined) => {
                 let edits = declined.edits.unwrap_or_default();
                 let location = edits.added().find(|(name, _)| *name == b"Location");

@@ -1,0 +1,26 @@
+//! Who asks too much (`ingress 2.4`: `limit-rps`, `limit-rpm`, `limit-connections`).
+
+use std::time::Instant;
+
+use http::StatusCode;
+use portico_config::model::Policy;
+
+use super::{Declined, Visit, keep};
+use crate::limiter::Permit;
+
+/// Counts a request of a client that the limits are about; 429 where it is over one.
+pub(super) fn admit(
+    policy: &Policy,
+    visit: &Visit<'_>,
+    now: Instant,
+) -> Result<Option<Permit>, Declined> {
+    let Some(limits) = &policy.limits else { return Ok(None) };
+    if !limits.concern(visit.client) {
+        return Ok(None);
+    }
+    let refused = || keep(StatusCode::TOO_MANY_REQUESTS).into();
+    // A view has a limiter for each Ingress with limits: without one nobody is counted or let in.
+    let limiter = visit.limiter.ok_or_else(refused)?;
+    let permit = limiter.admit(limits, visit.client, now);
+    permit.map(Some).ok_or_else(refused)
+}
