@@ -4,6 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use crate::harness::dns::{ask, try_ask};
@@ -112,6 +113,50 @@ fn a_hosts_file_is_answered_and_followed_however_it_is_written() {
     says("so does a file that takes its place", "A 192.0.2.3");
     assert_eq!(ask(dns, "3.2.0.192.in-addr.arpa.", RecordType::PTR).answers, ["PTR db.corp.test."]);
     assert_eq!(snapshot(admin)["diagnostics"], serde_json::json!([]));
+}
+
+#[test]
+fn records_and_who_may_ask_change_with_the_settings_file() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("manifests")).unwrap();
+    let (admin, dns) = (free_address("127.0.0.1"), free_address("127.0.0.1"));
+    let write = |of_dns: &str| {
+        let rest = format!("dns: {{listen: '{dns}'{of_dns}}}\n");
+        fs::write(folder.path().join("portico.yaml"), settings(admin, 248, &rest)).unwrap();
+    };
+    let says = |what: &str, code| {
+        eventually(what, || {
+            let reply = try_ask(dns, "www.example.com.", RecordType::A).ok()?;
+            (reply.code == code).then_some(())
+        });
+    };
+    write("");
+    let _process = start(folder.path(), admin);
+    says("dns 3.1: the name is nobody's", ResponseCode::Refused);
+    write(", record: www.example.com A 192.0.2.1");
+    says("dns 4.3: a record came", ResponseCode::NoError);
+    write(", record: www.example.com A 192.0.2.1, allow: 192.0.2.0/24");
+    says("dns 3.1: we may not ask any more", ResponseCode::Refused);
+    write(", record: www.example.com A 192.0.2.1");
+    says("and again we may", ResponseCode::NoError);
+}
+
+#[test]
+fn a_missing_secret_of_the_resolver_is_told_until_it_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dns.yaml");
+    fs::write(&file, "apiVersion: v1\nkind: Namespace\nmetadata: {name: dns}\n").unwrap();
+    let path = file.to_str().unwrap();
+    let check = || {
+        let output = run(&["check", path, "--dns-tls-secret", "dns/tls"]);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let told = check();
+    assert!(told.contains("P0806") && told.contains("no Secret dns/tls"), "{told}");
+    let opaque = "apiVersion: v1\nkind: Secret\nmetadata: {name: tls, namespace: dns}\n";
+    fs::write(&file, opaque).unwrap();
+    let told = check();
+    assert!(told.contains("P0806") && told.contains("holds no certificate"), "{told}");
 }
 
 #[test]

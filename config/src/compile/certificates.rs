@@ -187,9 +187,15 @@ fn of_dns(
                 validity(found, certificate, inputs, diagnostics);
                 Some(Arc::clone(certificate))
             }
-            _ => None,
+            _ => {
+                let message = format!("dns.tlsSecret: Secret {name} holds no certificate");
+                diagnostics.push(Diagnostic::new(Code::DnsSecretUnusable, message));
+                None
+            }
         },
         None => {
+            let message = format!("dns.tlsSecret: there is no Secret {name}");
+            diagnostics.push(Diagnostic::new(Code::DnsSecretUnusable, message));
             let last = inputs.previous.certificates.dns.as_ref();
             last.filter(|it| it.secret.as_ref() == Some(name)).cloned()
         }

@@ -201,6 +201,7 @@ codes! {
     803 InvalidSetting Error "a setting has a value that it does not take",
     804 NeedsRestart Warning "a setting takes effect at the next start",
     805 HostsLine Warning "a line of a hosts file cannot be read",
+    806 DnsSecretUnusable Warning "the Secret of the resolver's certificate is not there",
 }
 
 impl Code {
