@@ -16,3 +16,4 @@ pub mod datagram;
 pub mod ready;
 pub mod tls_accept;
 pub mod tls_dial;
+pub mod tls_verify;

@@ -11,6 +11,7 @@
 mod harness;
 
 mod annotations;
+mod backend_tls;
 mod bad_input;
 mod balance;
 mod command_line;

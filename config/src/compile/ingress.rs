@@ -81,7 +81,7 @@ pub(super) fn compile(
     inputs: &Inputs<'_>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> RouteTable {
-    let policies = Policies::new(owned, inputs.settings, diagnostics);
+    let policies = Policies::new(owned, objects, inputs.settings, diagnostics);
     let mut resolver = Resolver { objects, services, diagnostics };
     let mut hosts: BTreeMap<HostPattern, Draft> = BTreeMap::new();
     // The default backend of the first Ingress without rules (`ingress 1.5`).
@@ -100,18 +100,24 @@ pub(super) fn compile(
             && catch_all.is_none()
         {
             // Nothing that redirects (`ingress 1.5`).
-            let policy = ingress.annotations.policy.clone();
+            let policy = policies
+                .of_any_host((object, ingress), policies.asks_tls((object, ingress), backend));
             let policy = Arc::new(Policy { redirect: None, ..policy });
             catch_all = Some(Fallback { backend: backend.clone(), policy });
         }
         for (index, rule) in ingress.rules.iter().enumerate() {
             let field = FieldPath::from("spec.rules").index(index);
             let host = hosts.entry(rule.host.clone()).or_default();
-            let policy = policies.of(ingress, &rule.host);
+            let mut made = [None, None];
+            let mut policy_of = |backend: &Backend| {
+                let asks_tls = policies.asks_tls((object, ingress), backend);
+                let policy = || Arc::new(policies.of((object, ingress), &rule.host, asks_tls));
+                Arc::clone(made[usize::from(asks_tls)].get_or_insert_with(policy))
+            };
             if let Some(backend) = &default
                 && host.fallback.is_none()
             {
-                let policy = Arc::clone(&policy);
+                let policy = policy_of(backend);
                 host.fallback = Some(Fallback { backend: backend.clone(), policy });
             }
             for (index, path) in rule.paths.iter().flatten().enumerate() {
@@ -123,6 +129,7 @@ pub(super) fn compile(
                     resolver.diagnostics.push(taken);
                     continue;
                 }
+                let policy = policy_of(&backend);
                 let (policy, path_text) =
                     resolver.path_policy((object, ingress), path, &policy, &field);
                 claimed.insert(key, (object, field));

@@ -17,6 +17,7 @@ mod certificates;
 mod cluster;
 mod endpoints;
 mod topology;
+mod backend_tls;
 mod policies;
 mod ingress;
 mod listeners;
@@ -101,7 +102,7 @@ pub(crate) fn compile(
         true => Arc::clone(&previous.pods),
         false => share(PodNames::default(), &previous.pods),
     };
-    let rules = dirty.ingresses || dirty.service_objects;
+    let rules = dirty.ingresses || dirty.service_objects || dirty.secrets;
     let certificates = dirty.ingresses || dirty.secrets || memory.certificates.is_due(inputs);
     // Whatever Services come may move the address of one that has names.
     let named = dirty.named || (dirty.service_objects && !objects.named.is_empty());

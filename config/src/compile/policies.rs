@@ -4,14 +4,16 @@
 //! where its root leads. The first in object order counts (`ingress 1.4`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use super::finding;
+use super::backend_tls::{BackendUse, asks_tls};
 use super::ingress::Owned;
+use super::{Objects, finding};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
-use crate::model::{HostPattern, Policy, Settings, Template, ToHttps};
-use crate::validate::{InUse, Ingress};
+use crate::model::annotation::PREFIX;
+use crate::model::{HostPattern, ObjectName, Policy, Settings, Template, ToHttps};
+use crate::snapshot::Backend;
+use crate::validate::InUse;
 
 /// What annotations ask, host by host.
 pub(super) struct Policies<'a> {
@@ -21,11 +23,15 @@ pub(super) struct Policies<'a> {
     app_roots: BTreeMap<&'a HostPattern, (&'a Template, &'a InUse)>,
     /// The port of the HTTPS listener if it must be told; none where there is no such listener.
     https: Option<Option<u16>>,
+    /// How the backends of each Ingress are spoken to.
+    backends: BTreeMap<&'a ObjectName, BackendUse>,
+    objects: &'a Objects,
 }
 
 impl<'a> Policies<'a> {
     pub(super) fn new(
         owned: &[Owned<'a>],
+        objects: &'a Objects,
         settings: &Settings,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Self {
@@ -35,6 +41,8 @@ impl<'a> Policies<'a> {
                 .flat_map(|(_, ingress)| ingress.tls.iter().flat_map(|entry| &entry.hosts))
                 .collect(),
             app_roots: BTreeMap::new(),
+            backends: BTreeMap::new(),
+            objects,
             https: settings
                 .https
                 .first()
@@ -47,6 +55,15 @@ impl<'a> Policies<'a> {
                 told.help.clone_from(&found.help);
                 diagnostics.push(told);
             }
+            let backends = BackendUse::of((object, ingress), objects);
+            if let Some(closed) = &backends.closed {
+                let key = format!("{PREFIX}{}", closed.annotation);
+                let field = FieldPath::from("metadata.annotations").key(&key);
+                let text =
+                    format!("{}: its locations are closed, every request gets 503", closed.why);
+                diagnostics.push(finding(Code::AnnotationCloses, object, field, text));
+            }
+            policies.backends.insert(&object.valid.name, backends);
             let Some(root) = &ingress.annotations.app_root else { continue };
             for rule in &ingress.rules {
                 let (first, owner) = policies
@@ -66,15 +83,40 @@ impl<'a> Policies<'a> {
         policies
     }
 
-    /// What is asked of requests for one host.
-    pub(super) fn of(&self, ingress: &Ingress, host: &HostPattern) -> Arc<Policy> {
+    /// Whether what stands behind a path of an Ingress says itself that it speaks TLS, and may.
+    pub(super) fn asks_tls(&self, (_, ingress): Owned<'_>, backend: &Backend) -> bool {
+        ingress.annotations.backend.protocol.is_none()
+            && matches!(backend, Backend::Service(port) if asks_tls(port, self.objects))
+    }
+
+    /// What is asked of requests for one host; `asks_tls`: their backend does.
+    pub(super) fn of(
+        &self,
+        (object, ingress): Owned<'_>,
+        host: &HostPattern,
+        asks_tls: bool,
+    ) -> Policy {
         let annotations = &ingress.annotations;
         let asked = annotations.force_ssl_redirect
             || (annotations.ssl_redirect && self.has_certificate(host));
         let to_https = self.https.filter(|_| asked);
         let to_https = to_https.map(|port| ToHttps { port, keeps_slash: annotations.keeps_slash });
         let app_root = self.app_roots.get(host).map(|(root, _)| (*root).clone());
-        Arc::new(Policy { to_https, app_root, ..annotations.policy.clone() })
+        Policy { to_https, app_root, ..self.of_any_host((object, ingress), asks_tls) }
+    }
+
+    /// The same without what depends on the host.
+    pub(super) fn of_any_host(&self, (object, ingress): Owned<'_>, asks_tls: bool) -> Policy {
+        let annotations = &ingress.annotations;
+        let mut policy = annotations.policy.clone();
+        if let Some(backends) = self.backends.get(&object.valid.name) {
+            backends.apply(&annotations.backend, asks_tls, &mut policy);
+            if let Some(closed) = &backends.closed {
+                let why = format!("annotation {PREFIX}{}: {}", closed.annotation, closed.why);
+                policy.closed.get_or_insert_with(|| why.into());
+            }
+        }
+        policy
     }
 
     /// Whether any `tls` names a host, or the wildcard that covers it.

@@ -4,6 +4,7 @@
 //! stage or plane that uses it.
 
 pub mod annotation;
+mod backend_tls;
 mod certificate;
 mod clients;
 mod cors;
@@ -24,6 +25,7 @@ mod settings;
 mod template;
 mod traffic;
 
+pub use backend_tls::{BackendTls, Same, TlsVersions};
 pub use certificate::Certificate;
 pub use clients::private_networks;
 pub use cors::{Cors, Grant, Origin};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::backend_tls::BackendTls;
 use super::cors::Cors;
 use super::limits::ClientLimits;
 use super::pattern::Pattern;
@@ -43,6 +44,12 @@ pub struct Policy {
     pub forwarded_prefix: Option<Template>,
     /// What backends get as Host; none: what the client sent.
     pub upstream_host: Option<Template>,
+    /// TLS to backends; none: they are spoken to in the clear.
+    pub backend_tls: Option<Arc<BackendTls>>,
+    /// Whether TLS to backends is for requests that came over TLS alone (`AUTO_HTTP`).
+    pub backend_as_client: bool,
+    /// Whom a backend must be; none: who its Host says.
+    pub backend_name: Option<Template>,
 }
 
 impl Policy {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine;
+use rustls::RootCertStore;
 
 use super::{Check, names};
 use crate::api::core_v1;
@@ -21,7 +22,9 @@ use crate::model::Certificate;
 pub(crate) struct Secret {
     /// The pair of `tls.crt` and `tls.key`; none for Secrets of other content.
     pub(crate) certificate: Option<Arc<Certificate>>,
-    /// The raw PEM that `certificate` was made from: equality without looking into keys.
+    /// What `ca.crt` holds; none where that is no certificate.
+    pub(crate) authorities: Option<Arc<RootCertStore>>,
+    /// The raw PEM that all was made from: equality without looking into keys.
     fingerprint: u64,
 }
 
@@ -38,8 +41,21 @@ struct Value {
 }
 
 pub(super) fn secret(secret: &core_v1::Secret, check: &mut Check<'_>) -> Secret {
-    let none = || Secret { certificate: None, fingerprint: 0 };
     let mut values = values(secret, check);
+    let authority = values.remove("ca.crt").map(|value| value.bytes);
+    let read = pair(secret, &mut values, check);
+    let Some(authority) = authority else { return read };
+    let fingerprint = certificate::fingerprint_of(&(read.fingerprint, &authority));
+    Secret { authorities: certificate::authorities(&authority), fingerprint, ..read }
+}
+
+/// The pair of certificate and key.
+fn pair(
+    secret: &core_v1::Secret,
+    values: &mut BTreeMap<&str, Value>,
+    check: &mut Check<'_>,
+) -> Secret {
+    let none = || Secret { certificate: None, authorities: None, fingerprint: 0 };
     required_keys(secret, check);
     let is_tls = secret.type_.as_deref() == Some("kubernetes.io/tls");
     let pair = (values.remove("tls.crt"), values.remove("tls.key"));

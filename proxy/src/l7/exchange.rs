@@ -4,7 +4,9 @@
 //! here too; what is said over them is a codec's work.
 
 use std::borrow::Cow;
+use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -20,6 +22,7 @@ use super::policy::{self, Declined, Visit};
 use super::pool::{Backend, Stream};
 use super::queries::Query;
 use super::request::{Asked, Checked, Refused, check, refuse};
+use super::secured::Secured;
 use super::{Routed, Worker};
 use crate::limiter::Permit;
 use crate::upstream::Port;
@@ -93,6 +96,8 @@ pub(crate) struct Terms {
     pub(crate) edits: Edits,
     /// Its place among those that its client may have in progress.
     pub(crate) permit: Option<Permit>,
+    /// What its backend's connection must have been made with; none: in the clear.
+    pub(crate) secured: Option<Rc<Secured>>,
 }
 
 impl Worker {
@@ -134,7 +139,8 @@ impl Worker {
     ) -> Result<Order, Declined> {
         let Incoming { asked, from, .. } = incoming;
         let kept = |status| Declined::from(Refused { status, close: false });
-        let (mut host, mut prefix, mut path, mut permit) = (None, None, None, None);
+        let (mut host, mut prefix, mut path) = (None, None, None);
+        let (mut permit, mut secured) = (None, None);
         if let Some(policy) = &policy {
             let limiter = self.limiter(policy);
             let visit = Visit {
@@ -152,6 +158,13 @@ impl Worker {
             let render = |template: &Template| policy::render(template, &visit);
             host = policy.upstream_host.as_ref().map(render);
             prefix = policy.forwarded_prefix.as_ref().map(render);
+            secured = Secured::of(policy, from.tls, || {
+                let asked = || {
+                    host.clone()
+                        .or_else(|| checked.authority.map(str::to_owned))
+                };
+                policy.backend_name.as_ref().map(render).or_else(asked)
+            });
         }
         let max_body_bytes = policy::max_body_bytes(policy.as_deref());
         if matches!(incoming.body, Announced::Length(bytes) if bytes > max_body_bytes) {
@@ -174,26 +187,58 @@ impl Worker {
         let mut head = self.scratch.take();
         forward::to_upstream(&mut head, &checked, &added);
         let edits = std::mem::take(edits);
-        let terms = policy.map(|policy| Box::new(Terms { policy, edits, permit }));
+        let terms = policy.map(|policy| Box::new(Terms { policy, edits, permit, secured }));
         Ok(Order { port, head, terms })
     }
 
-    /// Opens a connection to an endpoint.
-    pub(crate) async fn dial(&self, endpoint: SocketAddr) -> Result<Backend, Failure> {
-        let dialed = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(endpoint));
-        match dialed.await {
+    /// Opens a connection to an endpoint, through TLS where `secured` says how. The handshake is part
+    /// of the time to connect (`http-proxy 5`).
+    pub(crate) async fn dial(
+        &self,
+        endpoint: SocketAddr,
+        secured: Option<&Rc<Secured>>,
+    ) -> Result<Backend, Undialed> {
+        let dialed = tokio::time::timeout(CONNECT_TIMEOUT, self.connect(endpoint, secured)).await;
+        let why = match dialed {
             Ok(Ok(stream)) => {
-                let _ = stream.set_nodelay(true);
                 self.metrics.opened.0.fetch_add(1, Relaxed);
-                Ok(Backend { stream: Stream::Plain(stream), endpoint, served: 0 })
+                let secured = secured.map(Rc::clone);
+                return Ok(Backend { stream, endpoint, secured, served: 0 });
             }
-            Ok(Err(error)) => {
+            Ok(Err((why, error))) => {
                 debug!(%endpoint, %error, "dial failed");
-                Err(Failure::Bad)
+                why
             }
-            Err(_) => Err(Failure::TimedOut),
-        }
+            Err(_) => Undialed { failure: Failure::TimedOut, blames: true },
+        };
+        Err(why)
     }
+
+    async fn connect(
+        &self,
+        endpoint: SocketAddr,
+        secured: Option<&Rc<Secured>>,
+    ) -> Result<Stream, (Undialed, io::Error)> {
+        let failed = |blames| move |error| (Undialed { failure: Failure::Bad, blames }, error);
+        let stream = TcpStream::connect(endpoint).await.map_err(failed(true))?;
+        let _ = stream.set_nodelay(true);
+        let Some(secured) = secured else { return Ok(Stream::Plain(stream)) };
+        let handshake = self
+            .handshakes
+            .dial(stream, endpoint, secured, &self.ticker);
+        let stream = Box::pin(handshake)
+            .await
+            .map_err(failed(!secured.depends_on_name()))?;
+        Ok(Stream::Tls(Box::new(stream)))
+    }
+}
+
+/// No connection to an endpoint.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Undialed {
+    pub(crate) failure: Failure,
+    /// Whether it is the endpoint's fault: a name that a client chose must put none of them out.
+    pub(crate) blames: bool,
 }
 
 /// Endpoints asked for one request (`http-proxy 5.10`).

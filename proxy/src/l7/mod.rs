@@ -21,6 +21,7 @@ mod queries;
 mod forward;
 mod respond;
 mod watch;
+mod secured;
 mod pool;
 mod metrics;
 mod tls;
@@ -51,6 +52,7 @@ use crate::view::{Target, View};
 use self::forward::Via;
 use self::io::Scratch;
 use self::pool::Pool;
+use self::secured::Handshakes;
 use self::watch::{TICK, Ticker};
 
 pub(crate) use self::metrics::Metrics;
@@ -77,6 +79,7 @@ pub(crate) struct Worker {
     draining: Cell<bool>,
     ticker: Ticker,
     pool: Pool,
+    handshakes: Handshakes,
     scratch: Scratch,
     via: Via,
     /// The line `Date`, as of the last tick.
@@ -103,6 +106,7 @@ impl Worker {
             connections,
             draining: Cell::new(false),
             pool: Pool::new(ticker.clone()),
+            handshakes: Handshakes::default(),
             ticker,
             scratch: Scratch::default(),
             via: Via::new(instance_id()),
@@ -139,6 +143,7 @@ impl Worker {
         self.date.set(date());
         self.ticker.tick();
         self.pool.sweep();
+        self.handshakes.sweep(self.ticker.now());
     }
 
     /// Whether connections end with their next response.

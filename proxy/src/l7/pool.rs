@@ -10,11 +10,14 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 
+use portico_net::tls_dial::ClientStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::secured::Secured;
 use super::watch::Ticker;
 
 /// One connection to an endpoint.
@@ -24,6 +27,8 @@ pub(crate) struct Backend {
     pub(crate) stream: Stream,
     /// Where it leads.
     pub(crate) endpoint: SocketAddr,
+    /// What it was made with; none: in the clear.
+    pub(crate) secured: Option<Rc<Secured>>,
     /// Requests that it has carried.
     pub(crate) served: u32,
 }
@@ -31,10 +36,21 @@ pub(crate) struct Backend {
 impl Backend {
     /// Whether nothing came since its last response: no byte, no end. Costs no system call where
     /// nothing did.
-    fn is_quiet(&self) -> bool {
-        let Stream::Plain(stream) = &self.stream;
-        let seen = stream.try_read(&mut [0; 1]);
-        matches!(seen, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    fn is_quiet(&mut self) -> bool {
+        match &mut self.stream {
+            Stream::Plain(stream) => {
+                let seen = stream.try_read(&mut [0; 1]);
+                matches!(seen, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+            }
+            // A ticket may come at any time, and is nothing that was said.
+            Stream::Tls(stream) => {
+                let (mut byte, mut cx) = ([0; 1], Context::from_waker(Waker::noop()));
+                let mut buffer = ReadBuf::new(&mut byte);
+                Pin::new(&mut **stream)
+                    .poll_read(&mut cx, &mut buffer)
+                    .is_pending()
+            }
+        }
     }
 }
 
@@ -43,6 +59,8 @@ impl Backend {
 pub(crate) enum Stream {
     /// As they are.
     Plain(TcpStream),
+    /// Through TLS.
+    Tls(Box<ClientStream>),
 }
 
 impl AsyncRead for Stream {
@@ -53,6 +71,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buffer),
         }
     }
 }
@@ -65,18 +84,21 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
         }
     }
 }
@@ -89,9 +111,14 @@ pub(crate) struct Pool {
 
 #[derive(Default)]
 struct Idle {
-    stacks: HashMap<SocketAddr, Vec<Parked>, foldhash::fast::RandomState>,
+    plain: Stacks,
+    /// By what they were made with.
+    secured: FastMap<Rc<Secured>, Stacks>,
     count: usize,
 }
+
+type FastMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+type Stacks = FastMap<SocketAddr, Vec<Parked>>;
 
 struct Parked {
     backend: Backend,
@@ -104,12 +131,20 @@ impl Pool {
     }
 
     /// The newest live connection to an endpoint.
-    pub(crate) fn take(&self, endpoint: SocketAddr) -> Option<Backend> {
+    pub(crate) fn take(
+        &self,
+        endpoint: SocketAddr,
+        secured: Option<&Rc<Secured>>,
+    ) -> Option<Backend> {
         let mut idle = self.idle.borrow_mut();
-        let stack = idle.stacks.get_mut(&endpoint)?;
+        let stacks = match secured {
+            None => &mut idle.plain,
+            Some(secured) => idle.secured.get_mut(secured)?,
+        };
+        let stack = stacks.get_mut(&endpoint)?;
         let mut taken = 0;
         let found = loop {
-            let Some(parked) = stack.pop() else { break None };
+            let Some(mut parked) = stack.pop() else { break None };
             taken += 1;
             if parked.backend.is_quiet() {
                 break Some(parked.backend);
@@ -127,7 +162,11 @@ impl Pool {
         if idle.count >= MAX_PER_WORKER || backend.served >= MAX_REQUESTS {
             return;
         }
-        let stack = idle.stacks.entry(backend.endpoint).or_default();
+        let stacks = match &backend.secured {
+            None => &mut idle.plain,
+            Some(secured) => idle.secured.entry(Rc::clone(secured)).or_default(),
+        };
+        let stack = stacks.entry(backend.endpoint).or_default();
         if stack.len() < MAX_PER_ENDPOINT {
             stack.push(Parked { backend, since });
             idle.count += 1;
@@ -139,12 +178,18 @@ impl Pool {
         let now = self.ticker.now();
         let mut idle = self.idle.borrow_mut();
         let mut count = 0;
-        idle.stacks.retain(|_, stack| {
-            stack
-                .retain(|parked| now - parked.since <= MAX_IDLE_TICKS && parked.backend.is_quiet());
-            count += stack.len();
-            !stack.is_empty()
-        });
+        let mut sweep = |stacks: &mut Stacks| {
+            stacks.retain(|_, stack| {
+                stack.retain_mut(|parked| {
+                    now - parked.since <= MAX_IDLE_TICKS && parked.backend.is_quiet()
+                });
+                count += stack.len();
+                !stack.is_empty()
+            });
+            !stacks.is_empty()
+        };
+        sweep(&mut idle.plain);
+        idle.secured.retain(|_, stacks| sweep(stacks));
         idle.count = count;
     }
 }

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
 /// A running pod; it dies with this value.
 pub(crate) struct Pod {
     /// Where it listens.
@@ -31,6 +33,24 @@ impl Pod {
             serve_http(stream, name);
         });
         (pod, connections)
+    }
+
+    /// [`Pod::http`] behind TLS; its name ends in the name that it was called by, and in how many
+    /// certificates it was shown.
+    pub(crate) fn https(name: &'static str, tls: &Arc<ServerConfig>) -> Self {
+        let tls = Arc::clone(tls);
+        Self::serve(Ipv4Addr::LOCALHOST.into(), move |stream| {
+            let Ok(session) = ServerConnection::new(Arc::clone(&tls)) else { return };
+            let mut stream = StreamOwned::new(session, stream);
+            while stream.conn.is_handshaking() {
+                if stream.conn.complete_io(&mut stream.sock).is_err() {
+                    return;
+                }
+            }
+            let called = stream.conn.server_name().unwrap_or("nobody").to_owned();
+            let shown = stream.conn.peer_certificates().map_or(0, <[_]>::len);
+            serve_http(stream, &format!("{name} {called} {shown}"));
+        })
     }
 
     /// Sends its name and a line end to whoever connects, then echoes bytes until the client
@@ -111,8 +131,7 @@ impl Drop for Pod {
     }
 }
 
-fn serve_http(stream: TcpStream, name: &str) {
-    let Ok(mut writer) = stream.try_clone() else { return };
+fn serve_http(stream: impl Read + Write, name: &str) {
     let mut reader = BufReader::new(stream);
     loop {
         let mut length = 0;
@@ -140,10 +159,9 @@ fn serve_http(stream: TcpStream, name: &str) {
             "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nX-Pod: {name}\r\n\r\n{name}",
             name.len() + echo.len()
         );
-        if writer
-            .write_all(&[answer.as_bytes(), &echo].concat())
-            .is_err()
-        {
+        let answer = [answer.as_bytes(), &echo].concat();
+        let writer = reader.get_mut();
+        if writer.write_all(&answer).is_err() || writer.flush().is_err() {
             return;
         }
     }

@@ -13,6 +13,7 @@ mod limits;
 
 use std::collections::BTreeMap;
 
+pub(crate) use self::backends::{BackendAsk, BackendProtocol};
 use self::paths::{app_root, forwarded_prefix, rewrite};
 use self::reader::Reader;
 use self::values::size;
@@ -25,6 +26,8 @@ use crate::model::{ObjectName, Policy, Redirect, Template};
 pub(crate) struct Annotations {
     /// Without what depends on the host: `to_https` and `app_root`.
     pub(crate) policy: Policy,
+    /// How backends are spoken to.
+    pub(crate) backend: BackendAsk,
     /// `app-root`: for every location of its hosts.
     pub(crate) app_root: Option<Template>,
     /// Whether paths of type ImplementationSpecific are patterns: `use-regex`, or a rewrite.
@@ -85,7 +88,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
         upstream_host: reader.upstream_host(),
         ..Policy::default()
     };
-    reader.backend_protocol();
+    let backend = reader.backend();
     let app_root = reader.value("app-root", app_root);
     let patterns = reader.switch("use-regex").unwrap_or(false) || has_rewrite;
     let ssl_redirect = reader.switch("ssl-redirect").unwrap_or(true);
@@ -101,6 +104,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
     let policy = Policy { closed: closed.map(Into::into), ..policy };
     Annotations {
         policy,
+        backend,
         app_root,
         patterns,
         ssl_redirect,
@@ -143,7 +147,10 @@ mod tests {
             ("allowlist-source-range", ","),
             ("denylist-source-range", "10.0.0.0/33"),
             ("enable-modsecurity", "true"),
-            ("backend-protocol", "HTTPS"),
+            ("backend-protocol", "GRPC"),
+            ("proxy-ssl-verify", "yes"),
+            ("proxy-ssl-verify-depth", "7"),
+            ("proxy-ssl-secret", "a/b/c"),
             ("backend-protocol", "FCGI"),
             ("permanent-redirect", "javascript:alert(1)"),
             ("permanent-redirect", "https://a.test/$nothing"),

@@ -6,9 +6,9 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use rustls::InconsistentKeys;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::sign::{CertifiedKey, SigningKey};
+use rustls::{InconsistentKeys, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
@@ -56,7 +56,7 @@ pub(super) fn certificate(
     let secret = Some(name);
     let certificate =
         Certificate { secret, key: certified, names, not_before_seconds, not_after_seconds };
-    Some(Secret { certificate: Some(Arc::new(certificate)), fingerprint })
+    Some(Secret { certificate: Some(Arc::new(certificate)), authorities: None, fingerprint })
 }
 
 /// Every certificate of the PEM text; what stands between them is passed over.
@@ -201,14 +201,27 @@ fn holds(bytes: &[u8], text: &str) -> bool {
         .any(|window| window == text.as_bytes())
 }
 
-fn fingerprint(chain: &[CertificateDer<'_>], key: &[u8]) -> u64 {
-    let mut hasher = std::collections::hash_map::DefaultHasher::new();
-    for certificate in chain {
-        certificate.as_ref().hash(&mut hasher);
+/// The authorities in a PEM text: all of its certificates, or none where one cannot be read.
+pub(super) fn authorities(pem: &[u8]) -> Option<Arc<RootCertStore>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        roots.add(certificate.ok()?).ok()?;
     }
-    key.hash(&mut hasher);
+    (!roots.is_empty() && roots.len() <= MAX_AUTHORITIES).then(|| Arc::new(roots))
+}
+
+fn fingerprint(chain: &[CertificateDer<'_>], key: &[u8]) -> u64 {
+    let chain: Vec<&[u8]> = chain.iter().map(AsRef::as_ref).collect();
+    fingerprint_of(&(chain, key))
+}
+
+pub(super) fn fingerprint_of(content: &impl Hash) -> u64 {
+    let mut hasher = std::collections::hash_map::DefaultHasher::new();
+    content.hash(&mut hasher);
     hasher.finish()
 }
 
 /// Certificates of one chain (`reliability 4`).
 const MAX_CHAIN: usize = 10;
+/// Authorities of one `ca.crt`: more than a bundle for the whole web has.
+const MAX_AUTHORITIES: usize = 500;

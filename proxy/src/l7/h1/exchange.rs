@@ -38,18 +38,20 @@ impl<S: Downstream> Connection<S> {
         let mut next = choice.next();
         while let Some(upstream) = next {
             let (endpoint, _open) = (upstream.address, upstream.open());
-            let pooled = self.worker.pool.take(endpoint);
+            let pooled = self.worker.pool.take(endpoint, facts.secured());
             let reused = pooled.is_some();
             let dialed = match pooled {
                 Some(backend) => Ok(backend),
-                None => Box::pin(self.worker.dial(endpoint)).await,
+                None => Box::pin(self.worker.dial(endpoint, facts.secured())).await,
             };
             let mut backend = match dialed {
                 Ok(backend) => backend,
                 Err(why) => {
                     caller.now = Instant::now();
-                    port.failed((None, caller), upstream, Breakdown::Dial, caller.now);
-                    failure = why;
+                    if why.blames {
+                        port.failed((None, caller), upstream, Breakdown::Dial, caller.now);
+                    }
+                    failure = why.failure;
                     next = choice.next();
                     continue;
                 }

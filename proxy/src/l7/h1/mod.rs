@@ -23,9 +23,12 @@ pub(crate) mod server;
 #[cfg(any(test, feature = "bench"))]
 pub(crate) mod one_form;
 
+use std::rc::Rc;
+
 use super::edits::Edits;
 use super::exchange::Terms;
 use super::forward;
+use super::secured::Secured;
 
 /// What of a request's head counts for its response.
 #[derive(Debug, Default)]
@@ -49,6 +52,11 @@ impl Facts {
     /// What is done to the response's fields.
     fn edits(&self) -> Option<&Edits> {
         self.terms.as_ref().map(|terms| &terms.edits)
+    }
+
+    /// What the backend's connection must have been made with.
+    fn secured(&self) -> Option<&Rc<Secured>> {
+        self.terms.as_ref()?.secured.as_ref()
     }
 
     /// What a response's head says of the connection.

@@ -1,0 +1,107 @@
+//! TLS to the backends of one Ingress: what its annotations ask, with the Secret that they name
+//! (`ingress 2.4`).
+//!
+//! What cannot be obeyed closes: an Ingress that says "verify" is never served unverified.
+
+use std::sync::Arc;
+
+use super::Objects;
+use super::ingress::Owned;
+use crate::model::{BackendTls, ObjectName, Policy, Same};
+use crate::snapshot::PortId;
+use crate::validate::{BackendAsk, BackendProtocol, Kind, Secret};
+
+/// How the backends of one Ingress are spoken to.
+pub(super) struct BackendUse {
+    tls: Arc<BackendTls>,
+    /// Why nothing is served.
+    pub(super) closed: Option<Closed>,
+}
+
+/// A guard that cannot be obeyed.
+pub(super) struct Closed {
+    /// Without its prefix.
+    pub(super) annotation: &'static str,
+    pub(super) why: String,
+}
+
+impl BackendUse {
+    /// What the annotations of an Ingress come to.
+    pub(super) fn of((object, ingress): Owned<'_>, objects: &Objects) -> Self {
+        let ask = &ingress.annotations.backend;
+        match tls(ask, &object.valid.name.namespace, objects) {
+            Ok(tls) => Self { tls: Arc::new(tls), closed: None },
+            Err(closed) => Self { tls: Arc::default(), closed: Some(closed) },
+        }
+    }
+
+    /// Writes into a policy of the Ingress how its backends are spoken to; `asks_tls`: the Service's
+    /// port does.
+    pub(super) fn apply(&self, ask: &BackendAsk, asks_tls: bool, policy: &mut Policy) {
+        let secured = match ask.protocol {
+            Some(protocol) => protocol != BackendProtocol::Http,
+            None => asks_tls,
+        };
+        policy.backend_tls = secured.then(|| Arc::clone(&self.tls));
+        policy.backend_as_client = ask.protocol == Some(BackendProtocol::Auto);
+        policy.backend_name = ask.name.clone().filter(|_| secured);
+    }
+}
+
+fn tls(ask: &BackendAsk, namespace: &Arc<str>, objects: &Objects) -> Result<BackendTls, Closed> {
+    let secret = match &ask.secret {
+        Some((other, name)) => Some(secret(other.as_ref(), name, namespace, objects)?),
+        None => None,
+    };
+    let authorities = secret.and_then(|secret| secret.authorities.as_ref());
+    if ask.verify && authorities.is_none() {
+        let why = "there is no `ca.crt` in a `proxy-ssl-secret` to verify with";
+        return Err(Closed { annotation: "proxy-ssl-verify", why: why.to_owned() });
+    }
+    let identity = secret.and_then(|secret| secret.certificate.as_ref());
+    Ok(BackendTls {
+        authorities: authorities
+            .filter(|_| ask.verify)
+            .map(|it| Same(Arc::clone(it))),
+        depth: ask.depth,
+        identity: identity.map(|it| Same(Arc::clone(it))),
+        sends_name: ask.sends_name,
+        versions: ask.versions,
+        suites: ask.suites.iter().map(|suite| u16::from(*suite)).collect(),
+    })
+}
+
+/// A Secret of the Ingress's own namespace that holds something to use.
+fn secret<'a>(
+    other: Option<&Arc<str>>,
+    name: &Arc<str>,
+    namespace: &Arc<str>,
+    objects: &'a Objects,
+) -> Result<&'a Secret, Closed> {
+    let closed = |why| Closed { annotation: "proxy-ssl-secret", why };
+    if other.is_some_and(|other| other != namespace) {
+        return Err(closed("names a Secret of another namespace".to_owned()));
+    }
+    let key = ObjectName { namespace: Arc::clone(namespace), name: Arc::clone(name) };
+    match objects.secrets.get(&key).map(|found| &found.valid.kind) {
+        Some(Kind::Secret(secret))
+            if secret.certificate.is_some() || secret.authorities.is_some() =>
+        {
+            Ok(secret)
+        }
+        Some(_) => Err(closed(format!("Secret `{name}` holds neither a pair nor a `ca.crt`"))),
+        None => Err(closed(format!("no Secret `{name}` in namespace {namespace}"))),
+    }
+}
+
+/// Whether the port of a Service says that it speaks TLS (`appProtocol`).
+pub(super) fn asks_tls(port: &PortId, objects: &Objects) -> bool {
+    let object = objects.services.get(&port.service);
+    let Some(Kind::Service(service)) = object.map(|object| &object.valid.kind) else {
+        return false;
+    };
+    let mut ports = service.ports.iter();
+    let found = ports.find(|it| it.name == port.name && it.protocol == port.protocol);
+    let said = found.and_then(|port| port.app_protocol.as_deref());
+    said.is_some_and(|said| ["https", "kubernetes.io/https", "kubernetes.io/wss"].contains(&said))
+}
