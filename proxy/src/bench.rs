@@ -67,6 +67,7 @@ pub fn cluster(services: usize) -> Snapshot {
             backend: Backend::Service(Arc::clone(&service.ports[0].id)),
             ingress: ObjectName::new("default", format!("h{number}")),
             policy: Arc::default(),
+            canary: None,
         };
         let host = Host {
             pattern: HostPattern::Exact(Arc::clone(&name)),

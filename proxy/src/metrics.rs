@@ -201,6 +201,10 @@ const COUNTERS: &[Counter] = &[
     ("portico_endpoint_ejections_total", "Times that a failing endpoint was put out.", |s| {
         &s.ejections
     }),
+    ("portico_l7_retries_total", "Requests sent again, to another endpoint.", |s| &s.retries.taken),
+    ("portico_l7_retries_refused_total", "Requests not sent again: too many were.", |s| {
+        &s.retries.refused
+    }),
     ("portico_l4_received_bytes_total", "Bytes from clients to endpoints.", |s| {
         &s.bytes_received.0
     }),

@@ -37,4 +37,5 @@ mod resolvers;
 mod routes;
 mod services;
 mod settings;
+mod traffic;
 mod udp;

@@ -118,7 +118,6 @@ fn annotation(row: &Row) -> String {
         (Standing::Ignored(why), _) => format!("not needed: {why}"),
         (Standing::Refused(why), _) => format!("refused: {why}"),
         (Standing::Closes(why), _) => format!("**closes**: {why}"),
-        (Standing::LeftOut, _) => "the Ingress is left out: there are no canaries yet".to_owned(),
         (Standing::Lines, _) => {
             "refused, each line by itself; one that may guard **closes**".to_owned()
         }

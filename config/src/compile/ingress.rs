@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::canaries;
 use super::policies::Policies;
 use super::services::Services;
 use super::{Inputs, Objects, finding, suggestion};
@@ -48,7 +49,7 @@ pub(super) fn owned<'a>(
             },
         };
         if ours {
-            owned.push((&**object, ingress));
+            owned.push((&**object, &**ingress));
         } else {
             let class = ingress.class.as_deref().unwrap_or("none");
             let text = format!("is left to another controller: its class is {class}");
@@ -59,10 +60,22 @@ pub(super) fn owned<'a>(
     owned
 }
 
+/// What serves each path already.
+pub(super) type Claimed<'a> = HashMap<(HostPattern, PathKind, Arc<str>), Claim<'a>>;
+
+/// Who serves a path.
+pub(super) struct Claim<'a> {
+    pub(super) object: &'a InUse,
+    /// Where that is written.
+    pub(super) field: FieldPath,
+    /// Its place among the locations of its host.
+    pub(super) location: usize,
+}
+
 /// A host on its way.
 #[derive(Default)]
-struct Draft {
-    locations: Vec<Location>,
+pub(super) struct Draft {
+    pub(super) locations: Vec<Location>,
     fallback: Option<Fallback>,
 }
 
@@ -86,10 +99,9 @@ pub(super) fn compile(
     let mut hosts: BTreeMap<HostPattern, Draft> = BTreeMap::new();
     // The default backend of the first Ingress without rules (`ingress 1.5`).
     let mut catch_all: Option<Fallback> = None;
-    let mut claimed: HashMap<(HostPattern, PathKind, Arc<str>), (&InUse, FieldPath)> =
-        HashMap::new();
+    let mut claimed = Claimed::new();
     for (object, ingress) in owned {
-        if ingress.annotations.left_out {
+        if ingress.annotations.canary.is_some() {
             continue;
         }
         let default = ingress.default_backend.as_ref();
@@ -124,15 +136,15 @@ pub(super) fn compile(
                 let field = field.key("http").key("paths").index(index);
                 let backend = resolver.backend(object, &path.backend, &field.key("backend"));
                 let key = (rule.host.clone(), path.kind, Arc::clone(&path.path));
-                if let Some((owner, place)) = claimed.get(&key) {
-                    let taken = taken(object, &field, (&rule.host, &path.path), (owner, place));
+                if let Some(claim) = claimed.get(&key) {
+                    let taken = taken(object, &field, (&rule.host, &path.path), claim);
                     resolver.diagnostics.push(taken);
                     continue;
                 }
                 let policy = policy_of(&backend);
                 let (policy, path_text) =
                     resolver.path_policy((object, ingress), path, &policy, &field);
-                claimed.insert(key, (object, field));
+                claimed.insert(key, Claim { object, field, location: host.locations.len() });
                 let ingress = object.valid.name.clone();
                 host.locations.push(Location {
                     kind: path.kind,
@@ -140,10 +152,12 @@ pub(super) fn compile(
                     backend,
                     ingress,
                     policy,
+                    canary: None,
                 });
             }
         }
     }
+    canaries::place(owned, &claimed, &mut hosts, &mut resolver);
     if catch_all.is_some() {
         hosts.entry(HostPattern::Any).or_default();
     }
@@ -155,8 +169,9 @@ fn taken(
     object: &InUse,
     field: &FieldPath,
     (host, path): (&HostPattern, &str),
-    (owner, place): (&InUse, &FieldPath),
+    claim: &Claim<'_>,
 ) -> Diagnostic {
+    let (owner, place) = (claim.object, &claim.field);
     let text =
         format!("{host} {path} is already served by {}, which comes first", at(owner, place));
     let found = finding(Code::PathTaken, object, field.key("path"), text);
@@ -238,10 +253,10 @@ const NO_PATTERN: &str = "its path cannot be compiled";
 const ACME: &str = "/.well-known/acme-challenge";
 
 /// Finds the ServicePort that a backend names.
-struct Resolver<'a> {
+pub(super) struct Resolver<'a> {
     objects: &'a Objects,
     services: &'a Services,
-    diagnostics: &'a mut Vec<Diagnostic>,
+    pub(super) diagnostics: &'a mut Vec<Diagnostic>,
 }
 
 impl Resolver<'_> {
@@ -284,7 +299,12 @@ impl Resolver<'_> {
         (Arc::new(policy), text)
     }
 
-    fn backend(&mut self, object: &InUse, backend: &BackendRef, field: &FieldPath) -> Backend {
+    pub(super) fn backend(
+        &mut self,
+        object: &InUse,
+        backend: &BackendRef,
+        field: &FieldPath,
+    ) -> Backend {
         let BackendRef::Service { name, port } = backend else {
             let text = "portico serves no resource backend: requests get 404";
             let field = field.key("resource");

@@ -20,6 +20,7 @@ mod topology;
 mod backend_tls;
 mod policies;
 mod ingress;
+mod canaries;
 mod listeners;
 mod services;
 mod zones;

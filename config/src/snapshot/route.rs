@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::model::{HostPattern, ObjectName, PathKind, Policy};
+use crate::model::{CanaryRule, HostPattern, ObjectName, PathKind, Policy};
 use crate::snapshot::service::PortId;
 
 /// All hosts.
@@ -59,6 +59,19 @@ pub struct Location {
     pub ingress: ObjectName,
     /// What its annotations ask of every request.
     pub policy: Arc<Policy>,
+    /// Where some of its requests go instead.
+    pub canary: Option<Arc<Canary>>,
+}
+
+/// The alternative of a location: another Ingress with the same host, type and path.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Canary {
+    /// Who gets it.
+    pub rule: CanaryRule,
+    /// Where they go; where it has no endpoint, they go the usual way.
+    pub backend: Backend,
+    /// The Ingress that wrote it.
+    pub ingress: ObjectName,
 }
 
 /// Where requests of a location go.

@@ -69,7 +69,7 @@ pub(crate) enum Kind {
     /// ConfigMap: read so that it is known; nothing uses one yet.
     ConfigMap,
     /// Ingress.
-    Ingress(Ingress),
+    Ingress(Box<Ingress>),
     /// IngressClass.
     Class(Class),
 }
@@ -101,7 +101,7 @@ pub(crate) fn validate(object: &Object, origin: &Origin) -> (Option<Valid>, Vec<
             secret::config_map(map, &mut check);
             Kind::ConfigMap
         }
-        Object::Ingress(ingress) => Kind::Ingress(ingress::ingress(ingress, &mut check)),
+        Object::Ingress(ingress) => Kind::Ingress(Box::new(ingress::ingress(ingress, &mut check))),
         Object::IngressClass(class) => Kind::Class(class::class(class, &mut check)),
     };
     let (good, diagnostics) = check.finish();

@@ -121,7 +121,7 @@ impl Worker {
         }
         let kept = |status| Declined::from(Refused { status, close: false });
         let (target, policy) = self
-            .target(&checked.host, &checked.path)
+            .target(&checked, asked.fields)
             .ok_or_else(|| kept(StatusCode::NOT_FOUND))?;
         let mut edits = Edits::default();
         self.order(incoming, checked, (target, policy), &mut edits)
@@ -197,8 +197,9 @@ impl Worker {
         &self,
         endpoint: SocketAddr,
         secured: Option<&Rc<Secured>>,
+        timeout: Duration,
     ) -> Result<Backend, Undialed> {
-        let dialed = tokio::time::timeout(CONNECT_TIMEOUT, self.connect(endpoint, secured)).await;
+        let dialed = tokio::time::timeout(timeout, self.connect(endpoint, secured)).await;
         let why = match dialed {
             Ok(Ok(stream)) => {
                 self.metrics.opened.0.fetch_add(1, Relaxed);
@@ -244,6 +245,6 @@ pub(crate) struct Undialed {
 /// Endpoints asked for one request (`http-proxy 5.10`).
 pub(crate) const MAX_TRIES: usize = 3;
 /// For each endpoint (`reliability 4`).
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Own instance in `Via` as often as this: the request goes round (`http-proxy 1.5`).
 const MAX_PASSES: usize = 3;

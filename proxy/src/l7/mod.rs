@@ -49,9 +49,11 @@ use crate::limiter::Limiter;
 use crate::upstream::Port;
 use crate::view::{Target, View};
 
+use self::fields::Fields;
 use self::forward::Via;
 use self::io::Scratch;
 use self::pool::Pool;
+use self::request::Checked;
 use self::secured::Handshakes;
 use self::watch::{TICK, Ticker};
 
@@ -152,11 +154,19 @@ impl Worker {
     }
 
     /// Where a request goes now, and what is asked of it before.
-    fn target(&self, host: &str, path: &str) -> Option<Routed> {
+    fn target(&self, checked: &Checked<'_>, fields: Fields<'_>) -> Option<Routed> {
         let mut view = self.view.borrow_mut();
         let view = view.load();
-        let (target, policy) = route::route(&view.routes, host, path)?;
-        Some((view.resolve(target), policy.map(Arc::clone)))
+        let (target, policy, canary) = route::route(&view.routes, &checked.host, &checked.path)?;
+        let policy = policy.map(Arc::clone);
+        if let Some(canary) = canary
+            && policy::takes_canary(&canary.of.rule, fields, || self.next_random())
+            && let Target::Port(port) = view.resolve(&canary.target)
+            && !port.upstreams().is_empty()
+        {
+            return Some((Target::Port(port), policy));
+        }
+        Some((view.resolve(target), policy))
     }
 
     /// What clients asked of the Ingress of a policy with limits.

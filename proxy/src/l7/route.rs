@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use portico_config::model::{PathKind, Policy};
 
-use crate::view::{Host, Location, Routes, Slot, Target};
+use crate::view::{Canary, Host, Location, Routes, Slot, Target};
 
-/// Where a request goes, and what is asked of it before.
-pub(crate) type Way<'a> = (&'a Target<Slot>, Option<&'a Arc<Policy>>);
+/// Where a request goes, what is asked of it before, and where it may go instead.
+pub(crate) type Way<'a> = (&'a Target<Slot>, Option<&'a Arc<Policy>>, Option<&'a Canary>);
 
 /// Where a request for `host` (lower case, no port, no trailing dot) and a normal `path` goes.
 pub(crate) fn route<'a>(routes: &'a Routes, host: &str, path: &str) -> Option<Way<'a>> {
@@ -20,8 +20,10 @@ pub(crate) fn route<'a>(routes: &'a Routes, host: &str, path: &str) -> Option<Wa
         .iter()
         .find(|location| matches(location, path));
     match location {
-        Some(location) => Some((&location.target, location.policy.as_ref())),
-        None => Some((host.default_target.as_ref()?, host.default_policy.as_ref())),
+        Some(location) => {
+            Some((&location.target, location.policy.as_ref(), location.canary.as_deref()))
+        }
+        None => Some((host.default_target.as_ref()?, host.default_policy.as_ref(), None)),
     }
 }
 
@@ -75,7 +77,8 @@ mod tests {
             (Prefix, "/aaa/bbb", "/aaa/bbb/ccc", true),
         ] {
             let target = Target::Missing;
-            let location = Location { kind, path: pattern.into(), target, policy: None };
+            let location =
+                Location { kind, path: pattern.into(), target, policy: None, canary: None };
             assert_eq!(matches(&location, path), want, "ingress 1.3: {kind:?} {pattern} {path}");
         }
     }
@@ -88,6 +91,7 @@ mod tests {
                 path: path.into(),
                 target: Target::Resource,
                 policy: None,
+                canary: None,
             };
             Arc::new(Host {
                 locations: [location].into(),

@@ -46,6 +46,10 @@ pub(crate) struct Watch {
     now: Rc<Cell<u32>>,
     phase: Cell<Phase>,
     deadline: Cell<u32>,
+    /// When its time began.
+    since: Cell<u32>,
+    /// How long a tunnel may carry nothing.
+    tunnel: Cell<u32>,
     expired: Cell<bool>,
     waker: OnceCell<Waker>,
 }
@@ -54,7 +58,22 @@ impl Watch {
     /// Enters a phase; its time begins now.
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.set(phase);
-        self.deadline.set(self.now.get() + phase.ticks());
+        let ticks = match phase {
+            Phase::Tunnel => self.tunnel.get(),
+            phase => phase.ticks(),
+        };
+        self.since.set(self.now.get());
+        self.allow(ticks);
+    }
+
+    /// Another time than the phase's, from the last progress on; lasts until the next.
+    pub(crate) fn allow(&self, ticks: u32) {
+        self.deadline.set(self.since.get().saturating_add(ticks));
+    }
+
+    /// Another time than is usual for a tunnel.
+    pub(crate) fn allow_tunnel(&self, ticks: u32) {
+        self.tunnel.set(ticks);
     }
 
     /// Goes on after an expiry that was answered.
@@ -117,6 +136,8 @@ impl Ticker {
             now: Rc::clone(&self.now),
             phase: Cell::new(phase),
             deadline: Cell::new(self.now() + phase.ticks()),
+            since: Cell::new(self.now()),
+            tunnel: Cell::new(Phase::Tunnel.ticks()),
             expired: Cell::new(false),
             waker: OnceCell::new(),
         });
@@ -182,6 +203,17 @@ mod tests {
         (0..9).for_each(|_| ticker.tick());
         slow.read();
         (0..2).for_each(|_| ticker.tick());
+        let other = ticker.watch(Phase::Waiting);
+        other.allow(2);
+        (0..2).for_each(|_| ticker.tick());
+        assert!(!expired(&other), "at the time that an annotation gave");
+        ticker.tick();
+        assert!(expired(&other), "beyond it");
+        let tunnel = ticker.watch(Phase::Busy);
+        tunnel.allow_tunnel(u32::MAX);
+        tunnel.enter(Phase::Tunnel);
+        (0..4_000).for_each(|_| ticker.tick());
+        assert!(!expired(&tunnel), "any time");
         assert!(expired(&slow), "bytes of a head do not renew its time (slowloris)");
     }
 }

@@ -13,6 +13,7 @@ mod tally;
 mod endpoint;
 mod affinity;
 mod outs;
+mod budget;
 mod registry;
 mod choice;
 mod port;

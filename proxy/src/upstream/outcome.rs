@@ -89,7 +89,21 @@ impl Port {
         }
     }
 
-    /// The same for one that was chosen earlier, if it is still there.
+    /// Whether one more request may be sent again.
+    pub(crate) fn may_repeat(&self, now: Instant) -> bool {
+        self.state.retries.has_room(now, self.requests())
+    }
+
+    /// Counts a request that is sent again; false: too many were.
+    pub(crate) fn repeat(&self, now: Instant) -> bool {
+        self.state.retries.take(now, self.requests())
+    }
+
+    fn requests(&self) -> u64 {
+        self.state.answers.iter().map(|it| it.load(Relaxed)).sum()
+    }
+
+    /// Notes that an endpoint failed which was chosen earlier, if it is still there.
     pub(crate) fn failed_later(&self, caller: Caller, endpoint: SocketAddr) {
         match self.upstream(endpoint) {
             Some(upstream) => self.failed((None, caller), upstream, Fault::Dial, caller.now),

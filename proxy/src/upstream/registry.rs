@@ -14,6 +14,7 @@ use portico_config::model::ObjectName;
 use portico_config::snapshot::PortId;
 
 use super::affinity::{AffinityTable, MOST_ENTRIES};
+use super::budget::RetryBudget;
 use super::datagrams::DatagramCounters;
 use super::endpoint::EndpointState;
 use super::outs::Outs;
@@ -150,6 +151,8 @@ pub(crate) struct PortState {
     pub(crate) ejections: AtomicU64,
     /// Requests answered by its endpoints or for want of one, by class of the status (L7).
     pub(crate) answers: [AtomicU64; STATUS_CLASSES],
+    /// How many of them may be sent again (L7).
+    pub(crate) retries: RetryBudget,
     /// What is counted of UDP.
     pub(crate) datagrams: DatagramCounters,
     /// Bytes from clients to endpoints (L4).
@@ -183,6 +186,7 @@ impl PortState {
             breaks: AtomicU64::default(),
             ejections: AtomicU64::default(),
             answers: Default::default(),
+            retries: RetryBudget::new(Instant::now()),
             datagrams: DatagramCounters::default(),
             bytes_received: Padded::default(),
             bytes_sent: Padded::default(),

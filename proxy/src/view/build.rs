@@ -16,7 +16,9 @@ use portico_config::model::Policy;
 use portico_config::snapshot::diff::{self, Change};
 use portico_config::snapshot::{self, Backend, Place, PortId, RouteTable, ServicePort, Snapshot};
 
-use super::{Checks, FastMap, Fronts, Host, Limiters, Location, Routes, Slot, Target, View};
+use super::{
+    Canary, Checks, FastMap, Fronts, Host, Limiters, Location, Routes, Slot, Target, View,
+};
 use crate::upstream::{AffinityTable, Outs, Port, Registry};
 
 /// Builds views, each from the one that it built before.
@@ -253,11 +255,16 @@ fn routes(table: &RouteTable, kept: Option<(&RouteTable, &Routes)>, slots: &Slot
 }
 
 fn host(host: &snapshot::Host, slots: &Slots) -> Host {
+    let canary = |canary: &Arc<snapshot::Canary>| {
+        let target = slots.target(&canary.backend);
+        Box::new(Canary { of: Arc::clone(canary), target })
+    };
     let location = |location: &snapshot::Location| Location {
         kind: location.kind,
         path: Arc::clone(&location.path),
         target: slots.target(&location.backend),
         policy: asking(&location.policy),
+        canary: location.canary.as_ref().map(canary),
     };
     Host {
         locations: host.locations.iter().map(location).collect(),

@@ -22,7 +22,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use portico_config::model::{ObjectName, PathKind, Policy, Protocol};
-use portico_config::snapshot::{CertificateTable, Cluster, FrontKind, Place, Tcp};
+use portico_config::snapshot::{self, CertificateTable, Cluster, FrontKind, Place, Tcp};
 use portico_net::copy::Patience;
 
 use crate::limiter::Limiter;
@@ -106,6 +106,17 @@ pub(crate) struct Location {
     pub(crate) target: Target<Slot>,
     /// What is asked of its requests; none: nothing.
     pub(crate) policy: Option<Arc<Policy>>,
+    /// Where some of them go instead.
+    pub(crate) canary: Option<Box<Canary>>,
+}
+
+/// The alternative of a location.
+#[derive(Debug)]
+pub(crate) struct Canary {
+    /// Who gets it.
+    pub(crate) of: Arc<snapshot::Canary>,
+    /// Where they go.
+    pub(crate) target: Target<Slot>,
 }
 
 /// Where requests go: by `Slot` in routes, by `Arc<Port>` once a view was asked.

@@ -101,6 +101,7 @@ impl World {
                 backend: backend(to).unwrap_or_else(|| Backend::Missing("no such port".into())),
                 ingress: ObjectName::new("default", "web"),
                 policy: Arc::default(),
+                canary: None,
             };
             let host = snapshot::Host {
                 pattern: HostPattern::Any,

@@ -8,6 +8,7 @@ mod reader;
 mod values;
 mod paths;
 mod backends;
+mod conduct;
 mod cors;
 mod limits;
 
@@ -19,7 +20,7 @@ use self::reader::Reader;
 use self::values::size;
 use crate::diagnostic::Code;
 use crate::model::annotation::PREFIX;
-use crate::model::{ObjectName, Policy, Redirect, Template};
+use crate::model::{CanaryRule, ObjectName, Policy, Redirect, Template};
 
 /// What is asked of all locations of an Ingress.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,8 +39,8 @@ pub(crate) struct Annotations {
     pub(crate) force_ssl_redirect: bool,
     /// `preserve-trailing-slash`.
     pub(crate) keeps_slash: bool,
-    /// Whether the Ingress makes no location at all: it is a canary.
-    pub(crate) left_out: bool,
+    /// Who gets the alternatives that the Ingress has instead of locations; none: it has locations.
+    pub(crate) canary: Option<CanaryRule>,
     /// What is to be told, once it is known that the Ingress is ours.
     pub(crate) findings: Vec<Finding>,
 }
@@ -86,6 +87,8 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
         max_body_bytes: reader
             .value("proxy-body-size", |text| size(text).ok_or("is no size such as 8m, 512k or 0")),
         upstream_host: reader.upstream_host(),
+        timeouts: reader.timeouts(),
+        retries: reader.retries(),
         ..Policy::default()
     };
     let backend = reader.backend();
@@ -94,7 +97,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
     let ssl_redirect = reader.switch("ssl-redirect").unwrap_or(true);
     let force_ssl_redirect = reader.switch("force-ssl-redirect").unwrap_or(false);
     let keeps_slash = reader.switch("preserve-trailing-slash").unwrap_or(false);
-    let left_out = reader.switch("canary").unwrap_or(false);
+    let canary = reader.canary();
     let Reader { closed, mut findings, left_out: more, .. } = reader;
     if more > 0 {
         let text = format!("{more} more findings are not listed");
@@ -110,7 +113,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
         ssl_redirect,
         force_ssl_redirect,
         keeps_slash,
-        left_out,
+        canary,
         findings,
     }
 }
@@ -120,7 +123,7 @@ mod tests {
     use super::reader::{ACCEPT_MISSING, MAX_FINDINGS};
     use super::*;
 
-    fn of(pairs: &[(&str, &str)]) -> Annotations {
+    pub(super) fn of(pairs: &[(&str, &str)]) -> Annotations {
         let pairs = pairs.iter().map(|(name, value)| {
             let key =
                 if name.contains('/') { (*name).to_owned() } else { format!("{PREFIX}{name}") };
@@ -174,8 +177,6 @@ mod tests {
         };
         for (name, value, code) in [
             ("cors-max-age", "long", InvalidIngressAnnotation),
-            ("proxy-read-timeout", "3600", AnnotationWithoutEffect),
-            ("canary", "true", AnnotationWithoutEffect),
             ("auth-cache-key", "$remote_user", AnnotationWithoutEffect),
             (
                 "configuration-snippet",
@@ -200,7 +201,7 @@ mod tests {
             ("enable-cors", "false"),
             ("use-regex", "false"),
             ("enable-modsecurity", "False"),
-            ("proxy-read-timeout", "60"),
+            ("proxy-buffers-number", "4"),
             ("auth-tls-verify-client", "off"),
             ("backend-protocol", "http"),
             ("auth-url", ""),

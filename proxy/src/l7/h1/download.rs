@@ -17,6 +17,7 @@ use super::body::Body;
 use super::chunked::{ROOM_BEFORE, append, encode};
 use super::framing::{self, Length};
 use super::head::{self, Scan, StatusLine};
+use super::repeat::Rejects;
 use super::server::Connection;
 use super::upload::Upload;
 use crate::l7::exchange::Failure;
@@ -40,6 +41,8 @@ pub(super) struct Download {
     body: Body,
     chunked: bool,
     interims: u8,
+    /// What is not passed on, since another endpoint can be asked.
+    rejects: Option<Rejects>,
     /// Whether the backend said anything.
     begun: bool,
     /// Whether the backend's connection may carry another request.
@@ -69,6 +72,8 @@ pub(super) enum Ended {
     Failed { failure: Failure, silent: bool },
     /// Part of a response was passed on and no more will be, or nobody is there to take it.
     Cut,
+    /// There is a response that another endpoint may do better than; nothing was passed on.
+    Rejected(StatusCode),
     /// What the client sends makes an end of it; nothing was passed on.
     Refused(StatusCode),
 }
@@ -76,7 +81,8 @@ pub(super) enum Ended {
 const MALFORMED: Ended = Ended::Failed { failure: Failure::Bad, silent: false };
 
 impl Download {
-    pub(super) fn new(out: Vec<u8>) -> Self {
+    /// One that passes nothing on that `rejects` has; `out` is a buffer.
+    pub(super) fn new(out: Vec<u8>, rejects: Option<Rejects>) -> Self {
         Self {
             state: State::Head,
             inbox: Vec::new(),
@@ -87,11 +93,17 @@ impl Download {
             body: Body::Exact(0),
             chunked: false,
             interims: 0,
+            rejects,
             begun: false,
             reusable: false,
             close: false,
             status: StatusCode::OK,
         }
+    }
+
+    /// Whether the client does not take what there is for it.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.flushing || !self.out.is_empty()
     }
 
     /// Whether no response was passed on yet.
@@ -342,6 +354,12 @@ impl Download {
         (connection, upload): (&Connection<S>, &Upload),
         facts: &Facts,
     ) -> Result<(), Ended> {
+        if self
+            .rejects
+            .is_some_and(|it| upload.is_whole() && it.has(line.status))
+        {
+            return Err(Ended::Rejected(line.status));
+        }
         let length = framing::of_response(fields, line.minor, line.status, facts.to_head)
             .map_err(|_| MALFORMED)?;
         let endless = matches!(length, Length::Chunked | Length::UntilClose);

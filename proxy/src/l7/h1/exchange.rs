@@ -7,18 +7,22 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
+use portico_config::model::Timeouts;
 use tokio::time::Sleep;
+use tracing::debug;
 
 use super::Facts;
 use super::chunked::ROOM_BEFORE;
 use super::download::{Download, Ended};
+use super::repeat::{Lost, Repeats};
 use super::server::{After, Connection};
 use super::upload::{Fault, Upload};
-use crate::l7::exchange::{Failure, MAX_TRIES};
+use crate::l7::exchange::{CONNECT_TIMEOUT, Failure, Undialed};
 use crate::l7::io::{Downstream, READ_BYTES, poll_read};
 use crate::l7::metrics::class;
 use crate::l7::pool::Backend;
-use crate::upstream::{Caller, Fault as Breakdown, Port};
+use crate::l7::watch::Phase;
+use crate::upstream::{Caller, Fault as Breakdown, Port, Upstream};
 
 impl<S: Downstream> Connection<S> {
     /// Sends a request to the endpoints of `port` in turn until one answers, and passes the answer
@@ -29,66 +33,83 @@ impl<S: Downstream> Connection<S> {
         mut upload: Upload,
         facts: &Facts,
     ) -> After {
+        let caller = Caller { client: self.from.client, now: Instant::now() };
+        let repeats = Repeats::new(facts, caller.now);
+        upload.keep(repeats.keeps(facts));
         if let Err(fault) = upload.begin(&mut self.inbox, &self.worker.scratch) {
             return self.refuse(&port, fault, facts).await;
         }
+        self.ask(&port, upload, (caller, repeats), facts).await
+    }
+
+    async fn ask(
+        &mut self,
+        port: &Port,
+        mut upload: Upload,
+        (mut caller, repeats): (Caller, Repeats),
+        facts: &Facts,
+    ) -> After {
         let mut failure = Failure::NoEndpoint;
-        let mut caller = Caller { client: self.from.client, now: Instant::now() };
-        let mut choice = port.choose(caller).take(MAX_TRIES);
+        let mut choice = port.choose(caller).take(repeats.tries());
         let mut next = choice.next();
         while let Some(upstream) = next {
-            let (endpoint, _open) = (upstream.address, upstream.open());
-            let pooled = self.worker.pool.take(endpoint, facts.secured());
-            let reused = pooled.is_some();
-            let dialed = match pooled {
-                Some(backend) => Ok(backend),
-                None => Box::pin(self.worker.dial(endpoint, facts.secured())).await,
-            };
-            let mut backend = match dialed {
-                Ok(backend) => backend,
+            let (reused, mut backend) = match self.connect(upstream, facts).await {
+                Ok(connected) => connected,
                 Err(why) => {
                     caller.now = Instant::now();
                     if why.blames {
                         port.failed((None, caller), upstream, Breakdown::Dial, caller.now);
                     }
                     failure = why.failure;
-                    next = choice.next();
+                    let again = repeats.after_dial(failure, caller.now);
+                    next = again.then(|| choice.next()).flatten();
                     continue;
                 }
             };
-            if reused {
-                self.worker.metrics.reused.0.fetch_add(1, Relaxed);
-            }
+            let _open = upstream.open();
             backend.served += 1;
-            let mut download = Download::new(self.worker.scratch.take());
+            let others = choice.clone().next().is_some() && port.may_repeat(caller.now);
+            let rejects = repeats.rejects().filter(|_| others);
+            let mut download = Download::new(self.worker.scratch.take(), rejects);
             let ended = self
                 .pass(&mut upload, &mut download, &mut backend, facts)
                 .await;
             match ended {
-                Ended::Failed { .. } | Ended::Refused(_) if download.is_midway() => {
+                Ended::Failed { .. } | Ended::Refused(_) | Ended::Rejected(_)
+                    if download.is_midway() =>
+                {
                     return After::Cut;
                 }
                 Ended::Failed { failure: why, silent } => {
                     failure = why;
-                    let again = silent && facts.idempotent && upload.is_whole();
-                    if why == Failure::TimedOut || !(again || upload.is_unsent()) {
+                    caller.now = Instant::now();
+                    let lost = Lost::new(&upload, why, (silent, reused));
+                    let again = repeats.after(lost, caller.now);
+                    if !again || !(lost.is_free() || port.repeat(caller.now)) {
                         break;
                     }
-                    upload.rewind();
                     // A connection that had died at rest says nothing of its endpoint.
-                    if !reused {
-                        caller.now = Instant::now();
+                    if !lost.stale {
                         port.failed((None, caller), upstream, Breakdown::Break, caller.now);
                         next = choice.next();
                     }
+                    self.again(&mut upload);
+                }
+                Ended::Rejected(status) => {
+                    caller.now = Instant::now();
+                    debug!(endpoint = %upstream.address, %status, "another endpoint is asked");
+                    port.repeat(caller.now);
+                    next = choice.next();
+                    self.again(&mut upload);
                 }
                 Ended::Refused(status) => {
-                    return self.refuse(&port, Fault::Refused(status), facts).await;
+                    return self.refuse(port, Fault::Refused(status), facts).await;
                 }
                 Ended::Cut => return After::Cut,
                 Ended::Sent | Ended::Upgraded => {
                     port.answered(upstream, caller.now, Instant::now);
                     port.state.answers[class(download.status)].fetch_add(1, Relaxed);
+                    self.allow_tunnel(ended, facts);
                     return self.finish(ended, upload, download, backend);
                 }
             }
@@ -96,6 +117,42 @@ impl<S: Downstream> Connection<S> {
         port.state.answers[class(failure.status())].fetch_add(1, Relaxed);
         let close = !upload.is_read();
         self.own(failure.status(), close, facts).await
+    }
+
+    /// A connection to an endpoint, and whether it was there already.
+    async fn connect(
+        &self,
+        upstream: &Upstream,
+        facts: &Facts,
+    ) -> Result<(bool, Backend), Undialed> {
+        let endpoint = upstream.address;
+        if let Some(backend) = self.worker.pool.take(endpoint, facts.secured()) {
+            self.worker.metrics.reused.0.fetch_add(1, Relaxed);
+            return Ok((true, backend));
+        }
+        let timeout = match facts.timeouts().and_then(|timeouts| timeouts.connect) {
+            None => CONNECT_TIMEOUT,
+            Some(0) => Duration::MAX,
+            Some(seconds) => Duration::from_secs(seconds.into()),
+        };
+        let _open = upstream.open();
+        let dialed = Box::pin(self.worker.dial(endpoint, facts.secured(), timeout)).await;
+        // The time of a dial is its own.
+        self.watch.renew(Phase::Waiting);
+        Ok((false, dialed?))
+    }
+
+    /// Gives a tunnel its own time.
+    fn allow_tunnel(&self, ended: Ended, facts: &Facts) {
+        if let (Ended::Upgraded, Some(timeouts)) = (ended, facts.timeouts()) {
+            self.watch.allow_tunnel(tunnel_ticks(timeouts));
+        }
+    }
+
+    /// Begins a request anew.
+    fn again(&self, upload: &mut Upload) {
+        upload.rewind();
+        self.watch.renew(Phase::Waiting);
     }
 
     /// What becomes of both connections once the response has been passed on.
@@ -155,6 +212,9 @@ impl<S: Downstream> Connection<S> {
             if waits && self.poll_present(cx) == Poll::Ready(false) {
                 return Poll::Ready(Ended::Cut);
             }
+            if let Some(timeouts) = facts.timeouts() {
+                self.watch.allow(ticks(timeouts, upload, download));
+            }
             self.watch
                 .poll_expired(cx)
                 .map(|()| self.expired(upload, download))
@@ -192,6 +252,31 @@ impl<S: Downstream> Connection<S> {
     }
 }
 
+/// How long may pass until the next byte: whose turn it is decides.
+fn ticks(timeouts: Timeouts, upload: &Upload, download: &Download) -> u32 {
+    let is_clients = upload.awaits_client && download.is_awaited();
+    match (download.is_blocked() || is_clients, upload.is_blocked()) {
+        (true, _) => CLIENT_TICKS,
+        (false, true) => ticks_of(timeouts.send),
+        (false, false) => ticks_of(timeouts.read),
+    }
+}
+
+/// How long a tunnel may carry nothing (`http-proxy 5`: an explicit time counts).
+fn tunnel_ticks(timeouts: Timeouts) -> u32 {
+    let given = [timeouts.send, timeouts.read].into_iter().flatten();
+    let longest = given.map(|seconds| ticks_of(Some(seconds))).max();
+    longest.unwrap_or(TUNNEL_TICKS)
+}
+
+fn ticks_of(seconds: Option<u32>) -> u32 {
+    match seconds {
+        None => BACKEND_TICKS,
+        Some(0) => u32::MAX,
+        Some(seconds) => seconds,
+    }
+}
+
 /// Whether a client that waits to send its body was kept waiting long enough (`http-proxy 1.24`).
 fn is_over(patience: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> bool {
     let sleep = patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(CONTINUE_TIMEOUT)));
@@ -200,3 +285,9 @@ fn is_over(patience: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> bool
 
 /// How long a backend may think about a body that it was only told of.
 const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
+/// What a client has for its next byte, and to take one.
+const CLIENT_TICKS: u32 = 60;
+/// What a backend has for its next byte, and to take one, where no annotation says another time.
+const BACKEND_TICKS: u32 = 60;
+/// The same of a tunnel.
+const TUNNEL_TICKS: u32 = 3600;

@@ -18,12 +18,15 @@ mod upload;
 mod download;
 mod exchange;
 mod query;
+mod repeat;
 mod linger;
 pub(crate) mod server;
 #[cfg(any(test, feature = "bench"))]
 pub(crate) mod one_form;
 
 use std::rc::Rc;
+
+use portico_config::model::Timeouts;
 
 use super::edits::Edits;
 use super::exchange::Terms;
@@ -57,6 +60,11 @@ impl Facts {
     /// What the backend's connection must have been made with.
     fn secured(&self) -> Option<&Rc<Secured>> {
         self.terms.as_ref()?.secured.as_ref()
+    }
+
+    /// How long a backend may take, where an annotation says that.
+    fn timeouts(&self) -> Option<Timeouts> {
+        self.terms.as_ref().map(|terms| terms.policy.timeouts)
     }
 
     /// What a response's head says of the connection.

@@ -25,6 +25,8 @@ pub(super) struct Upload {
     chunked: bool,
     /// What the body may still have.
     left: u64,
+    /// Up to which length `out` is everything that was sent, to be sent again.
+    keep: usize,
     /// Whether `out` is everything from the head on.
     whole: bool,
     /// Whether the body waits until the backend wants it (`http-proxy 1.24`).
@@ -53,11 +55,17 @@ impl Upload {
             body: Body::new(length),
             chunked: length == Length::Chunked,
             left: most,
+            keep: 0,
             whole: true,
             held,
             broken: false,
             awaits_client: false,
         }
+    }
+
+    /// Keeps so many bytes of the body to send them again.
+    pub(super) fn keep(&mut self, bytes: usize) {
+        self.keep = self.out.len() + bytes;
     }
 
     /// Takes what has come of the body already, so that it goes with the head.
@@ -74,6 +82,11 @@ impl Upload {
     /// Whether the backend has been sent everything.
     pub(super) fn is_done(&self) -> bool {
         self.body.is_done() && self.sent == self.out.len() && !self.broken
+    }
+
+    /// Whether the backend does not take what there is for it.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.sent < self.out.len() && !self.broken
     }
 
     /// Whether the client has sent everything.
@@ -128,8 +141,11 @@ impl Upload {
             if self.body.is_done() || self.held {
                 return Poll::Ready(Ok(()));
             }
-            self.out.clear();
-            (self.sent, self.whole) = (0, false);
+            self.whole &= self.out.len() < self.keep;
+            if !self.whole {
+                self.out.clear();
+                self.sent = 0;
+            }
             ready!(self.pass(cx, connection, backend))?;
         }
     }
@@ -159,6 +175,10 @@ impl Upload {
         connection.watch.read();
         let framed = self.frame(&mut bytes, count, &mut connection.inbox)?;
         let framed = &bytes[framed];
+        if self.whole {
+            self.out.extend_from_slice(framed);
+            return Poll::Ready(Ok(()));
+        }
         let mut sent = 0;
         match poll_send(backend, cx, framed, &mut sent) {
             Poll::Ready(Err(_)) => self.broken = true,

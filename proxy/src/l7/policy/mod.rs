@@ -5,6 +5,7 @@
 
 mod cors;
 mod limits;
+mod canary;
 mod redirect;
 mod rewrite;
 
@@ -19,6 +20,7 @@ use super::edits::Edits;
 use super::request::{Checked, Refused};
 use crate::limiter::{Limiter, Permit};
 
+pub(crate) use self::canary::takes as takes_canary;
 pub(crate) use self::rewrite::{render, rewrite};
 
 /// An answer in place of the backend's.

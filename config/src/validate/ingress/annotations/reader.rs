@@ -61,12 +61,6 @@ impl<'a> Reader<'a> {
                 self.find(Code::AnnotationIgnored, name, format!("{NO_EFFECT}: {why}"), None);
             }
             Standing::Refused(why) => self.find(Code::AnnotationWithoutEffect, name, why, None),
-            Standing::LeftOut if boolean(value) != Some(true) => {}
-            Standing::LeftOut => {
-                let text = "there are no canaries yet: this Ingress is left out, and its main one \
-                            gets every request";
-                self.find(Code::AnnotationWithoutEffect, name, text, None);
-            }
             Standing::Closes(_)
                 if MODSECURITY.contains(&name) && accepted.contains(&"modsecurity") => {}
             Standing::Closes(why) => self.close(name, why),
