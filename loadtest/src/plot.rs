@@ -132,7 +132,7 @@ pub(crate) fn percentiles(lines: &[Line], axis: &str) -> String {
     let (low, high) = (least.log10().floor(), most.log10().ceil().max(least.log10().floor() + 1.0));
     let frame = Frame { left: 74.0, right: 850.0, top: 40.0, bottom: 300.0 };
     let x = |percentile: f64| frame.x(nines(percentile) / 4.0);
-    let y = |value: f64| frame.y((value.max(least).log10() - low) / (high - low));
+    let y = |value: f64| frame.y((value.max(0.01).log10().max(low) - low) / (high - low));
     let mut svg = open(890.0, 352.0, axis);
     for percentile in [0.0, 50.0, 90.0, 99.0, 99.9, 99.99] {
         vertical(&mut svg, x(percentile), frame.top, frame.bottom, "grid");
@@ -358,6 +358,15 @@ mod tests {
         ] {
             assert!(plot.starts_with("<svg ") && plot.ends_with("</svg>"), "{plot}");
             assert!(plot.contains("a&lt;b") && !plot.contains("NaN"), "{plot}");
+        }
+    }
+
+    #[test]
+    fn each_decade_of_latency_has_a_place_of_its_own() {
+        let line = Line { name: "a".to_owned(), points: vec![(50.0, 99.0), (99.0, 20_000.0)] };
+        let plot = percentiles(&[line], "percentile");
+        for tick in ["y=\"304.0\">10 µs", "y=\"239.0\">100 µs", "y=\"44.0\">100 ms"] {
+            assert!(plot.contains(tick), "{tick} in {plot}");
         }
     }
 
