@@ -37,7 +37,12 @@ const HEADS: &[Case] = &[
     ("HTTP/3.0", "GET / HTTP/3.0\r\nHost: a\r\n\r\n", &[505], &[]),
     ("lower case version", "GET / http/1.1\r\nHost: a\r\n\r\n", &[400], &[]),
     ("other protocol", "GET / ICAP/1.1\r\nHost: a\r\n\r\n", &[400], &[]),
-    ("preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[400], &[]),
+    (
+        "not quite the preface of HTTP/2",
+        "PRI * HTTP/2.0\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+        &[400],
+        &[],
+    ),
     ("TLS", "\x16\x03\x01\x00\x05hello", &[400], &[]),
     ("PROXY", "PROXY TCP4 1.1.1.1 2.2.2.2 1 2\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", &[400], &[]),
     ("fragment", "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", &[400], &[]),

@@ -28,6 +28,7 @@ mod forward;
 mod framing;
 mod front_door;
 mod guards;
+mod http2;
 mod life_cycle;
 mod names;
 mod node_health;

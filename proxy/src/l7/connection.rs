@@ -10,6 +10,9 @@ use tracing::debug;
 
 use super::forward::ForwardedFor;
 use super::h1::server::Connection;
+use super::h2;
+use super::preface::{self, Begun};
+use super::watch::Phase;
 use super::{HttpListener, Worker};
 
 impl Worker {
@@ -36,6 +39,9 @@ impl Worker {
                 Some(config) if listener.tls => {
                     match Box::pin(portico_net::tls_accept::accept(stream, config)).await {
                         // Boxed: the plain connections next to it shall not pay for its size.
+                        Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                            Box::pin(h2::connection::serve(stream, &worker, from)).await;
+                        }
                         Ok(stream) => Box::pin(Connection::new(stream, &worker, from).run()).await,
                         Err(error) => {
                             worker.metrics.tls_errors.fetch_add(1, Relaxed);
@@ -44,10 +50,25 @@ impl Worker {
                     }
                 }
                 None if listener.tls => {}
-                _ => Connection::new(stream, &worker, from).run().await,
+                _ => plain(stream, &worker, from).await,
             }
             worker.metrics.active.0.fetch_sub(1, Relaxed);
             drop(place);
         });
     }
+}
+
+/// Serves a client without TLS in the HTTP that it speaks.
+async fn plain(mut stream: TcpStream, worker: &Rc<Worker>, from: Rc<ForwardedFor>) {
+    // The first byte has the time of a head, not that of a rest.
+    let watch = worker.ticker.watch(Phase::Head);
+    let begin = preface::begin(&mut stream, worker, &watch).await;
+    if preface::is_http2(&begin) {
+        drop(watch);
+        let stream = Begun::new(begin, stream);
+        return Box::pin(h2::connection::serve(stream, worker, from)).await;
+    }
+    Connection::begun(stream, begin, worker, (watch, from))
+        .run()
+        .await;
 }

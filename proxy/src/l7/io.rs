@@ -16,6 +16,12 @@ use super::h1::chunked::{ROOM_BEFORE, ROOM_BEHIND};
 pub(crate) trait Downstream: AsyncRead + AsyncWrite + Unpin {
     /// Makes the coming close a reset: what was sent is not all.
     fn reset(&self);
+
+    /// Resolves once the client is known to want no response any more, where a codec says so beside
+    /// the bytes. Polled while a response is awaited or on its way.
+    fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
 }
 
 impl Downstream for TcpStream {

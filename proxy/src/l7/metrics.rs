@@ -25,6 +25,8 @@ pub(crate) struct Metrics {
     pub(crate) reused: Padded<AtomicU64>,
     /// TLS handshakes that failed.
     pub(crate) tls_errors: AtomicU64,
+    /// HTTP/2 connections ended for giving up what they asked for (`http-proxy 6.4`).
+    pub(crate) h2_expelled: AtomicU64,
     /// The TLS configuration that all workers share, so that they share its tickets.
     pub(crate) tls: OnceLock<Option<Arc<ServerConfig>>>,
 }
@@ -78,6 +80,12 @@ impl Metrics {
         )?;
         tls.inc_by(self.tls_errors.load(Relaxed));
         registry.register(Box::new(tls))?;
+        let expelled = prometheus::IntCounter::new(
+            "portico_l7_h2_expelled_total",
+            "HTTP/2 connections ended because their clients gave up most of what they asked for.",
+        )?;
+        expelled.inc_by(self.h2_expelled.load(Relaxed));
+        registry.register(Box::new(expelled))?;
         Ok(registry.gather())
     }
 }

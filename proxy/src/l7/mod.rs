@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! connection ─▶ codec ─▶ fields ─▶ request ─▶ normalize ─▶ route ─▶ forward ─▶ pool │ dial ─▶ codec
-//!               h1                 checks                                                  └▶ upgrade
+//!   preface     h2 ─▶ h1            checks                                                 └▶ upgrade
 //! ```
 //!
 //! A connection and the backends' connections that serve it live and die on one worker, and one
@@ -12,6 +12,7 @@
 mod fields;
 mod edits;
 mod h1;
+mod h2;
 mod io;
 mod request;
 mod normalize;
@@ -27,6 +28,7 @@ mod metrics;
 mod tls;
 mod exchange;
 mod upgrade;
+mod preface;
 mod connection;
 
 #[cfg(feature = "bench")]

@@ -36,5 +36,5 @@ impl ResolvesServerCert for Certificates {
 /// The one configuration of all workers: a ticket of one is good at the other.
 pub(crate) fn config(view: &Arc<ArcSwap<View>>) -> Result<Arc<ServerConfig>, rustls::Error> {
     let certificates = Arc::new(Certificates { view: Arc::clone(view) });
-    portico_net::tls_accept::server_config(certificates, &[b"http/1.1"])
+    portico_net::tls_accept::server_config(certificates, &[b"h2", b"http/1.1"])
 }

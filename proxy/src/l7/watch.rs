@@ -27,15 +27,21 @@ pub(crate) enum Phase {
     Busy,
     /// Bytes flow both ways.
     Tunnel,
+    /// A connection of HTTP/2 between two pings of ours (`http-proxy 6.1`).
+    Quiet,
+    /// A ping of ours is out.
+    Pong,
 }
 
 impl Phase {
-    fn ticks(self) -> u32 {
+    pub(crate) fn ticks(self) -> u32 {
         match self {
             Self::Idle => 75,
             Self::Head => 10,
             Self::Waiting | Self::Busy => 60,
             Self::Tunnel => 3600,
+            Self::Quiet => 30,
+            Self::Pong => 20,
         }
     }
 }
@@ -189,6 +195,8 @@ mod tests {
             (Phase::Waiting, 60),
             (Phase::Busy, 60),
             (Phase::Tunnel, 3600),
+            (Phase::Quiet, 30),
+            (Phase::Pong, 20),
         ] {
             let ticker = Ticker::default();
             let watch = ticker.watch(phase);

@@ -212,6 +212,9 @@ impl<S: Downstream> Connection<S> {
             if waits && self.poll_present(cx) == Poll::Ready(false) {
                 return Poll::Ready(Ended::Cut);
             }
+            if self.stream.poll_gone(cx).is_ready() {
+                return Poll::Ready(Ended::Cut);
+            }
             if let Some(timeouts) = facts.timeouts() {
                 self.watch.allow(ticks(timeouts, upload, download));
             }

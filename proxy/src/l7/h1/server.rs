@@ -79,15 +79,26 @@ pub(super) enum After {
 impl<S: Downstream> Connection<S> {
     /// A connection that was just accepted.
     pub(crate) fn new(stream: S, worker: &Rc<Worker>, from: Rc<ForwardedFor>) -> Self {
+        // The first byte has the time of a head, not that of a rest.
+        let watch = worker.ticker.watch(Phase::Head);
+        Self::begun(stream, Vec::new(), worker, (watch, from))
+    }
+
+    /// A connection of which `inbox` was read already, and whose time runs.
+    pub(crate) fn begun(
+        stream: S,
+        inbox: Vec<u8>,
+        worker: &Rc<Worker>,
+        (watch, from): (Rc<Watch>, Rc<ForwardedFor>),
+    ) -> Self {
         Self {
             stream,
             worker: Rc::clone(worker),
-            // The first byte has the time of a head, not that of a rest.
-            watch: worker.ticker.watch(Phase::Head),
-            inbox: Vec::new(),
+            watch,
+            ahead: !inbox.is_empty(),
+            inbox,
             from,
             scan: Scan::default(),
-            ahead: false,
             served: 0,
         }
     }

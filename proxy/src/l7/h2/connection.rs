@@ -1,0 +1,265 @@
+//! A client's HTTP/2 connection: its streams, its limits and its end.
+//!
+//! ```text
+//! preface ─▶ Serving ─drain │ age │ requests │ rest─▶ GOAWAY, ping, GOAWAY ─last stream─▶ closed
+//!               └── glitches ─▶ GOAWAY ENHANCE_YOUR_CALM ─▶ closed        no pong ─▶ closed
+//! ```
+//!
+//! One task per connection carries frames; each stream has a task of its own. Invariants: no more than
+//! [`MAX_LIVE`] streams are worked on, those included that the client reset and whose backend has not
+//! noticed yet; whoever resets more than it asks is sent away.
+
+use std::cell::{Cell, RefCell};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use h2::server::Connection;
+use h2::{Ping, PingPong, Reason, RecvStream};
+use http::Request;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tracing::debug;
+
+use super::stream::Stream;
+use super::{MAX_STREAMS, settings};
+use crate::l7::Worker;
+use crate::l7::forward::ForwardedFor;
+use crate::l7::h1::server;
+use crate::l7::watch::{Phase, Watch};
+
+/// Serves a connection of HTTP/2, from its preface on.
+pub(crate) async fn serve<S>(io: S, worker: &Rc<Worker>, from: Rc<ForwardedFor>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let watch = worker.ticker.watch(Phase::Head);
+    let mut handshake = pin!(settings().handshake::<_, Bytes>(io));
+    let connection = std::future::poll_fn(|cx| match handshake.as_mut().poll(cx) {
+        Poll::Pending => watch.poll_expired(cx).map(|()| None),
+        Poll::Ready(done) => Poll::Ready(done.ok()),
+    });
+    let Some(mut connection) = connection.await else { return };
+    let Some(ping) = connection.ping_pong() else { return };
+    watch.enter(Phase::Quiet);
+    let now = worker.ticker.now();
+    let mut serving = Serving {
+        connection,
+        ping,
+        worker: Rc::clone(worker),
+        from,
+        watch,
+        streams: Rc::default(),
+        end: now + age(worker.next_random()),
+        busy: now,
+        state: State::Serving,
+        pinged: false,
+    };
+    std::future::poll_fn(|cx| serving.poll(cx)).await;
+}
+
+/// When a connection gets old: an hour, give or take a tenth, so that many do not leave at once.
+fn age(random: u64) -> u32 {
+    let spread = u32::try_from(random % u64::from(AGE_TICKS / 5)).unwrap_or(0);
+    AGE_TICKS - AGE_TICKS / 10 + spread
+}
+
+struct Serving<S> {
+    connection: Connection<S, Bytes>,
+    ping: PingPong,
+    worker: Rc<Worker>,
+    from: Rc<ForwardedFor>,
+    watch: Rc<Watch>,
+    streams: Rc<Streams>,
+    /// The tick on which it is old.
+    end: u32,
+    /// The last tick on which there was a stream.
+    busy: u32,
+    state: State,
+    /// Whether a ping is out.
+    pinged: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    Serving,
+    /// The client was told that no new stream is taken.
+    Leaving,
+    /// It was told to leave at once.
+    Expelled,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Serving<S> {
+    /// Ready once the connection has ended.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            self.streams.wake_me(cx);
+            if self.pinged && self.ping.poll_pong(cx).is_ready() {
+                self.pinged = false;
+                self.watch.renew(Phase::Quiet);
+            }
+            if self.watch.poll_expired(cx).is_ready() && !self.survive() {
+                return Poll::Ready(());
+            }
+            self.judge();
+            let live = self.streams.live.get();
+            let accepted = match live < MAX_LIVE {
+                true => ready!(self.connection.poll_accept(cx)),
+                false => match ready!(self.connection.poll_closed(cx)) {
+                    Ok(()) => None,
+                    Err(error) => Some(Err(error)),
+                },
+            };
+            match accepted {
+                Some(Ok((request, respond))) => self.begin(request, respond),
+                Some(Err(error)) => {
+                    debug!(%error, "HTTP/2 connection ended");
+                    return Poll::Ready(());
+                }
+                None => return Poll::Ready(()),
+            }
+        }
+    }
+
+    /// The watch has expired: whether the connection goes on.
+    fn survive(&mut self) -> bool {
+        if self.pinged || self.state == State::Expelled {
+            return false;
+        }
+        // An error says that one is out already, whose pong then comes.
+        let _ = self.ping.send_ping(Ping::opaque());
+        self.pinged = true;
+        self.watch.renew(Phase::Pong);
+        true
+    }
+
+    /// Whether the connection is to end, and how.
+    fn judge(&mut self) {
+        let now = self.worker.ticker.now();
+        if self.streams.live.get() > 0 {
+            self.busy = now;
+        }
+        if self.state != State::Expelled && self.streams.is_abuse() {
+            self.state = State::Expelled;
+            self.worker.metrics.h2_expelled.fetch_add(1, Relaxed);
+            self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            return self.watch.renew(Phase::Pong);
+        }
+        let over = self.worker.is_draining()
+            || now >= self.end
+            || now - self.busy >= Phase::Idle.ticks()
+            || self.streams.begun.get() >= MAX_REQUESTS;
+        if self.state == State::Serving && over {
+            self.state = State::Leaving;
+            self.connection.graceful_shutdown();
+        }
+    }
+
+    /// Serves one stream on a task of its own.
+    fn begin(&self, request: Request<RecvStream>, respond: h2::server::SendResponse<Bytes>) {
+        let live = Live::new(&self.streams);
+        let stream = Stream::new(request, respond, Rc::clone(&self.streams));
+        let served = server::Connection::new(stream, &self.worker, Rc::clone(&self.from)).run();
+        self.worker.connections.spawn_local(async move {
+            served.await;
+            drop(live);
+        });
+    }
+}
+
+/// What the tasks of one connection know of each other.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    /// Those that are worked on.
+    live: Cell<usize>,
+    /// All that ever began.
+    begun: Cell<u32>,
+    /// Those that the client gave up before it was answered.
+    glitches: Cell<u32>,
+    /// The connection's task.
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Streams {
+    /// Notes a stream that the client gave up before it was answered.
+    pub(super) fn glitch(&self) {
+        self.glitches.set(self.glitches.get() + 1);
+    }
+
+    /// `http-proxy 6.4`.
+    fn is_abuse(&self) -> bool {
+        let (glitches, begun) = (self.glitches.get(), self.begun.get());
+        glitches > MAX_GLITCHES && glitches > begun / 2
+    }
+
+    fn wake_me(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        match &mut *waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => *waker = Some(cx.waker().clone()),
+        }
+    }
+}
+
+/// One stream's place among those that are worked on.
+struct Live(Rc<Streams>);
+
+impl Live {
+    fn new(streams: &Rc<Streams>) -> Self {
+        streams.live.set(streams.live.get() + 1);
+        streams.begun.set(streams.begun.get() + 1);
+        Self(Rc::clone(streams))
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let live = self.0.live.get() - 1;
+        self.0.live.set(live);
+        let waker = self.0.waker.borrow();
+        // It waits for room, for the last one, or is to judge who gave up.
+        if (live == 0 || live + 1 == MAX_LIVE || self.0.is_abuse())
+            && let Some(waker) = &*waker
+        {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// Streams whose requests are worked on (`http-proxy 6.3`): twice what may be open.
+const MAX_LIVE: usize = 2 * MAX_STREAMS as usize;
+/// Over one connection (`http-proxy 3`).
+const MAX_REQUESTS: u32 = 10_000;
+/// An hour.
+const AGE_TICKS: u32 = 3600;
+/// Streams that a client may give up before it is answered, and more where it gives up fewer than half.
+const MAX_GLITCHES: u32 = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_gives_up_more_than_it_asks_is_sent_away() {
+        for (glitches, begun, want) in [
+            (100, 100, false),
+            (101, 101, true),
+            (101, 202, false),
+            (102, 202, true),
+            (0, 0, false),
+        ] {
+            let streams = Streams::default();
+            streams.begun.set(begun);
+            (0..glitches).for_each(|_| streams.glitch());
+            assert_eq!(streams.is_abuse(), want, "http-proxy 6.4: {glitches} of {begun}");
+        }
+    }
+
+    #[test]
+    fn connections_grow_old_within_a_tenth_of_an_hour() {
+        for random in [0, 1, 719, 720, u64::MAX] {
+            assert!((3240..3960).contains(&age(random)), "http-proxy 3: {}", age(random));
+        }
+    }
+}
