@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use portico_config::diagnostic::{Code, Diagnostic};
-use portico_config::model::{HostFacts, Limits, Settings};
+use portico_config::model::{HostFacts, Limits, ObjectName, Settings};
 use portico_config::pipeline::Pipeline;
 use portico_config::settings::Document;
 use portico_config::snapshot::{Assignments, Reach};
@@ -84,6 +84,8 @@ const CASES: &[(Code, Case)] = &[
     (Code::UnknownSetting, || settings("dns: {tll: 5}\n")),
     (Code::InvalidSetting, || settings("dns: 5\n")),
     (Code::NeedsRestart, needs_restart),
+    (Code::HostsLine, hosts_line),
+    (Code::DnsSecretUnusable, dns_secret),
 ];
 
 fn unreadable() -> Vec<Diagnostic> {
@@ -210,6 +212,20 @@ fn needs_restart() -> Vec<Diagnostic> {
     let file = Arc::new("settings.yaml".into());
     let document = Document::read(&file, text.as_bytes(), &["workers"]).unwrap();
     vec![document.needs_restart("workers")]
+}
+
+fn hosts_line() -> Vec<Diagnostic> {
+    let mut settings = Settings::default();
+    settings.names.hosts_files = vec!["hosts".into()];
+    apply(&mut pipeline(settings), file("hosts", "192.0.2.10 a.test\nnowhere b.test\n"))
+}
+
+fn dns_secret() -> Vec<Diagnostic> {
+    let settings = Settings {
+        dns_tls_secret: Some(ObjectName::new("default", "nothing")),
+        ..Settings::default()
+    };
+    apply(&mut pipeline(settings), Changes::default())
 }
 
 fn service(name: &str, spec: &str) -> String {
