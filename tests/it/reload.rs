@@ -148,8 +148,11 @@ fn pods_are_replaced_one_by_one_and_no_request_notices() {
         if round % 2 == 1 {
             portico.edit("all.yaml", &manifests(&pods));
         }
+        // No request lives through the replacement of all pods that it knows of.
+        let before = load.counts();
+        eventually("what was under way is done", || load.is_past(&before, 2).then_some(()));
     }
-    eventually("every client has done its part", || load.has_done(100).then_some(()));
+    eventually("every client has done its part", || load.is_past(&[0; 3], 100).then_some(()));
     load.stop();
     let lost = lost.load(Ordering::Relaxed);
     assert!(
@@ -232,11 +235,23 @@ impl Load {
         self.clients.push((name, thread, done));
     }
 
-    /// Whether each client has come through so often, or has ended.
-    fn has_done(&self, least: u64) -> bool {
-        let done = |count: &AtomicU64| count.load(Ordering::Relaxed) >= least;
-        let mut clients = self.clients.iter();
-        clients.all(|(_, thread, count)| thread.is_finished() || done(count))
+    /// How often each client has come through.
+    fn counts(&self) -> Vec<u64> {
+        let clients = self.clients.iter();
+        clients
+            .map(|(_, _, count)| count.load(Ordering::Relaxed))
+            .collect()
+    }
+
+    /// Whether each has come through so often since `before`, or has ended.
+    fn is_past(&self, before: &[u64], times: u64) -> bool {
+        let counts = self.counts();
+        let ended = self
+            .clients
+            .iter()
+            .map(|(_, thread, _)| thread.is_finished());
+        let mut all = counts.iter().zip(before).zip(ended);
+        all.all(|((count, before), ended)| ended || *count >= before + times)
     }
 
     /// Ends the load; panics with the client that lost something.
