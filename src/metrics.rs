@@ -1,11 +1,14 @@
 //! The process's own metrics, and the registry that joins them with those of the planes.
 
+use std::sync::{LazyLock, Once};
 use std::time::Duration;
 
 use portico_config::diagnostic::Severity;
 use portico_config::publish::Published;
 use prometheus::core::Collector;
-use prometheus::{Gauge, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+};
 use prometheus::{Registry, TextEncoder};
 
 /// What the control side counts.
@@ -50,7 +53,8 @@ impl Metrics {
         };
         let build = IntGaugeVec::new(Opts::new("portico_build_info", "Always 1."), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let own: [Box<dyn Collector>; 7] = [
+        let own: [Box<dyn Collector>; 8] = [
+            Box::new(panics()),
             Box::new(metrics.valid.clone()),
             Box::new(metrics.generation.clone()),
             Box::new(metrics.loads.clone()),
@@ -107,6 +111,24 @@ impl Metrics {
             .encode_to_string(&self.registry.gather())
             .unwrap_or_else(|error| format!("# {error}\n"))
     }
+}
+
+/// The panics of this process, counted from the first call on.
+fn panics() -> IntCounter {
+    static PANICS: LazyLock<IntCounter> = LazyLock::new(|| {
+        IntCounter::new("coredns_panics_total", "Panics of this process.")
+            .expect("the name is valid")
+    });
+    static HOOK: Once = Once::new();
+    let counter = PANICS.clone();
+    HOOK.call_once(|| {
+        let (counter, before) = (PANICS.clone(), std::panic::take_hook());
+        std::panic::set_hook(Box::new(move |panic| {
+            counter.inc();
+            before(panic);
+        }));
+    });
+    counter
 }
 
 /// Errors first.

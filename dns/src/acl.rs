@@ -7,9 +7,10 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
-use crate::answer::{Outcome, PROHIBITED, Transport, is_reflector};
+use crate::answer::{Heard, Outcome, PROHIBITED, Transport, is_reflector};
 use crate::question::{REFUSED, Read, read};
 use crate::reply::Reply;
+use crate::zones::Zone;
 
 /// The networks whose clients are answered.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -82,7 +83,8 @@ pub(crate) fn refuse(
     let mut reply = Reply::begin(message, question, edns, out);
     reply.rcode = REFUSED;
     reply.error = Some(PROHIBITED);
-    Outcome::Reply { rcode: reply.finish(), kind }
+    let heard = Heard::dropped(kind, edns).within(Zone::ACL);
+    Outcome::Reply { rcode: reply.finish(), heard }
 }
 
 /// Length of `::ffff:0:0/96`.
@@ -143,7 +145,7 @@ mod tests {
         let mut out = Vec::new();
         assert_eq!(
             refuse(&plain, peer, Transport::Udp, &mut out),
-            Outcome::Reply { rcode: REFUSED, kind: 1 }
+            Outcome::Reply { rcode: REFUSED, heard: Heard::dropped(1, None).within(Zone::ACL) }
         );
         assert_eq!((out[2] & 0x81, out[3] & 15), (0x81, REFUSED));
         assert!(out.ends_with(question), "dns 3.1");

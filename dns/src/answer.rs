@@ -13,6 +13,7 @@ use crate::table::{AnswerTable, Found};
 use crate::wire::{
     A, AAAA, CNAME, OWNER, PTR, SOA, SRV, pointer, put_address, put_record, record_count, u32_at,
 };
+use crate::zones::Zone;
 
 /// How a message came.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -36,17 +37,41 @@ pub(crate) enum Outcome {
     Reply {
         /// The low four bits of the response code.
         rcode: u8,
-        /// QTYPE, 0 where it could not be read.
-        kind: u16,
+        /// What was asked.
+        heard: Heard,
     },
     /// `out` holds what is said where nobody else is asked: the name, or the one that an alias of ours
     /// leads to, is not ours.
     Elsewhere {
         /// As above.
         rcode: u8,
-        /// QTYPE.
-        kind: u16,
+        /// As above.
+        heard: Heard,
     },
+}
+
+/// What is counted of a question.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Heard {
+    /// QTYPE, 0 where it could not be read.
+    pub(crate) kind: u16,
+    /// Whose name it is.
+    pub(crate) zone: Zone,
+    /// DNSSEC OK.
+    pub(crate) dnssec_ok: bool,
+}
+
+impl Heard {
+    /// Of nobody's name.
+    pub(crate) fn dropped(kind: u16, edns: Option<Edns>) -> Self {
+        let dnssec_ok = edns.is_some_and(|edns| edns.dnssec_ok);
+        Self { kind, zone: Zone::DROPPED, dnssec_ok }
+    }
+
+    /// The same in `zone`.
+    pub(crate) fn within(self, zone: Zone) -> Self {
+        Self { zone, ..self }
+    }
 }
 
 /// Answers `message` into `out`, which is emptied first.
@@ -62,26 +87,27 @@ pub(crate) fn answer(
     if is_reflector(peer, transport) {
         return Outcome::Ignored;
     }
-    let (rcode, kind) = match read(message) {
+    let (rcode, heard) = match read(message) {
         Read::Ignore => return Outcome::Ignored,
         Read::Fault { rcode, question, edns } => {
             let mut reply = Reply::begin(message, question, edns, out);
             reply.rcode = rcode;
-            (reply.finish(), 0)
+            (reply.finish(), Heard::dropped(0, edns))
         }
         Read::Query(query) => {
             let mut reply = Reply::begin(message, query.question, query.edns, out);
             reply.limit = limit(transport, query.edns);
             reply.query(&query, (peer.ip(), local), table);
-            let (is_elsewhere, kind) = (reply.is_elsewhere, query.kind);
+            let heard = Heard::dropped(query.kind, query.edns).within(reply.zone);
+            let is_elsewhere = reply.is_elsewhere;
             let rcode = reply.finish();
             if is_elsewhere {
-                return Outcome::Elsewhere { rcode, kind };
+                return Outcome::Elsewhere { rcode, heard };
             }
-            (rcode, kind)
+            (rcode, heard)
         }
     };
-    Outcome::Reply { rcode, kind }
+    Outcome::Reply { rcode, heard }
 }
 
 /// The most octets of a reply (`dns 3.3`).
@@ -117,6 +143,7 @@ impl Reply<'_> {
             (1, kind) => match table.find(query.key.wire()) {
                 Found::Outside => self.outside(query, table),
                 Found::Missing(zone) => {
+                    self.zone = table.counted_as(query.key.wire(), zone);
                     self.flags |= AUTHORITATIVE;
                     if self.autopath(query.key.wire(), zone, kind, client, table) {
                         return;
@@ -126,10 +153,12 @@ impl Reply<'_> {
                     self.is_elsewhere = table.falls_through(query.key.wire());
                 }
                 Found::Pod(address) => {
+                    self.zone = table.counted_as(query.key.wire(), 0);
                     self.flags |= AUTHORITATIVE;
                     self.pod(query.key.wire(), kind, table, address);
                 }
                 Found::Node(node, suffix) => {
+                    self.zone = table.counted_as(query.key.wire(), suffix.len());
                     self.flags |= AUTHORITATIVE;
                     self.node(query.key.wire(), kind, local, table, node, suffix);
                 }

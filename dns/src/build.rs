@@ -33,10 +33,13 @@ use crate::wire::{
     A, AAAA, LONGEST_NAME, LONGEST_ZONE, NS, OWNER, TXT, below, is_within, put_address, put_record,
     reverse_zones, wire,
 };
+use crate::zones::ZoneNames;
 
 /// Makes table after table, each from the one before.
 #[derive(Debug, Default)]
 pub(crate) struct Tables {
+    /// Where zones are counted.
+    numbers: ZoneNames,
     /// Absent before the first, and where making one was broken off.
     last: Option<Last>,
 }
@@ -58,6 +61,11 @@ struct ForwardZones {
 }
 
 impl Tables {
+    /// Tables whose zones have their numbers from `numbers`.
+    pub(crate) fn new(numbers: ZoneNames) -> Self {
+        Self { numbers, last: None }
+    }
+
     /// The answers of `snapshot`; `listen` are the addresses that the name server itself has.
     pub(crate) fn next(&mut self, snapshot: &Arc<Snapshot>, listen: &[IpAddr]) -> Arc<AnswerTable> {
         let next = match self.last.take() {
@@ -65,7 +73,7 @@ impl Tables {
             last => {
                 // Before the new one takes its room.
                 drop(last);
-                Last::from_nothing(snapshot, listen)
+                Last::from_nothing(snapshot, listen, &self.numbers)
             }
         };
         let mut table = next.draft.table.clone();
@@ -77,7 +85,7 @@ impl Tables {
 }
 
 impl Last {
-    fn from_nothing(snapshot: &Arc<Snapshot>, listen: &[IpAddr]) -> Self {
+    fn from_nothing(snapshot: &Arc<Snapshot>, listen: &[IpAddr], numbers: &ZoneNames) -> Self {
         let zones = &snapshot.zones;
         let reverse: Vec<Vec<u8>> = zones.reverse.iter().flat_map(reverse_zones).collect();
         let forward = ForwardZones::new(zones, &reverse);
@@ -99,6 +107,7 @@ impl Last {
             wildcards: Arc::default(),
             deep_wildcards: Arc::default(),
             pods: Pods::of(snapshot),
+            numbers: numbers.number(&all),
             zones: all.into(),
             autopath: Autopath::of(snapshot, &Autopath::default()),
             fallthrough: fallthrough(zones),
@@ -317,7 +326,7 @@ fn size(service: &Service, zones: &ForwardZones) -> usize {
 /// The answers of `snapshot` from nothing.
 #[cfg(test)]
 pub(crate) fn build(snapshot: &Snapshot, listen: &[IpAddr]) -> AnswerTable {
-    Last::from_nothing(&Arc::new(snapshot.clone()), listen)
+    Last::from_nothing(&Arc::new(snapshot.clone()), listen, &ZoneNames::default())
         .draft
         .table
 }

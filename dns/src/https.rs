@@ -5,6 +5,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +16,7 @@ use crate::forward::message::record;
 use crate::forward::{Begun, Forwarder};
 use crate::question::{HEADER, skip_name};
 use crate::serve::{Ends, Shared};
+use crate::tally::{Tally, TallyEnds};
 use crate::wire::{u16_at, u32_at};
 
 /// Answers messages that came by other ways than the resolver's own listeners, on one worker.
@@ -21,6 +24,8 @@ use crate::wire::{u16_at, u32_at};
 pub struct Resolver {
     shared: Shared,
     forwarder: Rc<Forwarder>,
+    /// Counters of clients over IPv4 and over IPv6.
+    tallies: [Arc<Tally>; 2],
 }
 
 /// A reply, and how long it may be kept.
@@ -34,14 +39,20 @@ pub struct Answered {
 
 impl Resolver {
     pub(crate) fn new(shared: Shared, forwarder: Rc<Forwarder>) -> Self {
-        Self { shared, forwarder }
+        let tallies = ["1", "2"].map(|family| {
+            let server = "https://".to_owned();
+            shared
+                .tallies
+                .begin(TallyEnds { server, proto: "tcp", family })
+        });
+        Self { shared, forwarder, tallies }
     }
 
     /// Answers a message of `client` that came to the address `local`; none where it is no question.
     pub async fn answer(&self, message: &[u8], client: IpAddr, local: IpAddr) -> Option<Answered> {
         let peer = SocketAddr::new(client, 0);
         let ends = Ends { peer, local, transport: Transport::Https };
-        let mut reply = Vec::new();
+        let (mut reply, request, began) = (Vec::new(), message.len(), Instant::now());
         let begun = {
             let now = self.shared.now();
             now.answer(message, ends, &self.forwarder, &mut reply)
@@ -59,7 +70,8 @@ impl Resolver {
                 told.await.ok()?
             }
         };
-        self.shared.count(ends, outcome);
+        let tally = &self.tallies[usize::from(client.is_ipv6())];
+        tally.count_late(outcome, request, message.len(), began);
         if outcome == Outcome::Ignored {
             return None;
         }

@@ -7,6 +7,7 @@
 //! [`Dns`] stays on the control side, one [`Worker`] moves to each worker thread.
 
 mod wire;
+mod zones;
 mod options;
 mod question;
 mod block;
@@ -26,6 +27,8 @@ mod autopath;
 mod acl;
 mod cache;
 mod forward;
+mod tally;
+mod coredns;
 mod metrics;
 mod explain;
 mod stream;
@@ -62,11 +65,13 @@ pub use https::{Answered, Resolver};
 
 use crate::acl::Acl;
 use crate::build::Tables;
+use crate::coredns::Tallies;
 use crate::forward::Forwarder;
 use crate::metrics::Metrics;
 use crate::options::Manners;
 use crate::serve::Shared;
 use crate::table::AnswerTable;
+use crate::tally::{Tally, TallyEnds};
 
 /// What the resolver is told by settings.
 #[derive(Clone, Debug)]
@@ -160,10 +165,13 @@ impl Dns {
     /// The resolver and one [`Worker`] for each worker thread.
     pub fn new(options: Options) -> (Self, Vec<Worker>) {
         let count = options.workers.max(1);
+        let tallies = Tallies::new();
         let shared = Shared {
             table: Arc::default(),
             acl: Arc::new(ArcSwap::from_pointee(Acl::new(&options.allow))),
             metrics: Metrics::new(),
+            tallies: tallies.clone(),
+            tally: Arc::new(Tally::new(TallyEnds::nowhere())),
             forward: forward::Shared::new(),
             manners: Arc::new(ArcSwap::from_pointee(Manners::new(options.nsid))),
             certificates: Arc::default(),
@@ -190,7 +198,7 @@ impl Dns {
             listeners,
             forward,
             shared,
-            tables: Tables::default(),
+            tables: Tables::new(tallies.zones),
             own: options.own,
             retired: Vec::new(),
             has_tried: false,
@@ -287,8 +295,12 @@ impl Dns {
     }
 
     /// The resolver's metrics, for the process's registry.
-    pub fn collectors(&self) -> [Box<dyn prometheus::core::Collector>; 2] {
-        [Box::new(self.shared.metrics.clone()), Box::new(self.shared.forward.collector())]
+    pub fn collectors(&self) -> [Box<dyn prometheus::core::Collector>; 3] {
+        [
+            Box::new(self.shared.metrics.clone()),
+            Box::new(self.shared.tallies.clone()),
+            Box::new(self.shared.forward.collector()),
+        ]
     }
 
     /// A worker holds a table while it answers one batch or message, and lets it go before it waits:
@@ -452,8 +464,15 @@ struct Ears {
 }
 
 impl Ears {
+    /// Gives the next loop counters of its own.
+    fn count_at(&mut self, scheme: &str, address: SocketAddr, proto: &'static str) {
+        let family = if address.is_ipv4() { "1" } else { "2" };
+        let ends = TallyEnds { server: format!("{scheme}://{address}"), proto, family };
+        self.shared.tally = self.shared.tallies.begin(ends);
+    }
+
     fn listen(
-        self,
+        mut self,
         sockets: Sockets,
         loops: &TaskTracker,
         stop: CancellationToken,
@@ -462,6 +481,7 @@ impl Ears {
         let (tcp, tls) = match sockets {
             Sockets::Plain { udp, tcp } => {
                 let udp = tokio::net::UdpSocket::from_std(udp)?;
+                self.count_at("dns", udp.local_addr()?, "udp");
                 let (shared, forwarder) = (self.shared.clone(), Rc::clone(&self.forwarder));
                 loops.spawn_local(serve::datagrams(udp, shared, forwarder, stop.clone()));
                 (tcp, None)
@@ -469,6 +489,8 @@ impl Ears {
             Sockets::Tls(tcp, config) => (tcp, Some(config)),
         };
         let tcp = tokio::net::TcpListener::from_std(tcp)?;
+        let scheme = if tls.is_some() { "tls" } else { "dns" };
+        self.count_at(scheme, tcp.local_addr()?, "tcp");
         loops.spawn_local(serve::streams(tcp, tls, self.shared, self.forwarder, stop, end));
         Ok(())
     }

@@ -6,6 +6,7 @@
 
 use crate::question::{Edns, HEADER};
 use crate::wire::{A, OWNER, u16_at};
+use crate::zones::Zone;
 
 /// The datagram that we take and the largest that we send.
 pub(crate) const UDP_SIZE: u16 = 1232;
@@ -26,6 +27,8 @@ pub(crate) struct Reply<'a> {
     pub(crate) edns: Option<Edns>,
     pub(crate) extended_rcode: u8,
     pub(crate) error: Option<u16>,
+    /// Where it is counted.
+    pub(crate) zone: Zone,
     /// Somebody else may know better.
     pub(crate) is_elsewhere: bool,
 }
@@ -54,6 +57,7 @@ impl<'a> Reply<'a> {
             edns,
             extended_rcode: 0,
             error: None,
+            zone: Zone::DROPPED,
             is_elsewhere: false,
         }
     }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
 use portico_config::snapshot::CertificateTable;
@@ -25,11 +25,13 @@ use tracing::warn;
 
 use crate::acl::{self, Acl};
 use crate::answer::{Outcome, Transport, answer};
+use crate::coredns::Tallies;
 use crate::forward::{self, Begun, Forwarder, Waiting};
 use crate::metrics::Metrics;
 use crate::options::{Extras, Manners};
 use crate::stream::connection;
 use crate::table::AnswerTable;
+use crate::tally::{Batched, Tally};
 
 /// What every loop of a worker shares.
 #[derive(Clone, Debug)]
@@ -39,6 +41,10 @@ pub(crate) struct Shared {
     /// Who may ask now.
     pub(crate) acl: Arc<ArcSwap<Acl>>,
     pub(crate) metrics: Metrics,
+    /// Where loops that begin get counters from.
+    pub(crate) tallies: Tallies,
+    /// The counters of this loop.
+    pub(crate) tally: Arc<Tally>,
     /// What clients' options are answered with.
     pub(crate) manners: Arc<ArcSwap<Manners>>,
     /// Certificates of now.
@@ -72,12 +78,6 @@ impl Shared {
         let is_open = self.forward.is_open();
         let (table, acl) = (self.table.load(), self.acl.load());
         Moment { manners: &self.manners, table, acl, is_open }
-    }
-
-    /// Counts one message.
-    pub(crate) fn count(&self, ends: Ends, outcome: Outcome) {
-        self.metrics
-            .count(ends.transport, ends.peer.is_ipv6(), outcome);
     }
 }
 
@@ -120,6 +120,7 @@ pub(crate) async fn datagrams(
 ) {
     let socket = Rc::new(socket);
     let mut batch = Batch::default();
+    let mut batched = Batched::default();
     let mut errors = 0_u32;
     loop {
         let received = tokio::select! {
@@ -138,7 +139,7 @@ pub(crate) async fn datagrams(
             continue;
         }
         errors = 0;
-        answer_all(&mut batch, &shared, &forwarder, &socket);
+        answer_all(&mut batch, &shared, &forwarder, &socket, &mut batched);
         // What cannot be sent now is lost, as any datagram may be; waiting is bounded.
         let sent = socket.async_io(Interest::WRITABLE, || batch.send(&*socket));
         if let Ok(Err(error)) = timeout(PAUSE, sent).await {
@@ -154,27 +155,47 @@ fn answer_all(
     shared: &Shared,
     forwarder: &Rc<Forwarder>,
     socket: &Rc<UdpSocket>,
+    batched: &mut Batched,
 ) {
+    let began = Instant::now();
     let now = shared.now();
     for index in 0..batch.len() {
         if let Some((message, peer, local, reply)) = batch.datagram(index) {
             let ends = Ends { peer, local, transport: Transport::Udp };
             match now.answer(message, ends, forwarder, reply) {
-                Begun::Said(outcome) => shared.count(ends, outcome),
+                Begun::Said(outcome) => {
+                    shared.tally.count(outcome, message.len(), reply.len());
+                    batched.push(outcome);
+                }
                 Begun::Waits(waiting) => {
                     reply.clear();
-                    let late = late(*waiting, ends, shared.clone(), Rc::clone(socket));
+                    let late = late(
+                        *waiting,
+                        ends,
+                        shared.clone(),
+                        Rc::clone(socket),
+                        (message.len(), began),
+                    );
                     forwarder.wait(CancellationToken::new(), late);
                 }
             }
         }
     }
+    batched.took(&shared.tally, began);
 }
 
 /// Sends what one client has waited for.
-async fn late(waiting: Waiting, ends: Ends, shared: Shared, socket: Rc<UdpSocket>) {
+async fn late(
+    waiting: Waiting,
+    ends: Ends,
+    shared: Shared,
+    socket: Rc<UdpSocket>,
+    (request, began): (usize, Instant),
+) {
     let (reply, outcome) = waiting.reply().await;
-    shared.count(ends, outcome);
+    shared
+        .tally
+        .count_late(outcome, request, reply.len(), began);
     let send = || send_from(&*socket, &reply, ends.peer, ends.local);
     // What cannot be sent is lost, as any datagram may be.
     drop(timeout(PAUSE, socket.async_io(Interest::WRITABLE, send)).await);

@@ -10,6 +10,7 @@ use crate::question::{NXDOMAIN, Query, SERVFAIL};
 use crate::reply::Reply;
 use crate::table::AnswerTable;
 use crate::wire::{A, AAAA, OWNER, PTR, is_within, put_record};
+use crate::zones::Zone;
 
 /// Whether a name that is not ours is nobody's to ask, `test` left aside.
 pub(crate) fn is_special(name: &[u8]) -> bool {
@@ -21,6 +22,7 @@ impl Reply<'_> {
     /// What is said of a name that is not ours.
     pub(crate) fn outside(&mut self, query: &Query<'_>, table: &AnswerTable) {
         let key = query.key.wire();
+        self.zone = Zone::SPECIAL;
         if is_within(key, LOCALHOST) {
             return self.localhost(key, query.kind, table);
         }
@@ -40,6 +42,7 @@ impl Reply<'_> {
                 self.error = Some(NOT_READY);
             }
             None => {
+                self.zone = Zone::DROPPED;
                 self.refuse(NOT_AUTHORITATIVE);
                 self.is_elsewhere = true;
             }

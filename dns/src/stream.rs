@@ -18,6 +18,7 @@ use crate::answer::Outcome;
 use crate::forward::{Begun, Forwarder, Waiting};
 use crate::question::HEADER;
 use crate::serve::{Ends, Shared};
+use crate::tally::Batched;
 use crate::wire::u16_at;
 
 /// Serves a connection until the client has no more to ask, is too slow, or `stop` finds it idle.
@@ -35,12 +36,15 @@ pub(crate) async fn connection(
     let (mut reply, mut framed) = (Vec::new(), Vec::new());
     let (mut in_hand, mut has_more) = (0, true);
     let mut deadline = Instant::now() + IDLE;
+    let mut batched = Batched::default();
     loop {
+        let began = std::time::Instant::now();
         while in_hand < MOST_IN_HAND && framed.len() < LONGEST_WRITE {
             let Some(message) = incoming.next()? else { break };
             match shared.now().answer(message, ends, forwarder, &mut reply) {
                 Begun::Said(outcome) => {
-                    shared.count(ends, outcome);
+                    shared.tally.count(outcome, message.len(), reply.len());
+                    batched.push(outcome);
                     if outcome == Outcome::Ignored {
                         return Ok(());
                     }
@@ -49,11 +53,12 @@ pub(crate) async fn connection(
                 Begun::Waits(waiting) => {
                     in_hand += 1;
                     let (shared, later) = (shared.clone(), later.clone());
-                    let waits = wait(*waiting, ends, shared, later);
+                    let waits = wait(*waiting, (message.len(), began), shared, later);
                     forwarder.wait(gone.clone(), waits);
                 }
             }
         }
+        batched.took(&shared.tally, began);
         if !framed.is_empty() {
             timeout(MESSAGE, write(&mut stream, &framed)).await??;
             framed.clear();
@@ -86,9 +91,16 @@ pub(crate) async fn connection(
     }
 }
 
-async fn wait(waiting: Waiting, ends: Ends, shared: Shared, later: mpsc::Sender<Vec<u8>>) {
+async fn wait(
+    waiting: Waiting,
+    (request, began): (usize, std::time::Instant),
+    shared: Shared,
+    later: mpsc::Sender<Vec<u8>>,
+) {
     let (reply, outcome) = waiting.reply().await;
-    shared.count(ends, outcome);
+    shared
+        .tally
+        .count_late(outcome, request, reply.len(), began);
     // There is room for all who wait; it fails where the connection has ended.
     let _ = later.send(reply).await;
 }

@@ -15,6 +15,7 @@ use crate::block::{Block, FIRST, Node};
 use crate::names::Names;
 use crate::pods::Pods;
 use crate::wire::{LONGEST_ZONE, SOA, is_within, parent, put_record};
+use crate::zones::Zone;
 
 /// All names that we answer.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub(crate) struct AnswerTable {
     pub(crate) fallthrough: Arc<[Box<[u8]>]>,
     /// Whether it was made from a snapshot: before that, what is not known is not denied.
     pub(crate) is_loaded: bool,
+    /// Where each of them is counted.
+    pub(crate) numbers: Arc<[Zone]>,
     /// TTL of every local record.
     pub(crate) ttl_seconds: u32,
     /// SOA serial.
@@ -66,6 +69,7 @@ impl Default for AnswerTable {
             autopath: Autopath::default(),
             fallthrough: Arc::default(),
             is_loaded: false,
+            numbers: Arc::default(),
             ttl_seconds: 0,
             serial: 0,
         }
@@ -124,6 +128,15 @@ impl AnswerTable {
             .iter()
             .find(|zone| is_within(key, zone))
             .map(|zone| zone.len())
+    }
+
+    /// Where a question for `key` is counted. Where the length of its zone is known, few names have
+    /// to be compared; 0 stands for any.
+    pub(crate) fn counted_as(&self, key: &[u8], length: usize) -> Zone {
+        let is_zone = |zone: &[u8]| (length == 0 || zone.len() == length) && is_within(key, zone);
+        let place = self.zones.iter().position(|zone| is_zone(zone));
+        let number = place.and_then(|place| self.numbers.get(place));
+        number.copied().unwrap_or(Zone::HOST)
     }
 
     /// The TTL of the alias that `node`, found under `key`, is, and the name that is meant; one of

@@ -16,6 +16,7 @@ mod bad_input;
 mod balance;
 mod command_line;
 mod connections;
+mod dashboard;
 mod decide;
 mod diagnostics;
 mod diff;

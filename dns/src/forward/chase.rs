@@ -6,7 +6,7 @@
 
 use super::message::{Ask, expand, record};
 use super::response::{Age, Client, Response, put_opt};
-use crate::answer::Outcome;
+use crate::answer::{Heard, Outcome};
 use crate::question::{HEADER, NXDOMAIN, SERVFAIL, skip_name};
 use crate::reply::{OPT, TRUNCATED};
 use crate::wire::{CNAME, u16_at};
@@ -31,12 +31,12 @@ pub(crate) fn is_denied(reply: &[u8]) -> bool {
 }
 
 /// Turns our reply into one that says that nobody could be asked.
-pub(crate) fn fail(reply: &mut [u8], kind: u16) -> Outcome {
+pub(crate) fn fail(reply: &mut [u8], heard: Heard) -> Outcome {
     let rcode = SERVFAIL;
     if let Some(octet) = reply.get_mut(3) {
         *octet = *octet & 0xf0 | rcode;
     }
-    Outcome::Reply { rcode, kind }
+    Outcome::Reply { rcode, heard }
 }
 
 /// Writes our CNAMEs, and what was said of their target, into `out`, which is empty; the low four

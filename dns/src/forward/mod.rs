@@ -47,11 +47,12 @@ use self::random::Random;
 use self::response::{Age, Client, Response};
 use self::routes::{Route, Routes};
 use self::streams::Streams;
-use crate::answer::{ANY, HINFO, Outcome, Transport, limit};
+use crate::answer::{ANY, HINFO, Heard, Outcome, Transport, limit};
 use crate::cache::{Cache, Flight, Keep, Looked};
 use crate::options::Extras;
 use crate::question::{Edns, Query, REFUSED, Read, read};
 use crate::reply::Reply;
+use crate::zones::Zone;
 
 /// What all workers share.
 #[derive(Debug)]
@@ -120,7 +121,7 @@ struct Asked {
     id: u16,
     flags: u16,
     question: Box<[u8]>,
-    kind: u16,
+    heard: Heard,
     edns: Option<Edns>,
     limit: usize,
     /// Our own CNAMEs that lead to what is asked, as a reply (`dns 1.7`).
@@ -199,6 +200,11 @@ impl Forwarder {
     ) -> Begun {
         let Read::Query(query) = read(message) else { return Begun::Said(outcome) };
         let target = chase::target(out);
+        let heard = match (outcome, &target) {
+            // The name is ours, and leads elsewhere.
+            (Outcome::Elsewhere { heard, .. }, Some(_)) => heard,
+            _ => Heard::dropped(query.kind, query.edns).within(Zone::FORWARD),
+        };
         let name = target.as_deref().unwrap_or_else(|| query.key.wire());
         if let Some(upstream) = self.shared.traps.spring(name, query.kind) {
             self.found_loop(&upstream);
@@ -209,15 +215,15 @@ impl Forwarder {
             Some(route) => Arc::clone(route),
             // One that is denied by us is so where nobody else is asked.
             None if target.is_some() && !routes.is_off() && !chase::is_denied(out) => {
-                return Begun::Said(chase::fail(out, query.kind));
+                return Begun::Said(chase::fail(out, heard));
             }
             None => return Begun::Said(outcome),
         };
         if query.kind == ANY {
-            return Begun::Said(any(message, &query, out));
+            return Begun::Said(any(message, &query, heard, out));
         }
         let chain = target.is_some().then(|| out.clone());
-        let asked = Asked::new(message, &query, transport, chain);
+        let asked = Asked::new(message, &query, transport, chain, heard);
         let flags = asked.flags & ASKED_FLAGS;
         let dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
         let ask = Ask { name: name.into(), kind: query.kind, flags, dnssec_ok };
@@ -244,14 +250,18 @@ impl Forwarder {
                 }
                 out.clear();
                 let rcode = asked.write(&ask, &response, age, out);
-                Begun::Said(Outcome::Reply { rcode, kind: asked.kind })
+                let heard = match asked.heard.zone {
+                    Zone::FORWARD => asked.heard.within(Zone::CACHE),
+                    _ => asked.heard,
+                };
+                Begun::Said(Outcome::Reply { rcode, heard })
             }
             Looked::Full => {
                 self.shared.metrics.rejected.inc();
                 out.clear();
                 let response = Response::bare(REFUSED);
                 let rcode = asked.write(&ask, &response, Age::New, out);
-                Begun::Said(Outcome::Reply { rcode, kind: asked.kind })
+                Begun::Said(Outcome::Reply { rcode, heard: asked.heard })
             }
             Looked::Waits { told, stale, flight, place } => {
                 if let Some(flight) = flight {
@@ -360,7 +370,7 @@ impl Waiting {
         if let Some(extras) = self.extras {
             extras.add(&mut out, now_seconds());
         }
-        (out, Outcome::Reply { rcode, kind: self.client.kind })
+        (out, Outcome::Reply { rcode, heard: self.client.heard })
     }
 }
 
@@ -370,13 +380,14 @@ impl Asked {
         query: &Query<'_>,
         transport: Transport,
         chain: Option<Vec<u8>>,
+        heard: Heard,
     ) -> Self {
         let word = |at| crate::wire::u16_at(message, at).unwrap_or(0);
         Self {
             id: word(0),
             flags: word(2),
             question: query.question.into(),
-            kind: query.kind,
+            heard,
             edns: query.edns,
             limit: limit(transport, query.edns),
             chain,
@@ -388,7 +399,7 @@ impl Asked {
             id: self.id,
             flags: self.flags,
             question: &self.question,
-            kind: self.kind,
+            kind: self.heard.kind,
             edns: self.edns,
             limit: self.limit,
         };
@@ -407,12 +418,12 @@ fn now_seconds() -> u32 {
 }
 
 /// ANY is never forwarded (`dns 3.6`).
-fn any(message: &[u8], query: &Query<'_>, out: &mut Vec<u8>) -> Outcome {
+fn any(message: &[u8], query: &Query<'_>, heard: Heard, out: &mut Vec<u8>) -> Outcome {
     out.clear();
     let mut reply = Reply::begin(message, query.question, query.edns, out);
     reply.out.extend_from_slice(HINFO);
     reply.answers = 1;
-    Outcome::Reply { rcode: reply.finish(), kind: query.kind }
+    Outcome::Reply { rcode: reply.finish(), heard }
 }
 
 /// RD, AD and CD: what a client's flags mean to upstreams.
