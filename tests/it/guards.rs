@@ -96,3 +96,109 @@ fn who_asks_too_much_is_refused_over_all_locations_of_the_ingress() {
     assert_eq!(get(portico.http(), "slow.test", "/").status, 429, "a reload forgets nothing");
     assert_eq!(statuses("other.test"), [200, 200, 200, 429, 429], "each Ingress by itself");
 }
+
+/// A Secret with lines of names and hashes.
+fn users(name: &str, lines: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData:\n  auth: |\n    {lines}\n"
+    )
+}
+
+#[test]
+fn who_has_no_password_stays_outside() {
+    let pod = Pod::http("web");
+    let basic = ("auth-type", "basic");
+    let asks = [basic, ("auth-secret", "users"), ("auth-realm", "staff")];
+    let moved = [asks[0], asks[1], ("permanent-redirect", "https://new.test")];
+    let cors = [asks[0], asks[1], ("enable-cors", "true")];
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&pod]),
+        annotated("asks", "asks.test", &asks, ""),
+        annotated("moved", "moved.test", &moved, ""),
+        annotated("cors", "cors.test", &cors, ""),
+        annotated("none", "none.test", &[basic, ("auth-secret", "missing")], ""),
+        annotated("open", "open.test", &[], ""),
+    ]
+    .join("---\n");
+    let bcrypt = "ann:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a";
+    let files = [("all.yaml", &*manifests), ("users.yaml", &users("users", bcrypt))];
+    let portico = Portico::with(&files).start();
+    let right = "Authorization: Basic YW5uOnNlY3JldA==\r\n";
+    for (case, host, fields, status) in [
+        ("nothing sent", "asks.test", "", 401),
+        ("another scheme", "asks.test", "Authorization: Bearer YW5uOnNlY3JldA==\r\n", 401),
+        ("a wrong password", "asks.test", "Authorization: Basic YW5uOndyb25n\r\n", 401),
+        ("an unknown user", "asks.test", "Authorization: Basic Ym9iOnNlY3JldA==\r\n", 401),
+        ("the right one", "asks.test", right, 200),
+        ("the right one again", "asks.test", right, 200),
+        ("a wrong one after it", "asks.test", "Authorization: Basic YW5uOndyb25n\r\n", 401),
+        ("ingress 1.10: asked before redirects", "moved.test", "", 401),
+        ("ingress 1.10: redirects after it", "moved.test", right, 301),
+        ("no such Secret", "none.test", right, 503),
+        ("a neighbour", "open.test", "", 200),
+    ] {
+        let answer = ask(&portico, "GET", host, fields);
+        assert_eq!(answer.status, status, "ingress 2.4: auth-type: {case}");
+    }
+    let refused = ask(&portico, "GET", "asks.test", "");
+    assert_eq!(refused.header("www-authenticate"), Some("Basic realm=\"staff\""));
+    let refused = ask(&portico, "GET", "cors.test", "Authorization: Basic Ym9iOnNlY3JldA==\r\n");
+    let allowed = refused.header("access-control-allow-origin");
+    assert_eq!((refused.status, allowed), (401, Some("*")), "ingress 2.4: enable-cors: on 401");
+    let origin = "Origin: https://app.test\r\n";
+    assert_eq!(ask(&portico, "OPTIONS", "cors.test", origin).status, 204, "ingress 1.10: before 8");
+    let head = format!("GET /headers HTTP/1.1\r\nHost: asks.test\r\n{right}\r\n");
+    let seen = Client::connect(portico.http()).request(&head, b"").unwrap();
+    assert!(
+        !seen.text().to_ascii_lowercase().contains("authorization"),
+        "ingress 2.4: it ends here"
+    );
+
+    portico.edit("users.yaml", &users("users", "ann:{PLAIN}second"));
+    let second = "Authorization: Basic YW5uOnNlY29uZA==\r\n";
+    assert_eq!(
+        ask(&portico, "GET", "asks.test", right).status,
+        401,
+        "what was right is not any more"
+    );
+    assert_eq!(ask(&portico, "GET", "asks.test", second).status, 200, "at once");
+    portico.edit("users.yaml", &users("others", "ann:{PLAIN}second"));
+    assert_eq!(ask(&portico, "GET", "asks.test", second).status, 503, "ingress 2.1: it is gone");
+}
+
+#[test]
+fn one_of_the_guards_is_enough_where_any_satisfies() {
+    let pod = Pod::http("web");
+    let any = [("auth-type", "basic"), ("auth-secret", "users"), ("satisfy", "any")];
+    let (inside, outside) = ("127.0.0.0/8", "192.0.2.0/24");
+    let list = |list| [any[0], any[1], any[2], ("allowlist-source-range", list)];
+    let denied = [any[0], any[1], any[2], ("denylist-source-range", inside)];
+    let both = [any[0], any[1], ("allowlist-source-range", outside)];
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&pod]),
+        annotated("in", "in.test", &list(inside), ""),
+        annotated("out", "out.test", &list(outside), ""),
+        annotated("denied", "denied.test", &denied, ""),
+        annotated("none", "none.test", &any, ""),
+        annotated("both", "both.test", &both, ""),
+        annotated("list", "list.test", &[any[2], ("allowlist-source-range", outside)], ""),
+        users("users", "ann:{PLAIN}secret"),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)]).start();
+    let right = "Authorization: Basic YW5uOnNlY3JldA==\r\n";
+    for (case, host, fields, status) in [
+        ("on the list", "in.test", "", 200),
+        ("on the list, with a wrong password", "in.test", "Authorization: Basic YQ==\r\n", 200),
+        ("not on it", "out.test", "", 401),
+        ("not on it, with a password", "out.test", right, 200),
+        ("denied", "denied.test", "", 401),
+        ("denied, with a password", "denied.test", right, 200),
+        ("no list", "none.test", "", 401),
+        ("all are asked", "both.test", right, 403),
+        ("a list alone", "list.test", "", 403),
+    ] {
+        let answer = ask(&portico, "GET", host, fields);
+        assert_eq!(answer.status, status, "ingress 2.5: satisfy: {case}");
+    }
+}

@@ -249,7 +249,8 @@ pub(super) fn aliases(name: &str, settings: &Settings) -> Vec<HostPattern> {
 
 /// Why a location is closed whose path was to be a pattern and is none.
 const NO_PATTERN: &str = "its path cannot be compiled";
-/// Challenges of certificate authorities are asked over plain HTTP (`ingress 1.10`).
+/// Challenges of certificate authorities are asked over plain HTTP, by nobody with a password
+/// (`ingress 1.10`).
 const ACME: &str = "/.well-known/acme-challenge";
 
 /// Finds the ServicePort that a backend names.
@@ -278,6 +279,7 @@ impl Resolver<'_> {
         let mut policy = Policy::clone(policy);
         if is_challenge {
             policy.to_https = None;
+            policy.ask_nothing();
         }
         if is_pattern {
             match Pattern::new(&path.path) {

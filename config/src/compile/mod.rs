@@ -18,6 +18,7 @@ mod cluster;
 mod endpoints;
 mod topology;
 mod backend_tls;
+mod guards;
 mod policies;
 mod ingress;
 mod canaries;

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::backend_tls::{BackendUse, asks_tls};
+use super::guards::Guards;
 use super::ingress::Owned;
 use super::{Objects, finding};
 use crate::diagnostic::{Code, Diagnostic};
@@ -25,6 +26,8 @@ pub(super) struct Policies<'a> {
     https: Option<Option<u16>>,
     /// How the backends of each Ingress are spoken to.
     backends: BTreeMap<&'a ObjectName, BackendUse>,
+    /// What guards the locations of each Ingress and stands elsewhere.
+    guards: BTreeMap<&'a ObjectName, Guards>,
     objects: &'a Objects,
 }
 
@@ -42,6 +45,7 @@ impl<'a> Policies<'a> {
                 .collect(),
             app_roots: BTreeMap::new(),
             backends: BTreeMap::new(),
+            guards: BTreeMap::new(),
             objects,
             https: settings
                 .https
@@ -64,6 +68,8 @@ impl<'a> Policies<'a> {
                 diagnostics.push(finding(Code::AnnotationCloses, object, field, text));
             }
             policies.backends.insert(&object.valid.name, backends);
+            let guards = Guards::of((object, ingress), objects, diagnostics);
+            policies.guards.insert(&object.valid.name, guards);
             let Some(root) = &ingress.annotations.app_root else { continue };
             for rule in &ingress.rules {
                 let (first, owner) = policies
@@ -115,6 +121,9 @@ impl<'a> Policies<'a> {
                 let why = format!("annotation {PREFIX}{}: {}", closed.annotation, closed.why);
                 policy.closed.get_or_insert_with(|| why.into());
             }
+        }
+        if let Some(guards) = self.guards.get(&object.valid.name) {
+            guards.apply(&mut policy);
         }
         policy
     }

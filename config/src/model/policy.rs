@@ -13,6 +13,7 @@ use super::backend_tls::BackendTls;
 use super::conduct::{Retries, Timeouts};
 use super::cors::Cors;
 use super::limits::ClientLimits;
+use super::passwords::Basic;
 use super::pattern::Pattern;
 use super::template::Template;
 
@@ -27,6 +28,12 @@ pub struct Policy {
     pub allow: Box<[IpNet]>,
     /// What answers say to scripts of other origins; none: nothing.
     pub cors: Option<Arc<Cors>>,
+    /// Whose name and password are asked for; none: nobody's.
+    pub basic: Option<Arc<Basic>>,
+    /// Whether one of the lists and credentials is enough (`satisfy: any`).
+    pub any_suffices: bool,
+    /// Fields of clients that backends do not get, in lower case.
+    pub withheld: Arc<[Box<str>]>,
     /// How much one client may ask; none: any.
     pub limits: Option<Arc<ClientLimits>>,
     /// What a request for exactly `/` is redirected to, with 302.
@@ -58,6 +65,21 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Whether something is asked of who comes that must be waited for.
+    pub fn asks_credentials(&self) -> bool {
+        self.basic.is_some()
+    }
+
+    /// Whether credentials let in whom the lists keep out.
+    pub fn credentials_outweigh(&self) -> bool {
+        self.any_suffices && self.asks_credentials()
+    }
+
+    /// Takes away all credentials that are asked for.
+    pub fn ask_nothing(&mut self) {
+        self.basic = None;
+    }
+
     /// Whether a client may come in: `deny` is asked before `allow`.
     pub fn lets_in(&self, client: IpAddr) -> bool {
         let client = client.to_canonical();

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub(crate) use self::annotations::{Annotations, BackendAsk, BackendProtocol};
+pub(crate) use self::annotations::{Annotations, BackendAsk, BackendProtocol, BasicAsk};
 use super::check::invalid;
 use super::{Check, address, names};
 use crate::api::networking_v1::{self, IngressBackend};

@@ -31,7 +31,9 @@ use crate::model::ObjectName;
 
 pub(crate) use class::Class;
 pub(crate) use endpoints::{EndpointSet, SetEndpoint, SetPort};
-pub(crate) use ingress::{BackendAsk, BackendPort, BackendProtocol, BackendRef, Ingress, PathRule};
+pub(crate) use ingress::{
+    BackendAsk, BackendPort, BackendProtocol, BackendRef, BasicAsk, Ingress, PathRule,
+};
 pub(crate) use node::Node;
 pub(crate) use pod::Pod;
 pub(crate) use secret::Secret;

@@ -4,6 +4,7 @@
 //! A message names the key of a Secret, never a value of it.
 
 mod certificate;
+mod users;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use crate::diagnostic::Code;
 use crate::location::FieldPath;
 use crate::model::Certificate;
 
+pub(crate) use self::users::Users;
+
 /// A Secret that is right by itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Secret {
@@ -24,13 +27,15 @@ pub(crate) struct Secret {
     pub(crate) certificate: Option<Arc<Certificate>>,
     /// What `ca.crt` holds; none where that is no certificate.
     pub(crate) authorities: Option<Arc<RootCertStore>>,
+    /// Names and passwords that it may hold.
+    pub(crate) users: Users,
     /// The raw PEM that all was made from: equality without looking into keys.
     fingerprint: u64,
 }
 
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
-        self.fingerprint == other.fingerprint
+        self.fingerprint == other.fingerprint && self.users == other.users
     }
 }
 
@@ -42,8 +47,9 @@ struct Value {
 
 pub(super) fn secret(secret: &core_v1::Secret, check: &mut Check<'_>) -> Secret {
     let mut values = values(secret, check);
+    let users = users::users(secret, &values);
     let authority = values.remove("ca.crt").map(|value| value.bytes);
-    let read = pair(secret, &mut values, check);
+    let read = Secret { users, ..pair(secret, &mut values, check) };
     let Some(authority) = authority else { return read };
     let fingerprint = certificate::fingerprint_of(&(read.fingerprint, &authority));
     Secret { authorities: certificate::authorities(&authority), fingerprint, ..read }
@@ -55,7 +61,8 @@ fn pair(
     values: &mut BTreeMap<&str, Value>,
     check: &mut Check<'_>,
 ) -> Secret {
-    let none = || Secret { certificate: None, authorities: None, fingerprint: 0 };
+    let none =
+        || Secret { certificate: None, authorities: None, users: Users::default(), fingerprint: 0 };
     required_keys(secret, check);
     let is_tls = secret.type_.as_deref() == Some("kubernetes.io/tls");
     let pair = (values.remove("tls.crt"), values.remove("tls.key"));

@@ -16,6 +16,7 @@ use portico_config::model::{Policy, Template};
 use tokio::net::TcpStream;
 use tracing::debug;
 
+use super::asks::{Asks, Pending};
 use super::edits::Edits;
 use super::forward::{self, Added, Announced, ForwardedFor};
 use super::policy::{self, Declined, Visit};
@@ -66,6 +67,8 @@ pub(crate) struct Incoming<'a> {
 pub(crate) enum Decided {
     /// It goes to a backend.
     Order(Order),
+    /// It goes there, or is declined, once somebody has been asked about it.
+    Pending(Box<Pending>),
     /// It asks for a name.
     Query(Query),
 }
@@ -106,12 +109,12 @@ impl Worker {
         let checked = check(&incoming.asked)?;
         match self.queries.of(incoming, &checked) {
             Some(query) => query.map(Decided::Query),
-            None => self.routed(incoming, checked).map(Decided::Order),
+            None => self.routed(incoming, checked),
         }
     }
 
     /// Where a request goes, and with which head.
-    fn routed(&self, incoming: &Incoming<'_>, checked: Checked<'_>) -> Result<Order, Declined> {
+    fn routed(&self, incoming: &Incoming<'_>, checked: Checked<'_>) -> Result<Decided, Declined> {
         let Incoming { asked, .. } = incoming;
         if forward::names_too_much(asked.fields) {
             return Err(refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).into());
@@ -123,19 +126,25 @@ impl Worker {
         let (target, policy) = self
             .target(&checked, asked.fields)
             .ok_or_else(|| kept(StatusCode::NOT_FOUND))?;
-        let mut edits = Edits::default();
-        self.order(incoming, checked, (target, policy), &mut edits)
-            .map_err(|declined| declined.with(edits))
+        let (mut edits, mut asks) = <(Edits, Asks)>::default();
+        let ordered = self.order(incoming, checked, (target, policy), (&mut edits, &mut asks));
+        if asks.is_empty() {
+            return ordered
+                .map(Decided::Order)
+                .map_err(|declined| declined.with(edits));
+        }
+        let then = ordered.map_err(|declined| declined.with(edits.clone()));
+        Ok(Decided::Pending(Box::new(asks.hold(edits, then))))
     }
 
     /// The order for a request whose location is known; `edits` are done to the answer, whoever
-    /// gives it.
+    /// gives it, and `asks` come before it is given.
     fn order(
         &self,
         incoming: &Incoming<'_>,
         checked: Checked<'_>,
         (target, policy): Routed,
-        edits: &mut Edits,
+        (edits, asks): (&mut Edits, &mut Asks),
     ) -> Result<Order, Declined> {
         let Incoming { asked, from, .. } = incoming;
         let kept = |status| Declined::from(Refused { status, close: false });
@@ -154,6 +163,10 @@ impl Worker {
             };
             *edits = policy::edits(policy, &visit);
             permit = policy::judge(policy, &visit)?;
+            if policy.asks_credentials() {
+                *asks = self.asks(policy, asked, policy::outside(policy, &visit))?;
+                policy::moved(policy, &visit)?;
+            }
             path = policy::rewrite(policy, &visit)?;
             let render = |template: &Template| policy::render(template, &visit);
             host = policy.upstream_host.as_ref().map(render);
@@ -183,10 +196,14 @@ impl Worker {
             request_id: self.request_id(),
             host: host.as_deref(),
             prefix: prefix.as_deref(),
+            withheld: policy.as_ref().map_or(&[], |policy| &policy.withheld),
         };
         let mut head = self.scratch.take();
         forward::to_upstream(&mut head, &checked, &added);
-        let edits = std::mem::take(edits);
+        let edits = match asks.is_empty() {
+            true => std::mem::take(edits),
+            false => edits.clone(),
+        };
         let terms = policy.map(|policy| Box::new(Terms { policy, edits, permit, secured }));
         Ok(Order { port, head, terms })
     }

@@ -90,6 +90,15 @@ pub(crate) struct Added<'a> {
     pub(crate) host: Option<&'a str>,
     /// What it gets as `X-Forwarded-Prefix`.
     pub(crate) prefix: Option<&'a str>,
+    /// Fields of the client that the backend does not get, in lower case.
+    pub(crate) withheld: &'a [Box<str>],
+}
+
+impl Added<'_> {
+    fn withholds(&self, name: &[u8]) -> bool {
+        let mut withheld = self.withheld.iter();
+        withheld.any(|it| it.as_bytes().eq_ignore_ascii_case(name))
+    }
 }
 
 /// Writes the head of the request to a backend.
@@ -105,6 +114,9 @@ pub(crate) fn to_upstream(out: &mut Vec<u8>, checked: &Checked<'_>, added: &Adde
     let named = Named::of(asked.fields);
     let mut id = &added.request_id[..];
     for field in asked.fields.iter() {
+        if added.withholds(field.text) {
+            continue;
+        }
         match field.name {
             Name::Other if named.has(field.text) => {}
             Name::Other | Name::Date | Name::Server | Name::Via | Name::Protected => {
@@ -333,6 +345,7 @@ mod tests {
             request_id: *b"00000000000000000000000000000000",
             host: None,
             prefix: None,
+            withheld: &[],
         };
         let mut out = Vec::new();
         to_upstream(&mut out, &request::check(&asked).unwrap(), &added);

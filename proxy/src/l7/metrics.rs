@@ -10,6 +10,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use rustls::ServerConfig;
 
+use super::verify::Verifier;
 use crate::upstream::{Padded, STATUS_CLASSES as CLASSES};
 
 /// Counters of all workers.
@@ -27,6 +28,8 @@ pub(crate) struct Metrics {
     pub(crate) tls_errors: AtomicU64,
     /// HTTP/2 connections ended for giving up what they asked for (`http-proxy 6.4`).
     pub(crate) h2_expelled: AtomicU64,
+    /// Who computes the hashes of passwords, for all workers, once there is one.
+    pub(crate) verifier: OnceLock<Verifier>,
     /// The TLS configuration that all workers share, so that they share its tickets.
     pub(crate) tls: OnceLock<Option<Arc<ServerConfig>>>,
 }

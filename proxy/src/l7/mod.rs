@@ -18,6 +18,9 @@ mod request;
 mod normalize;
 mod route;
 mod policy;
+mod verify;
+mod passwords;
+mod asks;
 mod queries;
 mod forward;
 mod respond;
@@ -54,6 +57,7 @@ use crate::view::{Target, View};
 use self::fields::Fields;
 use self::forward::Via;
 use self::io::Scratch;
+use self::passwords::Proofs;
 use self::pool::Pool;
 use self::request::Checked;
 use self::secured::Handshakes;
@@ -86,6 +90,7 @@ pub(crate) struct Worker {
     handshakes: Handshakes,
     scratch: Scratch,
     via: Via,
+    proofs: Proofs,
     /// The line `Date`, as of the last tick.
     date: Cell<[u8; DATE_BYTES]>,
     random: Cell<u64>,
@@ -114,6 +119,7 @@ impl Worker {
             ticker,
             scratch: Scratch::default(),
             via: Via::new(instance_id()),
+            proofs: Proofs::default(),
             date: Cell::new(date()),
             random: Cell::new(RandomState::new().hash_one(0_u8) | 1),
             tls,

@@ -9,12 +9,14 @@ mod values;
 mod paths;
 mod backends;
 mod conduct;
+mod basic;
 mod cors;
 mod limits;
 
 use std::collections::BTreeMap;
 
 pub(crate) use self::backends::{BackendAsk, BackendProtocol};
+pub(crate) use self::basic::BasicAsk;
 use self::paths::{app_root, forwarded_prefix, rewrite};
 use self::reader::Reader;
 use self::values::size;
@@ -29,6 +31,8 @@ pub(crate) struct Annotations {
     pub(crate) policy: Policy,
     /// How backends are spoken to.
     pub(crate) backend: BackendAsk,
+    /// `auth-type: basic`, before its Secret is looked at.
+    pub(crate) basic: Option<BasicAsk>,
     /// `app-root`: for every location of its hosts.
     pub(crate) app_root: Option<Template>,
     /// Whether paths of type ImplementationSpecific are patterns: `use-regex`, or a rewrite.
@@ -89,9 +93,11 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
         upstream_host: reader.upstream_host(),
         timeouts: reader.timeouts(),
         retries: reader.retries(),
+        any_suffices: reader.value("satisfy", any_suffices).unwrap_or(false),
         ..Policy::default()
     };
     let backend = reader.backend();
+    let basic = reader.basic(name);
     let app_root = reader.value("app-root", app_root);
     let patterns = reader.switch("use-regex").unwrap_or(false) || has_rewrite;
     let ssl_redirect = reader.switch("ssl-redirect").unwrap_or(true);
@@ -108,6 +114,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
     Annotations {
         policy,
         backend,
+        basic,
         app_root,
         patterns,
         ssl_redirect,
@@ -115,6 +122,14 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
         keeps_slash,
         canary,
         findings,
+    }
+}
+
+fn any_suffices(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "any" => Ok(true),
+        "all" => Ok(false),
+        _ => Err("is neither `any` nor `all`"),
     }
 }
 
@@ -141,6 +156,12 @@ mod tests {
         for (name, value) in [
             ("auth-url", "http://auth.test/"),
             ("auth-type", "basic"),
+            ("auth-type", "digest"),
+            ("auth-secret", "users"),
+            ("auth-secret", "other/users"),
+            ("auth-secret-type", "file"),
+            ("auth-realm", "a\"b"),
+            ("satisfy", "some"),
             ("limit-rps", "five"),
             ("limit-connections", "-1"),
             ("limit-allowlist", "ten"),

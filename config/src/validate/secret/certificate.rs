@@ -13,7 +13,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use super::{Secret, Value};
+use super::{Secret, Users, Value};
 use crate::api::core_v1;
 use crate::diagnostic::Code;
 use crate::model::{Certificate, HostPattern, ObjectName};
@@ -56,7 +56,12 @@ pub(super) fn certificate(
     let secret = Some(name);
     let certificate =
         Certificate { secret, key: certified, names, not_before_seconds, not_after_seconds };
-    Some(Secret { certificate: Some(Arc::new(certificate)), authorities: None, fingerprint })
+    Some(Secret {
+        certificate: Some(Arc::new(certificate)),
+        authorities: None,
+        users: Users::default(),
+        fingerprint,
+    })
 }
 
 /// Every certificate of the PEM text; what stands between them is passed over.

@@ -37,6 +37,7 @@ fn seen_by_backend(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, StatusCode>
         request_id: [b'0'; 32],
         host: None,
         prefix: None,
+        withheld: &[],
     };
     let mut head = Vec::new();
     forward::to_upstream(&mut head, &checked, &added);

@@ -14,6 +14,7 @@ use super::head::{self, RequestLine, Scan};
 use super::linger::linger;
 use super::upload::Upload;
 use crate::l7::Worker;
+use crate::l7::asks::Pending;
 use crate::l7::edits::Edits;
 use crate::l7::exchange::{Decided, Incoming, Order};
 use crate::l7::fields::{Fields, Name};
@@ -53,6 +54,8 @@ enum Action {
     Own(Declined),
     /// Sent to a backend.
     Forward(Order),
+    /// One of the two, once somebody has been asked about it.
+    Ask(Box<Pending>),
     /// Asks for a name.
     Query(Query),
 }
@@ -112,7 +115,13 @@ impl<S: Downstream> Connection<S> {
                 Next::Request(Request { mut facts, length, action }) => {
                     self.served += 1;
                     self.watch.enter(Phase::Waiting);
+                    let action = match action {
+                        Action::Ask(pending) => self.granted(*pending).await,
+                        known => known,
+                    };
                     match action {
+                        // Nothing is asked twice.
+                        Action::Ask(_) => After::Cut,
                         Action::Own(declined) => self.decline(declined, length, &facts).await,
                         Action::Query(query) => Box::pin(self.resolve(query, length, &facts)).await,
                         Action::Forward(order) => {
@@ -260,6 +269,7 @@ impl<S: Downstream> Connection<S> {
         let action = match self.worker.decide(&incoming) {
             Err(declined) => Action::Own(declined),
             Ok(Decided::Order(order)) => Action::Forward(order),
+            Ok(Decided::Pending(pending)) => Action::Ask(pending),
             Ok(Decided::Query(query)) => Action::Query(query),
         };
         Ok(Some((Request { facts, length, action }, end)))
@@ -285,6 +295,16 @@ impl<S: Downstream> Connection<S> {
     /// Whether the connection ends with the response to this request.
     pub(super) fn is_last(&self, facts: &Facts) -> bool {
         !facts.keep || self.worker.is_draining() || self.served >= MAX_REQUESTS
+    }
+
+    /// What becomes of a request once somebody has been asked about it.
+    async fn granted(&self, pending: Pending) -> Action {
+        let granted = Box::pin(self.worker.grant(pending)).await;
+        self.watch.renew(Phase::Waiting);
+        match granted {
+            Ok(order) => Action::Forward(order),
+            Err(declined) => Action::Own(declined),
+        }
     }
 
     /// Answers a request that goes nowhere.

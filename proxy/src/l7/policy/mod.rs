@@ -3,6 +3,7 @@
 //! Pure. Who guards comes before who redirects, and nobody is redirected who may not come in. One
 //! file per concern; this one has their order.
 
+mod basic;
 mod cors;
 mod limits;
 mod canary;
@@ -20,6 +21,7 @@ use super::edits::Edits;
 use super::request::{Checked, Refused};
 use crate::limiter::{Limiter, Permit};
 
+pub(crate) use self::basic::{credentials, unauthorized};
 pub(crate) use self::canary::takes as takes_canary;
 pub(crate) use self::rewrite::{render, rewrite};
 
@@ -92,14 +94,30 @@ pub(crate) fn judge(policy: &Policy, visit: &Visit<'_>) -> Result<Option<Permit>
     if policy.closed.is_some() {
         return Err(keep(StatusCode::SERVICE_UNAVAILABLE).into());
     }
-    if !policy.lets_in(visit.client) {
-        return Err(keep(StatusCode::FORBIDDEN).into());
+    if let Some(outside) = outside(policy, visit)
+        && !policy.credentials_outweigh()
+    {
+        return Err(outside);
     }
     cors::preflight(policy, visit)?;
-    redirect::app_root(policy, visit)?;
-    redirect::elsewhere(policy, visit)?;
+    if !policy.asks_credentials() {
+        moved(policy, visit)?;
+    }
     redirect::to_https(policy, visit)?;
     limits::admit(policy, visit, Instant::now())
+}
+
+/// What the lists say of a client that they keep out.
+pub(crate) fn outside(policy: &Policy, visit: &Visit<'_>) -> Option<Declined> {
+    let is_in = policy.lets_in(visit.client);
+    (!is_in).then(|| keep(StatusCode::FORBIDDEN).into())
+}
+
+/// Where the location was moved to: told after the credentials were right, where any are asked for
+/// (steps 6 and 9).
+pub(crate) fn moved(policy: &Policy, visit: &Visit<'_>) -> Result<(), Declined> {
+    redirect::app_root(policy, visit)?;
+    redirect::elsewhere(policy, visit)
 }
 
 /// What is done to every answer of a location, whoever gives it (step 14).

@@ -1,0 +1,120 @@
+//! Guards that must wait for an answer before a request goes on: for the hash of a password.
+//!
+//! ```text
+//! decide ─▶ Order │ Declined                     nothing to wait for
+//!       └─▶ Pending { asks, then } ── grant ──▶ then │ Declined
+//! ```
+//!
+//! Asked after the head was read and before an endpoint is chosen (`ingress 1.10`, step 8); what
+//! becomes of the request otherwise is known by then, and told to nobody who may not come in.
+
+use http::StatusCode;
+use portico_config::model::Policy;
+
+use super::Worker;
+use super::edits::Edits;
+use super::exchange::Order;
+use super::passwords::PasswordAsk;
+use super::policy::Declined;
+use super::request::Asked;
+
+/// What must be known before a request goes on.
+pub(crate) enum Ask {
+    /// Whether a password is the stored one.
+    Password(PasswordAsk),
+}
+
+/// What is to be asked about one request.
+#[derive(Default)]
+pub(crate) struct Asks {
+    asks: Vec<Ask>,
+    /// Whether one answer is enough (`satisfy: any`).
+    any: bool,
+    /// Who refused already; counts where nobody else grants.
+    refused: Option<Declined>,
+}
+
+/// A request that goes on once it is granted.
+pub(crate) struct Pending {
+    asks: Asks,
+    /// What is done to the answer of who is not let in.
+    edits: Edits,
+    /// What becomes of it else.
+    then: Result<Order, Declined>,
+}
+
+impl Asks {
+    /// Whether nothing is asked: the request goes its way at once.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.asks.is_empty()
+    }
+
+    /// Holds back what would become of the request.
+    pub(crate) fn hold(self, edits: Edits, then: Result<Order, Declined>) -> Pending {
+        Pending { asks: self, edits, then }
+    }
+
+    /// Notes who refused: 401 says more than 403 (`ingress 2.5`: satisfy).
+    fn refuse(&mut self, declined: Declined) {
+        let said = self.refused.as_ref().map(|it| it.refused.status);
+        if said != Some(StatusCode::UNAUTHORIZED) {
+            self.refused = Some(declined);
+        }
+    }
+}
+
+impl Worker {
+    /// What must be asked about a request before it goes on; an error: it does not. `outside` is what
+    /// the lists say of its client, where credentials may outweigh them.
+    pub(crate) fn asks(
+        &self,
+        policy: &Policy,
+        asked: &Asked<'_>,
+        outside: Option<Declined>,
+    ) -> Result<Asks, Declined> {
+        let any = policy.any_suffices;
+        let listed = outside.is_none() && !policy.allow.is_empty();
+        if !policy.asks_credentials() || (any && listed) {
+            return Ok(Asks::default());
+        }
+        let mut asks = Asks { any, refused: outside, ..Asks::default() };
+        if let Some(basic) = &policy.basic {
+            match self.credentials(basic, asked) {
+                Ok(None) if any => return Ok(Asks::default()),
+                Ok(None) => {}
+                Ok(Some(ask)) => asks.asks.push(Ask::Password(ask)),
+                Err(declined) if any => asks.refuse(declined),
+                Err(declined) => return Err(declined),
+            }
+        }
+        match asks.refused.take_if(|_| asks.asks.is_empty()) {
+            Some(declined) => Err(declined),
+            None => Ok(asks),
+        }
+    }
+
+    /// Waits for what is asked; an error is the answer.
+    pub(crate) async fn grant(&self, pending: Pending) -> Result<Order, Declined> {
+        let Pending { mut asks, edits, then } = pending;
+        for ask in std::mem::take(&mut asks.asks) {
+            let answer = match ask {
+                Ask::Password(ask) => self.prove(ask).await,
+            };
+            match (answer, asks.any) {
+                (Ok(()), true) => return then,
+                (Ok(()), false) => {}
+                (Err(declined), true) if is_refusal(&declined) => asks.refuse(declined),
+                (Err(declined), _) => return Err(declined.with(edits)),
+            }
+        }
+        match asks.refused {
+            Some(declined) => Err(declined.with(edits)),
+            None => then,
+        }
+    }
+}
+
+/// Whether somebody was told to stay outside, and not that nobody can say.
+fn is_refusal(declined: &Declined) -> bool {
+    [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&declined.refused.status)
+}

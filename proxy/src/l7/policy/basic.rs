@@ -1,0 +1,58 @@
+//! A name and a password as a client sends them (RFC 7617, `ingress 2.4`: `auth-type`).
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderValue, StatusCode};
+
+use super::{Declined, keep};
+use crate::l7::edits::Edits;
+
+/// The name and the password in a value of `Authorization`.
+pub(crate) fn credentials(value: &[u8]) -> Option<(String, Box<[u8]>)> {
+    let (scheme, text) = value.split_at_checked("Basic ".len())?;
+    if !scheme.eq_ignore_ascii_case(b"Basic ") || text.len() > MAX_BYTES {
+        return None;
+    }
+    let both = STANDARD.decode(text.trim_ascii()).ok()?;
+    let colon = both.iter().position(|byte| *byte == b':')?;
+    let user = std::str::from_utf8(&both[..colon]).ok()?;
+    Some((user.to_owned(), both[colon + 1..].into()))
+}
+
+/// 401, whatever was wrong (`ingress 6.10`).
+pub(crate) fn unauthorized(realm: &str) -> Declined {
+    let mut edits = Edits::default();
+    if let Ok(value) = HeaderValue::try_from(format!("Basic realm=\"{realm}\"")) {
+        edits.set("WWW-Authenticate", value);
+    }
+    Declined { refused: keep(StatusCode::UNAUTHORIZED), edits: Some(Box::new(edits)) }
+}
+
+/// Of name and password together, encoded; nobody has longer ones.
+const MAX_BYTES: usize = 2_048;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_ends_at_the_first_colon() {
+        for (value, want) in [
+            ("Basic YW5uOnNlY3JldA==", Some(("ann", "secret"))),
+            ("basic YW5uOnNlY3JldA==", Some(("ann", "secret"))),
+            ("Basic  YW5uOnNlY3JldA==", Some(("ann", "secret"))),
+            ("Basic YTpiOmM=", Some(("a", "b:c"))),
+            ("Basic Og==", Some(("", ""))),
+            ("Basic YW5u", None),
+            ("Basic !", None),
+            ("Basic", None),
+            ("Bearer YW5uOnNlY3JldA==", None),
+        ] {
+            let got = credentials(value.as_bytes());
+            let want = want.map(|(user, password)| (user.to_owned(), password.as_bytes().into()));
+            assert_eq!(got, want, "RFC 7617: {value}");
+        }
+        let long = format!("Basic {}", "YWFh".repeat(1_000));
+        assert_eq!(credentials(long.as_bytes()), None);
+    }
+}
