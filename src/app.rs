@@ -84,7 +84,11 @@ impl App {
         let settings = Arc::new(options.settings);
         let count = options.workers.max(1);
         let limits = (options.max_connections, options.endpoint_series);
-        let (proxy, proxy_workers) = Proxy::new(proxy_options(count, limits, &settings));
+        let (state, assignments) = State::open(options.state_dir.as_deref());
+        let (proxy, proxy_workers) = Proxy::new(portico_proxy::Options {
+            session_key: state.session_key(),
+            ..proxy_options(count, limits, &settings)
+        });
         let (mut dns, dns_workers) = Dns::new(dns_options(count, &settings));
         // What is asked before manifests are read hears that it is too early.
         dns.open();
@@ -126,7 +130,6 @@ impl App {
         }
         let mut routes = Routes::default();
         routes.follow(&settings);
-        let (state, assignments) = State::open(options.state_dir.as_deref());
         let mut pipeline = Pipeline::new(settings, host::facts(), assignments);
         pipeline.expect_probes();
         let planes = Planes { proxy, dns, routes };
@@ -366,6 +369,7 @@ fn proxy_options(
             keepalive: settings.tcp.keepalive,
             user_timeout: settings.tcp.user_timeout,
         },
+        ..portico_proxy::Options::default()
     }
 }
 

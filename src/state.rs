@@ -1,4 +1,5 @@
-//! The state folder: addresses that portico has assigned, kept over restarts.
+//! The state folder: addresses that portico has assigned, and the key of session cookies, kept over
+//! restarts.
 //!
 //! ```text
 //! compile ─▶ Assignments ─save─▶ assignments.json ─load─▶ the next start
@@ -7,6 +8,8 @@
 //! Invariants: the file is whole at any time (written aside, synced, renamed); only the holder of
 //! the folder's lock writes, so two porticos never mix theirs; nothing that is wrong with the folder
 //! ends a start or stops a change: it is said in the log, and addresses are assigned anew.
+
+mod session_key;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};

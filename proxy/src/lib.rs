@@ -41,6 +41,7 @@ use crate::view::{Builder, Retired, View};
 
 pub use crate::l7::{Answered, Answering, Resolver};
 pub use crate::reconcile::Prepared;
+pub use crate::upstream::SessionKey;
 pub use crate::worker::Worker;
 
 /// What the plane is told by settings.
@@ -66,6 +67,9 @@ pub struct Options {
     /// Whether every client of Ingress begins with a PROXY header, whose word is taken where its
     /// sender is trusted.
     pub proxy_protocol: bool,
+    /// What cookies of `affinity: cookie` are made with: the same after a restart, so that clients
+    /// return to their endpoints.
+    pub session_key: SessionKey,
 }
 
 /// The control side of the plane.
@@ -129,7 +133,7 @@ impl Proxy {
     /// The plane and one [`Worker`] for each worker thread.
     pub fn new(options: Options) -> (Self, Vec<Worker>) {
         let most = most_connections(options.descriptors, options.max_connections);
-        let builder = Builder::new(options.endpoint_series > 0);
+        let builder = Builder::new(options.endpoint_series > 0, options.session_key.clone());
         let shared = Arc::new(Shared {
             view: Arc::new(ArcSwap::from_pointee(View::default())),
             connections: ConnectionLimit::new(most),

@@ -38,6 +38,7 @@ mod reload;
 mod resolvers;
 mod routes;
 mod services;
+mod sessions;
 mod settings;
 mod traffic;
 mod udp;

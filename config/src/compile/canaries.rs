@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::finding;
-use super::ingress::{Claimed, Draft, Owned, Resolver};
+use super::ingress::{Claimed, Draft, Owned, Resolver, balancing_at};
 use crate::diagnostic::Code;
 use crate::location::FieldPath;
 use crate::model::HostPattern;
@@ -44,8 +44,17 @@ pub(super) fn place(
                         "its Service is that of the main Ingress"
                     }
                     Some(location) => {
+                        let own = &ingress.annotations.policy.balancing;
+                        let is_pattern = location.policy.pattern.is_some();
+                        let mut balancing = balancing_at(own, (&path.path, is_pattern));
+                        // Who returns to the one or the other does so by one cookie.
+                        if !rule.forgets {
+                            balancing
+                                .affinity
+                                .clone_from(&location.policy.balancing.affinity);
+                        }
                         let ingress = object.valid.name.clone();
-                        let canary = Canary { rule: rule.clone(), backend, ingress };
+                        let canary = Canary { rule: rule.clone(), backend, ingress, balancing };
                         location.canary = Some(Arc::new(canary));
                         continue;
                     }

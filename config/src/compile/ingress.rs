@@ -9,7 +9,8 @@ use super::services::Services;
 use super::{Inputs, Objects, finding, suggestion};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
-use crate::model::{HostPattern, PathKind, Pattern, Policy, Settings, literal};
+use crate::model::annotation::PREFIX;
+use crate::model::{Balancing, HostPattern, PathKind, Pattern, Policy, Settings, literal};
 use crate::snapshot::{Backend, Host, Location, Reach, RouteTable};
 use crate::validate::{BackendPort, BackendRef, InUse, Ingress, Kind, PathRule};
 
@@ -114,7 +115,7 @@ pub(super) fn compile(
             // Nothing that redirects (`ingress 1.5`).
             let policy = policies
                 .of_any_host((object, ingress), policies.asks_tls((object, ingress), backend));
-            let policy = Arc::new(Policy { redirect: None, ..policy });
+            let policy = at_root(Arc::new(Policy { redirect: None, ..policy }));
             catch_all = Some(Fallback { backend: backend.clone(), policy });
         }
         for (index, rule) in ingress.rules.iter().enumerate() {
@@ -129,7 +130,7 @@ pub(super) fn compile(
             if let Some(backend) = &default
                 && host.fallback.is_none()
             {
-                let policy = policy_of(backend);
+                let policy = at_root(policy_of(backend));
                 host.fallback = Some(Fallback { backend: backend.clone(), policy });
             }
             for (index, path) in rule.paths.iter().flatten().enumerate() {
@@ -247,6 +248,20 @@ pub(super) fn aliases(name: &str, settings: &Settings) -> Vec<HostPattern> {
         .collect()
 }
 
+/// How the endpoints of one location are chosen; a pattern is no path that browsers could compare.
+pub(super) fn balancing_at(balancing: &Balancing, (path, is_pattern): (&str, bool)) -> Balancing {
+    balancing.at(if is_pattern { "/" } else { path })
+}
+
+/// What is asked of requests that no path is about.
+fn at_root(policy: Arc<Policy>) -> Arc<Policy> {
+    let balancing = policy.balancing.at("/");
+    match balancing == policy.balancing {
+        true => policy,
+        false => Arc::new(Policy { balancing, ..Policy::clone(&policy) }),
+    }
+}
+
 /// Why a location is closed whose path was to be a pattern and is none.
 const NO_PATTERN: &str = "its path cannot be compiled";
 /// Challenges of certificate authorities are asked over plain HTTP, by nobody with a password
@@ -272,11 +287,19 @@ impl Resolver<'_> {
     ) -> (Arc<Policy>, Arc<str>) {
         let is_pattern = ingress.annotations.patterns && path.specific;
         let is_challenge = path.path.starts_with(ACME);
-        if !is_pattern && !is_challenge {
+        let balancing = balancing_at(&policy.balancing, (&path.path, is_pattern));
+        if !is_pattern && !is_challenge && balancing == policy.balancing {
             return (Arc::clone(policy), Arc::clone(&path.path));
         }
         let mut text = Arc::clone(&path.path);
-        let mut policy = Policy::clone(policy);
+        if is_pattern && balancing != policy.balancing {
+            let told =
+                "the cookie of `affinity` is for all paths of the host: this one is a pattern";
+            let mut told = finding(Code::AnnotationWithoutEffect, object, field.key("path"), told);
+            told.help = Some(format!("say which with `{PREFIX}session-cookie-path`"));
+            self.diagnostics.push(told);
+        }
+        let mut policy = Policy { balancing, ..Policy::clone(policy) };
         if is_challenge {
             policy.to_https = None;
             policy.ask_nothing();

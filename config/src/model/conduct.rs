@@ -97,6 +97,8 @@ pub struct CanaryRule {
     pub weight: u32,
     /// `canary-weight-total`: 100 at least.
     pub weight_total: u32,
+    /// `affinity-canary-behavior: legacy`: who was served before is asked anew, each time.
+    pub forgets: bool,
 }
 
 /// The field that says whether a request is for the alternative.

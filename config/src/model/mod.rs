@@ -5,6 +5,7 @@
 
 pub mod annotation;
 mod backend_tls;
+mod balancing;
 mod certificate;
 mod clients;
 mod cors;
@@ -28,6 +29,8 @@ mod template;
 mod traffic;
 
 pub use backend_tls::{BackendTls, Same, TlsVersions};
+pub(crate) use balancing::is_cookie_path;
+pub use balancing::{AffinityMode, Balancing, CookieAffinity, SameSite};
 pub use certificate::Certificate;
 pub use clients::private_networks;
 pub use conduct::{CanaryHeader, CanaryRule, CanaryValue, Conditions, Retries, Timeouts};

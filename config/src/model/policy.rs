@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::backend_tls::BackendTls;
+use super::balancing::Balancing;
 use super::conduct::{Retries, Timeouts};
 use super::cors::Cors;
 use super::limits::ClientLimits;
@@ -58,6 +59,8 @@ pub struct Policy {
     pub backend_as_client: bool,
     /// Whom a backend must be; none: who its Host says.
     pub backend_name: Option<Template>,
+    /// How endpoints are chosen.
+    pub balancing: Balancing,
     /// How long backends may take.
     pub timeouts: Timeouts,
     /// When another endpoint is asked.

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::model::{CanaryRule, HostPattern, ObjectName, PathKind, Policy};
+use crate::model::{Balancing, CanaryRule, HostPattern, ObjectName, PathKind, Policy};
 use crate::snapshot::service::PortId;
 
 /// All hosts.
@@ -72,6 +72,8 @@ pub struct Canary {
     pub backend: Backend,
     /// The Ingress that wrote it.
     pub ingress: ObjectName,
+    /// How its endpoints are chosen.
+    pub balancing: Balancing,
 }
 
 /// Where requests of a location go.

@@ -24,6 +24,7 @@ use super::pool::{Backend, Stream};
 use super::queries::Query;
 use super::request::{Asked, Checked, Refused, check, refuse};
 use super::secured::Secured;
+use super::session::Session;
 use super::{Routed, Worker};
 use crate::limiter::Permit;
 use crate::upstream::Port;
@@ -101,6 +102,21 @@ pub(crate) struct Terms {
     pub(crate) permit: Option<Permit>,
     /// What its backend's connection must have been made with; none: in the clear.
     pub(crate) secured: Option<Rc<Secured>>,
+    /// The client's session, where it has one.
+    pub(crate) session: Option<Session>,
+}
+
+/// What annotations ask of the head that goes to a backend, and of the way there.
+#[derive(Default)]
+struct Wanted {
+    /// Its Host.
+    host: Option<String>,
+    /// Its `X-Forwarded-Prefix`.
+    prefix: Option<String>,
+    /// Its path.
+    path: Option<String>,
+    permit: Option<Permit>,
+    secured: Option<Rc<Secured>>,
 }
 
 impl Worker {
@@ -123,11 +139,11 @@ impl Worker {
             return Err(refuse(StatusCode::LOOP_DETECTED).into());
         }
         let kept = |status| Declined::from(Refused { status, close: false });
-        let (target, policy) = self
+        let routed = self
             .target(&checked, asked.fields)
             .ok_or_else(|| kept(StatusCode::NOT_FOUND))?;
         let (mut edits, mut asks) = <(Edits, Asks)>::default();
-        let ordered = self.order(incoming, checked, (target, policy), (&mut edits, &mut asks));
+        let ordered = self.order(incoming, checked, routed, (&mut edits, &mut asks));
         if asks.is_empty() {
             return ordered
                 .map(Decided::Order)
@@ -143,47 +159,24 @@ impl Worker {
         &self,
         incoming: &Incoming<'_>,
         checked: Checked<'_>,
-        (target, policy): Routed,
+        routed: Routed,
         (edits, asks): (&mut Edits, &mut Asks),
     ) -> Result<Order, Declined> {
         let Incoming { asked, from, .. } = incoming;
         let kept = |status| Declined::from(Refused { status, close: false });
-        let (mut host, mut prefix, mut path) = (None, None, None);
-        let (mut permit, mut secured) = (None, None);
-        if let Some(policy) = &policy {
-            let limiter = self.limiter(policy);
-            let visit = Visit {
-                method: asked.method,
-                origin: policy
-                    .cors
-                    .as_ref()
-                    .and_then(|_| asked.fields.first("origin")),
-                limiter: limiter.as_ref(),
-                ..Visit::new((from.client, from.tls), &checked, policy)
-            };
-            *edits = policy::edits(policy, &visit);
-            permit = policy::judge(policy, &visit)?;
-            if policy.asks_credentials() {
-                *asks = self.asks(policy, asked, policy::outside(policy, &visit))?;
-                policy::moved(policy, &visit)?;
-            }
-            path = policy::rewrite(policy, &visit)?;
-            let render = |template: &Template| policy::render(template, &visit);
-            host = policy.upstream_host.as_ref().map(render);
-            prefix = policy.forwarded_prefix.as_ref().map(render);
-            secured = Secured::of(policy, from.tls, || {
-                let asked = || {
-                    host.clone()
-                        .or_else(|| checked.authority.map(str::to_owned))
-                };
-                policy.backend_name.as_ref().map(render).or_else(asked)
-            });
-        }
+        let policy = routed.policy.as_ref().map(Arc::clone);
+        let Wanted { host, prefix, path, permit, secured } = match &policy {
+            Some(policy) => self.obey(policy, incoming, &checked, (edits, asks))?,
+            None => Wanted::default(),
+        };
         let max_body_bytes = policy::max_body_bytes(policy.as_deref());
         if matches!(incoming.body, Announced::Length(bytes) if bytes > max_body_bytes) {
             return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE).into());
         }
-        let port = match target {
+        let affinity = routed
+            .balancing()
+            .and_then(|it| it.affinity.as_ref().map(Arc::clone));
+        let port = match routed.target {
             Target::Port(port) => port,
             Target::Missing => return Err(kept(StatusCode::SERVICE_UNAVAILABLE)),
             Target::Resource => return Err(kept(StatusCode::NOT_FOUND)),
@@ -204,8 +197,52 @@ impl Worker {
             true => std::mem::take(edits),
             false => edits.clone(),
         };
-        let terms = policy.map(|policy| Box::new(Terms { policy, edits, permit, secured }));
+        let session = affinity.map(|affinity| {
+            let came = (asked.fields, from.tls);
+            Session::of(&affinity, &port, came, || self.next_random())
+        });
+        let terms =
+            policy.map(|policy| Box::new(Terms { policy, edits, permit, secured, session }));
         Ok(Order { port, head, terms })
+    }
+
+    /// Takes the steps that annotations ask for; an error is the answer.
+    fn obey(
+        &self,
+        policy: &Policy,
+        incoming: &Incoming<'_>,
+        checked: &Checked<'_>,
+        (edits, asks): (&mut Edits, &mut Asks),
+    ) -> Result<Wanted, Declined> {
+        let Incoming { asked, from, .. } = incoming;
+        let limiter = self.limiter(policy);
+        let visit = Visit {
+            method: asked.method,
+            origin: policy
+                .cors
+                .as_ref()
+                .and_then(|_| asked.fields.first("origin")),
+            limiter: limiter.as_ref(),
+            ..Visit::new((from.client, from.tls), checked, policy)
+        };
+        *edits = policy::edits(policy, &visit);
+        let permit = policy::judge(policy, &visit)?;
+        if policy.asks_credentials() {
+            *asks = self.asks(policy, asked, policy::outside(policy, &visit))?;
+            policy::moved(policy, &visit)?;
+        }
+        let path = policy::rewrite(policy, &visit)?;
+        let render = |template: &Template| policy::render(template, &visit);
+        let host = policy.upstream_host.as_ref().map(render);
+        let prefix = policy.forwarded_prefix.as_ref().map(render);
+        let secured = Secured::of(policy, from.tls, || {
+            let asked = || {
+                host.clone()
+                    .or_else(|| checked.authority.map(str::to_owned))
+            };
+            policy.backend_name.as_ref().map(render).or_else(asked)
+        });
+        Ok(Wanted { host, prefix, path, permit, secured })
     }
 
     /// Opens a connection to an endpoint, through TLS where `secured` says how. The handshake is part

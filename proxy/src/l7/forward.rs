@@ -5,7 +5,7 @@
 //! names stay behind, and ours take the place of whatever a client claimed. Nothing is sent on that
 //! was not read; no head is sent on as it came.
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 
 use super::edits::Edits;
 use super::exchange::Incoming;
@@ -179,12 +179,12 @@ impl Connection {
     }
 }
 
-/// Writes the head of a backend's response to the client, with `edits` done to its fields; `date` is
-/// a whole line.
+/// Writes the head of a backend's response to the client, with `edits` done to its fields and a
+/// cookie of ours; `date` is a whole line.
 pub(crate) fn to_downstream(
     out: &mut Vec<u8>,
     (status, reason): (StatusCode, &[u8]),
-    (fields, edits): (Fields<'_>, Option<&Edits>),
+    (fields, edits, cookie): (Fields<'_>, Option<&Edits>, Option<&HeaderValue>),
     (body, connection): (Announced, Connection),
     date: &[u8],
 ) {
@@ -193,6 +193,9 @@ pub(crate) fn to_downstream(
     passed_on(out, fields, edits);
     for (name, value) in edits.iter().flat_map(|edits| edits.added()) {
         line(out, name, value);
+    }
+    if let Some(cookie) = cookie {
+        line(out, b"Set-Cookie", cookie.as_bytes());
     }
     if !fields.has(Name::Server) {
         put(out, &[SERVER]);

@@ -26,6 +26,7 @@ mod forward;
 mod respond;
 mod watch;
 mod secured;
+mod session;
 mod pool;
 mod metrics;
 mod tls;
@@ -45,7 +46,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use arc_swap::{ArcSwap, Cache};
-use portico_config::model::Policy;
+use portico_config::model::{Balancing, Policy};
+use portico_config::snapshot::Canary;
 use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -68,7 +70,20 @@ pub use self::queries::{Answered, Answering, Resolver};
 pub(crate) use self::queries::{Queries, QueryHosts};
 
 /// Where a request goes, and what is asked of it before.
-type Routed = (Target<Arc<Port>>, Option<Arc<Policy>>);
+struct Routed {
+    target: Target<Arc<Port>>,
+    policy: Option<Arc<Policy>>,
+    /// Whether that is the alternative of its location.
+    canary: Option<Arc<Canary>>,
+}
+
+impl Routed {
+    /// How its endpoint is chosen.
+    fn balancing(&self) -> Option<&Balancing> {
+        let of_canary = self.canary.as_ref().map(|canary| &canary.balancing);
+        of_canary.or_else(|| self.policy.as_ref().map(|policy| &policy.balancing))
+    }
+}
 
 /// One Ingress listener.
 #[derive(Debug)]
@@ -167,14 +182,36 @@ impl Worker {
         let view = view.load();
         let (target, policy, canary) = route::route(&view.routes, &checked.host, &checked.path)?;
         let policy = policy.map(Arc::clone);
+        let target = view.resolve(target);
         if let Some(canary) = canary
-            && policy::takes_canary(&canary.of.rule, fields, || self.next_random())
             && let Target::Port(port) = view.resolve(&canary.target)
             && !port.upstreams().is_empty()
+            && self.takes(&canary.of, (policy.as_deref(), &target), &port, fields)
         {
-            return Some((Target::Port(port), policy));
+            let canary = Some(Arc::clone(&canary.of));
+            return Some(Routed { target: Target::Port(port), policy, canary });
         }
-        Some((view.resolve(target), policy))
+        Some(Routed { target, policy, canary: None })
+    }
+
+    /// Whether a request is for the alternative of its location, whose port is `port`: who was served
+    /// by one of both stays there.
+    fn takes(
+        &self,
+        canary: &Canary,
+        (policy, target): (Option<&Policy>, &Target<Arc<Port>>),
+        port: &Port,
+        fields: Fields<'_>,
+    ) -> bool {
+        let affinity = policy.and_then(|policy| policy.balancing.affinity.as_ref());
+        let affinity = affinity.filter(|_| !canary.rule.forgets);
+        let main = match target {
+            Target::Port(main) => Some(&**main),
+            Target::Missing | Target::Resource => None,
+        };
+        affinity
+            .and_then(|affinity| session::stays(affinity, fields, (main, port)))
+            .unwrap_or_else(|| policy::takes_canary(&canary.rule, fields, || self.next_random()))
     }
 
     /// What clients asked of the Ingress of a policy with limits.

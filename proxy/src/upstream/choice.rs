@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use portico_config::model::Balance;
 
 use super::affinity::Remembered;
-use super::balance::{Balancer, better_of_two, least, mix};
+use super::balance::{Balancer, better_of_two, least, mix, ranked};
 use super::endpoint::{EndpointState, Open};
 use super::tally::Tally;
 
@@ -96,6 +96,20 @@ impl Members {
         let at = found.ok()?;
         let same = self.all.get(at)?;
         (same.came == remembered.came && same.is_fit(now)).then_some(at)
+    }
+
+    /// The place of the endpoint that a number leads to, after so many better ones; none: no endpoint
+    /// is fit.
+    pub(super) fn place(&self, number: u64, rank: usize, now: Instant) -> Option<usize> {
+        ranked(self.all.len(), number, rank, |at| {
+            let it = self.all.get(at).filter(|it| it.is_fit(now))?;
+            Some((it.address, it.weight))
+        })
+    }
+
+    /// A place whose endpoint is fit.
+    pub(super) fn fit(&self, at: usize, now: Instant) -> Option<usize> {
+        self.all.get(at)?.is_fit(now).then_some(at)
     }
 
     /// How many are out.

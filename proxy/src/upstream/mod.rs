@@ -18,6 +18,7 @@ mod registry;
 mod choice;
 mod port;
 mod select;
+mod sessions;
 mod outcome;
 
 pub(crate) use affinity::AffinityTable;
@@ -28,5 +29,6 @@ pub(crate) use health::Fault;
 pub(crate) use outs::Outs;
 pub(crate) use port::Port;
 pub(crate) use registry::{Padded, PortState, Registry, STATUS_CLASSES};
-pub(crate) use select::{Refusal, Way};
+pub(crate) use select::{Lead, Refusal, Way};
+pub use sessions::SessionKey;
 pub(crate) use tally::Tally;

@@ -123,6 +123,7 @@ mod tests {
     use portico_config::snapshot::{FrontKind, Traffic};
 
     use super::super::port::tests::{caller, ip, port};
+    use super::super::select::Lead;
     use super::super::select::tests::admit;
     use super::*;
 
@@ -184,7 +185,10 @@ mod tests {
         let counts = [&port.state.ejections, &port.state.connect_failures];
         assert_eq!(counts.map(|it| it.load(Relaxed)), [1, 20]);
         let caller = Caller { now: now + Duration::from_secs(1), ..caller() };
-        let order: Vec<_> = port.choose(caller).map(|it| it.address).collect();
+        let order: Vec<_> = port
+            .choose(caller, Lead::Turn)
+            .map(|it| it.address)
+            .collect();
         assert_eq!(order.last(), out.first(), "it is tried last");
     }
 }

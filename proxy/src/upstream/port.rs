@@ -13,6 +13,7 @@ use portico_config::snapshot::{Endpoint, Place, ServicePort, SetKind, Sets, Traf
 
 use super::choice::{Members, Upstream};
 use super::registry::{OpenConnection, PortState, Registry};
+use super::sessions::Sessions;
 use super::tally::Tallies;
 
 /// A ServicePort as one view serves it: its sets of endpoints and its living state.
@@ -24,6 +25,8 @@ pub(crate) struct Port {
     pub(crate) state: Arc<PortState>,
     /// What the snapshot says of it.
     pub(super) service_port: Arc<ServicePort>,
+    /// Clients of Ingress that return.
+    pub(super) sessions: Sessions,
 }
 
 /// The endpoints behind fronts of one family.
@@ -66,7 +69,8 @@ impl Port {
             _ => Arc::new(Upstreams::new(service_port, IpFamily::V6, here, &mut join)),
         };
         let service_port = Arc::clone(service_port);
-        Self { sets: [first, second], state, service_port }
+        let sessions = Sessions::new(registry.session_key());
+        Self { sets: [first, second], state, service_port, sessions }
     }
 
     /// How its traffic is treated.
@@ -104,6 +108,12 @@ impl Port {
     /// The cluster set of [`Port::choose`], sorted by address.
     pub(crate) fn upstreams(&self) -> &[Upstream] {
         &self.preferred().cluster.all
+    }
+
+    /// Whether an endpoint has this place among [`Port::upstreams`].
+    pub(crate) fn is_at(&self, at: usize, upstream: &Upstream) -> bool {
+        let found = self.upstreams().get(at);
+        found.is_some_and(|it| it.address == upstream.address)
     }
 
     /// The endpoints of all sets, by address.

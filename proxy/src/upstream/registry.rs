@@ -18,6 +18,7 @@ use super::budget::RetryBudget;
 use super::datagrams::DatagramCounters;
 use super::endpoint::EndpointState;
 use super::outs::Outs;
+use super::sessions::SessionKey;
 
 /// All living state of the process.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(crate) struct Registry {
     outs: Arc<Outs>,
     /// Whether endpoints are counted one by one.
     counts_endpoints: bool,
+    /// What cookies of sessions are made with.
+    session_key: SessionKey,
     /// What living state counts time from.
     began: Instant,
 }
@@ -51,6 +54,7 @@ impl Default for Registry {
             affinity: Arc::new(AffinityTable::new(MOST_ENTRIES)),
             outs: Arc::default(),
             counts_endpoints: false,
+            session_key: SessionKey::default(),
             began: Instant::now(),
         }
     }
@@ -58,8 +62,13 @@ impl Default for Registry {
 
 impl Registry {
     /// Nothing yet; `counts_endpoints`: whether each endpoint is to have counters of its own.
-    pub(crate) fn new(counts_endpoints: bool) -> Self {
-        Self { counts_endpoints, ..Self::default() }
+    pub(crate) fn new(counts_endpoints: bool, session_key: SessionKey) -> Self {
+        Self { counts_endpoints, session_key, ..Self::default() }
+    }
+
+    /// What cookies of sessions are made with.
+    pub(super) fn session_key(&self) -> &SessionKey {
+        &self.session_key
     }
 
     /// Whether endpoints are counted one by one.

@@ -27,6 +27,18 @@ pub(crate) struct Way {
     set: SetKind,
 }
 
+/// What says which endpoint a request of Ingress goes to first.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Lead {
+    /// The Service's own balance.
+    #[default]
+    Turn,
+    /// The same endpoint for the same number, by weight.
+    Number(u64),
+    /// The endpoint with this place, while it is fit; then it is as with [`Lead::Turn`].
+    Place(usize),
+}
+
 /// Why a flow was not let in (`services 4.2`).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Refusal {
@@ -87,10 +99,16 @@ impl Port {
 
     /// The endpoints of the cluster set for a request of Ingress, which comes in by no front and
     /// past session affinity. Empty if no endpoint is usable.
-    pub(crate) fn choose(&self, caller: Caller) -> Choice<'_> {
+    pub(crate) fn choose(&self, caller: Caller, lead: Lead) -> Choice<'_> {
         let upstreams = self.preferred();
-        let first = self.first(&upstreams.cluster, upstreams.first_cursor, caller);
-        upstreams.cluster.from(first, caller.now)
+        let members = &upstreams.cluster;
+        let led = match lead {
+            Lead::Turn => None,
+            Lead::Number(number) => members.place(number, 0, caller.now),
+            Lead::Place(at) => members.fit(at, caller.now),
+        };
+        let first = led.unwrap_or_else(|| self.first(members, upstreams.first_cursor, caller));
+        members.from(first, caller.now)
     }
 
     /// The endpoints of a way, and the number of their cursor.
@@ -226,7 +244,7 @@ pub(super) mod tests {
         ] {
             let port = port(families(order), endpoints);
             let got: Vec<_> = port
-                .choose(caller())
+                .choose(caller(), Lead::Turn)
                 .map(|it| it.address.to_string())
                 .collect();
             assert_eq!(got, [want], "{case}");

@@ -12,14 +12,14 @@
 
 use std::sync::Arc;
 
-use portico_config::model::Policy;
+use portico_config::model::{Balancing, Policy};
 use portico_config::snapshot::diff::{self, Change};
 use portico_config::snapshot::{self, Backend, Place, PortId, RouteTable, ServicePort, Snapshot};
 
 use super::{
     Canary, Checks, FastMap, Fronts, Host, Limiters, Location, Routes, Slot, Target, View,
 };
-use crate::upstream::{AffinityTable, Outs, Port, Registry};
+use crate::upstream::{AffinityTable, Outs, Port, Registry, SessionKey};
 
 /// Builds views, each from the one that it built before.
 #[derive(Debug, Default)]
@@ -38,8 +38,8 @@ struct Base {
 
 impl Builder {
     /// Nothing built yet; `counts_endpoints`: whether each endpoint is to have counters of its own.
-    pub(crate) fn new(counts_endpoints: bool) -> Self {
-        Self { base: None, registry: Registry::new(counts_endpoints) }
+    pub(crate) fn new(counts_endpoints: bool, session_key: SessionKey) -> Self {
+        Self { base: None, registry: Registry::new(counts_endpoints, session_key) }
     }
 
     /// Joins `snapshot` with living state, and lets state go that it no longer names.
@@ -263,7 +263,12 @@ fn host(host: &snapshot::Host, slots: &Slots) -> Host {
         kind: location.kind,
         path: Arc::clone(&location.path),
         target: slots.target(&location.backend),
-        policy: asking(&location.policy),
+        // A policy that asks nothing is there all the same where an alternative asks something.
+        policy: asking(&location.policy).or_else(|| {
+            let canary = location.canary.as_ref()?;
+            let asks = canary.balancing != Balancing::default();
+            asks.then(|| Arc::clone(&location.policy))
+        }),
         canary: location.canary.as_ref().map(canary),
     };
     Host {

@@ -17,7 +17,7 @@ pub(crate) struct Builder {
     source: MemorySource,
     workers: usize,
     adjust: Box<dyn FnOnce(&mut Settings)>,
-    told: fn(&mut AppOptions),
+    told: Box<dyn FnOnce(&mut AppOptions)>,
 }
 
 /// A running instance; it ends with this value.
@@ -37,7 +37,7 @@ impl Portico {
             source: MemorySource::new(files.iter().copied()),
             workers: 2,
             adjust: Box::new(|_| {}),
-            told: |_| {},
+            told: Box::new(|_| {}),
         }
     }
 
@@ -211,8 +211,8 @@ impl Builder {
     }
 
     /// Other options of the process.
-    pub(crate) fn told(mut self, told: fn(&mut AppOptions)) -> Self {
-        self.told = told;
+    pub(crate) fn told(mut self, told: impl FnOnce(&mut AppOptions) + 'static) -> Self {
+        self.told = Box::new(told);
         self
     }
 

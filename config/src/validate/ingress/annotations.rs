@@ -8,6 +8,7 @@ mod reader;
 mod values;
 mod paths;
 mod backends;
+mod affinity;
 mod conduct;
 mod basic;
 mod cors;
@@ -22,7 +23,7 @@ use self::reader::Reader;
 use self::values::size;
 use crate::diagnostic::Code;
 use crate::model::annotation::PREFIX;
-use crate::model::{CanaryRule, ObjectName, Policy, Redirect, Template};
+use crate::model::{Balancing, CanaryRule, ObjectName, Policy, Redirect, Template};
 
 /// What is asked of all locations of an Ingress.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,6 +92,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
         max_body_bytes: reader
             .value("proxy-body-size", |text| size(text).ok_or("is no size such as 8m, 512k or 0")),
         upstream_host: reader.upstream_host(),
+        balancing: Balancing { affinity: reader.affinity().map(Into::into) },
         timeouts: reader.timeouts(),
         retries: reader.retries(),
         any_suffices: reader.value("satisfy", any_suffices).unwrap_or(false),

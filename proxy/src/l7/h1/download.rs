@@ -9,7 +9,7 @@
 
 use std::task::{Context, Poll, ready};
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use tracing::debug;
 
 use super::Facts;
@@ -43,6 +43,8 @@ pub(super) struct Download {
     interims: u8,
     /// What is not passed on, since another endpoint can be asked.
     rejects: Option<Rejects>,
+    /// A cookie beside those of the backend.
+    cookie: Option<HeaderValue>,
     /// Whether the backend said anything.
     begun: bool,
     /// Whether the backend's connection may carry another request.
@@ -81,8 +83,8 @@ pub(super) enum Ended {
 const MALFORMED: Ended = Ended::Failed { failure: Failure::Bad, silent: false };
 
 impl Download {
-    /// One that passes nothing on that `rejects` has; `out` is a buffer.
-    pub(super) fn new(out: Vec<u8>, rejects: Option<Rejects>) -> Self {
+    /// One that passes nothing on that `rejects` has, and puts `cookie` in; `out` is a buffer.
+    pub(super) fn new(out: Vec<u8>, rejects: Option<Rejects>, cookie: Option<HeaderValue>) -> Self {
         Self {
             state: State::Head,
             inbox: Vec::new(),
@@ -94,6 +96,7 @@ impl Download {
             chunked: false,
             interims: 0,
             rejects,
+            cookie,
             begun: false,
             reusable: false,
             close: false,
@@ -327,7 +330,7 @@ impl Download {
                 forward::to_downstream(
                     &mut self.out,
                     (line.status, line.reason),
-                    (fields, None),
+                    (fields, None, self.cookie.as_ref()),
                     how,
                     &date,
                 );
@@ -385,7 +388,7 @@ impl Download {
         self.state = State::Body;
         let how = (announced, facts.connection(self.close));
         let date = connection.worker.date.get();
-        let fields = (fields, facts.edits());
+        let fields = (fields, facts.edits(), self.cookie.as_ref());
         forward::to_downstream(&mut self.out, (line.status, line.reason), fields, how, &date);
         connection.watch.enter(Phase::Busy);
         Ok(())

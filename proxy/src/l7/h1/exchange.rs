@@ -1,12 +1,13 @@
 //! One request and its response: endpoints in turn until one answers, then bytes both ways.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use portico_config::model::Timeouts;
 use tokio::time::Sleep;
 use tracing::debug;
@@ -50,8 +51,9 @@ impl<S: Downstream> Connection<S> {
         facts: &Facts,
     ) -> After {
         let mut failure = Failure::NoEndpoint;
-        let mut choice = port.choose(caller).take(repeats.tries());
+        let mut choice = port.choose(caller, facts.lead()).take(repeats.tries());
         let mut next = choice.next();
+        let first = next.map(|upstream| upstream.address);
         while let Some(upstream) = next {
             let (reused, mut backend) = match self.connect(upstream, facts).await {
                 Ok(connected) => connected,
@@ -70,7 +72,8 @@ impl<S: Downstream> Connection<S> {
             backend.served += 1;
             let others = choice.clone().next().is_some() && port.may_repeat(caller.now);
             let rejects = repeats.rejects().filter(|_| others);
-            let mut download = Download::new(self.worker.scratch.take(), rejects);
+            let cookie = self.cookie(port, (upstream, first), caller.now, facts);
+            let mut download = Download::new(self.worker.scratch.take(), rejects, cookie);
             let ended = self
                 .pass(&mut upload, &mut download, &mut backend, facts)
                 .await;
@@ -114,9 +117,21 @@ impl<S: Downstream> Connection<S> {
                 }
             }
         }
-        port.state.answers[class(failure.status())].fetch_add(1, Relaxed);
-        let close = !upload.is_read();
-        self.own(failure.status(), close, facts).await
+        self.fail(port, (failure.status(), !upload.is_read()), facts)
+            .await
+    }
+
+    /// The cookie for a client of `port` that `upstream` answers, `first` being asked before all.
+    fn cookie(
+        &self,
+        port: &Port,
+        (upstream, first): (&Upstream, Option<SocketAddr>),
+        now: Instant,
+        facts: &Facts,
+    ) -> Option<HeaderValue> {
+        let served = (upstream, first == Some(upstream.address));
+        let random = || self.worker.next_random();
+        facts.session()?.cookie(port, served, now, random)
     }
 
     /// A connection to an endpoint, and whether it was there already.
@@ -176,8 +191,17 @@ impl<S: Downstream> Connection<S> {
 
     async fn refuse(&mut self, port: &Port, fault: Fault, facts: &Facts) -> After {
         let Fault::Refused(status) = fault else { return After::Cut };
+        self.fail(port, (status, true), facts).await
+    }
+
+    async fn fail(
+        &mut self,
+        port: &Port,
+        (status, close): (StatusCode, bool),
+        facts: &Facts,
+    ) -> After {
         port.state.answers[class(status)].fetch_add(1, Relaxed);
-        self.own(status, true, facts).await
+        self.own(status, close, facts).await
     }
 
     /// Passes a request to a backend and its response to the client, both at once.

@@ -32,6 +32,8 @@ use super::edits::Edits;
 use super::exchange::Terms;
 use super::forward;
 use super::secured::Secured;
+use super::session::Session;
+use crate::upstream::Lead;
 
 /// What of a request's head counts for its response.
 #[derive(Debug, Default)]
@@ -60,6 +62,16 @@ impl Facts {
     /// What the backend's connection must have been made with.
     fn secured(&self) -> Option<&Rc<Secured>> {
         self.terms.as_ref()?.secured.as_ref()
+    }
+
+    /// The client's session, where it has one.
+    fn session(&self) -> Option<&Session> {
+        self.terms.as_ref()?.session.as_ref()
+    }
+
+    /// Which endpoint is asked first.
+    fn lead(&self) -> Lead {
+        self.session().map(Session::lead).unwrap_or_default()
     }
 
     /// How long a backend may take, where an annotation says that.

@@ -147,8 +147,13 @@ mod tests {
         let after = after.map(|text| Conditions::parse(text).unwrap());
         let retries = Retries { after, timeout, ..Retries::default() };
         let policy = Arc::new(Policy { retries, ..Policy::default() });
-        let terms =
-            Some(Box::new(Terms { policy, edits: Edits::default(), permit: None, secured: None }));
+        let terms = Some(Box::new(Terms {
+            policy,
+            edits: Edits::default(),
+            permit: None,
+            secured: None,
+            session: None,
+        }));
         Repeats::new(&Facts { idempotent, terms, ..Facts::default() }, Instant::now())
     }
 

@@ -13,7 +13,7 @@ pub(crate) fn takes(rule: &CanaryRule, fields: Fields<'_>, random: impl FnOnce()
         .header
         .as_ref()
         .and_then(|header| by_header(header, fields));
-    let by_cookie = || word(cookie(fields, rule.cookie.as_deref()?)?);
+    let by_cookie = || word(cookies(fields, rule.cookie.as_deref()?).next()?);
     by_header
         .or_else(by_cookie)
         .unwrap_or_else(|| match rule.weight {
@@ -41,14 +41,14 @@ fn word(value: &[u8]) -> Option<bool> {
     }
 }
 
-/// The value of a cookie.
-pub(crate) fn cookie<'a>(fields: Fields<'a>, name: &str) -> Option<&'a [u8]> {
+/// The values of a cookie: several where it was set for several paths.
+pub(crate) fn cookies<'a>(fields: Fields<'a>, name: &str) -> impl Iterator<Item = &'a [u8]> {
     let any = fields.has(Name::Protected);
     let lines = fields
         .iter()
-        .filter(|field| any && field.text.eq_ignore_ascii_case(b"cookie"));
-    let mut pairs = lines.flat_map(|field| field.value.split(|&byte| byte == b';'));
-    pairs.find_map(|pair| {
+        .filter(move |field| any && field.text.eq_ignore_ascii_case(b"cookie"));
+    let pairs = lines.flat_map(|field| field.value.split(|&byte| byte == b';'));
+    pairs.filter_map(move |pair| {
         let rest = pair.trim_ascii().strip_prefix(name.as_bytes())?;
         rest.strip_prefix(b"=")
     })
@@ -78,6 +78,7 @@ mod tests {
             cookie: Some("try".into()),
             weight,
             weight_total: 100,
+            forgets: false,
         };
         let words = rule(header(CanaryValue::Words), 0);
         let equal = rule(header(CanaryValue::Equal("v2".into())), 0);

@@ -22,7 +22,7 @@ use super::request::{Checked, Refused};
 use crate::limiter::{Limiter, Permit};
 
 pub(crate) use self::basic::{credentials, unauthorized};
-pub(crate) use self::canary::takes as takes_canary;
+pub(crate) use self::canary::{cookies, takes as takes_canary};
 pub(crate) use self::rewrite::{render, rewrite};
 
 /// An answer in place of the backend's.

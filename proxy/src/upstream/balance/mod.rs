@@ -13,6 +13,7 @@ mod ewma;
 mod least;
 mod maglev;
 mod random;
+mod rendezvous;
 mod round_robin;
 
 use std::net::{IpAddr, SocketAddr};
@@ -21,6 +22,7 @@ use portico_config::model::Balance;
 
 pub(super) use ewma::{Latency, better_of_two};
 pub(super) use least::least;
+pub(super) use rendezvous::ranked;
 
 /// A set's way to balance, with what it needs.
 #[derive(Debug)]

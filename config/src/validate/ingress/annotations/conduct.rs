@@ -64,6 +64,7 @@ impl Reader<'_> {
             cookie: self.value("canary-by-cookie", name),
             weight: self.value("canary-weight", number).unwrap_or(0),
             weight_total: total.max(100),
+            forgets: self.value("affinity-canary-behavior", behavior) == Some(true),
         })
     }
 
@@ -83,6 +84,15 @@ impl Reader<'_> {
     }
 }
 
+/// Whether who was served before is asked anew.
+fn behavior(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "sticky" => Ok(false),
+        "legacy" => Ok(true),
+        _ => Err("is neither `sticky` nor `legacy`"),
+    }
+}
+
 /// Whole seconds.
 fn seconds(text: &str) -> Result<u32, &'static str> {
     text.parse()
@@ -99,7 +109,8 @@ fn name(text: &str) -> Result<Box<str>, &'static str> {
 }
 
 /// The rules of a canary.
-const RULES: [&str; 6] = [
+const RULES: [&str; 7] = [
+    "affinity-canary-behavior",
     "canary-by-cookie",
     "canary-by-header",
     "canary-by-header-pattern",
@@ -171,6 +182,8 @@ mod tests {
         assert_eq!(value(&[(by_pattern, "(")]), broken);
         assert!(matches!(value(&[(by_pattern, "^a")]).0, CanaryValue::Pattern(_)));
         assert_eq!(canary(&[(by_value, "a")]).1, [Code::AnnotationWithoutEffect]);
+        assert!(canary(&[("affinity-canary-behavior", "legacy")]).0.forgets);
+        assert!(!canary(&[("affinity-canary-behavior", "sticky")]).0.forgets);
         let read = of(&[("canary-weight", "5")]);
         assert_eq!(read.findings[0].code, Code::AnnotationWithoutEffect);
         assert_eq!(read.canary, None, "ingress 2.4");
