@@ -35,38 +35,34 @@ mod stream;
 mod tls;
 mod serve;
 mod https;
+mod listener;
+mod local;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
 #[cfg(test)]
 mod tests;
 
-use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
-use std::rc::Rc;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use portico_config::model::{Forwarding, Settings, private_networks};
 use portico_config::snapshot::{CertificateTable, Snapshot};
-use portico_net::bind::{self, BindError};
-use portico_net::datagram::tell_local_address;
-use portico_net::listeners::{ListenerState, ListenerStatus};
-use rustls::ServerConfig;
+use portico_net::listeners::ListenerStatus;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 pub use explain::{Explained, explain};
 pub use https::{Answered, Resolver};
+pub use local::{Local, Worker};
 
 use crate::acl::Acl;
 use crate::build::Tables;
 use crate::coredns::Tallies;
-use crate::forward::Forwarder;
+use crate::listener::{Listener, Sockets};
 use crate::metrics::Metrics;
 use crate::options::Manners;
 use crate::serve::Shared;
@@ -131,34 +127,6 @@ pub struct Dns {
 pub struct Prepared {
     table: Arc<AnswerTable>,
     certificates: Arc<CertificateTable>,
-}
-
-/// The part of the resolver that lives on one worker thread.
-#[derive(Debug)]
-pub struct Worker {
-    sockets: mpsc::Receiver<Sockets>,
-    shared: Shared,
-}
-
-/// One worker's sockets of one listener.
-#[derive(Debug)]
-enum Sockets {
-    Plain { udp: UdpSocket, tcp: TcpListener },
-    Tls(TcpListener, Arc<ServerConfig>),
-}
-
-#[derive(Debug)]
-struct Listener {
-    /// As asked for, then as bound.
-    address: SocketAddr,
-    /// How handshakes are made, where it is one over TLS.
-    tls: Option<Arc<ServerConfig>>,
-    state: ListenerState,
-    /// Bound and not yet given to the workers.
-    opened: Vec<Sockets>,
-    /// When it is tried again, and how long it waits then.
-    due: Option<Instant>,
-    backoff: Duration,
 }
 
 impl Dns {
@@ -323,180 +291,3 @@ impl Dns {
         }
     }
 }
-
-impl Listener {
-    fn new(address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> Self {
-        let state = ListenerState::Degraded("not opened yet".to_owned());
-        Self { address, tls, state, opened: Vec::new(), due: None, backoff: FIRST_BACKOFF }
-    }
-
-    fn open(&mut self, workers: usize, now: Instant) {
-        let opened = match &self.tls {
-            Some(config) => open_tls(self.address, workers, config),
-            None => open(self.address, workers),
-        };
-        match opened {
-            Ok((address, sockets)) => {
-                self.address = address;
-                self.opened = sockets;
-                self.state = ListenerState::Serving;
-                self.due = None;
-            }
-            Err(error) => {
-                warn!(address = %self.address, %error, "dns listener is degraded");
-                self.state = ListenerState::Degraded(error.to_string());
-                self.due = Some(now + self.backoff);
-                self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
-            }
-        }
-    }
-}
-
-/// UDP and TCP on one port; where the kernel chooses it, TCP may find it taken: chosen again.
-fn open(address: SocketAddr, workers: usize) -> Result<(SocketAddr, Vec<Sockets>), BindError> {
-    let failed = |error: io::Error| BindError {
-        reason: format!("{address}/udp: {error}"),
-        remedy: "it is tried again".to_owned(),
-        kind: error.kind(),
-    };
-    let mut attempt = 1;
-    loop {
-        let udp = bind::udp(address, workers)?;
-        let first = udp.first().expect("at least one socket is opened");
-        let chosen = first.local_addr().map_err(failed)?;
-        for socket in &udp {
-            tell_local_address(socket).map_err(failed)?;
-        }
-        match bind::tcp(chosen, workers) {
-            Ok(tcp) => {
-                let pairs = udp.into_iter().zip(tcp);
-                return Ok((
-                    chosen,
-                    pairs
-                        .map(|(udp, tcp)| Sockets::Plain { udp, tcp })
-                        .collect(),
-                ));
-            }
-            Err(error) if address.port() != 0 || attempt == PORT_ATTEMPTS => return Err(error),
-            Err(_) => attempt += 1,
-        }
-    }
-}
-
-fn open_tls(
-    address: SocketAddr,
-    workers: usize,
-    config: &Arc<ServerConfig>,
-) -> Result<(SocketAddr, Vec<Sockets>), BindError> {
-    let sockets = bind::tcp(address, workers)?;
-    let first = sockets.first().expect("at least one socket is opened");
-    let chosen = first.local_addr().unwrap_or(address);
-    Ok((
-        chosen,
-        sockets
-            .into_iter()
-            .map(|tcp| Sockets::Tls(tcp, Arc::clone(config)))
-            .collect(),
-    ))
-}
-
-/// A [`Worker`] on its thread.
-#[derive(Debug)]
-pub struct Local {
-    worker: Worker,
-    forwarder: Rc<Forwarder>,
-    /// Cancelled with the drain's end: what is still open then is dropped with its task.
-    end: CancellationToken,
-}
-
-impl Worker {
-    /// To be called on the thread and in the local runtime that it serves from then on.
-    pub fn on_thread(self) -> Local {
-        let end = CancellationToken::new();
-        let forwarder = Forwarder::new(&self.shared.forward, &end);
-        Local { worker: self, forwarder, end }
-    }
-}
-
-impl Local {
-    /// What answers messages that come by other ways, as long as this runs.
-    pub fn resolver(&self) -> Resolver {
-        Resolver::new(self.worker.shared.clone(), Rc::clone(&self.forwarder))
-    }
-
-    /// Answers until `stop` is cancelled, then finishes open TCP queries within `drain_timeout`.
-    pub async fn run(self, stop: CancellationToken, drain_timeout: Duration) {
-        let Self { worker: Worker { mut sockets, shared }, forwarder, end } = self;
-        let loops = TaskTracker::new();
-        loop {
-            let sockets = tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
-                Some(sockets) = sockets.recv() => sockets,
-                else => {
-                    stop.cancelled().await;
-                    break;
-                }
-            };
-            let (stop, end) = (stop.clone(), end.clone());
-            let ears = Ears { shared: shared.clone(), forwarder: Rc::clone(&forwarder) };
-            if let Err(error) = ears.listen(sockets, &loops, stop, end) {
-                warn!(%error, "a dns socket could not join the worker");
-            }
-        }
-        loops.close();
-        let drained = async {
-            loops.wait().await;
-            forwarder.drain().await;
-        };
-        if tokio::time::timeout(drain_timeout, drained).await.is_err() {
-            end.cancel();
-            loops.wait().await;
-        }
-        forwarder.finish().await;
-    }
-}
-
-/// What the loops of a worker share.
-struct Ears {
-    shared: Shared,
-    forwarder: Rc<Forwarder>,
-}
-
-impl Ears {
-    /// Gives the next loop counters of its own.
-    fn count_at(&mut self, scheme: &str, address: SocketAddr, proto: &'static str) {
-        let family = if address.is_ipv4() { "1" } else { "2" };
-        let ends = TallyEnds { server: format!("{scheme}://{address}"), proto, family };
-        self.shared.tally = self.shared.tallies.begin(ends);
-    }
-
-    fn listen(
-        mut self,
-        sockets: Sockets,
-        loops: &TaskTracker,
-        stop: CancellationToken,
-        end: CancellationToken,
-    ) -> io::Result<()> {
-        let (tcp, tls) = match sockets {
-            Sockets::Plain { udp, tcp } => {
-                let udp = tokio::net::UdpSocket::from_std(udp)?;
-                self.count_at("dns", udp.local_addr()?, "udp");
-                let (shared, forwarder) = (self.shared.clone(), Rc::clone(&self.forwarder));
-                loops.spawn_local(serve::datagrams(udp, shared, forwarder, stop.clone()));
-                (tcp, None)
-            }
-            Sockets::Tls(tcp, config) => (tcp, Some(config)),
-        };
-        let tcp = tokio::net::TcpListener::from_std(tcp)?;
-        let scheme = if tls.is_some() { "tls" } else { "dns" };
-        self.count_at(scheme, tcp.local_addr()?, "tcp");
-        loops.spawn_local(serve::streams(tcp, tls, self.shared, self.forwarder, stop, end));
-        Ok(())
-    }
-}
-
-const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
-/// Ports tried until one is free for both protocols.
-const PORT_ATTEMPTS: u32 = 8;

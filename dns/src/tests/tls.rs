@@ -1,5 +1,8 @@
 //! DNS over TLS at both ends: one resolver serves it, another asks it there (RFC 7858).
 
+use std::net::UdpSocket;
+use std::time::Duration;
+
 use rcgen::{CertifiedKey as Generated, generate_simple_self_signed};
 use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs;
@@ -9,8 +12,11 @@ use rustls::sign::CertifiedKey;
 use portico_config::model::{Certificate, ForwardPolicy, Forwarding};
 use portico_config::snapshot::CertificateTable;
 use portico_net::tls_dial::ClientTls;
+use tokio_util::sync::CancellationToken;
 
+use super::sockets::serve;
 use super::*;
+use crate::{Dns, Options};
 
 /// A certificate for `name` and for 127.0.0.1, and who trusts it.
 fn certificate(name: &str) -> (Arc<Certificate>, RootCertStore) {
