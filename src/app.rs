@@ -383,6 +383,8 @@ fn dns_options(workers: usize, settings: &Settings) -> portico_dns::Options {
         connections: settings.dns_connections,
         connections_per_client: settings.dns_connections_per_client,
         allow: settings.dns_allow.clone(),
+        transfer_to: settings.dns_transfer_to.clone(),
+        log: settings.dns_log.clone(),
         forwarding: settings.forwarding.clone(),
         own: host::facts().addresses,
     }

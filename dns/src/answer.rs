@@ -380,7 +380,8 @@ impl Reply<'_> {
     }
 }
 
-const AUTHORITATIVE: u16 = 0x0400;
+/// AA.
+pub(crate) const AUTHORITATIVE: u16 = 0x0400;
 /// CNAMEs that are followed (`dns 1.7`).
 const LONGEST_CHAIN: usize = 10;
 /// Octets of a record in front of its data, behind an owner that is a pointer.

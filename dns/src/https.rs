@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -51,12 +51,14 @@ impl Resolver {
     /// Answers a message of `client` that came to the address `local`; none where it is no question.
     pub async fn answer(&self, message: &[u8], client: IpAddr, local: IpAddr) -> Option<Answered> {
         let peer = SocketAddr::new(client, 0);
-        let ends = Ends { peer, local, transport: Transport::Https };
+        let ends = Ends { peer, local, transport: Transport::Https, idle: Duration::ZERO };
         let (mut reply, request, began) = (Vec::new(), message.len(), Instant::now());
         let begun = {
             let now = self.shared.now();
             now.answer(message, ends, &self.forwarder, &mut reply)
         };
+        let notes = self.shared.log.begin();
+        let noted = notes.map(|notes| (notes, ends.noted(message)));
         let (message, outcome) = match begun {
             Begun::Said(outcome) => (reply, outcome),
             Begun::Waits(waiting) => {
@@ -74,6 +76,9 @@ impl Resolver {
         tally.count_late(outcome, request, message.len(), began);
         if outcome == Outcome::Ignored {
             return None;
+        }
+        if let Some((mut notes, noted)) = noted {
+            notes.add(noted, &message, began.elapsed());
         }
         let max_age_seconds = max_age_seconds(&message).unwrap_or(0);
         Some(Answered { message, max_age_seconds })

@@ -30,9 +30,12 @@ mod forward;
 mod tally;
 mod coredns;
 mod metrics;
+mod query_log;
 mod explain;
 mod stream;
 mod tls;
+mod places;
+mod transfer;
 mod serve;
 mod https;
 mod listener;
@@ -49,7 +52,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use portico_config::model::{Forwarding, Settings, private_networks};
+use portico_config::model::{Forwarding, QueryLog, Settings, private_networks};
 use portico_config::snapshot::{CertificateTable, Snapshot};
 use portico_net::listeners::ListenerStatus;
 use tokio::sync::mpsc;
@@ -68,6 +71,7 @@ use crate::options::Manners;
 use crate::serve::Shared;
 use crate::table::AnswerTable;
 use crate::tally::{Tally, TallyEnds};
+use crate::transfer::Transfers;
 
 /// What the resolver is told by settings.
 #[derive(Clone, Debug)]
@@ -86,6 +90,10 @@ pub struct Options {
     pub connections: usize,
     /// How many of them one client has.
     pub connections_per_client: usize,
+    /// Networks whose clients may have whole zones.
+    pub transfer_to: Vec<IpNet>,
+    /// Which questions are logged.
+    pub log: QueryLog,
     /// Who is asked about names that are not ours.
     pub forwarding: Forwarding,
     /// Addresses of this host's interfaces: what a listener on all of them is called by.
@@ -102,6 +110,8 @@ impl Default for Options {
             nsid: None,
             connections: 1024,
             connections_per_client: 64,
+            transfer_to: Vec::new(),
+            log: QueryLog::default(),
             forwarding: Forwarding::off(),
             own: Vec::new(),
         }
@@ -115,6 +125,7 @@ pub struct Dns {
     listeners: Vec<Listener>,
     shared: Shared,
     forward: forward::Control,
+    log: query_log::Control,
     tables: Tables,
     own: Vec<IpAddr>,
     /// Tables of before that a worker may still hold: freed here, never on a worker.
@@ -141,6 +152,8 @@ impl Dns {
             tallies: tallies.clone(),
             tally: Arc::new(Tally::new(TallyEnds::nowhere())),
             forward: forward::Shared::new(),
+            log: Arc::default(),
+            transfers: Arc::new(Transfers::new(&options.transfer_to)),
             manners: Arc::new(ArcSwap::from_pointee(Manners::new(options.nsid))),
             certificates: Arc::default(),
             connections: (
@@ -161,10 +174,13 @@ impl Dns {
         let tls = tls.map(|it| Listener::new(it, config.clone()));
         let listeners = plain.chain(tls).collect();
         let forward = forward::Control::new(Arc::clone(&shared.forward), options.forwarding);
+        let counts = shared.metrics.log.clone();
+        let log = query_log::Control::new(Arc::clone(&shared.log), options.log, counts);
         let dns = Self {
             workers: senders,
             listeners,
             forward,
+            log,
             shared,
             tables: Tables::new(tallies.zones),
             own: options.own,
@@ -184,6 +200,8 @@ impl Dns {
         if let Some(manners) = manners.named(settings.dns_nsid.clone()) {
             self.shared.manners.store(Arc::new(manners));
         }
+        self.shared.transfers.follow(&settings.dns_transfer_to);
+        self.log.follow(&settings.dns_log.rules);
         self.forward.follow(&settings.forwarding, Instant::now());
     }
 
@@ -263,11 +281,12 @@ impl Dns {
     }
 
     /// The resolver's metrics, for the process's registry.
-    pub fn collectors(&self) -> [Box<dyn prometheus::core::Collector>; 3] {
+    pub fn collectors(&self) -> [Box<dyn prometheus::core::Collector>; 4] {
         [
             Box::new(self.shared.metrics.clone()),
             Box::new(self.shared.tallies.clone()),
             Box::new(self.shared.forward.collector()),
+            Box::new(self.shared.transfers.metrics()),
         ]
     }
 

@@ -171,6 +171,19 @@ impl Names {
         self.shards.iter().flat_map(|shard| shard.iter())
     }
 
+    /// How many parts there are that can be walked by themselves.
+    pub(crate) fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Every entry of one of them, in no order.
+    pub(crate) fn in_shard(&self, index: usize) -> impl Iterator<Item = &Entry> {
+        self.shards
+            .get(index)
+            .into_iter()
+            .flat_map(|shard| shard.iter())
+    }
+
     /// Shards take bits of the hash that the table inside neither starts from nor compares.
     fn shard(&self, hash: u64) -> usize {
         usize::try_from(hash >> 32 & 0xff_ffff).unwrap_or(0) & (self.shards.len() - 1)

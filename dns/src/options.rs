@@ -124,7 +124,8 @@ impl Extras {
             put(reply, NSID, &[nsid.as_bytes()]);
         }
         if self.wanted.keepalive && matches!(self.ends.transport, Transport::Tcp | Transport::Tls) {
-            put(reply, KEEPALIVE, &[&IDLE_TENTHS.to_be_bytes()]);
+            let tenths = u16::try_from(self.ends.idle.as_millis() / 100).unwrap_or(u16::MAX);
+            put(reply, KEEPALIVE, &[&tenths.to_be_bytes()]);
         }
         if self.wanted.padding && matches!(self.ends.transport, Transport::Tls | Transport::Https) {
             let whole = (reply.len() + 4).next_multiple_of(BLOCK);
@@ -185,7 +186,7 @@ fn wanted(message: &[u8]) -> Option<Wanted> {
 }
 
 /// Where the length of a reply's last record stands and what it is, if that is an OPT.
-fn opt_length(reply: &[u8]) -> Option<(usize, usize)> {
+pub(crate) fn opt_length(reply: &[u8]) -> Option<(usize, usize)> {
     let (name_end, _) = skip_name(reply, HEADER)?;
     let mut at = if u16_at(reply, 4)? == 0 { HEADER } else { name_end + 4 };
     let count = |at| u16_at(reply, at).map(usize::from);
@@ -214,8 +215,6 @@ const KEEPALIVE: u16 = 11;
 const PADDING: u16 = 12;
 /// Replies are padded to multiples of this (RFC 8467).
 const BLOCK: usize = 468;
-/// What a stream may idle, in tenths of a second (RFC 7828).
-const IDLE_TENTHS: u16 = 100;
 /// Seconds after which a cookie is made anew, and by which another clock may be ahead.
 const RENEW_AFTER: i32 = 1800;
 const AHEAD: i32 = 300;
@@ -272,7 +271,8 @@ mod tests {
     fn added(options: &[u8], transport: Transport) -> Option<Vec<u8>> {
         let (query, mut reply) = exchange(options);
         let peer = "198.51.100.100:4000".parse().unwrap();
-        let ends = Ends { peer, local: peer.ip(), transport };
+        let idle = std::time::Duration::from_secs(10);
+        let ends = Ends { peer, local: peer.ip(), transport, idle };
         let before = reply.len();
         Extras::of(&query, ends, manners)?.add(&mut reply, NOW);
         let length = u16_at(&reply, before - 2).unwrap();
@@ -310,7 +310,8 @@ mod tests {
     fn a_reply_without_an_opt_gets_none() {
         let (query, _) = exchange(&[0, 3, 0, 0]);
         let peer = "198.51.100.100:4000".parse().unwrap();
-        let ends = Ends { peer, local: peer.ip(), transport: Transport::Udp };
+        let idle = std::time::Duration::ZERO;
+        let ends = Ends { peer, local: peer.ip(), transport: Transport::Udp, idle };
         let extras = Extras::of(&query, ends, manners).unwrap();
         for reply in [&b""[..], &[0, 7, 0x81, 1, 0, 0, 0, 0, 0, 0, 0, 0]] {
             let mut told = reply.to_vec();

@@ -3,8 +3,6 @@
 //! One table per batch or message, from one atomic load. TCP is bounded in connections, per client
 //! and in time (`dns 3.4`). Whatever waits for upstreams does so in a task of its own.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,9 +27,12 @@ use crate::coredns::Tallies;
 use crate::forward::{self, Begun, Forwarder, Waiting};
 use crate::metrics::Metrics;
 use crate::options::{Extras, Manners};
+use crate::places::Places;
+use crate::query_log::{Logging, Noted, client_size};
 use crate::stream::connection;
 use crate::table::AnswerTable;
 use crate::tally::{Batched, Tally};
+use crate::transfer::Transfers;
 
 /// What every loop of a worker shares.
 #[derive(Clone, Debug)]
@@ -49,8 +50,12 @@ pub(crate) struct Shared {
     pub(crate) manners: Arc<ArcSwap<Manners>>,
     /// Certificates of now.
     pub(crate) certificates: Arc<ArcSwap<CertificateTable>>,
+    /// Which questions are logged.
+    pub(crate) log: Arc<Logging>,
     /// What is known of names elsewhere.
     pub(crate) forward: Arc<forward::Shared>,
+    /// Who may have whole zones.
+    pub(crate) transfers: Arc<Transfers>,
     /// Connections of one listener, and of one client, on each worker.
     pub(crate) connections: (usize, usize),
 }
@@ -61,6 +66,16 @@ pub(crate) struct Ends {
     pub(crate) peer: SocketAddr,
     pub(crate) local: IpAddr,
     pub(crate) transport: Transport,
+    /// How long a connection may idle; nothing where there is none.
+    pub(crate) idle: Duration,
+}
+
+impl Ends {
+    /// What the log says of `message` beside its reply.
+    pub(crate) fn noted(&self, message: &[u8]) -> Noted {
+        let Self { peer, transport, .. } = *self;
+        Noted { peer, transport, request: message.len(), size: client_size(message) }
+    }
 }
 
 /// What answers at one moment: from a batch or message to the next it may be something else.
@@ -90,7 +105,7 @@ impl Moment<'_> {
         forwarder: &Rc<Forwarder>,
         reply: &mut Vec<u8>,
     ) -> Begun {
-        let Ends { peer, local, transport } = ends;
+        let Ends { peer, local, transport, .. } = ends;
         if !self.acl.allows(peer.ip()) {
             return Begun::Said(acl::refuse(message, peer, transport, reply));
         }
@@ -159,23 +174,24 @@ fn answer_all(
 ) {
     let began = Instant::now();
     let now = shared.now();
+    let mut notes = shared.log.begin();
     for index in 0..batch.len() {
         if let Some((message, peer, local, reply)) = batch.datagram(index) {
-            let ends = Ends { peer, local, transport: Transport::Udp };
+            let idle = Duration::ZERO;
+            let ends = Ends { peer, local, transport: Transport::Udp, idle };
             match now.answer(message, ends, forwarder, reply) {
                 Begun::Said(outcome) => {
                     shared.tally.count(outcome, message.len(), reply.len());
                     batched.push(outcome);
+                    if let Some(notes) = &mut notes {
+                        notes.add(ends.noted(message), reply, began.elapsed());
+                    }
                 }
                 Begun::Waits(waiting) => {
                     reply.clear();
-                    let late = late(
-                        *waiting,
-                        ends,
-                        shared.clone(),
-                        Rc::clone(socket),
-                        (message.len(), began),
-                    );
+                    let noted = notes.as_ref().map(|_| ends.noted(message));
+                    let late = Late { ends, began, request: message.len(), noted };
+                    let late = late.send(*waiting, shared.clone(), Rc::clone(socket));
                     forwarder.wait(CancellationToken::new(), late);
                 }
             }
@@ -184,21 +200,39 @@ fn answer_all(
     batched.took(&shared.tally, began);
 }
 
-/// Sends what one client has waited for.
-async fn late(
-    waiting: Waiting,
-    ends: Ends,
-    shared: Shared,
-    socket: Rc<UdpSocket>,
-    (request, began): (usize, Instant),
-) {
-    let (reply, outcome) = waiting.reply().await;
-    shared
-        .tally
-        .count_late(outcome, request, reply.len(), began);
-    let send = || send_from(&*socket, &reply, ends.peer, ends.local);
-    // What cannot be sent is lost, as any datagram may be.
-    drop(timeout(PAUSE, socket.async_io(Interest::WRITABLE, send)).await);
+/// A question that waits for upstreams.
+#[derive(Debug)]
+pub(crate) struct Late {
+    pub(crate) ends: Ends,
+    pub(crate) began: Instant,
+    /// Octets of the message.
+    pub(crate) request: usize,
+    /// What the log says of it; none where nothing is logged.
+    pub(crate) noted: Option<Noted>,
+}
+
+impl Late {
+    /// The reply, once it is there, counted and logged.
+    pub(crate) async fn reply(self, waiting: Waiting, shared: &Shared) -> Vec<u8> {
+        let (reply, outcome) = waiting.reply().await;
+        let (request, length) = (self.request, reply.len());
+        shared
+            .tally
+            .count_late(outcome, request, length, self.began);
+        if let (Some(noted), Some(mut notes)) = (self.noted, shared.log.begin()) {
+            notes.add(noted, &reply, self.began.elapsed());
+        }
+        reply
+    }
+
+    /// Sends what one client has waited for.
+    async fn send(self, waiting: Waiting, shared: Shared, socket: Rc<UdpSocket>) {
+        let ends = self.ends;
+        let reply = self.reply(waiting, &shared).await;
+        let send = || send_from(&*socket, &reply, ends.peer, ends.local);
+        // What cannot be sent is lost, as any datagram may be.
+        drop(timeout(PAUSE, socket.async_io(Interest::WRITABLE, send)).await);
+    }
 }
 
 /// Answers connections until `stop`; those that are open end with their message in hand.
@@ -211,103 +245,38 @@ pub(crate) async fn streams(
     stop: CancellationToken,
     end: CancellationToken,
 ) {
-    let open = Rc::new(RefCell::new(Open::default()));
+    let places = Places::new(shared.connections, shared.metrics.connections.clone());
     let connections = TaskTracker::new();
     accept_loop(listener, stop.cancelled(), async |stream, peer| {
-        let Some(place) = Open::enter(&open, peer.ip(), shared.connections) else {
-            shared.metrics.refused_connections.inc();
-            return;
-        };
+        // Where there is none, the connection is closed at once.
+        let Some(place) = places.enter(peer.ip(), Instant::now()) else { return };
         let (shared, forwarder) = (shared.clone(), Rc::clone(&forwarder));
         let (tls, stop, end) = (tls.clone(), stop.clone(), end.clone());
-        connections.spawn_local(async move {
-            let _place = place;
+        let served_by = place.served_by();
+        let task = connections.spawn_local(async move {
             let served = async {
                 stream.set_nodelay(true)?;
                 let local = stream.local_addr()?.ip();
+                let ends = |transport| Ends { peer, local, transport, idle: place.idle() };
                 let Some(tls) = tls else {
-                    let ends = Ends { peer, local, transport: Transport::Tcp };
-                    return connection(stream, ends, &shared, &forwarder, &stop).await;
+                    let ends = ends(Transport::Tcp);
+                    return connection(stream, ends, &place, &shared, &forwarder, &stop).await;
                 };
                 let stream = tls_accept::accept(stream, &tls).await;
                 let stream = stream.inspect_err(|_| shared.metrics.tls_errors.inc())?;
-                let ends = Ends { peer, local, transport: Transport::Tls };
-                connection(stream, ends, &shared, &forwarder, &stop).await
+                let ends = ends(Transport::Tls);
+                connection(stream, ends, &place, &shared, &forwarder, &stop).await
             };
             // An error is the client's: it went away or was too slow.
             drop(end.run_until_cancelled(served).await);
         });
+        served_by(task.abort_handle());
     })
     .await;
     connections.close();
     connections.wait().await;
 }
 
-/// The connections of a worker by client.
-#[derive(Debug, Default)]
-struct Open {
-    total: usize,
-    by_client: HashMap<IpAddr, usize>,
-}
-
-/// One of them, until dropped.
-#[derive(Debug)]
-struct Place {
-    open: Rc<RefCell<Open>>,
-    client: IpAddr,
-}
-
-impl Open {
-    /// A place for a client, where there are at most `most` in all and for one client.
-    fn enter(
-        open: &Rc<RefCell<Self>>,
-        client: IpAddr,
-        (most, most_of_client): (usize, usize),
-    ) -> Option<Place> {
-        let mut inner = open.borrow_mut();
-        let known = inner.by_client.get(&client).copied().unwrap_or(0);
-        if inner.total >= most || known >= most_of_client {
-            return None;
-        }
-        inner.total += 1;
-        inner.by_client.insert(client, known + 1);
-        Some(Place { open: Rc::clone(open), client })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.open.borrow_mut();
-        open.total -= 1;
-        let left = open.by_client.get(&self.client).copied().unwrap_or(1) - 1;
-        if left == 0 {
-            open.by_client.remove(&self.client);
-        } else {
-            open.by_client.insert(self.client, left);
-        }
-    }
-}
-
 const RECURSION_AVAILABLE: u8 = 0x80;
 const PAUSE: Duration = Duration::from_millis(100);
 const BURST_OF_ERRORS: u32 = 32;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_client_has_a_limit_and_gets_its_place_back() {
-        let open = Rc::new(RefCell::new(Open::default()));
-        let client = IpAddr::from([127, 0, 0, 1]);
-        let enter = |client| Open::enter(&open, client, (4, 3));
-        let mut places: Vec<_> = (0..3).map(|_| enter(client).unwrap()).collect();
-        assert!(enter(client).is_none(), "dns 3.4: of one client");
-        places.push(enter(IpAddr::from([127, 0, 0, 2])).unwrap());
-        assert!(enter(IpAddr::from([127, 0, 0, 3])).is_none(), "dns 3.4: in all");
-        places.swap_remove(0);
-        assert!(enter(client).is_some());
-        drop(places);
-        assert_eq!((open.borrow().total, open.borrow().by_client.len()), (0, 0));
-    }
-}

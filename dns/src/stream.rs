@@ -15,16 +15,20 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Outcome;
-use crate::forward::{Begun, Forwarder, Waiting};
+use crate::forward::{Begun, Forwarder};
+use crate::places::Place;
+use crate::query_log::Notes;
 use crate::question::HEADER;
-use crate::serve::{Ends, Shared};
+use crate::serve::{Ends, Late, Shared};
 use crate::tally::Batched;
+use crate::transfer::{self, Transfer};
 use crate::wire::u16_at;
 
 /// Serves a connection until the client has no more to ask, is too slow, or `stop` finds it idle.
 pub(crate) async fn connection(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     ends: Ends,
+    place: &Place,
     shared: &Shared,
     forwarder: &Rc<Forwarder>,
     stop: &CancellationToken,
@@ -32,52 +36,48 @@ pub(crate) async fn connection(
     let gone = CancellationToken::new();
     let _ends_those_who_wait = gone.clone().drop_guard();
     let (later, mut late) = mpsc::channel::<Vec<u8>>(MOST_IN_HAND);
-    let mut incoming = Incoming::default();
-    let (mut reply, mut framed) = (Vec::new(), Vec::new());
-    let (mut in_hand, mut has_more) = (0, true);
-    let mut deadline = Instant::now() + IDLE;
-    let mut batched = Batched::default();
+    let mut it = Connection {
+        stream,
+        ends,
+        place,
+        shared,
+        forwarder,
+        gone,
+        later,
+        incoming: Incoming::default(),
+        reply: Vec::new(),
+        framed: Vec::new(),
+        in_hand: 0,
+        batched: Batched::default(),
+    };
+    let mut has_more = true;
+    let mut deadline = Instant::now() + place.idle();
     loop {
-        let began = std::time::Instant::now();
-        while in_hand < MOST_IN_HAND && framed.len() < LONGEST_WRITE {
-            let Some(message) = incoming.next()? else { break };
-            match shared.now().answer(message, ends, forwarder, &mut reply) {
-                Begun::Said(outcome) => {
-                    shared.tally.count(outcome, message.len(), reply.len());
-                    batched.push(outcome);
-                    if outcome == Outcome::Ignored {
-                        return Ok(());
-                    }
-                    frame(&reply, &mut framed);
-                }
-                Begun::Waits(waiting) => {
-                    in_hand += 1;
-                    let (shared, later) = (shared.clone(), later.clone());
-                    let waits = wait(*waiting, (message.len(), began), shared, later);
-                    forwarder.wait(gone.clone(), waits);
-                }
-            }
+        if !it.answer().await? {
+            return Ok(());
         }
-        batched.took(&shared.tally, began);
-        if !framed.is_empty() {
-            timeout(MESSAGE, write(&mut stream, &framed)).await??;
-            framed.clear();
-            deadline = Instant::now() + if incoming.is_empty() { IDLE } else { MESSAGE };
+        if !it.framed.is_empty() {
+            it.flush().await?;
+            let is_idle = it.incoming.is_empty();
+            deadline = Instant::now() + if is_idle { place.idle() } else { MESSAGE };
             continue;
         }
-        if !has_more && in_hand == 0 {
-            // TLS says goodbye; nobody waits for it to arrive.
-            return timeout(MESSAGE, stream.shutdown()).await?;
+        if it.in_hand == 0 {
+            place.rests();
         }
-        let was_empty = incoming.is_empty();
+        if !has_more && it.in_hand == 0 {
+            // TLS says goodbye; nobody waits for it to arrive.
+            return timeout(MESSAGE, it.stream.shutdown()).await?;
+        }
+        let was_empty = it.incoming.is_empty();
         tokio::select! {
             biased;
-            Some(reply) = late.recv(), if in_hand > 0 => {
-                in_hand -= 1;
-                frame(&reply, &mut framed);
+            Some(reply) = late.recv(), if it.in_hand > 0 => {
+                it.in_hand -= 1;
+                frame(&reply, &mut it.framed);
             }
-            read = timeout_at(deadline, incoming.read(&mut stream)),
-                if has_more && in_hand < MOST_IN_HAND =>
+            read = timeout_at(deadline, it.incoming.read(&mut it.stream)),
+                if has_more && it.in_hand < MOST_IN_HAND =>
             {
                 match read?? {
                     0 => has_more = false,
@@ -91,18 +91,118 @@ pub(crate) async fn connection(
     }
 }
 
-async fn wait(
-    waiting: Waiting,
-    (request, began): (usize, std::time::Instant),
-    shared: Shared,
+/// A connection and what is in hand of it.
+struct Connection<'a, S> {
+    stream: S,
+    ends: Ends,
+    place: &'a Place,
+    shared: &'a Shared,
+    forwarder: &'a Rc<Forwarder>,
+    /// Ends what waits for upstreams.
+    gone: CancellationToken,
     later: mpsc::Sender<Vec<u8>>,
-) {
-    let (reply, outcome) = waiting.reply().await;
-    shared
-        .tally
-        .count_late(outcome, request, reply.len(), began);
-    // There is room for all who wait; it fails where the connection has ended.
-    let _ = later.send(reply).await;
+    incoming: Incoming,
+    reply: Vec<u8>,
+    /// Replies that leave together.
+    framed: Vec<u8>,
+    /// Questions that wait.
+    in_hand: usize,
+    batched: Batched,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
+    /// Answers whole messages, as many as leave together; false where there is nothing to say to one.
+    async fn answer(&mut self) -> io::Result<bool> {
+        let began = std::time::Instant::now();
+        let mut notes = self.shared.log.begin();
+        let ends = Ends { idle: self.place.idle(), ..self.ends };
+        while self.in_hand < MOST_IN_HAND && self.framed.len() < LONGEST_WRITE {
+            let Some(message) = self.incoming.next()? else { break };
+            self.place.works();
+            let (shared, reply) = (self.shared, &mut self.reply);
+            match shared.now().answer(message, ends, self.forwarder, reply) {
+                Begun::Said(outcome) if transfer::is_asked(outcome) => {
+                    let message = message.to_vec();
+                    self.batched.took(&shared.tally, began);
+                    self.transfer(&message, outcome, notes.as_mut()).await?;
+                }
+                Begun::Said(outcome) => {
+                    shared.tally.count(outcome, message.len(), reply.len());
+                    self.batched.push(outcome);
+                    if outcome == Outcome::Ignored {
+                        return Ok(false);
+                    }
+                    if let Some(notes) = &mut notes {
+                        notes.add(ends.noted(message), reply, began.elapsed());
+                    }
+                    frame(reply, &mut self.framed);
+                }
+                Begun::Waits(waiting) => {
+                    self.in_hand += 1;
+                    let noted = notes.as_ref().map(|_| ends.noted(message));
+                    let late = Late { ends, began, request: message.len(), noted };
+                    let (shared, later) = (shared.clone(), self.later.clone());
+                    self.forwarder.wait(self.gone.clone(), async move {
+                        let reply = late.reply(*waiting, &shared).await;
+                        // There is room for all who wait; it fails where the connection has ended.
+                        let _ = later.send(reply).await;
+                    });
+                }
+            }
+        }
+        self.batched.took(&self.shared.tally, began);
+        Ok(true)
+    }
+
+    /// Sends what is ready.
+    async fn flush(&mut self) -> io::Result<()> {
+        timeout(MESSAGE, write(&mut self.stream, &self.framed)).await??;
+        self.framed.clear();
+        Ok(())
+    }
+
+    /// Sends a whole zone behind what is ready, or says why not (`dns 1.10`). A client that takes a
+    /// message too slowly, or all of them, loses the connection.
+    async fn transfer(
+        &mut self,
+        message: &[u8],
+        refused: Outcome,
+        notes: Option<&mut Notes>,
+    ) -> io::Result<()> {
+        let began = std::time::Instant::now();
+        let Shared { transfers, table, tally, .. } = self.shared;
+        let begun = transfers.begin(message, self.ends, table, refused, &mut self.reply);
+        let (outcome, octets) = match begun {
+            Err(outcome) => {
+                frame(&self.reply, &mut self.framed);
+                (outcome, self.reply.len())
+            }
+            Ok(mut transfer) => {
+                let outcome = transfer.outcome();
+                let all = self.send_zone(&mut transfer);
+                (outcome, timeout(LONGEST_TRANSFER, all).await??)
+            }
+        };
+        tally.count_late(outcome, message.len(), octets, began);
+        if let Some(notes) = notes {
+            // Of many messages the last, with the time that all of them took.
+            notes.add(self.ends.noted(message), &self.reply, began.elapsed());
+        }
+        Ok(())
+    }
+
+    /// Sends each message once the one before has left; how many octets there were.
+    async fn send_zone(&mut self, transfer: &mut Transfer) -> io::Result<usize> {
+        transfer.prepare().await;
+        let (mut octets, mut message) = (0, Vec::new());
+        while transfer.next(&mut message) {
+            std::mem::swap(&mut self.reply, &mut message);
+            octets += self.reply.len();
+            frame(&self.reply, &mut self.framed);
+            self.flush().await?;
+        }
+        Ok(octets)
+    }
 }
 
 async fn write(stream: &mut (impl AsyncWrite + Unpin), octets: &[u8]) -> io::Result<()> {
@@ -151,8 +251,8 @@ impl Incoming {
     }
 }
 
-const IDLE: Duration = Duration::from_secs(10);
 const MESSAGE: Duration = Duration::from_secs(10);
+const LONGEST_TRANSFER: Duration = Duration::from_secs(300);
 /// Questions of one connection that wait for upstreams.
 const MOST_IN_HAND: usize = 64;
 /// Octets read at once; one message may need more reads.

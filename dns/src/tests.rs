@@ -6,6 +6,7 @@ mod scripts;
 mod sockets;
 mod strange;
 mod tls;
+mod transfers;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;

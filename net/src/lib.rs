@@ -11,6 +11,7 @@ pub mod dial;
 pub mod accept;
 pub mod copy;
 pub mod limit;
+pub mod line_log;
 pub mod listeners;
 pub mod datagram;
 pub mod ready;

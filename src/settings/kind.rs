@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use portico_config::model::{
-    ClusterIps, ExecProbe, ForwardPolicy, ForwardRule, ObjectName, PodsMode, Probes, StaticRecord,
-    format_bytes, format_duration, parse_bytes, parse_duration,
+    ClusterIps, ExecProbe, ForwardPolicy, ForwardRule, ObjectName, PodsMode, Probes, QueryLogRule,
+    StaticRecord, format_bytes, format_duration, parse_bytes, parse_duration,
 };
 use serde_json::Value;
 
@@ -26,8 +26,8 @@ use super::{AppOptions, Format};
 
 use self::values::{
     CLUSTER_IPS, EXEC_PROBE, FORMATS, PODS_MODE, POLICIES, PROBES, REQUIRED, SWITCH, address,
-    choose, file, forwards, listeners, log_filter, name, name_of, network, number, object, one,
-    parse_all, short_name, some, texts, zone,
+    choose, file, folder, listeners, log_file, log_filter, name, name_of, network, number, object,
+    one, parse_all, short_name, some, texts, until_off, zone,
 };
 
 /// Where a setting's value lives.
@@ -56,6 +56,10 @@ pub(crate) enum Kind {
     Name(Lens<Option<Arc<str>>>),
     /// Resolvers that are asked, or `off`.
     Forwards(Lens<Vec<ForwardRule>>),
+    /// Which questions are logged, or `off`.
+    QueryLog(Lens<Vec<QueryLogRule>>),
+    /// A file, or `stdout`.
+    LogFile(Lens<Option<PathBuf>>),
     /// Which of them first.
     ForwardPolicy(Lens<ForwardPolicy>),
     /// A name of at most 64 octets, or none.
@@ -117,6 +121,7 @@ impl Kind {
                 | Self::Records(_)
                 | Self::Files(_)
                 | Self::Forwards(_)
+                | Self::QueryLog(_)
         )
     }
 
@@ -186,7 +191,9 @@ impl Kind {
             Self::Name(lens) => *lens(options) = parse_all(items, name)?.pop(),
             Self::ShortName(lens) => *lens(options) = parse_all(items, short_name)?.pop(),
             Self::Object(lens) => *lens(options) = parse_all(items, object)?.pop(),
-            Self::Forwards(lens) => *lens(options) = forwards(items)?,
+            Self::Forwards(lens) => *lens(options) = until_off(items)?,
+            Self::QueryLog(lens) => *lens(options) = until_off(items)?,
+            Self::LogFile(lens) => *lens(options) = one(items, log_file)?,
             Self::ForwardPolicy(lens) => *lens(options) = one(items, |it| choose(&POLICIES, it))?,
             Self::ClusterIps(lens) => *lens(options) = one(items, |it| choose(&CLUSTER_IPS, it))?,
             Self::Probes(lens) => *lens(options) = one(items, |it| choose(&PROBES, it))?,
@@ -221,13 +228,7 @@ impl Kind {
                 };
                 *lens(options) = one(items, time)?;
             }
-            Self::Folder(lens) => {
-                let folder = |it: &str| match it {
-                    "" => Err("is empty: name a folder, or off".to_owned()),
-                    folder => Ok((folder != "off").then(|| folder.into())),
-                };
-                *lens(options) = one(items, folder)?;
-            }
+            Self::Folder(lens) => *lens(options) = one(items, folder)?,
             Self::LogFilter(lens) => *lens(options) = one(items, log_filter)?,
         }
         Ok(())
@@ -247,6 +248,11 @@ impl Kind {
             Self::Name(lens) | Self::ShortName(lens) => texts(lens(of).as_slice()),
             Self::Object(lens) => texts(lens(of).as_slice()),
             Self::Forwards(lens) => texts(lens(of)),
+            Self::QueryLog(lens) => texts(lens(of)),
+            Self::LogFile(lens) => {
+                let file = lens(of).as_ref();
+                vec![file.map_or_else(|| "stdout".to_owned(), |it| it.display().to_string())]
+            }
             Self::ForwardPolicy(lens) => vec![name_of(&POLICIES, *lens(of))],
             Self::ClusterIps(lens) => vec![name_of(&CLUSTER_IPS, *lens(of))],
             Self::Probes(lens) => vec![name_of(&PROBES, *lens(of))],
@@ -310,6 +316,7 @@ impl Kind {
             (
                 Self::Listeners(_)
                 | Self::Forwards(_)
+                | Self::QueryLog(_)
                 | Self::Folder(_)
                 | Self::TimeOrOff(..)
                 | Self::Required(_)

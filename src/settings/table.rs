@@ -229,6 +229,31 @@ pub(crate) static SETTINGS: &[Setting] = &[
     )
     .live(),
     Setting::new(
+        "dns.transferTo",
+        Group::Names,
+        "CIDR",
+        "Whose secondaries may have whole zones (AXFR), over TCP and TLS",
+        Kind::AnyNetworks(|to| &mut to.settings.dns_transfer_to),
+    )
+    .by_default("nobody's")
+    .live(),
+    Setting::new(
+        "dns.log",
+        Group::Names,
+        "off|[ZONE=]CLASS",
+        "Which questions are logged: all, or those with a reply of class denial, error or success",
+        Kind::QueryLog(|to| &mut to.settings.dns_log.rules),
+    )
+    .by_default("off")
+    .live(),
+    Setting::new(
+        "dns.logFile",
+        Group::Names,
+        "FILE|stdout",
+        "Where they are logged; a file that is renamed is begun anew",
+        Kind::LogFile(|to| &mut to.settings.dns_log.file),
+    ),
+    Setting::new(
         "dns.maxConnections",
         Group::Names,
         "N",

@@ -35,6 +35,7 @@ mod names;
 mod node_health;
 mod probes;
 mod reload;
+mod resolver;
 mod resolvers;
 mod routes;
 mod services;

@@ -23,6 +23,7 @@ mod policy;
 mod probe;
 mod protocol;
 mod quantity;
+mod query_log;
 mod record;
 mod settings;
 mod template;
@@ -52,6 +53,7 @@ pub use probe::{
 pub use protocol::Protocol;
 pub(crate) use quantity::parse_millis;
 pub use quantity::{format_bytes, parse_bytes};
+pub use query_log::{QueryLog, QueryLogRule, ReplyClass};
 pub(crate) use record::hosts_file;
 pub use record::{RecordData, StaticRecord};
 pub use settings::{ClusterIps, ExecProbe, HostFacts, Limits, Probes, Reload, Settings, Tcp};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::{Forwarding, Names, ObjectName, private_networks};
+use super::{Forwarding, Names, ObjectName, QueryLog, private_networks};
 
 /// What is done with a Service's address (`--cluster-ips`).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -92,6 +92,10 @@ pub struct Settings {
     pub dns_connections_per_client: usize,
     /// `dns.allow`: networks whose clients the resolver answers; default loopback and private ones.
     pub dns_allow: Vec<IpNet>,
+    /// `dns.transferTo`: networks whose clients may have whole zones; default none.
+    pub dns_transfer_to: Vec<IpNet>,
+    /// Which questions are logged.
+    pub dns_log: QueryLog,
     /// Who is asked about names that are not ours.
     pub forwarding: Forwarding,
     /// IngressClass controllers that are ours; default `portico.dev/ingress`, `k8s.io/ingress-nginx`.
@@ -232,6 +236,8 @@ impl Default for Settings {
             dns_connections: 1024,
             dns_connections_per_client: 64,
             dns_allow: private_networks(),
+            dns_transfer_to: Vec::new(),
+            dns_log: QueryLog::default(),
             forwarding: Forwarding::default(),
             controllers: vec!["portico.dev/ingress".into(), "k8s.io/ingress-nginx".into()],
             class_names: vec!["portico".into(), "nginx".into()],

@@ -10,9 +10,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use portico_config::model::{
-    ClusterIps, ExecProbe, ForwardPolicy, ForwardRule, ObjectName, PodsMode, Probes,
-};
+use portico_config::model::{ClusterIps, ExecProbe, ForwardPolicy, ObjectName, PodsMode, Probes};
 use tracing_subscriber::EnvFilter;
 
 use super::{AppOptions, Fault, Format, Lens};
@@ -60,8 +58,10 @@ pub(super) fn listener(text: &str, own_port: u16) -> Result<Option<SocketAddr>, 
     })
 }
 
-/// Resolvers in the order given; `off` empties what came before it.
-pub(super) fn forwards(items: &[String]) -> Result<Vec<ForwardRule>, Fault> {
+/// Rules in the order given; `off` empties what came before it.
+pub(super) fn until_off<T: FromStr<Err = String> + PartialEq>(
+    items: &[String],
+) -> Result<Vec<T>, Fault> {
     let rule = |item: &str| match item {
         "off" => Ok(None),
         item => item.parse().map(Some),
@@ -91,6 +91,19 @@ pub(super) fn file(text: &str) -> Result<PathBuf, String> {
     match text {
         "" | "-" => Err("expected the name of a file".to_owned()),
         text => Ok(text.into()),
+    }
+}
+
+/// None for `stdout`.
+pub(super) fn log_file(text: &str) -> Result<Option<PathBuf>, String> {
+    if text == "stdout" { Ok(None) } else { file(text).map(Some) }
+}
+
+/// None for `off`.
+pub(super) fn folder(text: &str) -> Result<Option<PathBuf>, String> {
+    match text {
+        "" => Err("is empty: name a folder, or off".to_owned()),
+        folder => Ok((folder != "off").then(|| folder.into())),
     }
 }
 
