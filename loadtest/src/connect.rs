@@ -65,15 +65,7 @@ struct Short {
 impl Short {
     /// Connects and sends a request.
     fn open(address: SocketAddr, number: u64) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-        socket.set_read_timeout(Some(TIMEOUT))?;
-        // Of the connect, too.
-        socket.set_write_timeout(Some(TIMEOUT))?;
-        if address.is_ipv4() && address.ip().is_loopback() {
-            socket.bind(&SocketAddr::new(source(number), 0).into())?;
-        }
-        socket.connect(&address.into())?;
-        let (mut stream, request) = (TcpStream::from(socket), Message::new(number));
+        let (mut stream, request) = (from(address, number)?, Message::new(number));
         request.send(&mut stream)?;
         Ok(Self { stream, request })
     }
@@ -82,6 +74,20 @@ impl Short {
     fn finish(mut self) -> io::Result<()> {
         self.request.receive(&mut self.stream)
     }
+}
+
+/// Connection `number` to `address`, from one of many addresses; nothing on it takes longer than
+/// [`TIMEOUT`].
+pub(crate) fn from(address: SocketAddr, number: u64) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_read_timeout(Some(TIMEOUT))?;
+    // Of the connect, too.
+    socket.set_write_timeout(Some(TIMEOUT))?;
+    if address.is_ipv4() && address.ip().is_loopback() {
+        socket.bind(&SocketAddr::new(source(number), 0).into())?;
+    }
+    socket.connect(&address.into())?;
+    Ok(socket.into())
 }
 
 /// The address that connection `number` comes from: 127.0.1.1 to 127.0.1.32.

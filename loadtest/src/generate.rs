@@ -11,6 +11,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::Args;
 
+use crate::certificate::Certificate;
+use crate::scenario::HOSTS_OF_AN_INGRESS;
+
 /// How much of everything.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Size {
@@ -45,6 +48,38 @@ pub(crate) fn write(folder: &Path, size: Size) -> Result<u32> {
         put(folder, "secrets", n, &secret(n)?)?;
     }
     Ok(2 * size.services + size.ingresses + size.secrets)
+}
+
+/// Writes Ingresses of [`HOSTS_OF_AN_INGRESS`] hosts each, which all lead to the Service `bench`.
+pub(crate) fn write_hosts(folder: &Path, ingresses: u32) -> Result<()> {
+    for n in 0..ingresses {
+        let mut text = format!(
+            "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: hosts-{n:05}\nspec:\n  \
+             rules:\n"
+        );
+        for host in (0..HOSTS_OF_AN_INGRESS).map(|index| n * HOSTS_OF_AN_INGRESS + index) {
+            writeln!(
+                text,
+                "  - host: host-{host:05}.test\n    http:\n      paths:\n      - path: /\n        \
+                 pathType: Prefix\n        backend: {{service: {{name: bench, port: {{name: main}}}}}}"
+            )
+            .expect("a String takes any text");
+        }
+        put(folder, "hosts", n, &text)?;
+    }
+    Ok(())
+}
+
+/// The script by which wrk asks for each of those hosts in turn, far from the one before.
+pub(crate) fn script_of_hosts(ingresses: u32) -> String {
+    let hosts = ingresses * HOSTS_OF_AN_INGRESS;
+    format!(
+        "local requests, at = {{}}, 0\n\
+         function init()\n  for n = 0, {last} do\n    local host = string.format('host-%05d.test', n * 7919 % {hosts})\n    \
+         requests[n] = wrk.format('GET', '/', {{ Host = host }})\n  end\nend\n\
+         function request()\n  at = (at + 1) % {hosts}\n  return requests[at]\nend\n",
+        last = hosts - 1
+    )
 }
 
 fn put(folder: &Path, kind: &str, n: u32, text: &str) -> Result<()> {
@@ -116,24 +151,28 @@ fn ingress(n: u32, size: Size) -> String {
 }
 
 fn secret(n: u32) -> Result<String> {
-    let made = rcgen::generate_simple_self_signed([format!("app-{n:05}.example.test")])
-        .context("making a certificate")?;
-    let indent = |pem: String| {
-        pem.lines()
-            .fold(String::new(), |all, line| all + "    " + line + "\n")
-    };
-    Ok(format!(
-        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: tls-{n:05}\n  namespace: {}\n\
-         type: kubernetes.io/tls\nstringData:\n  tls.crt: |\n{}  tls.key: |\n{}",
-        namespace(n),
-        indent(made.cert.pem()),
-        indent(made.signing_key.serialize_pem())
-    ))
+    let host = format!("app-{n:05}.example.test");
+    let made = Certificate::make(&[&host])?;
+    Ok(made.secret(&namespace(n), &format!("tls-{n:05}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_host_that_is_asked_for_has_a_rule() {
+        let folder = tempfile::tempdir().unwrap();
+        write_hosts(folder.path(), 2).unwrap();
+        let rules: String = ["00000", "00001"]
+            .map(|n| fs::read_to_string(folder.path().join(format!("hosts/000/{n}.yaml"))).unwrap())
+            .concat();
+        for host in 0..20 {
+            assert!(rules.contains(&format!("- host: host-{host:05}.test\n")), "{host}");
+        }
+        let script = script_of_hosts(2);
+        assert!(script.contains("n = 0, 19 ") && script.contains("7919 % 20)"), "{script}");
+    }
 
     #[test]
     fn a_tree_has_a_file_for_every_object_and_is_the_same_each_time() {

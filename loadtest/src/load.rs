@@ -33,17 +33,12 @@ pub(crate) struct Done {
 pub(crate) fn drive(site: &Site, kind: Kind, address: SocketAddr, seconds: u64) -> Result<Done> {
     let (scenario, core) = (site.scenario, site.load_core);
     match scenario.traffic() {
-        Traffic::Http => {
-            let mut command = pinned(&tools::WRK.require()?, core)?;
-            command
-                .arg("--threads=1")
-                .arg(format!("--connections={CONNECTIONS}"))
-                .arg(format!("--duration={seconds}s"))
-                .arg(format!("--header=Host: {HOST}"))
-                .arg(format!("http://{address}/"));
-            let output = output(&mut command)?;
-            parse_wrk(&output).with_context(|| format!("wrk printed no result:\n{output}"))
-        }
+        Traffic::Http => wrk(site, kind, &format!("http://{address}"), seconds),
+        Traffic::Tls => match scenario {
+            Scenario::TlsHandshake => exchange("tls-load", address, seconds, core),
+            Scenario::Http2 => h2load(address, seconds, core),
+            _ => wrk(site, kind, &format!("https://{address}"), seconds),
+        },
         Traffic::Echo if scenario == Scenario::TcpRr => {
             exchange("tcp-load", address, seconds, core)
         }
@@ -62,6 +57,38 @@ pub(crate) fn drive(site: &Site, kind: Kind, address: SocketAddr, seconds: u64) 
             DnsClient::Dnsperf => ask_by_dnsperf(site, kind, address, seconds),
         },
     }
+}
+
+fn wrk(site: &Site, kind: Kind, server: &str, seconds: u64) -> Result<Done> {
+    let scenario = site.scenario;
+    let mut command = pinned(&tools::WRK.require()?, site.load_core)?;
+    command
+        .arg("--threads=1")
+        .arg(format!("--connections={}", scenario.connections()))
+        .arg(format!("--duration={seconds}s"))
+        .arg(format!("--header=Host: {HOST}"));
+    let path = if scenario == Scenario::Http1Large { "/large" } else { "/" };
+    if scenario == Scenario::Http1Close {
+        command.arg("--header=Connection: close");
+    }
+    if scenario.ingresses(kind).is_some() {
+        command.arg("--script").arg(site.script(kind));
+    }
+    command.arg(format!("{server}{path}"));
+    let output = output(&mut command)?;
+    parse_wrk(&output).with_context(|| format!("wrk printed no result:\n{output}"))
+}
+
+/// Asks over HTTP/2, which the server has to choose.
+fn h2load(address: SocketAddr, seconds: u64, core: usize) -> Result<Done> {
+    let mut command = pinned(&tools::H2LOAD.require()?, core)?;
+    command
+        .args(["--threads=1", "--clients=8", "--max-concurrent-streams=10"])
+        .arg(format!("--duration={seconds}"))
+        .arg(format!("--connect-to={address}"))
+        .arg(format!("https://{HOST}/"));
+    let output = output(&mut command)?;
+    parse_h2load(&output).with_context(|| format!("h2load printed no result:\n{output}"))
 }
 
 /// Asks for names with our own generator: 128 questions under way, or one over each connection.
@@ -210,6 +237,37 @@ fn parse_wrk(report: &str) -> Option<Done> {
     })
 }
 
+/// Reads h2load's report, of HTTP/2 alone; a request that was not answered with success is an error:
+///
+/// ```text
+/// Application protocol: h2
+/// finished in 1.01s, 320.00 req/s, 98.33KB/s
+/// requests: 320 total, 340 started, 320 done, 318 succeeded, 2 failed, 0 errored, 0 timeout
+/// ```
+fn parse_h2load(report: &str) -> Option<Done> {
+    let line = |name: &str| report.lines().find_map(|line| line.strip_prefix(name));
+    if line("Application protocol: ")? != "h2" {
+        return None;
+    }
+    let rate = line("finished in ")?.split(", ").nth(1)?;
+    let counts = line("requests: ")?;
+    let count = |name: &str| {
+        let counts = counts.split(", ");
+        let mut counts = counts.filter_map(|count| count.split_once(' '));
+        counts
+            .find(|(_, known)| *known == name)?
+            .0
+            .parse::<u64>()
+            .ok()
+    };
+    Some(Done {
+        units: count("succeeded")? as f64,
+        units_per_second: rate.strip_suffix(" req/s")?.parse().ok()?,
+        errors: count("failed")? + count("timeout")?,
+        latency: Curve::default(),
+    })
+}
+
 /// Reads dnsperf's report; whatever is lost or has another response code than `expected` is an error:
 ///
 /// ```text
@@ -294,6 +352,18 @@ Transfer/sec:      6.63MB
         assert_eq!(parse_dnsperf(report, "NXDOMAIN").unwrap().errors, 104_250);
         for report in ["", "Error: connect", report.split_once("Queries per").unwrap().0] {
             assert_eq!(parse_dnsperf(report, "NOERROR"), None, "{report}");
+        }
+    }
+
+    #[test]
+    fn a_report_of_h2load_is_read_where_it_spoke_http2() {
+        let report = "TLS Protocol: TLSv1.3\nApplication protocol: h2\n\nfinished in 1.01s, 320.50 req/s, \
+                      98.33KB/s\nrequests: 330 total, 340 started, 330 done, 320 succeeded, 10 failed, 4 \
+                      errored, 3 timeout\n";
+        assert_eq!(parse_h2load(report), Some(done(320.0, 320.5, 13)));
+        let http1 = report.replace("protocol: h2", "protocol: http/1.1");
+        for report in ["", &http1, report.split_once("requests:").unwrap().0] {
+            assert_eq!(parse_h2load(report), None, "{report}");
         }
     }
 

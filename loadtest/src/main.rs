@@ -23,11 +23,15 @@ mod procfs;
 mod tools;
 mod process;
 mod scenario;
+mod certificate;
+mod peers;
+mod probe;
 mod server;
 mod echo;
 mod message;
 mod tcp;
 mod connect;
+mod tls;
 mod udp;
 mod latency;
 mod flight;
@@ -96,6 +100,9 @@ enum Command {
     /// Exchange datagrams of 64 bytes over and over, and print how often
     #[command(hide = true)]
     UdpLoad(LoadArgs),
+    /// Shake hands over TLS and close, over and over, and print how often
+    #[command(hide = true)]
+    TlsLoad(LoadArgs),
     /// Ask for names over and over, and print how often
     #[command(hide = true)]
     DnsLoad(dns::DnsArgs),
@@ -220,6 +227,7 @@ fn main() -> Result<ExitCode> {
         }
         Command::TcpLoad(arguments) => arguments.run(tcp::load),
         Command::ConnectLoad(arguments) => arguments.run(connect::load),
+        Command::TlsLoad(arguments) => arguments.run(tls::load),
         Command::UdpLoad(arguments) => arguments.run(udp::load),
         Command::DnsLoad(arguments) => {
             println!("{}", dns::load(&arguments)?);

@@ -24,15 +24,15 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts `program` on `core`; what it prints goes to a file in `folder`.
+    /// Starts `program` on `cores`, such as `0` or `0,1`; what it prints goes to a file in `folder`.
     pub(crate) fn start(
         name: &'static str,
         program: &Path,
         arguments: &[&str],
-        core: usize,
+        cores: &str,
         folder: &Path,
     ) -> Result<Self> {
-        Self::spawn(name, pinned(program, core)?, arguments, folder)
+        Self::spawn(name, pinned_to(program, cores)?, arguments, folder)
     }
 
     fn spawn(
@@ -129,11 +129,16 @@ impl Drop for Running {
 /// `program` on `core`, ended by the kernel when this process ends, without portico's environment
 /// variables: a run is described by its arguments alone.
 pub(crate) fn pinned(program: &Path, core: usize) -> Result<Command> {
+    pinned_to(program, &core.to_string())
+}
+
+/// As [`pinned`], on any of some cores.
+fn pinned_to(program: &Path, cores: &str) -> Result<Command> {
     let mut command = Command::new(tools::SETPRIV.require()?);
     command
         .args(["--pdeathsig", "TERM"])
         .arg(tools::TASKSET.require()?)
-        .args(["--cpu-list", &core.to_string()])
+        .args(["--cpu-list", cores])
         .arg(program);
     Ok(without_settings(command))
 }
@@ -185,7 +190,7 @@ mod tests {
 
     fn start(script: &str, folder: &Path) -> Running {
         let shell = tools::SH.find().unwrap();
-        Running::start("script", &shell, &["-c", script], 0, folder).unwrap()
+        Running::start("script", &shell, &["-c", script], "0", folder).unwrap()
     }
 
     /// setpriv and taskset come with every Debian, but not with every machine.

@@ -12,6 +12,23 @@ use crate::server::Kind;
 pub(crate) enum Scenario {
     /// Small keep-alive GETs through an Ingress, 64 connections
     Http1Small,
+    /// GETs of 1 MiB through an Ingress, 16 connections
+    #[value(name = "http1-1m")]
+    Http1Large,
+    /// Small GETs through an Ingress, a connection for each, 64 at once
+    Http1Close,
+    /// http1-small over TLS
+    HttpsKeepalive,
+    /// Full TLS 1.3 handshakes with an Ingress's certificate, 64 at once
+    TlsHandshake,
+    /// Small GETs over HTTP/2 and TLS, 8 connections of 10 streams
+    #[value(name = "http2")]
+    Http2,
+    /// http1-small with 1,000 Ingresses of ten hosts each, beside portico with one
+    #[value(name = "ingress-1000-rules")]
+    Ingress1000,
+    /// http1-small with two workers, beside portico with one
+    TwoWorkers,
     /// 64 bytes there and back through a NodePort, 64 connections
     TcpRr,
     /// Connections of one exchange through a NodePort, 64 at once
@@ -46,6 +63,8 @@ pub(crate) enum Scenario {
 pub(crate) enum Traffic {
     /// Requests, through an Ingress.
     Http,
+    /// Requests over TLS, or handshakes alone, to an Ingress with a certificate.
+    Tls,
     /// Bytes that come back, through a NodePort.
     Echo,
     /// Bytes in one direction, through a NodePort.
@@ -64,8 +83,15 @@ pub(crate) struct Target {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Http1Small,
+        Self::Http1Large,
+        Self::Http1Close,
+        Self::HttpsKeepalive,
+        Self::TlsHandshake,
+        Self::Http2,
+        Self::Ingress1000,
+        Self::TwoWorkers,
         Self::TcpRr,
         Self::TcpConnect,
         Self::TcpBulk,
@@ -82,7 +108,13 @@ impl Scenario {
 
     pub(crate) fn traffic(self) -> Traffic {
         match self {
-            Self::Http1Small | Self::IdleHttp => Traffic::Http,
+            Self::Http1Small
+            | Self::Http1Large
+            | Self::Http1Close
+            | Self::Ingress1000
+            | Self::TwoWorkers
+            | Self::IdleHttp => Traffic::Http,
+            Self::HttpsKeepalive | Self::TlsHandshake | Self::Http2 => Traffic::Tls,
             Self::TcpRr | Self::TcpConnect | Self::Services10000 | Self::IdleConnections => {
                 Traffic::Echo
             }
@@ -90,6 +122,11 @@ impl Scenario {
             Self::UdpEcho => Traffic::Datagrams,
             Self::DnsHit | Self::DnsNxdomain | Self::Dns10000 | Self::DnsTcp => Traffic::Names,
         }
+    }
+
+    /// Whether it goes through an Ingress.
+    pub(crate) fn is_http(self) -> bool {
+        matches!(self.traffic(), Traffic::Http | Traffic::Tls)
     }
 
     /// Whether memory is measured, and not time.
@@ -115,6 +152,13 @@ impl Scenario {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Http1Small => "http1-small",
+            Self::Http1Large => "http1-1m",
+            Self::Http1Close => "http1-close",
+            Self::HttpsKeepalive => "https-keepalive",
+            Self::TlsHandshake => "tls-handshake",
+            Self::Http2 => "http2",
+            Self::Ingress1000 => "ingress-1000-rules",
+            Self::TwoWorkers => "two-workers",
             Self::TcpRr => "tcp-rr",
             Self::TcpConnect => "tcp-connect",
             Self::TcpBulk => "tcp-bulk",
@@ -133,7 +177,14 @@ impl Scenario {
     /// What one unit of work is called.
     pub(crate) fn unit(self) -> &'static str {
         match self {
-            Self::Http1Small => "request",
+            Self::Http1Small
+            | Self::Http1Close
+            | Self::HttpsKeepalive
+            | Self::Http2
+            | Self::Ingress1000
+            | Self::TwoWorkers => "request",
+            Self::Http1Large => "MiB",
+            Self::TlsHandshake => "handshake",
             Self::TcpRr | Self::UdpEcho => "exchange",
             Self::TcpConnect | Self::Services10000 | Self::IdleConnections | Self::IdleHttp => {
                 "connection"
@@ -144,15 +195,11 @@ impl Scenario {
     }
 
     /// What several units are called.
-    pub(crate) fn units(self) -> &'static str {
-        match self {
-            Self::Http1Small => "requests",
-            Self::TcpRr | Self::UdpEcho => "exchanges",
-            Self::TcpConnect | Self::Services10000 | Self::IdleConnections | Self::IdleHttp => {
-                "connections"
-            }
-            Self::TcpBulk | Self::TcpBulk8 => "MB",
-            Self::DnsHit | Self::DnsNxdomain | Self::Dns10000 | Self::DnsTcp => "queries",
+    pub(crate) fn units(self) -> String {
+        match self.unit() {
+            "query" => "queries".to_owned(),
+            bytes if bytes.ends_with('B') => bytes.to_owned(),
+            one => format!("{one}s"),
         }
     }
 
@@ -162,6 +209,23 @@ impl Scenario {
             Self::Http1Small => {
                 "GET with an answer of 64 bytes through an Ingress; wrk, 64 connections, keep-alive"
             }
+            Self::Http1Large => {
+                "GET with an answer of 1 MiB through an Ingress; wrk, 16 connections"
+            }
+            Self::Http1Close => {
+                "http1-small with `Connection: close`: each client connection has one request"
+            }
+            Self::HttpsKeepalive => "http1-small over TLS 1.3, ECDSA P-256; wrk, 64 connections",
+            Self::TlsHandshake => {
+                "connect, full TLS 1.3 handshake (ECDSA P-256, X25519), close; 64 at once"
+            }
+            Self::Http2 => {
+                "http1-small over HTTP/2 and TLS 1.3; h2load, 8 connections of 10 streams, HTTP/1.1 behind"
+            }
+            Self::Ingress1000 => {
+                "http1-small to 10,000 hosts of 1,000 Ingresses in turn, and to 10 hosts of one"
+            }
+            Self::TwoWorkers => "http1-small with two workers on two cores, and with one on one",
             Self::TcpRr => {
                 "64 bytes there and back through a NodePort; 64 connections, one exchange each"
             }
@@ -192,7 +256,13 @@ impl Scenario {
     /// The servers compared, in the order of their runs within a round.
     pub(crate) fn servers(self) -> &'static [Kind] {
         match self {
-            Self::Http1Small => &[Kind::Nginx, Kind::Haproxy, Kind::Portico],
+            Self::Http1Small
+            | Self::Http1Close
+            | Self::HttpsKeepalive
+            | Self::TlsHandshake
+            | Self::Http2 => &[Kind::Nginx, Kind::Haproxy, Kind::Portico],
+            Self::Http1Large => &[Kind::Nginx, Kind::Haproxy, Kind::HaproxySplice, Kind::Portico],
+            Self::Ingress1000 | Self::TwoWorkers => &[Kind::PorticoOfFewer, Kind::Portico],
             Self::TcpRr | Self::TcpConnect => &[Kind::Haproxy, Kind::Portico],
             Self::Services10000 => &[Kind::PorticoOfFewer, Kind::Portico],
             Self::DnsHit | Self::DnsNxdomain => {
@@ -233,10 +303,36 @@ impl Scenario {
         }
     }
 
+    /// How many Ingresses of [`HOSTS_OF_AN_INGRESS`] hosts there are besides the one that all
+    /// scenarios have, in scenarios that ask for each of those hosts in turn.
+    pub(crate) fn ingresses(self, kind: Kind) -> Option<u32> {
+        match (self, kind) {
+            (Self::Ingress1000, Kind::PorticoOfFewer) => Some(1),
+            (Self::Ingress1000, _) => Some(1_000),
+            _ => None,
+        }
+    }
+
+    /// portico's workers.
+    pub(crate) fn workers(self, kind: Kind) -> u8 {
+        if self == Self::TwoWorkers && kind == Kind::Portico { 2 } else { 1 }
+    }
+
+    /// Connections of the load generator that are open at once, where that is wrk or one of ours.
+    pub(crate) fn connections(self) -> u16 {
+        if self == Self::Http1Large { 16 } else { CONNECTIONS }
+    }
+
     /// What a unit of work may cost portico; None where none is measured.
     pub(crate) fn target(self) -> Option<Target> {
         Some(match self {
-            Self::Http1Small => Target { peer: Kind::Nginx, ratio: 1.10 },
+            Self::Http1Small | Self::HttpsKeepalive => Target { peer: Kind::Nginx, ratio: 0.95 },
+            Self::Http1Large | Self::Http1Close => Target { peer: Kind::Nginx, ratio: 1.00 },
+            // Three tenths more handshakes per CPU second.
+            Self::TlsHandshake => Target { peer: Kind::Nginx, ratio: 1.0 / 1.3 },
+            Self::Http2 => Target { peer: Kind::Nginx, ratio: 0.90 },
+            Self::Ingress1000 => Target { peer: Kind::PorticoOfFewer, ratio: 1.03 },
+            Self::TwoWorkers => Target { peer: Kind::PorticoOfFewer, ratio: 1.10 },
             Self::TcpRr | Self::TcpConnect => Target { peer: Kind::Haproxy, ratio: 1.00 },
             Self::Services10000 => Target { peer: Kind::PorticoOfFewer, ratio: 1.05 },
             Self::DnsHit | Self::DnsNxdomain => Target { peer: Kind::Knot, ratio: 1.00 },
@@ -254,12 +350,27 @@ impl Scenario {
 /// Connections that the load generator keeps open.
 pub(crate) const CONNECTIONS: u16 = 64;
 
+/// Hosts of each Ingress, in scenarios of many Ingresses.
+pub(crate) const HOSTS_OF_AN_INGRESS: u32 = 10;
+
 /// The host that the Ingress rules and the load generator name.
 pub(crate) const HOST: &str = "bench.test";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_units_are_called_as_a_person_would() {
+        for (scenario, want) in [
+            (Scenario::Http1Small, "requests"),
+            (Scenario::Http1Large, "MiB"),
+            (Scenario::TcpBulk, "MB"),
+            (Scenario::DnsHit, "queries"),
+        ] {
+            assert_eq!(scenario.units(), want);
+        }
+    }
 
     #[test]
     fn a_scenario_is_called_as_it_is_typed_and_runs_what_it_is_judged_by() {

@@ -25,7 +25,7 @@ pub(crate) fn render(template: &str, values: &[(&str, &str)]) -> Result<String> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::{
+    use crate::peers::{
         BACKEND, DNSMASQ, HAPROXY_HTTP, HAPROXY_TCP, KNOT, NGINX, NGINX_STREAM, NSD, PORTICO,
         UNBOUND,
     };
@@ -64,6 +64,8 @@ mod tests {
             ("servers", "server backend1 127.0.0.1:2"),
             ("node_port", "30003"),
             ("protocol", "TCP"),
+            ("tls", ""),
+            ("scheme", "https"),
             ("stream_module", "M"),
         ];
         for template in [

@@ -22,7 +22,7 @@ pub(crate) struct Tool {
 pub(crate) const NGINX: Tool = Tool {
     name: "nginx",
     package: "nginx",
-    purpose: "peer of http1-small and idle-http, and their backend",
+    purpose: "peer of the HTTP scenarios, and their backend",
     version: Some("-v"),
 };
 /// Not a program but a part of one, looked for beside programs.
@@ -41,8 +41,14 @@ pub(crate) const HAPROXY: Tool = Tool {
 pub(crate) const WRK: Tool = Tool {
     name: "wrk",
     package: "wrk",
-    purpose: "load generator of http1-small",
+    purpose: "load generator of the scenarios over HTTP/1.1",
     version: Some("-v"),
+};
+pub(crate) const H2LOAD: Tool = Tool {
+    name: "h2load",
+    package: "nghttp2-client",
+    purpose: "load generator of http2",
+    version: Some("--version"),
 };
 pub(crate) const IPERF3: Tool = Tool {
     name: "iperf3",
@@ -106,6 +112,7 @@ const ALL: &[Tool] = &[
     DNSMASQ,
     UNBOUND,
     WRK,
+    H2LOAD,
     IPERF3,
     DNSPERF,
     TASKSET,

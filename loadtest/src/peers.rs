@@ -1,0 +1,186 @@
+//! The configurations of `peers/`, filled in for one server of one scenario.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::certificate::Certificate;
+use crate::echo::addresses;
+use crate::generate::{self, Size};
+use crate::scenario::{HOST, Scenario, Traffic};
+use crate::server::{Kind, Site};
+use crate::template::render;
+use crate::tools;
+
+impl Site {
+    /// Writes what the backend of HTTP scenarios reads, and what it serves.
+    pub(crate) fn write_backend(&self, port: u16) -> Result<String> {
+        if self.scenario == Scenario::Http1Large {
+            let large = self.folder.join("large");
+            fs::write(&large, [b'.'; LARGE_BYTES])
+                .with_context(|| format!("writing {}", large.display()))?;
+        }
+        self.write("backend.conf", BACKEND, port, 0)
+    }
+
+    /// Writes what nginx reads, as an Ingress or as a NodePort.
+    pub(crate) fn write_nginx(&self, port: u16, backend: u16) -> Result<String> {
+        let (template, options) = match self.scenario.traffic() {
+            Traffic::Http => (NGINX, ""),
+            Traffic::Tls if self.scenario == Scenario::Http2 => (NGINX, "ssl http2"),
+            Traffic::Tls => (NGINX, "ssl"),
+            Traffic::Datagrams => (NGINX_STREAM, "udp"),
+            _ => (NGINX_STREAM, "backlog=4096"),
+        };
+        let tls = match self.certificate()? {
+            true => format!(
+                "ssl_certificate {0}/bench.crt;\n        ssl_certificate_key {0}/bench.key;",
+                self.folder.display()
+            ),
+            false => String::new(),
+        };
+        self.write_with("nginx.conf", template, (port, backend), (options, &tls))
+    }
+
+    /// Writes what HAProxy reads, as an Ingress or as a NodePort.
+    pub(crate) fn write_haproxy(&self, kind: Kind, port: u16, backend: u16) -> Result<String> {
+        let template = if self.scenario.is_http() { HAPROXY_HTTP } else { HAPROXY_TCP };
+        let options = if kind == Kind::HaproxySplice { "option splice-auto" } else { "" };
+        let tls = match self.certificate()? {
+            true => format!("ssl crt {}/bench.pem alpn h2,http/1.1", self.folder.display()),
+            false => String::new(),
+        };
+        let file = format!("{}.cfg", kind.name());
+        self.write_with(&file, template, (port, backend), (options, &tls))
+    }
+
+    /// Writes the folder that portico serves: what is measured, and everything beside it.
+    pub(crate) fn write_manifests(
+        &self,
+        kind: Kind,
+        node_port: u16,
+        backend: u16,
+    ) -> Result<PathBuf> {
+        let name = format!("manifests-{}", kind.name());
+        let folder = self.folder.join(&name);
+        fs::create_dir_all(&folder).context("making the folder of manifests")?;
+        let tls = match self.certificate()? {
+            true => "  tls: [{hosts: [bench.test], secretName: bench}]",
+            false => "",
+        };
+        if !tls.is_empty() {
+            let from = self.folder.join("secret.yaml");
+            fs::copy(from, folder.join("secret.yaml")).context("copying the Secret")?;
+        }
+        self.write_with(&format!("{name}/bench.yaml"), PORTICO, (node_port, backend), ("", tls))?;
+        let services = self.scenario.services(kind) - 1;
+        generate::write(&folder, Size { services, endpoints: 10, ingresses: 0, secrets: 0 })?;
+        if let Some(ingresses) = self.scenario.ingresses(kind) {
+            generate::write_hosts(&folder, ingresses)?;
+            let script = generate::script_of_hosts(ingresses);
+            fs::write(self.script(kind), script).context("writing wrk's script")?;
+        }
+        Ok(folder)
+    }
+
+    /// The script by which wrk asks for one host after the other.
+    pub(crate) fn script(&self, kind: Kind) -> PathBuf {
+        self.folder.join(format!("hosts-{}.lua", kind.name()))
+    }
+
+    /// Makes the certificate of a scenario over TLS, once; whether the scenario has one.
+    fn certificate(&self) -> Result<bool> {
+        let tls = self.scenario.traffic() == Traffic::Tls;
+        if tls && !self.folder.join("bench.pem").exists() {
+            let made = Certificate::make(&[HOST])?;
+            made.write(&self.folder)?;
+            fs::write(self.folder.join("secret.yaml"), made.secret("default", "bench"))
+                .context("writing the Secret")?;
+        }
+        Ok(tls)
+    }
+
+    /// Writes a configuration and returns its path.
+    pub(crate) fn write(
+        &self,
+        file: &str,
+        template: &str,
+        port: u16,
+        backend: u16,
+    ) -> Result<String> {
+        self.write_with(file, template, (port, backend), ("", ""))
+    }
+
+    /// As [`Site::write`], with lines of its own where the template has room for them.
+    fn write_with(
+        &self,
+        file: &str,
+        template: &str,
+        (port, backend): (u16, u16),
+        (options, tls): (&str, &str),
+    ) -> Result<String> {
+        let path = self.folder.join(file);
+        let stream_module = tools::NGINX_STREAM.find().unwrap_or_default();
+        let stream_module = stream_module.to_string_lossy();
+        let backends: Vec<String> =
+            addresses(Ipv4Addr::LOCALHOST, self.scenario.backend_addresses())
+                .map(|ip| SocketAddr::from((ip, backend)).to_string())
+                .collect();
+        let servers: Vec<String> = (1..)
+            .zip(&backends)
+            .map(|(number, address)| format!("server backend{number} {address}"))
+            .collect();
+        let protocol = match self.scenario.traffic() {
+            Traffic::Datagrams => "UDP",
+            _ => "TCP",
+        };
+        let scheme = if self.scenario.traffic() == Traffic::Tls { "https" } else { "http" };
+        // Idle connections have room, with one descriptor each way; the others have plenty.
+        let (clients, descriptors) = match self.scenario.is_idle() {
+            true => (self.connections + 200, self.connections * 2 + 300),
+            false => (4_096, 4_096),
+        };
+        let values = [
+            ("user", nginx_user()),
+            ("dir", &self.folder.to_string_lossy()),
+            ("port", &port.to_string()),
+            ("node_port", &port.to_string()),
+            ("backend", &backend.to_string()),
+            ("backends", &backends.join(",")),
+            ("options", options),
+            ("tls", tls),
+            ("scheme", scheme),
+            ("servers", &servers.join("\n    ")),
+            ("protocol", protocol),
+            ("clients", &clients.to_string()),
+            ("descriptors", &descriptors.to_string()),
+            ("stream_module", &stream_module),
+        ];
+        let text = render(template, &values).with_context(|| format!("rendering {file}"))?;
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        Ok(path.to_string_lossy().into_owned())
+    }
+}
+
+/// Started by root, nginx gives its workers to another user, who may not read our folder.
+fn nginx_user() -> &'static str {
+    let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    if root { "user root root;" } else { "" }
+}
+
+/// The body of `http1-1m`.
+const LARGE_BYTES: usize = 1 << 20;
+
+pub(crate) const BACKEND: &str = include_str!("../peers/backend.conf.tmpl");
+pub(crate) const NGINX: &str = include_str!("../peers/nginx.conf.tmpl");
+pub(crate) const NGINX_STREAM: &str = include_str!("../peers/nginx-stream.conf.tmpl");
+pub(crate) const HAPROXY_HTTP: &str = include_str!("../peers/haproxy-http.cfg.tmpl");
+pub(crate) const HAPROXY_TCP: &str = include_str!("../peers/haproxy-tcp.cfg.tmpl");
+pub(crate) const PORTICO: &str = include_str!("../peers/portico.yaml.tmpl");
+pub(crate) const KNOT: &str = include_str!("../peers/knot.conf.tmpl");
+pub(crate) const NSD: &str = include_str!("../peers/nsd.conf.tmpl");
+pub(crate) const DNSMASQ: &str = include_str!("../peers/dnsmasq.conf.tmpl");
+pub(crate) const UNBOUND: &str = include_str!("../peers/unbound.conf.tmpl");
