@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -15,11 +15,11 @@ use crate::harness::portico::Portico;
 use crate::services::service;
 
 /// Who signs.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
     /// One that everybody made by himself.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         Self(CertifiedIssuer::self_signed(Self::params(), key).unwrap())
     }
@@ -33,11 +33,20 @@ impl Authority {
     fn params() -> CertificateParams {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Another name than those of its certificates, which would else seem to have signed themselves.
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "authority");
         params
     }
 
+    /// Its own certificate.
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
     /// A certificate for a name, and its key.
-    fn sign(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
+    pub(crate) fn sign(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new([name.to_owned()]).unwrap();
         (params.signed_by(&key, &self.0).unwrap(), key)
@@ -66,7 +75,11 @@ impl Authority {
     }
 
     /// A Secret with this authority's certificate, and with a pair to show where one is given.
-    fn secret(&self, name: &str, pair: Option<&(rcgen::Certificate, KeyPair)>) -> String {
+    pub(crate) fn secret(
+        &self,
+        name: &str,
+        pair: Option<&(rcgen::Certificate, KeyPair)>,
+    ) -> String {
         let mut text = format!(
             "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData:\n{}",
             pem("ca.crt", &self.0.pem())

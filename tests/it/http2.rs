@@ -53,7 +53,7 @@ fn silent() -> (Pod, mpsc::Receiver<bool>) {
 }
 
 /// Runs `test` with a connection of HTTP/2 to `address`.
-fn with_client<F: Future<Output = ()>>(
+pub(crate) fn with_client<F: Future<Output = ()>>(
     address: SocketAddr,
     test: impl FnOnce(SendRequest<Bytes>) -> F,
 ) {
@@ -70,7 +70,7 @@ fn with_client<F: Future<Output = ()>>(
     });
 }
 
-async fn ask(
+pub(crate) async fn ask(
     client: &SendRequest<Bytes>,
     request: http::request::Builder,
     body: Option<&[u8]>,
@@ -84,7 +84,7 @@ async fn ask(
     response.await.unwrap()
 }
 
-async fn read(mut body: RecvStream) -> Result<(Vec<u8>, Option<HeaderMap>), h2::Error> {
+pub(crate) async fn read(mut body: RecvStream) -> Result<(Vec<u8>, Option<HeaderMap>), h2::Error> {
     let mut all = Vec::new();
     while let Some(data) = body.data().await {
         let data = data?;

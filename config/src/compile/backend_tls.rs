@@ -1,5 +1,5 @@
-//! TLS to the backends of one Ingress: what its annotations ask, with the Secret that they name
-//! (`ingress 2.4`).
+//! How the backends of one Ingress are spoken to: what its annotations ask, with the Secret that they
+//! name (`ingress 2.4`).
 //!
 //! What cannot be obeyed closes: an Ingress that says "verify" is never served unverified.
 
@@ -14,6 +14,8 @@ use crate::validate::{BackendAsk, BackendProtocol, Kind, Secret};
 /// How the backends of one Ingress are spoken to.
 pub(super) struct BackendUse {
     tls: Arc<BackendTls>,
+    /// The same with HTTP/2.
+    tls_http2: Arc<BackendTls>,
     /// Why nothing is served.
     pub(super) closed: Option<Closed>,
 }
@@ -30,20 +32,24 @@ impl BackendUse {
     pub(super) fn of((object, ingress): Owned<'_>, objects: &Objects) -> Self {
         let ask = &ingress.annotations.backend;
         match tls(ask, &object.valid.name.namespace, objects) {
-            Ok(tls) => Self { tls: Arc::new(tls), closed: None },
-            Err(closed) => Self { tls: Arc::default(), closed: Some(closed) },
+            Ok(tls) => {
+                let http2 = BackendTls { http2: true, ..tls.clone() };
+                Self { tls: Arc::new(tls), tls_http2: Arc::new(http2), closed: None }
+            }
+            Err(closed) => {
+                Self { tls: Arc::default(), tls_http2: Arc::default(), closed: Some(closed) }
+            }
         }
     }
 
-    /// Writes into a policy of the Ingress how its backends are spoken to; `asks_tls`: the Service's
-    /// port does.
-    pub(super) fn apply(&self, ask: &BackendAsk, asks_tls: bool, policy: &mut Policy) {
-        let secured = match ask.protocol {
-            Some(protocol) => protocol != BackendProtocol::Http,
-            None => asks_tls,
-        };
-        policy.backend_tls = secured.then(|| Arc::clone(&self.tls));
-        policy.backend_as_client = ask.protocol == Some(BackendProtocol::Auto);
+    /// Writes into a policy of the Ingress how its backends are spoken to; `said`: by their Service.
+    pub(super) fn apply(&self, ask: &BackendAsk, said: BackendProtocol, policy: &mut Policy) {
+        let protocol = ask.protocol.unwrap_or(said);
+        policy.backend_http2 = protocol.is_http2();
+        let tls = if policy.backend_http2 { &self.tls_http2 } else { &self.tls };
+        let secured = protocol.is_secured();
+        policy.backend_tls = secured.then(|| Arc::clone(tls));
+        policy.backend_as_client = protocol == BackendProtocol::Auto;
         policy.backend_name = ask.name.clone().filter(|_| secured);
     }
 }
@@ -68,6 +74,7 @@ fn tls(ask: &BackendAsk, namespace: &Arc<str>, objects: &Objects) -> Result<Back
         sends_name: ask.sends_name,
         versions: ask.versions,
         suites: ask.suites.iter().map(|suite| u16::from(*suite)).collect(),
+        http2: false,
     })
 }
 
@@ -94,14 +101,19 @@ fn secret<'a>(
     }
 }
 
-/// Whether the port of a Service says that it speaks TLS (`appProtocol`).
-pub(super) fn asks_tls(port: &PortId, objects: &Objects) -> bool {
+/// What the port of a Service says that it speaks (`appProtocol`); another word says HTTP.
+pub(super) fn said(port: &PortId, objects: &Objects) -> BackendProtocol {
     let object = objects.services.get(&port.service);
     let Some(Kind::Service(service)) = object.map(|object| &object.valid.kind) else {
-        return false;
+        return BackendProtocol::Http;
     };
     let mut ports = service.ports.iter();
     let found = ports.find(|it| it.name == port.name && it.protocol == port.protocol);
     let said = found.and_then(|port| port.app_protocol.as_deref());
-    said.is_some_and(|said| ["https", "kubernetes.io/https", "kubernetes.io/wss"].contains(&said))
+    match said.unwrap_or_default() {
+        "https" | "kubernetes.io/https" | "kubernetes.io/wss" => BackendProtocol::Https,
+        "kubernetes.io/h2c" | "h2c" | "http2" | "grpc" => BackendProtocol::Grpc,
+        "grpcs" => BackendProtocol::Grpcs,
+        _ => BackendProtocol::Http,
+    }
 }

@@ -12,7 +12,7 @@ use crate::location::FieldPath;
 use crate::model::annotation::PREFIX;
 use crate::model::{Balancing, HostPattern, PathKind, Pattern, Policy, Settings, literal};
 use crate::snapshot::{Backend, Host, Location, Reach, RouteTable};
-use crate::validate::{BackendPort, BackendRef, InUse, Ingress, Kind, PathRule};
+use crate::validate::{BackendPort, BackendProtocol, BackendRef, InUse, Ingress, Kind, PathRule};
 
 /// An Ingress that is portico's to serve.
 pub(super) type Owned<'a> = (&'a InUse, &'a Ingress);
@@ -113,19 +113,20 @@ pub(super) fn compile(
             && catch_all.is_none()
         {
             // Nothing that redirects (`ingress 1.5`).
-            let policy = policies
-                .of_any_host((object, ingress), policies.asks_tls((object, ingress), backend));
+            let said = policies.said((object, ingress), backend);
+            let policy = policies.of_any_host((object, ingress), said);
             let policy = at_root(Arc::new(Policy { redirect: None, ..policy }));
             catch_all = Some(Fallback { backend: backend.clone(), policy });
         }
         for (index, rule) in ingress.rules.iter().enumerate() {
             let field = FieldPath::from("spec.rules").index(index);
             let host = hosts.entry(rule.host.clone()).or_default();
-            let mut made = [None, None];
+            // One for each protocol that Services ask for.
+            let mut made: BTreeMap<BackendProtocol, Arc<Policy>> = BTreeMap::new();
             let mut policy_of = |backend: &Backend| {
-                let asks_tls = policies.asks_tls((object, ingress), backend);
-                let policy = || Arc::new(policies.of((object, ingress), &rule.host, asks_tls));
-                Arc::clone(made[usize::from(asks_tls)].get_or_insert_with(policy))
+                let said = policies.said((object, ingress), backend);
+                let policy = || Arc::new(policies.of((object, ingress), &rule.host, said));
+                Arc::clone(made.entry(said).or_insert_with(policy))
             };
             if let Some(backend) = &default
                 && host.fallback.is_none()

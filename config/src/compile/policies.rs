@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::backend_tls::{BackendUse, asks_tls};
+use super::backend_tls::{BackendUse, said};
 use super::guards::Guards;
 use super::ingress::Owned;
 use super::{Objects, finding};
@@ -14,7 +14,7 @@ use crate::location::FieldPath;
 use crate::model::annotation::PREFIX;
 use crate::model::{HostPattern, ObjectName, Policy, Settings, Template, ToHttps};
 use crate::snapshot::Backend;
-use crate::validate::InUse;
+use crate::validate::{BackendProtocol, InUse};
 
 /// What annotations ask, host by host.
 pub(super) struct Policies<'a> {
@@ -89,18 +89,22 @@ impl<'a> Policies<'a> {
         policies
     }
 
-    /// Whether what stands behind a path of an Ingress says itself that it speaks TLS, and may.
-    pub(super) fn asks_tls(&self, (_, ingress): Owned<'_>, backend: &Backend) -> bool {
-        ingress.annotations.backend.protocol.is_none()
-            && matches!(backend, Backend::Service(port) if asks_tls(port, self.objects))
+    /// How what stands behind a path of an Ingress is spoken to, as far as it says so itself and may.
+    pub(super) fn said(&self, (_, ingress): Owned<'_>, backend: &Backend) -> BackendProtocol {
+        match backend {
+            Backend::Service(port) if ingress.annotations.backend.protocol.is_none() => {
+                said(port, self.objects)
+            }
+            _ => BackendProtocol::Http,
+        }
     }
 
-    /// What is asked of requests for one host; `asks_tls`: their backend does.
+    /// What is asked of requests for one host; `said`: by their backend.
     pub(super) fn of(
         &self,
         (object, ingress): Owned<'_>,
         host: &HostPattern,
-        asks_tls: bool,
+        said: BackendProtocol,
     ) -> Policy {
         let annotations = &ingress.annotations;
         let asked = annotations.force_ssl_redirect
@@ -108,15 +112,19 @@ impl<'a> Policies<'a> {
         let to_https = self.https.filter(|_| asked);
         let to_https = to_https.map(|port| ToHttps { port, keeps_slash: annotations.keeps_slash });
         let app_root = self.app_roots.get(host).map(|(root, _)| (*root).clone());
-        Policy { to_https, app_root, ..self.of_any_host((object, ingress), asks_tls) }
+        Policy { to_https, app_root, ..self.of_any_host((object, ingress), said) }
     }
 
     /// The same without what depends on the host.
-    pub(super) fn of_any_host(&self, (object, ingress): Owned<'_>, asks_tls: bool) -> Policy {
+    pub(super) fn of_any_host(
+        &self,
+        (object, ingress): Owned<'_>,
+        said: BackendProtocol,
+    ) -> Policy {
         let annotations = &ingress.annotations;
         let mut policy = annotations.policy.clone();
         if let Some(backends) = self.backends.get(&object.valid.name) {
-            backends.apply(&annotations.backend, asks_tls, &mut policy);
+            backends.apply(&annotations.backend, said, &mut policy);
             if let Some(closed) = &backends.closed {
                 let why = format!("annotation {PREFIX}{}: {}", closed.annotation, closed.why);
                 policy.closed.get_or_insert_with(|| why.into());

@@ -70,7 +70,7 @@ pub const ROWS: &[Row] = &[
     row("from-to-www-redirect", 'B', Role::Tuning, "false", Standing::Later, "the name with or without `www.` that no rule has is redirected to the other"),
     row("server-alias", 'B', Role::Tuning, "", Standing::Later, "further names of the host"),
     row("ssl-passthrough", 'A', Role::Route, "false", Standing::Closes("TLS is not passed through yet"), "TLS goes to the backend as it came"),
-    row("backend-protocol", 'A', Role::Route, "HTTP", Standing::Supported, "`HTTP`, `HTTPS`, `AUTO_HTTP` (as the client came); the others close. Absent, `appProtocol` `https` and `kubernetes.io/wss` of the Service's port ask for HTTPS"),
+    row("backend-protocol", 'A', Role::Route, "HTTP", Standing::Supported, "`HTTP`, `HTTPS`, `AUTO_HTTP` (as the client came), `GRPC` (HTTP/2) and `GRPCS` (HTTP/2 over TLS); `FCGI` closes. Absent, the `appProtocol` of the Service's port counts: `https` and `kubernetes.io/wss`, `kubernetes.io/h2c`, `grpc` and `grpcs`"),
     row("proxy-ssl-secret", 'B', Role::Guard, "", Standing::Supported, "`tls.crt` and `tls.key` are shown to the backend, `ca.crt` says who signs its certificate; a Secret that is missing closes"),
     row("proxy-ssl-verify", 'B', Role::Guard, "off", Standing::Supported, "`on`: the backend's certificate is verified; `on` without a `ca.crt` closes"),
     row("proxy-ssl-verify-depth", 'B', Role::Guard, "1", Standing::Supported, "how many intermediates its chain may have, 0 to 6"),

@@ -27,6 +27,8 @@ pub struct BackendTls {
     /// The only cipher suites of their versions, by IANA number; a version without one here has all
     /// of its own.
     pub suites: Box<[u16]>,
+    /// Whether HTTP/2 is agreed on, rather than HTTP/1.1 (ALPN).
+    pub http2: bool,
 }
 
 /// A certificate of whomever, no name, TLS 1.2 and 1.3.
@@ -39,6 +41,7 @@ impl Default for BackendTls {
             sends_name: false,
             versions: TlsVersions::default(),
             suites: Box::default(),
+            http2: false,
         }
     }
 }

@@ -55,6 +55,8 @@ pub struct Policy {
     pub upstream_host: Option<Template>,
     /// TLS to backends; none: they are spoken to in the clear.
     pub backend_tls: Option<Arc<BackendTls>>,
+    /// Whether they are spoken to by HTTP/2, in the clear with prior knowledge; else by HTTP/1.1.
+    pub backend_http2: bool,
     /// Whether TLS to backends is for requests that came over TLS alone (`AUTO_HTTP`).
     pub backend_as_client: bool,
     /// Whom a backend must be; none: who its Host says.

@@ -39,6 +39,8 @@ pub(crate) enum Failure {
     Bad,
     /// It did not answer in time.
     TimedOut,
+    /// It did not answer in the time that the client gave for all of it (`http-proxy 6.9`).
+    Deadline,
 }
 
 impl Failure {
@@ -47,7 +49,7 @@ impl Failure {
         match self {
             Self::NoEndpoint => StatusCode::SERVICE_UNAVAILABLE,
             Self::Bad => StatusCode::BAD_GATEWAY,
-            Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+            Self::TimedOut | Self::Deadline => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 }
@@ -190,6 +192,7 @@ impl Worker {
             host: host.as_deref(),
             prefix: prefix.as_deref(),
             withheld: policy.as_ref().map_or(&[], |policy| &policy.withheld),
+            http2: policy.as_ref().is_some_and(|policy| policy.backend_http2),
         };
         let mut head = self.scratch.take();
         forward::to_upstream(&mut head, &checked, &added);

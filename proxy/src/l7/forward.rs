@@ -92,6 +92,8 @@ pub(crate) struct Added<'a> {
     pub(crate) prefix: Option<&'a str>,
     /// Fields of the client that the backend does not get, in lower case.
     pub(crate) withheld: &'a [Box<str>],
+    /// Whether it is spoken to by HTTP/2.
+    pub(crate) http2: bool,
 }
 
 impl Added<'_> {
@@ -151,6 +153,9 @@ pub(crate) fn to_upstream(out: &mut Vec<u8>, checked: &Checked<'_>, added: &Adde
     announce(out, *body);
     if *expects {
         put(out, &["Expect: 100-continue\r\n"]);
+    }
+    if added.http2 && takes_trailers(asked.fields) {
+        put(out, &["TE: trailers\r\n"]);
     }
     put(out, &[if *websocket { UPGRADE } else { "" }, "\r\n"]);
 }
@@ -276,6 +281,19 @@ pub(super) fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Whether a client says that it takes trailers (`http-proxy 1.3`).
+fn takes_trailers(fields: Fields<'_>) -> bool {
+    let te = |field: &Field<'_>| {
+        let mut words = field
+            .value
+            .split(|&byte| byte == b',')
+            .map(<[u8]>::trim_ascii);
+        field.text.eq_ignore_ascii_case(b"te")
+            && words.any(|word| word.eq_ignore_ascii_case(b"trailers"))
+    };
+    fields.has(Name::HopByHop) && fields.iter().any(|field| te(&field))
+}
+
 /// The fields that `Connection` names, beside the words that every client says.
 struct Named<'a> {
     fields: Fields<'a>,
@@ -349,6 +367,7 @@ mod tests {
             host: None,
             prefix: None,
             withheld: &[],
+            http2: false,
         };
         let mut out = Vec::new();
         to_upstream(&mut out, &request::check(&asked).unwrap(), &added);

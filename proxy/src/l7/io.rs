@@ -6,6 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -22,6 +23,16 @@ pub(crate) trait Downstream: AsyncRead + AsyncWrite + Unpin {
     fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Pending
     }
+
+    /// The trailers of the request, once its body has been read to the end; only a codec that has
+    /// some beside the bytes gives any.
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        None
+    }
+
+    /// What follows the response's body, given before its end is written; dropped where the client's
+    /// codec has no room for it (`http-proxy 1.22`).
+    fn give_trailers(&mut self, _: HeaderMap) {}
 }
 
 impl Downstream for TcpStream {

@@ -23,6 +23,7 @@ mod passwords;
 mod asks;
 mod queries;
 mod forward;
+mod calls;
 mod respond;
 mod watch;
 mod secured;
@@ -58,6 +59,7 @@ use crate::view::{Target, View};
 
 use self::fields::Fields;
 use self::forward::Via;
+use self::h2::backend::Backends;
 use self::io::Scratch;
 use self::passwords::Proofs;
 use self::pool::Pool;
@@ -102,6 +104,7 @@ pub(crate) struct Worker {
     draining: Cell<bool>,
     ticker: Ticker,
     pool: Pool,
+    backends: Backends,
     handshakes: Handshakes,
     scratch: Scratch,
     via: Via,
@@ -130,6 +133,7 @@ impl Worker {
             connections,
             draining: Cell::new(false),
             pool: Pool::new(ticker.clone()),
+            backends: Backends::default(),
             handshakes: Handshakes::default(),
             ticker,
             scratch: Scratch::default(),
@@ -168,6 +172,7 @@ impl Worker {
         self.date.set(date());
         self.ticker.tick();
         self.pool.sweep();
+        self.backends.sweep();
         self.handshakes.sweep(self.ticker.now());
     }
 

@@ -17,6 +17,7 @@ use portico_net::tls_dial::ClientStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::h2::backend;
 use super::secured::Secured;
 use super::watch::Ticker;
 
@@ -42,6 +43,8 @@ impl Backend {
                 let seen = stream.try_read(&mut [0; 1]);
                 matches!(seen, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
             }
+            // It carries one request and is never at rest.
+            Stream::Http2(_) => false,
             // A ticket may come at any time, and is nothing that was said.
             Stream::Tls(stream) => {
                 let (mut byte, mut cx) = ([0; 1], Context::from_waker(Waker::noop()));
@@ -61,6 +64,18 @@ pub(crate) enum Stream {
     Plain(TcpStream),
     /// Through TLS.
     Tls(Box<ClientStream>),
+    /// As one stream of a connection of HTTP/2, which other requests share.
+    Http2(Box<backend::Stream>),
+}
+
+impl Stream {
+    /// The stream of HTTP/2, if it is one.
+    pub(crate) fn http2(&mut self) -> Option<&mut backend::Stream> {
+        match self {
+            Self::Http2(stream) => Some(stream),
+            Self::Plain(_) | Self::Tls(_) => None,
+        }
+    }
 }
 
 impl AsyncRead for Stream {
@@ -72,6 +87,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buffer),
+            Self::Http2(stream) => Pin::new(&mut **stream).poll_read(cx, buffer),
         }
     }
 }
@@ -85,6 +101,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
+            Self::Http2(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
         }
     }
 
@@ -92,6 +109,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
+            Self::Http2(stream) => Pin::new(&mut **stream).poll_flush(cx),
         }
     }
 
@@ -99,6 +117,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+            Self::Http2(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
         }
     }
 }
@@ -157,6 +176,9 @@ impl Pool {
     /// Keeps a connection for the next request; drops it where there is no room, or where it has
     /// carried enough.
     pub(crate) fn put(&self, backend: Backend) {
+        if matches!(backend.stream, Stream::Http2(_)) {
+            return;
+        }
         let since = self.ticker.now();
         let mut idle = self.idle.borrow_mut();
         if idle.count >= MAX_PER_WORKER || backend.served >= MAX_REQUESTS {

@@ -3,6 +3,7 @@
 
 use http::StatusCode;
 
+use super::calls;
 use super::edits::Edits;
 use super::forward::{Announced, Connection, SERVER, announce, line, put};
 use super::queries;
@@ -49,4 +50,25 @@ pub(crate) fn answer(
     if !to_head {
         out.extend_from_slice(body);
     }
+}
+
+/// Writes the answer to a call of gRPC that fails here: a head with the status that trailers would
+/// have (`http-proxy 6.8`). A reason phrase needs no percent-encoding.
+pub(crate) fn refuse_call(
+    out: &mut Vec<u8>,
+    (status, code): (StatusCode, u8),
+    edits: Option<&Edits>,
+    connection: Connection,
+    date: &[u8],
+) {
+    let reason = status.canonical_reason().unwrap_or("Error");
+    put(out, &["HTTP/1.1 200 OK\r\n", SERVER, "Content-Type: ", calls::TYPE, "\r\n"]);
+    put(out, &["Grpc-Status: ", &code.to_string(), "\r\n"]);
+    put(out, &["Grpc-Message: ", status.as_str(), " ", reason, "\r\n"]);
+    announce(out, Announced::Length(0));
+    for (name, value) in edits.iter().flat_map(|edits| edits.added()) {
+        line(out, name, value);
+    }
+    out.extend_from_slice(date);
+    put(out, &[connection.line(), "\r\n"]);
 }

@@ -94,7 +94,7 @@ impl Handshakes {
             sends_name: tls.sends_name,
             versions: versions(tls),
             suites: &tls.suites,
-            protocols: &[b"http/1.1"],
+            protocols: if tls.http2 { &[b"h2"] } else { &[b"http/1.1"] },
         };
         let new = ClientTls::with(&manner).map_err(io::Error::other)?;
         if made.len() < MAX_KEPT {

@@ -173,7 +173,6 @@ mod tests {
             ("allowlist-source-range", ","),
             ("denylist-source-range", "10.0.0.0/33"),
             ("enable-modsecurity", "true"),
-            ("backend-protocol", "GRPC"),
             ("proxy-ssl-verify", "yes"),
             ("proxy-ssl-verify-depth", "7"),
             ("proxy-ssl-secret", "a/b/c"),

@@ -23,6 +23,7 @@ use super::upload::Upload;
 use crate::l7::exchange::Failure;
 use crate::l7::fields::{Fields, Name};
 use crate::l7::forward::{self, Announced};
+use crate::l7::h2::backend;
 use crate::l7::io::{Downstream, READ_BYTES, poll_read, poll_send};
 use crate::l7::pool::Stream;
 use crate::l7::watch::Phase;
@@ -191,6 +192,12 @@ impl Download {
         };
         let data = decoded.data.start + ROOM_BEFORE..decoded.data.end + ROOM_BEFORE;
         let done = self.took(decoded.taken == count);
+        if done && let Some(trailers) = backend.http2().and_then(|it| it.take_trailers()) {
+            match backend::Stream::checked(trailers) {
+                Ok(trailers) => connection.stream.give_trailers(trailers),
+                Err(_) => return Poll::Ready(Err(self.broken(connection))),
+            }
+        }
         let framed = if self.chunked { encode(&mut bytes, data, done) } else { data };
         let framed = &bytes[framed];
         let mut sent = 0;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderValue, StatusCode};
 use portico_config::model::Timeouts;
-use tokio::time::Sleep;
+use tokio::time::{Sleep, sleep_until};
 use tracing::debug;
 
 use super::Facts;
@@ -50,7 +50,7 @@ impl<S: Downstream> Connection<S> {
         (mut caller, repeats): (Caller, Repeats),
         facts: &Facts,
     ) -> After {
-        let mut failure = Failure::NoEndpoint;
+        let (mut failure, mut stale) = (Failure::NoEndpoint, 0);
         let mut choice = port.choose(caller, facts.lead()).take(repeats.tries());
         let mut next = choice.next();
         let first = next.map(|upstream| upstream.address);
@@ -86,24 +86,23 @@ impl<S: Downstream> Connection<S> {
                 Ended::Failed { failure: why, silent } => {
                     failure = why;
                     caller.now = Instant::now();
-                    let lost = Lost::new(&upload, why, (silent, reused));
+                    let lost = Lost::new(&upload, why, (silent, reused), &mut backend.stream);
                     let again = repeats.after(lost, caller.now);
                     if !again || !(lost.is_free() || port.repeat(caller.now)) {
                         break;
                     }
-                    // A connection that had died at rest says nothing of its endpoint.
-                    if !lost.stale {
+                    if !lost.blameless {
                         port.failed((None, caller), upstream, Breakdown::Break, caller.now);
+                    }
+                    if lost.leads_on(&mut stale) {
                         next = choice.next();
                     }
-                    self.again(&mut upload);
                 }
                 Ended::Rejected(status) => {
                     caller.now = Instant::now();
                     debug!(endpoint = %upstream.address, %status, "another endpoint is asked");
                     port.repeat(caller.now);
                     next = choice.next();
-                    self.again(&mut upload);
                 }
                 Ended::Refused(status) => {
                     return self.refuse(port, Fault::Refused(status), facts).await;
@@ -112,10 +111,10 @@ impl<S: Downstream> Connection<S> {
                 Ended::Sent | Ended::Upgraded => {
                     port.answered(upstream, caller.now, Instant::now);
                     port.state.answers[class(download.status)].fetch_add(1, Relaxed);
-                    self.allow_tunnel(ended, facts);
-                    return self.finish(ended, upload, download, backend);
+                    return self.finish((ended, facts), upload, download, backend);
                 }
             }
+            self.again(&mut upload);
         }
         self.fail(port, (failure.status(), !upload.is_read()), facts)
             .await
@@ -141,15 +140,21 @@ impl<S: Downstream> Connection<S> {
         facts: &Facts,
     ) -> Result<(bool, Backend), Undialed> {
         let endpoint = upstream.address;
+        let timeout = self.time_to_connect(facts);
+        if facts.speaks_http2() {
+            let _open = upstream.open();
+            let opened = self.worker.open_stream(endpoint, facts.secured(), timeout);
+            let opened = Box::pin(opened).await;
+            self.watch.renew(Phase::Waiting);
+            return opened.map_err(|why| match facts.is_late(Instant::now()) {
+                true => Undialed { failure: Failure::Deadline, blames: false },
+                false => why,
+            });
+        }
         if let Some(backend) = self.worker.pool.take(endpoint, facts.secured()) {
             self.worker.metrics.reused.0.fetch_add(1, Relaxed);
             return Ok((true, backend));
         }
-        let timeout = match facts.timeouts().and_then(|timeouts| timeouts.connect) {
-            None => CONNECT_TIMEOUT,
-            Some(0) => Duration::MAX,
-            Some(seconds) => Duration::from_secs(seconds.into()),
-        };
         let _open = upstream.open();
         let dialed = Box::pin(self.worker.dial(endpoint, facts.secured(), timeout)).await;
         // The time of a dial is its own.
@@ -157,10 +162,16 @@ impl<S: Downstream> Connection<S> {
         Ok((false, dialed?))
     }
 
-    /// Gives a tunnel its own time.
-    fn allow_tunnel(&self, ended: Ended, facts: &Facts) {
-        if let (Ended::Upgraded, Some(timeouts)) = (ended, facts.timeouts()) {
-            self.watch.allow_tunnel(tunnel_ticks(timeouts));
+    /// How long a connection may take to be made.
+    fn time_to_connect(&self, facts: &Facts) -> Duration {
+        let usual = match facts.timeouts().and_then(|timeouts| timeouts.connect) {
+            None => CONNECT_TIMEOUT,
+            Some(0) => Duration::MAX,
+            Some(seconds) => Duration::from_secs(seconds.into()),
+        };
+        match facts.deadline {
+            None => usual,
+            Some(deadline) => usual.min(deadline.saturating_duration_since(Instant::now())),
         }
     }
 
@@ -171,8 +182,17 @@ impl<S: Downstream> Connection<S> {
     }
 
     /// What becomes of both connections once the response has been passed on.
-    fn finish(&self, ended: Ended, upload: Upload, download: Download, backend: Backend) -> After {
+    fn finish(
+        &self,
+        (ended, facts): (Ended, &Facts),
+        upload: Upload,
+        download: Download,
+        backend: Backend,
+    ) -> After {
         if ended == Ended::Upgraded {
+            if let Some(timeouts) = facts.timeouts() {
+                self.watch.allow_tunnel(tunnel_ticks(timeouts));
+            }
             return After::Tunnel(backend);
         }
         // A response that came before the end of the upload leaves the rest of it behind.
@@ -213,6 +233,7 @@ impl<S: Downstream> Connection<S> {
         facts: &Facts,
     ) -> Ended {
         let mut patience = None;
+        let mut deadline = facts.deadline.map(|it| Box::pin(sleep_until(it.into())));
         let passed = std::future::poll_fn(|cx| {
             loop {
                 if let Poll::Ready(Err(fault)) = upload.poll(cx, self, &mut backend.stream) {
@@ -239,8 +260,17 @@ impl<S: Downstream> Connection<S> {
             if self.stream.poll_gone(cx).is_ready() {
                 return Poll::Ready(Ended::Cut);
             }
-            if let Some(timeouts) = facts.timeouts() {
-                self.watch.allow(ticks(timeouts, upload, download));
+            if facts.is_call || facts.terms.is_some() {
+                self.watch.allow(ticks(facts, upload, download));
+            }
+            if deadline
+                .as_mut()
+                .is_some_and(|it| it.as_mut().poll(cx).is_ready())
+            {
+                return Poll::Ready(match download.is_awaited() {
+                    true => Ended::Failed { failure: Failure::Deadline, silent: false },
+                    false => download.cut(self),
+                });
             }
             self.watch
                 .poll_expired(cx)
@@ -280,25 +310,32 @@ impl<S: Downstream> Connection<S> {
 }
 
 /// How long may pass until the next byte: whose turn it is decides.
-fn ticks(timeouts: Timeouts, upload: &Upload, download: &Download) -> u32 {
+fn ticks(facts: &Facts, upload: &Upload, download: &Download) -> u32 {
+    let timeouts = facts.timeouts().unwrap_or_default();
+    let usual = if facts.is_call { CALL_TICKS } else { BACKEND_TICKS };
     let is_clients = upload.awaits_client && download.is_awaited();
-    match (download.is_blocked() || is_clients, upload.is_blocked()) {
-        (true, _) => CLIENT_TICKS,
-        (false, true) => ticks_of(timeouts.send),
-        (false, false) => ticks_of(timeouts.read),
+    match (download.is_blocked(), is_clients, upload.is_blocked()) {
+        (true, ..) => CLIENT_TICKS,
+        // Both sides of a call may be silent for long.
+        (false, true, _) if facts.is_call => ticks_of(timeouts.read, usual),
+        (false, true, _) => CLIENT_TICKS,
+        (false, false, true) => ticks_of(timeouts.send, usual),
+        (false, false, false) => ticks_of(timeouts.read, usual),
     }
 }
 
 /// How long a tunnel may carry nothing (`http-proxy 5`: an explicit time counts).
 fn tunnel_ticks(timeouts: Timeouts) -> u32 {
     let given = [timeouts.send, timeouts.read].into_iter().flatten();
-    let longest = given.map(|seconds| ticks_of(Some(seconds))).max();
+    let longest = given
+        .map(|seconds| ticks_of(Some(seconds), TUNNEL_TICKS))
+        .max();
     longest.unwrap_or(TUNNEL_TICKS)
 }
 
-fn ticks_of(seconds: Option<u32>) -> u32 {
+fn ticks_of(seconds: Option<u32>, usual: u32) -> u32 {
     match seconds {
-        None => BACKEND_TICKS,
+        None => usual,
         Some(0) => u32::MAX,
         Some(seconds) => seconds,
     }
@@ -316,5 +353,7 @@ const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 const CLIENT_TICKS: u32 = 60;
 /// What a backend has for its next byte, and to take one, where no annotation says another time.
 const BACKEND_TICKS: u32 = 60;
+/// The same of a call of gRPC (`http-proxy 5`).
+const CALL_TICKS: u32 = 300;
 /// The same of a tunnel.
 const TUNNEL_TICKS: u32 = 3600;

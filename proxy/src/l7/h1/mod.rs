@@ -25,6 +25,7 @@ pub(crate) mod server;
 pub(crate) mod one_form;
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use portico_config::model::Timeouts;
 
@@ -51,6 +52,10 @@ struct Facts {
     idempotent: bool,
     /// What annotations ask, where any are about it.
     terms: Option<Box<Terms>>,
+    /// Whether it is a call of gRPC, which looks for its status in trailers (`http-proxy 6.8`).
+    is_call: bool,
+    /// Until when the client waits for all of it (`http-proxy 6.9`).
+    deadline: Option<Instant>,
 }
 
 impl Facts {
@@ -72,6 +77,18 @@ impl Facts {
     /// Which endpoint is asked first.
     fn lead(&self) -> Lead {
         self.session().map(Session::lead).unwrap_or_default()
+    }
+
+    /// Whether its backend is spoken to by HTTP/2.
+    fn speaks_http2(&self) -> bool {
+        self.terms
+            .as_ref()
+            .is_some_and(|terms| terms.policy.backend_http2)
+    }
+
+    /// Whether the client waits no more.
+    fn is_late(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| now >= deadline)
     }
 
     /// How long a backend may take, where an annotation says that.

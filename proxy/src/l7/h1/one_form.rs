@@ -38,6 +38,7 @@ fn seen_by_backend(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, StatusCode>
         host: None,
         prefix: None,
         withheld: &[],
+        http2: false,
     };
     let mut head = Vec::new();
     forward::to_upstream(&mut head, &checked, &added);

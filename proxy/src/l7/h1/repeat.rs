@@ -12,6 +12,8 @@ use portico_config::model::{Conditions, Retries};
 use super::Facts;
 use super::upload::Upload;
 use crate::l7::exchange::{Failure, MAX_TRIES};
+use crate::l7::h2::backend::Unprocessed;
+use crate::l7::pool::Stream;
 
 /// When one request is repeated.
 #[derive(Clone, Copy, Debug)]
@@ -32,18 +34,47 @@ pub(super) struct Lost {
     /// Whether the endpoint said nothing at all.
     silent: bool,
     /// Whether its connection had died at rest.
-    pub(super) stale: bool,
-    /// Whether it was told nothing.
+    stale: bool,
+    /// Whether it was told nothing, or did nothing with what it was told.
     unsent: bool,
+    /// Whether the endpoint was leaving its connection.
+    left: bool,
+    /// Whether it is no fault of the endpoint.
+    pub(super) blameless: bool,
     /// Whether all that it was told is here.
     whole: bool,
 }
 
 impl Lost {
-    /// `silent`: the endpoint said nothing; `reused`: the connection had been at rest.
-    pub(super) fn new(upload: &Upload, failure: Failure, (silent, reused): (bool, bool)) -> Self {
-        let (unsent, whole) = (upload.is_unsent(), upload.is_whole());
-        Self { failure, silent, stale: reused && silent, unsent, whole }
+    /// `silent`: the endpoint said nothing; `reused`: the connection had been at rest;
+    /// `stream` knows whether the endpoint did nothing with the request.
+    pub(super) fn new(
+        upload: &Upload,
+        failure: Failure,
+        (silent, reused): (bool, bool),
+        stream: &mut Stream,
+    ) -> Self {
+        let unprocessed = stream.http2().and_then(|stream| stream.unprocessed());
+        let untouched = unprocessed.is_some() && silent && upload.is_kept();
+        let left = unprocessed == Some(Unprocessed::Left) && silent;
+        let stale = left || (reused && silent);
+        Self {
+            failure,
+            silent,
+            stale,
+            unsent: upload.is_unsent() || untouched,
+            blameless: stale || unprocessed.is_some(),
+            left,
+            whole: upload.is_whole(),
+        }
+    }
+
+    /// Whether the next endpoint is asked. A connection that had died at rest says nothing of its
+    /// own: the same is asked again, as often as there are others for it in the pool, or a few times
+    /// where it leaves them; `stale` counts that.
+    pub(super) fn leads_on(self, stale: &mut usize) -> bool {
+        *stale += usize::from(self.stale);
+        !self.stale || (self.left && *stale > MAX_TRIES)
     }
 
     /// Whether a repeat costs no backend anything.
@@ -82,7 +113,9 @@ impl Repeats {
             .terms
             .as_ref()
             .is_some_and(|terms| terms.policy.retries.streams);
-        if self.repeatable && !streams { MAX_KEPT_BYTES } else { 0 }
+        // Who speaks HTTP/2 may refuse a request of any kind and have done nothing with it.
+        let again = self.repeatable || facts.speaks_http2();
+        if again && !streams { MAX_KEPT_BYTES } else { 0 }
     }
 
     /// Whether another endpoint is asked where no connection could be made.
@@ -90,6 +123,7 @@ impl Repeats {
         let condition = match failure {
             Failure::TimedOut => Conditions::TIMEOUT,
             Failure::Bad | Failure::NoEndpoint => Conditions::ERROR,
+            Failure::Deadline => return false,
         };
         self.is_in_time(now) && self.after.is_none_or(|after| after.has(condition))
     }
@@ -99,6 +133,7 @@ impl Repeats {
         let said = |condition| self.after.is_some_and(|after| after.has(condition));
         let again = self.repeatable && lost.whole;
         let asks = match lost {
+            Lost { failure: Failure::Deadline, .. } => return false,
             // Nobody had it: this is no repeat (`http-proxy 5.9`).
             Lost { stale: true, unsent, .. } => return unsent || again,
             Lost { failure: Failure::TimedOut, .. } => again && said(Conditions::TIMEOUT),
@@ -160,8 +195,8 @@ mod tests {
     #[test]
     fn what_is_lost_is_repeated_where_that_is_safe_or_asked_for() {
         let lost = |failure, silent, unsent, whole| {
-            let stale = false;
-            Lost { failure, silent, stale, unsent, whole }
+            let (stale, left, blameless) = (false, false, false);
+            Lost { failure, silent, stale, unsent, left, blameless, whole }
         };
         let stale = Lost { stale: true, ..lost(Failure::Bad, true, false, true) };
         let unsent = lost(Failure::Bad, true, true, true);

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use http::StatusCode;
 use tokio::io::AsyncWriteExt;
@@ -15,6 +16,7 @@ use super::linger::linger;
 use super::upload::Upload;
 use crate::l7::Worker;
 use crate::l7::asks::Pending;
+use crate::l7::calls;
 use crate::l7::edits::Edits;
 use crate::l7::exchange::{Decided, Incoming, Order};
 use crate::l7::fields::{Fields, Name};
@@ -247,7 +249,7 @@ impl<S: Downstream> Connection<S> {
         let asked = Asked { method, target, old: minor == 0, fields };
         let length = framing::of_request(fields, minor).map_err(|fault| refuse(fault.status()))?;
         let has_body = !matches!(length, Length::Absent | Length::Exact(0));
-        let facts = Facts {
+        let mut facts = Facts {
             to_head: method == "HEAD",
             old: asked.old,
             keep: match asked.old {
@@ -257,8 +259,11 @@ impl<S: Downstream> Connection<S> {
             expects: has_body && !asked.old && fields.has(Name::Expect),
             websocket: is_websocket(&asked),
             idempotent: is_idempotent(method),
-            terms: None,
+            is_call: calls::is_call(method, fields),
+            ..Facts::default()
         };
+        let waits = facts.is_call.then(|| calls::timeout(fields)).flatten();
+        facts.deadline = waits.and_then(|it| Instant::now().checked_add(it));
         let incoming = Incoming {
             asked,
             from: &self.from,
@@ -335,7 +340,14 @@ impl<S: Downstream> Connection<S> {
         let last = close || self.is_last(facts);
         let mut out = self.worker.scratch.take();
         let date = self.worker.date.get();
-        respond::answer(&mut out, what, edits, facts.to_head, facts.connection(last), &date);
+        let connection = facts.connection(last);
+        match what {
+            (status, Content::Words) if facts.is_call => {
+                let code = calls::code(status, facts.is_late(Instant::now()));
+                respond::refuse_call(&mut out, (status, code), edits, connection, &date);
+            }
+            _ => respond::answer(&mut out, what, edits, facts.to_head, connection, &date),
+        }
         let written = self.send(&out).await;
         self.worker.scratch.put(out);
         match (written, close, last) {

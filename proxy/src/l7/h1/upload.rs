@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::task::{Context, Poll, ready};
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use super::body::Body;
 use super::chunked::{ROOM_BEFORE, encode};
@@ -35,6 +35,8 @@ pub(super) struct Upload {
     broken: bool,
     /// Whether the next step is the client's.
     pub(super) awaits_client: bool,
+    /// What follows the body, where both sides have room for that.
+    trailers: Option<Box<HeaderMap>>,
 }
 
 /// Why the client's part cannot go on.
@@ -60,6 +62,7 @@ impl Upload {
             held,
             broken: false,
             awaits_client: false,
+            trailers: None,
         }
     }
 
@@ -104,6 +107,11 @@ impl Upload {
         self.whole && (self.body.is_done() || self.held)
     }
 
+    /// Whether everything that was sent is here to be sent again; more may be to come.
+    pub(super) fn is_kept(&self) -> bool {
+        self.whole
+    }
+
     /// Begins anew with another backend; only what is whole or unsent.
     pub(super) fn rewind(&mut self) {
         (self.sent, self.broken) = (0, false);
@@ -127,6 +135,7 @@ impl Upload {
             if self.broken {
                 return Poll::Ready(Ok(()));
             }
+            self.trail(&mut connection.stream, backend);
             if self.sent < self.out.len() {
                 let before = self.sent;
                 let sent = poll_send(backend, cx, &self.out, &mut self.sent);
@@ -175,6 +184,7 @@ impl Upload {
         connection.watch.read();
         let framed = self.frame(&mut bytes, count, &mut connection.inbox)?;
         let framed = &bytes[framed];
+        self.trail(&mut connection.stream, backend);
         if self.whole {
             self.out.extend_from_slice(framed);
             return Poll::Ready(Ok(()));
@@ -186,6 +196,18 @@ impl Upload {
             Poll::Pending => self.out.extend_from_slice(&framed[sent..]),
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Hands over what follows the body before its end is written (`http-proxy 1.22`).
+    fn trail(&mut self, client: &mut impl Downstream, backend: &mut Stream) {
+        let ends = self.chunked && self.body.is_done();
+        let Some(backend) = backend.http2().filter(|_| ends) else { return };
+        if let Some(trailers) = client.take_trailers() {
+            self.trailers = Some(Box::new(trailers));
+        }
+        if let Some(trailers) = &self.trailers {
+            backend.give_trailers(HeaderMap::clone(trailers));
+        }
     }
 
     /// Frames `count` bytes in the room of `bytes` where they lie; what is behind the body's end

@@ -1,4 +1,4 @@
-//! HTTP/2 from clients, as an adapter around the one HTTP/1 state machine (`http-proxy 6`).
+//! HTTP/2 from clients and to backends, as adapters around the one HTTP/1 state machine (`http-proxy 6`).
 //!
 //! ```text
 //! connection ─accept─▶ stream ── request: HEADERS, DATA ─▶ head and body as HTTP/1.1 ─▶ h1::server
@@ -7,15 +7,24 @@
 //!
 //! Each stream is a [`Downstream`](super::io::Downstream) with a task of its own, which serves one
 //! request as if it had come over a connection of HTTP/1.1. So checks, policies, limits and time exist
-//! once. What HTTP/2 lets be and HTTP/1.1 does not is written as the HTTP/1.1 that is refused.
+//! once. [`backend`] is the same the other way around. What HTTP/2 lets be and HTTP/1.1 does not is written as the HTTP/1.1 that is refused.
 //! Frames, HPACK and flow control are the crate `h2`'s work; its settings are all in [`settings`].
 
+mod chunks;
+mod outgoing;
+mod trailers;
 mod request;
 mod response;
 mod stream;
 pub(crate) mod connection;
+pub(crate) mod backend;
 
+use std::io;
 use std::time::Duration;
+
+/// What is written is no message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Fault;
 
 /// What clients are told and held to (`http-proxy 6.1`).
 fn settings() -> h2::server::Builder {
@@ -33,6 +42,16 @@ fn settings() -> h2::server::Builder {
         .max_concurrent_reset_streams(MAX_RESET_KEPT)
         .reset_stream_duration(RESET_KEPT_FOR);
     builder
+}
+
+/// The stream or its connection is no more.
+fn broken() -> io::Error {
+    io::ErrorKind::BrokenPipe.into()
+}
+
+/// What was written is no message.
+fn odd(_: Fault) -> io::Error {
+    io::ErrorKind::InvalidData.into()
 }
 
 /// Streams of one connection that are open at once.

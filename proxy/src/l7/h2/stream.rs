@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! read:   head ─▶ body ─▶ (nothing until the response has gone) ─▶ end
-//! write:  Head ─1xx─▶ Head ─response─▶ Sized │ Chunked ─▶ Done       dropped before Done ─▶ RST_STREAM
+//! write:  head ─1xx─▶ head ─response─▶ Outgoing ─▶ done       dropped before that ─▶ RST_STREAM
 //! ```
 //!
 //! Invariants: no more is kept of a body than one DATA frame; no more is taken of a response than the
@@ -16,15 +16,15 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use h2::server::SendResponse;
-use h2::{Reason, RecvStream, SendStream};
-use http::{Method, Request, Response};
+use h2::{Reason, RecvStream};
+use http::{HeaderMap, Method, Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::Streams;
+use super::outgoing::{Outgoing, is_empty};
 use super::request::{self, Framing};
-use super::response::{self, Chunks, Fault, Step};
+use super::{Fault, broken, odd, response, trailers};
 use crate::l7::fields::Line;
-use crate::l7::h1::framing::Length;
 use crate::l7::io::Downstream;
 
 /// A request and the response to it.
@@ -37,8 +37,9 @@ pub(super) struct Stream {
     ended: bool,
     body: RecvStream,
     respond: SendResponse<Bytes>,
-    send: Option<SendStream<Bytes>>,
-    state: State,
+    out: Outgoing,
+    /// Behind the body's end.
+    trailers: Option<HeaderMap>,
     to_head: bool,
     /// The response's head as far as it has been written.
     inbox: Vec<u8>,
@@ -48,14 +49,6 @@ pub(super) struct Stream {
     /// Whether what still comes is read to be discarded (`http-proxy 8.8`).
     lingers: bool,
     streams: Rc<Streams>,
-}
-
-enum State {
-    Head,
-    /// So many bytes are to come.
-    Sized(u64),
-    Chunked(Chunks),
-    Done,
 }
 
 impl Stream {
@@ -73,8 +66,8 @@ impl Stream {
             ended: framing == Framing::None,
             body,
             respond,
-            send: None,
-            state: State::Head,
+            out: Outgoing::default(),
+            trailers: None,
             to_head: parts.method == Method::HEAD,
             inbox: Vec::new(),
             lines: Vec::new(),
@@ -102,6 +95,11 @@ impl Stream {
                 Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionReset, error)))
             }
             None => {
+                let trailers = ready!(self.body.poll_trailers(cx)).map_err(io::Error::other)?;
+                if let Some(trailers) = trailers {
+                    let passed = trailers::of_request(trailers).ok_or_else(|| odd(Fault))?;
+                    self.trailers = Some(passed);
+                }
                 self.ended = true;
                 if self.framing == Framing::Chunked {
                     self.given[0] = Bytes::from_static(b"0\r\n\r\n");
@@ -109,33 +107,6 @@ impl Stream {
                 Poll::Ready(Ok(()))
             }
         }
-    }
-
-    /// Room in the client's window and the send buffer for some of `wanted` bytes, at least for one.
-    fn poll_room(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
-        let send = self.send.as_mut().ok_or_else(broken)?;
-        send.reserve_capacity(wanted);
-        loop {
-            match send.capacity() {
-                0 => {}
-                room => return Poll::Ready(Ok(room.min(wanted))),
-            }
-            match ready!(send.poll_capacity(cx)) {
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return Poll::Ready(Err(broken())),
-            }
-        }
-    }
-
-    /// Sends one piece of the body.
-    fn send(&mut self, data: &[u8], last: bool) -> io::Result<()> {
-        let send = self.send.as_mut().ok_or_else(broken)?;
-        send.send_data(Bytes::copy_from_slice(data), last)
-            .map_err(|_| broken())?;
-        if last {
-            self.state = State::Done;
-        }
-        Ok(())
     }
 
     /// Takes some of the head, and sends it once it is whole.
@@ -155,46 +126,12 @@ impl Stream {
                 .map_err(|_| broken())?;
             return Ok(taken);
         }
-        let empty = matches!(head.length, Length::Absent | Length::Exact(0));
         let send = self
             .respond
-            .send_response(response, empty)
+            .send_response(response, is_empty(head.length))
             .map_err(|_| broken())?;
-        self.send = Some(send);
-        self.state = match head.length {
-            _ if empty => State::Done,
-            Length::Chunked => State::Chunked(Chunks::default()),
-            Length::Exact(bytes) => State::Sized(bytes),
-            // The state machine frames all that it sends to HTTP/1.1.
-            Length::Absent | Length::UntilClose => return Err(broken()),
-        };
+        self.out.begin(send, head.length)?;
         Ok(taken)
-    }
-
-    /// Takes some of a chunked body.
-    fn poll_chunks(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let State::Chunked(chunks) = &mut self.state else { return Poll::Ready(Err(broken())) };
-        match chunks.step(bytes).map_err(odd)? {
-            Step::Frame(taken) => Poll::Ready(Ok(taken)),
-            Step::Data(wanted) => {
-                let room = ready!(self.poll_room(cx, wanted))?;
-                self.send(&bytes[..room], false)?;
-                if let State::Chunked(chunks) = &mut self.state {
-                    chunks.sent(room);
-                }
-                Poll::Ready(Ok(room))
-            }
-            Step::End(taken, trailers) if trailers.is_empty() => {
-                self.send(&[], true)?;
-                Poll::Ready(Ok(taken))
-            }
-            Step::End(taken, trailers) => {
-                let send = self.send.as_mut().ok_or_else(broken)?;
-                send.send_trailers(trailers).map_err(|_| broken())?;
-                self.state = State::Done;
-                Poll::Ready(Ok(taken))
-            }
-        }
     }
 }
 
@@ -203,14 +140,24 @@ impl Downstream for Stream {
     fn reset(&self) {}
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let polled = match &mut self.send {
-            _ if matches!(self.state, State::Done) => return Poll::Pending,
+        if self.out.is_done() {
+            return Poll::Pending;
+        }
+        let polled = match self.out.stream() {
             Some(send) => send.poll_reset(cx),
             None => self.respond.poll_reset(cx),
         };
         ready!(polled).ok();
         self.reset = true;
         Poll::Ready(())
+    }
+
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take()
+    }
+
+    fn give_trailers(&mut self, trailers: HeaderMap) {
+        self.out.trail(trailers);
     }
 }
 
@@ -229,7 +176,7 @@ impl AsyncRead for Stream {
             if !buffer.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            if matches!(self.state, State::Done) && (self.ended || !self.lingers) {
+            if self.out.is_done() && (self.ended || !self.lingers) {
                 return Poll::Ready(Ok(()));
             }
             if self.ended {
@@ -251,19 +198,9 @@ impl AsyncWrite for Stream {
         if bytes.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        match self.state {
-            State::Head => Poll::Ready(self.take_head(bytes)),
-            State::Sized(left) => {
-                let wanted =
-                    usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
-                let room = ready!(self.poll_room(cx, wanted))?;
-                let left = left - room as u64;
-                self.state = State::Sized(left);
-                self.send(&bytes[..room], left == 0)?;
-                Poll::Ready(Ok(room))
-            }
-            State::Chunked(_) => self.poll_chunks(cx, bytes),
-            State::Done => Poll::Ready(Err(broken())),
+        match self.out.awaits_head() {
+            true => Poll::Ready(self.take_head(bytes)),
+            false => self.out.poll_write(cx, bytes),
         }
     }
 
@@ -280,25 +217,17 @@ impl AsyncWrite for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if matches!(self.state, State::Done) {
+        if self.out.is_done() {
             return;
         }
-        if self.reset && self.send.is_none() {
-            self.streams.glitch();
-        }
-        match &mut self.send {
+        match self.out.stream() {
             Some(send) => send.send_reset(Reason::INTERNAL_ERROR),
-            None => self.respond.send_reset(Reason::INTERNAL_ERROR),
+            None => {
+                if self.reset {
+                    self.streams.glitch();
+                }
+                self.respond.send_reset(Reason::INTERNAL_ERROR);
+            }
         }
     }
-}
-
-/// The stream or its connection is no more.
-fn broken() -> io::Error {
-    io::ErrorKind::BrokenPipe.into()
-}
-
-/// What was written is no response.
-fn odd(_: Fault) -> io::Error {
-    io::ErrorKind::InvalidData.into()
 }

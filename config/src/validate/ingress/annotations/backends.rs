@@ -33,7 +33,7 @@ pub(crate) struct BackendAsk {
 }
 
 /// `backend-protocol`, as far as it is spoken.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum BackendProtocol {
     /// In the clear.
     Http,
@@ -41,6 +41,22 @@ pub(crate) enum BackendProtocol {
     Https,
     /// As the client came.
     Auto,
+    /// By HTTP/2 in the clear.
+    Grpc,
+    /// By HTTP/2 over TLS.
+    Grpcs,
+}
+
+impl BackendProtocol {
+    /// Whether HTTP/2 is spoken.
+    pub(crate) fn is_http2(self) -> bool {
+        matches!(self, Self::Grpc | Self::Grpcs)
+    }
+
+    /// Whether TLS is, to some clients at least.
+    pub(crate) fn is_secured(self) -> bool {
+        matches!(self, Self::Https | Self::Auto | Self::Grpcs)
+    }
 }
 
 impl Reader<'_> {
@@ -69,7 +85,9 @@ impl Reader<'_> {
             "HTTP" => return Some(BackendProtocol::Http),
             "HTTPS" => return Some(BackendProtocol::Https),
             "AUTO_HTTP" => return Some(BackendProtocol::Auto),
-            "GRPC" | "GRPCS" | "FCGI" => self.close(name, "backends are spoken to by HTTP/1.1"),
+            "GRPC" => return Some(BackendProtocol::Grpc),
+            "GRPCS" => return Some(BackendProtocol::Grpcs),
+            "FCGI" => self.close(name, "backends are spoken to by HTTP"),
             _ => {
                 let text = "is no known protocol: `HTTP` counts";
                 self.find(Code::InvalidIngressAnnotation, name, text, None);

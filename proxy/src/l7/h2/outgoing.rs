@@ -1,0 +1,156 @@
+//! A body on its way out: what the state machine writes with HTTP/1.1's framing, sent as DATA and
+//! trailers. The same for responses to clients and for requests to backends.
+//!
+//! ```text
+//! Head ─begin─▶ Sized │ Chunked ─last byte─▶ Done
+//! ```
+//!
+//! Invariants: no more is taken than the peer's window and the send buffer have room for; what did not
+//! end is never ended.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::{Reason, SendStream};
+use http::HeaderMap;
+
+use super::chunks::{Chunks, Step};
+use super::{broken, odd};
+use crate::l7::h1::framing::Length;
+
+/// What is sent behind a head.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    send: Option<SendStream<Bytes>>,
+    state: State,
+    /// What follows the body.
+    trailers: Option<HeaderMap>,
+}
+
+#[derive(Default)]
+enum State {
+    /// The head has not been sent.
+    #[default]
+    Head,
+    /// So many bytes are to come.
+    Sized(u64),
+    Chunked(Chunks),
+    Done,
+}
+
+/// Whether nothing follows a head.
+pub(super) fn is_empty(length: Length) -> bool {
+    matches!(length, Length::Absent | Length::Exact(0))
+}
+
+impl Outgoing {
+    /// The head was sent, and said that it ends the stream where the body is empty.
+    pub(super) fn begin(&mut self, send: SendStream<Bytes>, length: Length) -> io::Result<()> {
+        self.send = Some(send);
+        self.state = match length {
+            _ if is_empty(length) => State::Done,
+            Length::Chunked => State::Chunked(Chunks::default()),
+            Length::Exact(bytes) => State::Sized(bytes),
+            // The state machine frames all that it sends to HTTP/1.1.
+            Length::Absent | Length::UntilClose => return Err(broken()),
+        };
+        Ok(())
+    }
+
+    pub(super) fn awaits_head(&self) -> bool {
+        matches!(self.state, State::Head)
+    }
+
+    /// Whether everything has been sent.
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    /// What is sent behind the body's end.
+    pub(super) fn trail(&mut self, trailers: HeaderMap) {
+        self.trailers = Some(trailers);
+    }
+
+    /// The stream, once the head was sent.
+    pub(super) fn stream(&mut self) -> Option<&mut SendStream<Bytes>> {
+        self.send.as_mut()
+    }
+
+    /// Gives up what was begun; nothing where nothing was.
+    pub(super) fn reset(&mut self, reason: Reason) {
+        if let Some(send) = &mut self.send {
+            send.send_reset(reason);
+        }
+    }
+
+    /// Takes some of the body.
+    pub(super) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.state {
+            State::Sized(left) => {
+                let left = *left;
+                let wanted =
+                    usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
+                let room = ready!(self.poll_room(cx, wanted))?;
+                let left = left - room as u64;
+                self.state = State::Sized(left);
+                self.send(&bytes[..room], left == 0)?;
+                Poll::Ready(Ok(room))
+            }
+            State::Chunked(chunks) => match chunks.step(bytes).map_err(odd)? {
+                Step::Frame(taken) => Poll::Ready(Ok(taken)),
+                Step::Data(wanted) => {
+                    let room = ready!(self.poll_room(cx, wanted))?;
+                    self.send(&bytes[..room], false)?;
+                    if let State::Chunked(chunks) = &mut self.state {
+                        chunks.sent(room);
+                    }
+                    Poll::Ready(Ok(room))
+                }
+                Step::End(taken) => {
+                    self.send(&[], true)?;
+                    Poll::Ready(Ok(taken))
+                }
+            },
+            State::Head | State::Done => Poll::Ready(Err(broken())),
+        }
+    }
+
+    /// Room in the peer's window and the send buffer for some of `wanted` bytes, at least for one.
+    fn poll_room(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
+        let send = self.send.as_mut().ok_or_else(broken)?;
+        send.reserve_capacity(wanted);
+        loop {
+            match send.capacity() {
+                0 => {}
+                room => return Poll::Ready(Ok(room.min(wanted))),
+            }
+            match ready!(send.poll_capacity(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Poll::Ready(Err(broken())),
+            }
+        }
+    }
+
+    /// Sends one piece of the body, and behind the last one the trailers, if there are any.
+    fn send(&mut self, data: &[u8], last: bool) -> io::Result<()> {
+        let send = self.send.as_mut().ok_or_else(broken)?;
+        let trailers = if last { self.trailers.take() } else { None };
+        let ends = last && trailers.is_none();
+        if !data.is_empty() || ends {
+            let data = Bytes::copy_from_slice(data);
+            send.send_data(data, ends).map_err(|_| broken())?;
+        }
+        if let Some(trailers) = trailers {
+            send.send_trailers(trailers).map_err(|_| broken())?;
+        }
+        if last {
+            self.state = State::Done;
+        }
+        Ok(())
+    }
+}
