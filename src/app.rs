@@ -102,6 +102,7 @@ impl App {
             metrics: Metrics::new(collectors)?,
             probes: prober::Board::default(),
             ejections: proxy.ejections(),
+            names: dns.explainer(),
             planes: ArcSwap::default(),
             batches: AtomicU64::new(0),
             admin: ArcSwap::default(),

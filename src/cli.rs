@@ -12,6 +12,7 @@ use clap_complete::Shell;
 use portico_config::diagnostic::Code;
 
 use crate::decision::protocol_of;
+use crate::naming::kind_of;
 pub use crate::settings::{Format, LogArgs, ServeArgs};
 
 /// Kubernetes Services, cluster DNS and Ingress from a folder of manifests, with no cluster.
@@ -140,10 +141,10 @@ pub struct CheckArgs {
 pub struct ExplainArgs {
     /// A finding's code, such as P0304, none for a list; or tcp|udp ADDR:PORT, as a manifest has it or as
     /// it was mapped, and the manifests, none for those of the portico that runs; or dns NAME, a type such
-    /// as SRV, and the manifests
+    /// as SRV, and the manifests, none for what runs
     #[arg(value_name = "WORD")]
     pub words: Vec<OsString>,
-    /// Whom the flow comes from [default: this host, 127.0.0.1]
+    /// Whom the flow or the question comes from [default: this host, 127.0.0.1]
     #[arg(long, value_name = "ADDR")]
     pub from: Option<IpAddr>,
     /// Explain each line of a file, - is standard input: what stands behind `portico explain`; one JSON
@@ -191,7 +192,7 @@ pub struct NameQuestion {
     pub name: String,
     /// Its type's number.
     pub kind: u16,
-    /// The manifests.
+    /// The manifests; none: those of the portico that runs.
     pub paths: Vec<PathBuf>,
 }
 
@@ -233,29 +234,6 @@ impl ExplainArgs {
         Err(format!("{first}: there is no such code; {hint}"))
     }
 }
-
-/// The number of a record type, in capitals as everywhere; `TYPE65` has it itself.
-fn kind_of(word: &str) -> Option<u16> {
-    let known = KINDS.iter().find(|(name, _)| *name == word);
-    known
-        .map(|(_, kind)| *kind)
-        .or_else(|| word.strip_prefix("TYPE")?.parse().ok())
-}
-
-const KINDS: [(&str, u16); 12] = [
-    ("A", 1),
-    ("NS", 2),
-    ("CNAME", 5),
-    ("SOA", 6),
-    ("PTR", 12),
-    ("MX", 15),
-    ("TXT", 16),
-    ("AAAA", 28),
-    ("SRV", 33),
-    ("DS", 43),
-    ("HTTPS", 65),
-    ("ANY", 255),
-];
 
 /// `portico diff`.
 #[derive(Debug, Args)]
@@ -366,6 +344,7 @@ Examples:
   portico explain tcp 10.96.0.10:80 --from 10.244.1.9 --node-name node-1 ./manifests
   portico explain tcp 127.96.12.34:80              ask the portico that runs
   portico explain dns _http._tcp.web.default.svc.cluster.local SRV ./manifests
+  portico explain dns web.default.svc.cluster.local   ask the portico that runs
   portico explain --batch flows.txt ./manifests    a line each: tcp 10.96.0.10:80 --from 10.0.0.9
 
 Verdicts: forward, reject (refused at once), drop (no answer), not_handled (no Service's).";
@@ -373,7 +352,7 @@ Verdicts: forward, reject (refused at once), drop (no answer), not_handled (no S
 const EXPLAIN_USAGE: &str = "\
 portico explain [CODE]
        portico explain tcp|udp ADDR:PORT [--from ADDR] [OPTIONS] [PATH]...
-       portico explain dns NAME [TYPE] [OPTIONS] PATH...
+       portico explain dns NAME [TYPE] [--from ADDR] [OPTIONS] [PATH]...
        portico explain --batch FILE [OPTIONS] [PATH]...";
 const SETUP_EXAMPLES: &str = "\
 Examples:

@@ -33,6 +33,7 @@ mod shared;
 mod compiler;
 mod report;
 mod decision;
+mod naming;
 mod admin;
 pub mod app;
 pub mod command;

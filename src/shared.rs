@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) probes: prober::Board,
     /// Which endpoints failed again and again.
     pub(crate) ejections: portico_proxy::Ejections,
+    /// Why names are answered as they are.
+    pub(crate) names: portico_dns::Explainer,
     pub(crate) planes: ArcSwap<PlaneListeners>,
     pub(crate) batches: AtomicU64,
     pub(crate) admin: ArcSwap<Vec<ListenerStatus>>,

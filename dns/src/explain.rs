@@ -6,11 +6,15 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use portico_config::model::ObjectName;
 use portico_config::snapshot::{Reach, Service, Snapshot};
 
+use crate::acl::{self, Acl};
 use crate::answer::{Outcome, Transport, answer};
 use crate::build::Tables;
+use crate::forward;
 use crate::names::Level;
 use crate::special::is_special;
 use crate::table::{AnswerTable, Found};
@@ -29,36 +33,93 @@ pub struct Explained {
     pub why: String,
     /// The object that the name is of: `Service default/web`.
     pub object: Option<String>,
+    /// Who is asked, and whether it works; none where nobody is, or where nothing runs.
+    pub upstreams: Vec<(String, bool)>,
 }
 
-/// What a resolver that listens on `listen` says of `name` and the type `kind`; none where `name` is
-/// no name.
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    /// With or without a final dot.
+    pub name: &'a str,
+    /// QTYPE.
+    pub kind: u16,
+    /// Who asks: its network must be let in, and a Pod may have its search path walked.
+    pub from: IpAddr,
+}
+
+/// Explains what a resolver that runs answers now.
+#[derive(Clone, Debug)]
+pub struct Explainer {
+    pub(crate) table: Arc<ArcSwap<AnswerTable>>,
+    pub(crate) acl: Arc<ArcSwap<Acl>>,
+    pub(crate) forward: Arc<forward::Shared>,
+}
+
+impl Explainer {
+    /// What is said at a listener on `local`, by objects of `snapshot`, the one that serves; none where
+    /// the name is none.
+    pub fn explain(
+        &self,
+        snapshot: &Snapshot,
+        local: IpAddr,
+        asking: Asking<'_>,
+    ) -> Option<Explained> {
+        let mut found = explain_by(&self.table.load(), &self.acl.load(), snapshot, local, asking)?;
+        if let (None, Some(key)) = (&found.reply, wire(asking.name)) {
+            found.upstreams = self.forward.upstreams(&key);
+        }
+        Some(found)
+    }
+}
+
+/// What a resolver that listens on `listen` and answers `allow` says of the objects of `snapshot`; none
+/// where the name is none.
 pub fn explain(
     snapshot: &Arc<Snapshot>,
     listen: &[IpAddr],
-    name: &str,
-    kind: u16,
+    allow: &[IpNet],
+    asking: Asking<'_>,
 ) -> Option<Explained> {
-    let key = wire(name)?;
     let table = Tables::default().next(snapshot, listen);
+    let local = listen.first().copied();
+    let local = local.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    explain_by(&table, &Acl::new(allow), snapshot, local, asking)
+}
+
+fn explain_by(
+    table: &AnswerTable,
+    acl: &Acl,
+    snapshot: &Snapshot,
+    local: IpAddr,
+    asking: Asking<'_>,
+) -> Option<Explained> {
+    let key = wire(asking.name)?;
     let head = [0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    let message = [&head[..], &key, &kind.to_be_bytes(), &[0, 1]].concat();
-    let local = listen
-        .first()
-        .copied()
-        .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let message = [&head[..], &key, &asking.kind.to_be_bytes(), &[0, 1]].concat();
     let mut reply = Vec::new();
-    let peer = SocketAddr::from(([127, 0, 0, 1], 1024));
-    let outcome = answer(&message, peer, local, Transport::Tcp, &table, &mut reply);
+    let peer = SocketAddr::new(asking.from, 1024);
     let zone = table.zone_of(&key);
     let labels = labels(&key, zone.unwrap_or(1));
-    let asked = Asked { snapshot, table: &table, key: &key, labels };
     let zone = zone
         .and_then(|length| key.get(key.len() - length..))
         .map(dotted);
-    let (rule, why, object) = asked.why(zone.as_deref());
+    let upstreams = Vec::new();
+    if !acl.allows(asking.from) {
+        acl::refuse(&message, peer, Transport::Tcp, &mut reply);
+        let why = format!("{} is in no network of --dns-allow", asking.from);
+        let (reply, rule, object) = (Some(reply), "3.1", None);
+        return Some(Explained { reply, zone, rule, why, object, upstreams });
+    }
+    let outcome = answer(&message, peer, local, Transport::Tcp, table, &mut reply);
+    let asked = Asked { snapshot, table, key: &key, labels };
+    let (mut rule, mut why, object) = asked.why(zone.as_deref());
+    let is_found = reply.get(3).is_some_and(|code| code & 15 == 0);
+    if is_found && matches!(table.find(&key), Found::Missing(_)) {
+        (rule, why) = ("1.12", "the search path of the Pod that asks leads there".to_owned());
+    }
     let reply = (!matches!(outcome, Outcome::Elsewhere { .. })).then_some(reply);
-    Some(Explained { reply, zone, rule, why, object })
+    Some(Explained { reply, zone, rule, why, object, upstreams })
 }
 
 struct Asked<'a> {
@@ -270,6 +331,9 @@ mod tests {
     #[test]
     fn every_name_has_a_reason() {
         let snapshot = Arc::new(crate::tests::snapshot());
+        let all = ["0.0.0.0/0".parse().unwrap()];
+        let from = IpAddr::from([127, 0, 0, 1]);
+        let asking = |name| Asking { name, kind: 1, from };
         for (name, rule, object) in [
             ("web.default.svc.cluster.local", "1.1", "Service default/web"),
             ("db.default.svc.portico.test", "1.1", "Service default/db"),
@@ -293,13 +357,16 @@ mod tests {
             ("www.example.org", "4.1", ""),
             ("localhost", "4.4", ""),
         ] {
-            let found = explain(&snapshot, &[], name, 1).unwrap();
+            let found = explain(&snapshot, &[], &all, asking(name)).unwrap();
             assert_eq!(
                 (found.rule, found.object.unwrap_or_default()),
                 (rule, object.to_owned()),
                 "{name}"
             );
         }
-        assert_eq!(explain(&snapshot, &[], "a..b", 1), None);
+        assert_eq!(explain(&snapshot, &[], &all, asking("a..b")), None);
+        let few = ["10.0.0.0/8".parse().unwrap()];
+        let found = explain(&snapshot, &[], &few, asking("web.default.svc.cluster.local")).unwrap();
+        assert_eq!((found.rule, found.reply.unwrap()[3] & 15), ("3.1", 5), "not let in");
     }
 }

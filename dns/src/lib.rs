@@ -58,7 +58,7 @@ use portico_net::listeners::ListenerStatus;
 use tokio::sync::mpsc;
 use tracing::warn;
 
-pub use explain::{Explained, explain};
+pub use explain::{Asking, Explained, Explainer, explain};
 pub use https::{Answered, Resolver};
 pub use local::{Local, Worker};
 
@@ -278,6 +278,13 @@ impl Dns {
                 udp.into_iter().chain([status(listener, "tcp")])
             })
             .collect()
+    }
+
+    /// What tells why a name is answered as it is, as long as this runs.
+    pub fn explainer(&self) -> Explainer {
+        let Shared { table, acl, forward, .. } = &self.shared;
+        let (table, acl, forward) = (Arc::clone(table), Arc::clone(acl), Arc::clone(forward));
+        Explainer { table, acl, forward }
     }
 
     /// The resolver's metrics, for the process's registry.

@@ -200,9 +200,8 @@ fn answer<B>(request: &Request<B>, shared: &Shared) -> Response<Full<Bytes>> {
             typed(StatusCode::OK, "application/json", format!("{json:#}\n"))
         }
         "/api/v1/explain" => {
-            let published = shared.publication.load();
             let query = request.uri().query().unwrap_or_default();
-            match explain::answer(&published.snapshot, query) {
+            match explain::answer(shared, query) {
                 Ok(json) => typed(StatusCode::OK, "application/json", format!("{json:#}\n")),
                 Err(reason) => text(StatusCode::BAD_REQUEST, format!("{reason}\n")),
             }

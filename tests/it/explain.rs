@@ -172,9 +172,44 @@ fn a_name_is_explained_by_manifests_alone() {
     ] {
         assert!(text.contains(want), "{want}: {text}");
     }
-    let refused = run(&["explain", "dns", name]);
+    let refused = run(&["explain", "dns", "a..b", path]);
     assert_eq!(refused.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("name the manifests too"));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("a..b: is no name"));
+}
+
+#[test]
+fn the_portico_that_runs_explains_its_names() {
+    let portico = Portico::with(&[("world.yaml", WORLD)])
+        .adjust(|settings| {
+            // Nobody is there: it is told, not asked.
+            settings.forwarding.rules = vec!["corp.example=192.0.2.53".parse().unwrap()];
+            settings.dns_allow = vec!["127.0.0.0/8".parse().unwrap()];
+        })
+        .start();
+    let admin = portico.admin().to_string();
+    let told = |words: &[&str]| {
+        let asked = ["--admin", &admin, "--format", "json"];
+        json(&[&["explain", "dns"], words, &asked].concat())
+    };
+    let web = told(&["web.default.svc.cluster.local"]);
+    let listens = portico.cluster_ip("default/web", 80).ip();
+    let record = format!("web.default.svc.cluster.local. 5 IN A {listens}");
+    assert_eq!((&web["answer"][0], &web["rule"]), (&record.into(), &"dns 1.1".into()), "{web}");
+    assert_eq!(web["object"], "Service default/web");
+    let outside = told(&["db.corp.example", "SRV"]);
+    assert_eq!(outside["rule"], "dns 4.1", "{outside}");
+    assert_eq!(outside["upstreams"][0]["address"], "192.0.2.53:53", "{outside}");
+    assert!(outside["status"].is_null(), "it is their answer: {outside}");
+    let stranger = told(&["web.default.svc.cluster.local", "--from", "192.0.2.9"]);
+    assert_eq!((&stranger["rule"], &stranger["status"]), (&"dns 3.1".into(), &"REFUSED".into()));
+    portico.remove("world.yaml");
+    let gone = told(&["web.default.svc.cluster.local"]);
+    assert_eq!(gone["status"], "NXDOMAIN", "what serves now: {gone}");
+    let shown = run(&["explain", "dns", "db.corp.example", "--admin", &admin]);
+    let text = String::from_utf8(shown.stdout).unwrap();
+    assert!(text.contains("asked   192.0.2.53:53, up"), "{text}");
+    let refused = run(&["explain", "dns", "a..b", "--admin", &admin]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("a..b: is no name"));
 }
 
 #[test]

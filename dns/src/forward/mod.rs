@@ -152,6 +152,16 @@ impl Shared {
         !self.routes.load().is_off()
     }
 
+    /// Who is asked about `name` now, a lower-case wire name, and whether each works.
+    pub(crate) fn upstreams(&self, name: &[u8]) -> Vec<(String, bool)> {
+        let routes = self.routes.load();
+        let route = routes.find(name).into_iter();
+        let upstreams = route.flat_map(|route| route.upstreams());
+        upstreams
+            .map(|it| (it.address.to_string(), it.is_up()))
+            .collect()
+    }
+
     /// Takes whom upstreams over TLS have to be certified by; false where that is settled.
     pub(crate) fn trust(&self, tls: ClientTls) -> bool {
         self.tls.set(tls).is_ok()

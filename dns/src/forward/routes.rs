@@ -92,6 +92,11 @@ impl Routes {
 }
 
 impl Route {
+    /// All of its upstreams, in the order of settings.
+    pub(crate) fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        self.upstreams.iter()
+    }
+
     /// The upstreams to try, one after the other. Those that are down are left out; where all are,
     /// one of them is tried all the same, unless it leads back to us.
     pub(crate) fn order(&self, random: &mut Random) -> Vec<Arc<Upstream>> {

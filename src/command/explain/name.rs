@@ -1,24 +1,26 @@
-//! `portico explain dns NAME`: what the resolver would say, and why.
+//! `portico explain dns NAME`: what the resolver says, and why; over manifests, or of the portico that runs.
 
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use portico_config::snapshot::Snapshot;
-use serde_json::{Value, json};
+use portico_dns::Asking;
+use serde_json::Value;
 
-use super::super::lookup::{Dig, dig};
-use super::super::{complain, say};
+use super::super::{complain, fetch, say};
 use super::flow::Asker;
 use crate::cli::{ExplainArgs, Format, LogArgs, NameQuestion};
 use crate::exit::Exit;
-use crate::telemetry;
+use crate::{naming, telemetry};
 
 /// Answers one question.
 pub(super) fn one(arguments: &ExplainArgs, question: &NameQuestion, log: &LogArgs) -> Exit {
     match ask(arguments, question, log) {
-        Ok((answer, dig)) => {
+        Ok(answer) => {
             match arguments.format {
                 Format::Json => say(&format!("{answer:#}")),
-                Format::Text => say(&text(&answer, dig.as_ref())
+                Format::Text => say(&naming::text(&answer)
                     .lines()
                     .map(telemetry::escape)
                     .collect::<Vec<_>>()
@@ -33,50 +35,47 @@ pub(super) fn one(arguments: &ExplainArgs, question: &NameQuestion, log: &LogArg
     }
 }
 
-fn ask(
-    arguments: &ExplainArgs,
-    question: &NameQuestion,
-    log: &LogArgs,
-) -> Result<(Value, Option<Dig>), String> {
-    if question.paths.is_empty() {
-        return Err(format!(
-            "name the manifests too: portico explain dns {} ./manifests; of a portico that runs ask dig",
-            question.name
-        ));
-    }
+fn ask(arguments: &ExplainArgs, question: &NameQuestion, log: &LogArgs) -> Result<Value, String> {
     let mut asker = Asker::new(log);
     let settings = asker.settings(&arguments.serve)?;
+    let from = arguments.from.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    if question.paths.is_empty() {
+        let admin = settings.admin.first().copied();
+        let admin = admin.ok_or("--admin off: name a PATH, or the --admin of a portico")?;
+        let (name, kind) = (encoded(&question.name), question.kind);
+        let query = format!("name={name}&type={kind}&from={from}");
+        return fetch::get(fetch::reachable(admin), &format!("/api/v1/explain?{query}"));
+    }
     let listen: Vec<_> = settings.dns.iter().map(|address| address.ip()).collect();
+    let allow = settings.dns_allow.clone();
     let snapshot: Arc<Snapshot> = asker.snapshot(&question.paths, settings)?;
-    let found = portico_dns::explain(&snapshot, &listen, &question.name, question.kind)
+    let asking = Asking { name: &question.name, kind: question.kind, from };
+    let found = portico_dns::explain(&snapshot, &listen, &allow, asking)
         .ok_or_else(|| format!("{}: is no name", question.name))?;
-    let dig = found.reply.as_deref().map(dig).transpose()?;
-    let answer = json!({
-        "name": question.name,
-        "type": question.kind,
-        "zone": found.zone,
-        "rule": format!("dns {}", found.rule),
-        "why": found.why,
-        "object": found.object,
-        "status": dig.as_ref().map(|dig| dig.status.clone()),
-        "flags": dig.as_ref().map(|dig| dig.flags.clone()),
-        "answer": dig.as_ref().map(|dig| dig.answer.clone()),
-        "authority": dig.as_ref().map(|dig| dig.authority.clone()),
-        "additional": dig.as_ref().map(|dig| dig.additional.clone()),
-    });
-    Ok((answer, dig))
+    naming::json(&found, asking)
 }
 
-fn text(answer: &Value, dig: Option<&Dig>) -> String {
-    let word = |key: &str| answer[key].as_str().unwrap_or("none").to_owned();
-    let mut lines = vec![
-        format!("zone    {}", word("zone")),
-        format!("rule    {}: {}", word("rule"), word("why")),
-        format!("object  {}", word("object")),
-    ];
-    if let Some(dig) = dig {
-        lines.push(String::new());
-        lines.push(dig.text());
+/// A name as a part of a query.
+fn encoded(name: &str) -> String {
+    name.bytes().fold(String::new(), |mut text, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => {
+                text.push(char::from(byte));
+            }
+            // Writing to memory does not fail.
+            byte => _ = write!(text, "%{byte:02X}"),
+        }
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_leave_its_part_of_the_query() {
+        assert_eq!(encoded("_http._tcp.Web-1"), "_http._tcp.Web-1");
+        assert_eq!(encoded("a b&type=1#é"), "a%20b%26type%3D1%23%C3%A9");
     }
-    lines.join("\n")
 }
