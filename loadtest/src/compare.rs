@@ -10,14 +10,17 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::CompareArgs;
+use crate::edits;
+use crate::events;
 use crate::figures::Sample;
 use crate::idle;
 use crate::load::{self, Done};
 use crate::procfs::{CoreTicks, cpu_of_tree, time_of_tree};
 use crate::report::{self, Machine, Measured, Outcome};
 use crate::results;
-use crate::scenario::Scenario;
+use crate::scenario::{Method, Scenario};
 use crate::server::{Kind, Server, Site};
+use crate::steady;
 use crate::tools;
 
 /// Measures all scenarios asked for; fails when one cannot be measured at all.
@@ -76,59 +79,102 @@ fn outcome(
     arguments: &CompareArgs,
     ticks_per_second: u64,
 ) -> Result<(String, String)> {
-    if site.scenario.is_idle() {
-        let outcome = idle::run(site, arguments)?;
-        return Ok((outcome.table(), outcome.json()));
+    Ok(match site.scenario.method() {
+        Method::Cost => {
+            let outcome = measure(site, arguments, ticks_per_second)?;
+            (report::table(&outcome), report::json_outcome(&outcome))
+        }
+        Method::Memory => {
+            let outcome = idle::run(site, arguments)?;
+            (outcome.table(), outcome.json())
+        }
+        Method::Latency => {
+            let outcome = steady::run(site, arguments)?;
+            (outcome.table()?, outcome.json())
+        }
+        Method::Edits => {
+            let outcome = edits::run(site, arguments)?;
+            (outcome.table(), outcome.json())
+        }
+        Method::Events => {
+            let outcome = events::run(site, arguments)?;
+            (outcome.table(), outcome.json())
+        }
+    })
+}
+
+/// All servers of a scenario at once, and the backend behind them.
+pub(crate) struct Field {
+    backend: Option<Server>,
+    pub(crate) servers: Vec<(Kind, Server)>,
+    /// Servers that did not start, and why.
+    pub(crate) skipped: Vec<(Kind, String)>,
+}
+
+impl Field {
+    /// Starts them; fails where none starts.
+    pub(crate) fn start(site: &Site) -> Result<Self> {
+        let backend = site.start_backend()?;
+        let (mut servers, mut skipped) = (Vec::new(), Vec::new());
+        for kind in site.scenario.servers() {
+            match site.start(*kind, backend.as_ref()) {
+                Ok(server) => servers.push((*kind, server)),
+                Err(error) => {
+                    println!("  {} is left out: {error:#}", kind.name());
+                    skipped.push((*kind, format!("{error:#}")));
+                }
+            }
+        }
+        ensure!(!servers.is_empty(), "no server to measure");
+        Ok(Self { backend, servers, skipped })
     }
-    let outcome = measure(site, arguments, ticks_per_second)?;
-    Ok((report::table(&outcome), report::json_outcome(&outcome)))
+
+    /// Fails if one of them has ended.
+    pub(crate) fn ensure_alive(&mut self) -> Result<()> {
+        for (_, server) in &mut self.servers {
+            server.process.ensure_alive()?;
+        }
+        match &mut self.backend {
+            Some(backend) => backend.process.ensure_alive(),
+            None => Ok(()),
+        }
+    }
 }
 
 fn measure(site: &Site, arguments: &CompareArgs, ticks_per_second: u64) -> Result<Outcome> {
-    let mut backend = site.start_backend()?;
-    let mut servers: Vec<(Kind, Server)> = Vec::new();
-    let mut measured: Vec<Measured> = Vec::new();
-    let mut skipped = Vec::new();
-    for kind in site.scenario.servers() {
-        match site.start(*kind, backend.as_ref()) {
-            Ok(server) => {
-                servers.push((*kind, server));
-                let version = site.version(*kind);
-                measured.push(Measured { kind: *kind, version, samples: Vec::new() });
-            }
-            Err(error) => {
-                println!("  {} is left out: {error:#}", kind.name());
-                skipped.push((*kind, format!("{error:#}")));
-            }
-        }
-    }
-    ensure!(!servers.is_empty(), "no server to measure");
-    for (kind, server) in &servers {
+    let mut field = Field::start(site)?;
+    let mut measured: Vec<Measured> = field
+        .servers
+        .iter()
+        .map(|(kind, _)| Measured {
+            kind: *kind,
+            version: site.version(*kind),
+            samples: Vec::new(),
+        })
+        .collect();
+    for (kind, server) in &field.servers {
         load::drive(site, *kind, server.address, arguments.warm_up).context("warming up")?;
     }
     let rounds = arguments.rounds_of(site.scenario);
     for round in 1..=rounds {
-        for index in order(round, servers.len()) {
+        for index in order(round, field.servers.len()) {
             let (Some((kind, server)), Some(measured)) =
-                (servers.get_mut(index), measured.get_mut(index))
+                (field.servers.get(index), measured.get_mut(index))
             else {
                 continue;
             };
             let sample = turn(site, (*kind, server), arguments.seconds, ticks_per_second)
                 .with_context(|| format!("{} in round {round}", kind.name()))?;
-            server.process.ensure_alive()?;
-            if let Some(backend) = &mut backend {
-                backend.process.ensure_alive()?;
-            }
             println!("  round {round}/{rounds} {}", report::progress(*kind, &sample));
             measured.samples.push(sample);
+            field.ensure_alive()?;
         }
     }
-    Ok(Outcome { scenario: site.scenario, measured, skipped })
+    Ok(Outcome { scenario: site.scenario, measured, skipped: field.skipped })
 }
 
 /// The turns of a round: forwards in odd ones, backwards in even ones.
-fn order(round: u16, servers: usize) -> Vec<usize> {
+pub(crate) fn order(round: u16, servers: usize) -> Vec<usize> {
     match round % 2 {
         1 => (0..servers).collect(),
         _ => (0..servers).rev().collect(),

@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 
+use crate::answer::Answer;
 use crate::idle::{CONNECTIONS, raise_descriptor_limit};
 use crate::scenario::HOST;
 
@@ -122,20 +123,10 @@ fn request(stream: &mut TcpStream) -> io::Result<()> {
 /// The length of an answer, head and body, once its head is there; anything but a 200 with a
 /// Content-Length and a connection that stays is an error.
 fn length(answer: &[u8]) -> io::Result<Option<usize>> {
-    let text = String::from_utf8_lossy(answer);
-    let Some((head, _)) = text.split_once("\r\n\r\n") else { return Ok(None) };
-    let field = |name: &str| {
-        head.lines()
-            .filter_map(|line| line.split_once(':'))
-            .find(|(field, _)| field.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.trim())
-    };
-    let closes = field("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
-    match field("content-length").and_then(|value| value.parse::<usize>().ok()) {
-        Some(body) if head.starts_with("HTTP/1.1 200") && !closes => {
-            Ok(Some(head.len() + 4 + body))
-        }
-        _ => Err(io::Error::other(format!("answered {head}"))),
+    match Answer::read(answer)? {
+        Some(Answer { status: 200, length, closes: false }) => Ok(Some(length)),
+        Some(other) => Err(io::Error::other(format!("answered {}", other.status))),
+        None => Ok(None),
     }
 }
 

@@ -33,6 +33,11 @@ impl Latency {
             .saturating_record_n(nanoseconds.max(1), times);
     }
 
+    /// How many answers were counted.
+    pub(crate) fn count(&self) -> u64 {
+        self.nanoseconds.len()
+    }
+
     /// What the percentiles of [`PERCENTILES`] took; nothing where nothing was recorded.
     pub(crate) fn curve(&self) -> Curve {
         if self.nanoseconds.is_empty() {

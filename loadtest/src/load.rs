@@ -4,14 +4,16 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
 use crate::DnsClient;
 use crate::dns::Answers;
 use crate::latency::Curve;
+use crate::paced::Paced;
 use crate::process::pinned;
+use crate::rate::RateArgs;
 use crate::scenario::{CONNECTIONS, HOST, Scenario, Traffic};
 use crate::server::{Kind, Site};
 use crate::tcp::Exchanges;
@@ -136,6 +138,38 @@ fn own(command_name: &str, core: usize) -> Result<Command> {
     let mut command = pinned(&own, core)?;
     command.arg(command_name);
     Ok(command)
+}
+
+/// A run at a constant rate that goes on by itself.
+#[derive(Debug)]
+pub(crate) struct AtRate(Child);
+
+/// Starts `rate-load` on `core`.
+pub(crate) fn at_rate(asked: RateArgs, core: usize) -> Result<AtRate> {
+    let mut command = own("rate-load", core)?;
+    command
+        .arg(asked.address.to_string())
+        .arg(format!("--rate={}", asked.rate))
+        .arg(format!("--connections={}", asked.connections))
+        .arg(format!("--seconds={}", asked.seconds))
+        .args(asked.timeline.then_some("--timeline"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command.spawn().map(AtRate).context("starting rate-load")
+}
+
+impl AtRate {
+    /// Waits for the end of the run.
+    pub(crate) fn finish(self) -> Result<Paced> {
+        let output = self.0.wait_with_output().context("waiting for rate-load")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            bail!("rate-load failed ({}): {}", output.status, errors.trim());
+        }
+        Paced::parse(&text).with_context(|| format!("rate-load printed no result:\n{text}"))
+    }
 }
 
 /// Runs one of this program's own generators.

@@ -34,6 +34,9 @@ mod connect;
 mod tls;
 mod udp;
 mod latency;
+mod answer;
+mod paced;
+mod rate;
 mod flight;
 mod dns;
 mod hold;
@@ -41,16 +44,21 @@ mod load;
 mod figures;
 mod report;
 mod plot;
+mod timeline;
 mod results;
 mod page;
 mod idle;
+mod fleet;
+mod steady;
+mod edits;
+mod events;
 mod compare;
 mod generate;
 mod names;
 mod scale;
 
 use echo::Echo;
-use scenario::Scenario;
+use scenario::{Method, Scenario};
 use tcp::Exchanges;
 
 /// Compares portico with nginx and HAProxy on this machine: one core, the same work
@@ -103,6 +111,9 @@ enum Command {
     /// Shake hands over TLS and close, over and over, and print how often
     #[command(hide = true)]
     TlsLoad(LoadArgs),
+    /// Ask over HTTP at a constant rate, and print how long it took
+    #[command(hide = true)]
+    RateLoad(rate::RateArgs),
     /// Ask for names over and over, and print how often
     #[command(hide = true)]
     DnsLoad(dns::DnsArgs),
@@ -147,7 +158,7 @@ struct CompareArgs {
     #[arg(value_name = "SCENARIO", value_enum, default_values_t = Scenario::ALL)]
     scenarios: Vec<Scenario>,
     /// Runs of each server: many and short ones tell more than a few long ones [default: 25 where
-    /// time is measured, 5 where memory is]
+    /// time is measured, 5 where memory is, 3 around events]
     #[arg(long, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: Option<u16>,
@@ -159,6 +170,10 @@ struct CompareArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 2)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
     warm_up: u64,
+    /// One round of one second and few idle connections, all scenarios in some minutes: shows that all
+    /// works, its figures are not to be quoted
+    #[arg(long, conflicts_with_all = ["rounds", "seconds", "warm_up", "connections"])]
+    quick: bool,
     /// Idle connections of idle-connections and idle-http
     #[arg(long, value_name = "N", default_value_t = idle::CONNECTIONS)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=18_000))]
@@ -193,16 +208,28 @@ enum DnsClient {
 }
 
 impl CompareArgs {
+    /// Puts the settings of a quick run in place of the usual ones.
+    fn settle(&mut self) {
+        if self.quick {
+            (self.rounds, self.seconds, self.warm_up, self.connections) = (Some(1), 1, 1, 500);
+        }
+    }
+
     /// The rounds asked for, else as many as suit the scenario.
     fn rounds_of(&self, scenario: Scenario) -> u16 {
-        self.rounds
-            .unwrap_or_else(|| if scenario.is_idle() { 5 } else { 25 })
+        let usual = match scenario.method() {
+            Method::Cost | Method::Latency => 25,
+            Method::Memory => 5,
+            Method::Events | Method::Edits => 3,
+        };
+        self.rounds.unwrap_or(usual)
     }
 }
 
 fn main() -> Result<ExitCode> {
     match Cli::parse().command {
-        Command::Compare(arguments) => {
+        Command::Compare(mut arguments) => {
+            arguments.settle();
             ensure!(
                 arguments.server_core != arguments.load_core,
                 "--server-core and --load-core are the same: the load would be measured too"
@@ -229,6 +256,10 @@ fn main() -> Result<ExitCode> {
         Command::ConnectLoad(arguments) => arguments.run(connect::load),
         Command::TlsLoad(arguments) => arguments.run(tls::load),
         Command::UdpLoad(arguments) => arguments.run(udp::load),
+        Command::RateLoad(arguments) => {
+            println!("{}", rate::load(arguments)?);
+            Ok(ExitCode::SUCCESS)
+        }
         Command::DnsLoad(arguments) => {
             println!("{}", dns::load(&arguments)?);
             Ok(ExitCode::SUCCESS)

@@ -11,6 +11,7 @@ use crate::latency::PERCENTILES;
 use crate::plot::{Bar, Group, Line, bars, escaped, lines, percentiles, ratios};
 use crate::results::{Measured, Results, Server};
 use crate::template::render;
+use crate::timeline::{Panel, Step, timeline};
 
 /// The page.
 pub(crate) fn html(results: &Results) -> String {
@@ -23,7 +24,14 @@ pub(crate) fn html(results: &Results) -> String {
         escaped(&machine.date),
         escaped(&machine.settings)
     );
-    let body = [overview, costs, latencies, memory, verdicts, versions]
+    let warning = match machine.quick {
+        true => {
+            "<p class=\"warning\">A quick run: it shows that everything works. Its figures are not to be quoted.</p>"
+        }
+        false => "",
+    };
+    let about = about + warning;
+    let body = [overview, costs, latencies, edits, events, memory, verdicts, versions]
         .map(|part| part(&results.scenarios))
         .concat();
     render(PAGE, &[("machine", &about), ("body", &body)]).expect("the page has these two places")
@@ -150,6 +158,98 @@ fn curve(server: &Server) -> Vec<(f64, f64)> {
         .collect()
 }
 
+/// How soon an edit is live.
+fn edits(scenarios: &[Measured]) -> String {
+    let mut cards = String::new();
+    for scenario in scenarios {
+        let all: Vec<Bar> = scenario
+            .servers
+            .iter()
+            .filter_map(|server| {
+                let spread = server.milliseconds?;
+                Some(Bar {
+                    name: server.name.clone(),
+                    median: spread.median,
+                    low: spread.quartiles[0],
+                    high: spread.quartiles[1],
+                    sure: true,
+                })
+            })
+            .collect();
+        if !all.is_empty() {
+            let (name, summary) = (escaped(&scenario.name), escaped(&scenario.summary));
+            let plot = bars(&all, "ms from the edit until it is live");
+            let _ = write!(
+                cards,
+                "<div class=\"card\"><h3>{name}</h3><p class=\"soft\">{summary}</p>{plot}</div>"
+            );
+        }
+    }
+    match cards.is_empty() {
+        true => cards,
+        false => section("Edits", "Median over all edits and their middle half.", &cards),
+    }
+}
+
+/// Timelines of the scenarios with events.
+fn events(scenarios: &[Measured]) -> String {
+    let mut cards = String::new();
+    for scenario in scenarios {
+        if scenario.events.is_empty() {
+            continue;
+        }
+        let panels: Vec<Panel> = scenario
+            .servers
+            .iter()
+            .map(|server| Panel { name: server.name.clone(), steps: steps(server) })
+            .collect();
+        let marks: Vec<(f64, String)> = scenario
+            .events
+            .iter()
+            .map(|event| (event.seconds, event.what.clone()))
+            .collect();
+        let (name, summary) = (escaped(&scenario.name), escaped(&scenario.summary));
+        let plot = timeline(&panels, &marks, "seconds; area: median wait, line: longest wait");
+        let _ = write!(
+            cards,
+            "<div class=\"card\"><h3>{name}</h3><p class=\"soft\">{summary}</p>{plot}</div>"
+        );
+    }
+    match cards.is_empty() {
+        true => cards,
+        false => section(
+            "Around events",
+            "Requests by when they were due: in each tenth of a second the median over the rounds of their median \
+             wait, the longest wait of all rounds, and all that failed.",
+            &cards,
+        ),
+    }
+}
+
+/// The runs of a server, laid over each other.
+fn steps(server: &Server) -> Vec<Step> {
+    let slots = |run: &Value| -> Vec<[f64; 4]> {
+        run.get("slots")
+            .and_then(|slots| serde_json::from_value(slots.clone()).ok())
+            .unwrap_or_default()
+    };
+    let runs: Vec<Vec<[f64; 4]>> = server.runs.iter().map(slots).collect();
+    let length = runs.iter().map(Vec::len).max().unwrap_or(0);
+    (0..length)
+        .map(|index| {
+            let at = |place: usize| {
+                runs.iter()
+                    .filter_map(move |run| run.get(index)?.get(place).copied())
+            };
+            Step {
+                errors: at(1).sum(),
+                median_us: crate::figures::Spread::of(at(2)).map_or(0.0, |spread| spread.median),
+                worst_us: at(3).fold(0.0, f64::max),
+            }
+        })
+        .collect()
+}
+
 /// Memory of the scenarios of idle connections.
 fn memory(scenarios: &[Measured]) -> String {
     let mut cards = String::new();
@@ -270,7 +370,12 @@ mod tests {
             "target":1.0,"verdict":"met"}],
          "skipped":[{"name":"nsd","why":"nsd is missing"}]},
         {"name":"idle-http","connections":9000,"servers":[{"name":"nginx","version":"1","cpu_us_per_unit":null,
-            "runs":[{"bytes_before":1e6,"bytes_at_the_top":2e6}]}]}]}"#;
+            "runs":[{"bytes_before":1e6,"bytes_at_the_top":2e6}]}]},
+        {"name":"reload-latency","unit":"edit","servers":[{"name":"portico","version":"0.1","cpu_us_per_unit":null,
+            "milliseconds":{"median":12.0,"quartiles":[11.0,13.0]},"runs":[11.0,12.0,13.0]}]},
+        {"name":"backend-failure","unit":"request","events":[{"seconds":0.1,"what":"backend 1 is killed"}],
+         "servers":[{"name":"portico","version":"0.1","cpu_us_per_unit":null,
+            "runs":[{"slots":[[9,1,300,900],[10,0,300,400]]},{"slots":[[8,2,500,700],[10,0,300,400]]}]}]}]}"#;
 
     #[test]
     fn the_page_shows_what_was_measured_and_fetches_nothing() {
@@ -281,6 +386,9 @@ mod tests {
             "CPU µs per query",
             "Latency",
             "Memory against connections",
+            "ms from the edit until it is live",
+            "backend 1 is killed",
+            "portico: 3 failed",
             "left out: nsd is missing",
             "<td>3.2</td>",
             "prefers-color-scheme: dark",
@@ -290,6 +398,22 @@ mod tests {
         for fetched in ["http:", "https:", "url(", "<script", "src=", "@import"] {
             assert!(!page.contains(fetched), "{fetched}");
         }
+    }
+
+    #[test]
+    fn a_quick_run_says_that_it_is_one() {
+        let mut results: Results = serde_json::from_str(RESULTS).unwrap();
+        assert!(!html(&results).contains("not to be quoted"));
+        results.machine.quick = true;
+        assert!(html(&results).contains("not to be quoted"));
+    }
+
+    #[test]
+    fn rounds_are_laid_over_each_other() {
+        let results: Results = serde_json::from_str(RESULTS).unwrap();
+        let server = &results.scenarios.last().unwrap().servers[0];
+        let want = Step { errors: 3.0, median_us: 400.0, worst_us: 900.0 };
+        assert_eq!(steps(server).first(), Some(&want));
     }
 
     #[test]

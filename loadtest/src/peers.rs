@@ -1,33 +1,32 @@
 //! The configurations of `peers/`, filled in for one server of one scenario.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
 use crate::certificate::Certificate;
-use crate::echo::addresses;
 use crate::generate::{self, Size};
-use crate::scenario::{HOST, Scenario, Traffic};
+use crate::scenario::{HOST, Method, Scenario, Traffic};
 use crate::server::{Kind, Site};
 use crate::template::render;
 use crate::tools;
 
 impl Site {
-    /// Writes what the backend of HTTP scenarios reads, and what it serves.
-    pub(crate) fn write_backend(&self, port: u16) -> Result<String> {
+    /// Writes what a backend of HTTP scenarios reads, and what it serves; `name` is one of its own.
+    pub(crate) fn write_backend(&self, name: &str, port: u16) -> Result<String> {
         if self.scenario == Scenario::Http1Large {
             let large = self.folder.join("large");
             fs::write(&large, [b'.'; LARGE_BYTES])
                 .with_context(|| format!("writing {}", large.display()))?;
         }
-        self.write("backend.conf", BACKEND, port, 0)
+        self.write(&format!("{name}.conf"), BACKEND, port)
     }
 
     /// Writes what nginx reads, as an Ingress or as a NodePort.
-    pub(crate) fn write_nginx(&self, port: u16, backend: u16) -> Result<String> {
+    pub(crate) fn write_nginx(&self, port: u16, backends: &[SocketAddr]) -> Result<String> {
         let (template, options) = match self.scenario.traffic() {
             Traffic::Http => (NGINX, ""),
             Traffic::Tls if self.scenario == Scenario::Http2 => (NGINX, "ssl http2"),
@@ -42,19 +41,28 @@ impl Site {
             ),
             false => String::new(),
         };
-        self.write_with("nginx.conf", template, (port, backend), (options, &tls))
+        self.write_with("nginx.conf", template, (port, backends), (options, &tls))
     }
 
     /// Writes what HAProxy reads, as an Ingress or as a NodePort.
-    pub(crate) fn write_haproxy(&self, kind: Kind, port: u16, backend: u16) -> Result<String> {
+    pub(crate) fn write_haproxy(
+        &self,
+        kind: Kind,
+        port: u16,
+        backends: &[SocketAddr],
+    ) -> Result<String> {
         let template = if self.scenario.is_http() { HAPROXY_HTTP } else { HAPROXY_TCP };
-        let options = if kind == Kind::HaproxySplice { "option splice-auto" } else { "" };
+        let options = match (kind, self.scenario.method()) {
+            (Kind::HaproxySplice, _) => "option splice-auto".to_owned(),
+            (_, Method::Events | Method::Edits) => HAPROXY_FAILOVER.to_owned(),
+            _ => String::new(),
+        };
         let tls = match self.certificate()? {
             true => format!("ssl crt {}/bench.pem alpn h2,http/1.1", self.folder.display()),
             false => String::new(),
         };
         let file = format!("{}.cfg", kind.name());
-        self.write_with(&file, template, (port, backend), (options, &tls))
+        self.write_with(&file, template, (port, backends), (&options, &tls))
     }
 
     /// Writes the folder that portico serves: what is measured, and everything beside it.
@@ -62,20 +70,15 @@ impl Site {
         &self,
         kind: Kind,
         node_port: u16,
-        backend: u16,
+        backends: &[SocketAddr],
     ) -> Result<PathBuf> {
-        let name = format!("manifests-{}", kind.name());
-        let folder = self.folder.join(&name);
+        let folder = self.manifests(kind);
         fs::create_dir_all(&folder).context("making the folder of manifests")?;
-        let tls = match self.certificate()? {
-            true => "  tls: [{hosts: [bench.test], secretName: bench}]",
-            false => "",
-        };
-        if !tls.is_empty() {
+        self.write_bench(kind, node_port, backends)?;
+        if self.certificate()? {
             let from = self.folder.join("secret.yaml");
             fs::copy(from, folder.join("secret.yaml")).context("copying the Secret")?;
         }
-        self.write_with(&format!("{name}/bench.yaml"), PORTICO, (node_port, backend), ("", tls))?;
         let services = self.scenario.services(kind) - 1;
         generate::write(&folder, Size { services, endpoints: 10, ingresses: 0, secrets: 0 })?;
         if let Some(ingresses) = self.scenario.ingresses(kind) {
@@ -84,6 +87,31 @@ impl Site {
             fs::write(self.script(kind), script).context("writing wrk's script")?;
         }
         Ok(folder)
+    }
+
+    /// Writes the Service and the Ingress that are measured.
+    pub(crate) fn write_bench(
+        &self,
+        kind: Kind,
+        node_port: u16,
+        backends: &[SocketAddr],
+    ) -> Result<()> {
+        let tls = match self.certificate()? {
+            true => "  tls: [{hosts: [bench.test], secretName: bench}]",
+            false => "",
+        };
+        let file = self.manifests(kind).join("bench.yaml");
+        let file = file.to_string_lossy();
+        self.write_with(&file, PORTICO, (node_port, backends), ("", tls))?;
+        Ok(())
+    }
+
+    fn manifests(&self, kind: Kind) -> PathBuf {
+        self.folder.join(format!("manifests-{}", kind.name()))
+    }
+
+    fn dir(&self) -> String {
+        self.folder.to_string_lossy().into_owned()
     }
 
     /// The script by which wrk asks for one host after the other.
@@ -103,36 +131,37 @@ impl Site {
         Ok(tls)
     }
 
-    /// Writes a configuration and returns its path.
-    pub(crate) fn write(
-        &self,
-        file: &str,
-        template: &str,
-        port: u16,
-        backend: u16,
-    ) -> Result<String> {
-        self.write_with(file, template, (port, backend), ("", ""))
+    /// Writes a configuration without a backend and returns its path.
+    pub(crate) fn write(&self, file: &str, template: &str, port: u16) -> Result<String> {
+        self.write_with(file, template, (port, &[]), ("", ""))
     }
 
-    /// As [`Site::write`], with lines of its own where the template has room for them.
+    /// As [`Site::write`], with backends, and lines of its own where the template has room for them.
     fn write_with(
         &self,
         file: &str,
         template: &str,
-        (port, backend): (u16, u16),
+        (port, backends): (u16, &[SocketAddr]),
         (options, tls): (&str, &str),
     ) -> Result<String> {
         let path = self.folder.join(file);
         let stream_module = tools::NGINX_STREAM.find().unwrap_or_default();
         let stream_module = stream_module.to_string_lossy();
-        let backends: Vec<String> =
-            addresses(Ipv4Addr::LOCALHOST, self.scenario.backend_addresses())
-                .map(|ip| SocketAddr::from((ip, backend)).to_string())
-                .collect();
-        let servers: Vec<String> = (1..)
-            .zip(&backends)
-            .map(|(number, address)| format!("server backend{number} {address}"))
+        let backend = backends.first().map_or(0, SocketAddr::port);
+        let joined: Vec<String> = backends.iter().map(SocketAddr::to_string).collect();
+        let upstreams: Vec<String> = backends
+            .iter()
+            .map(|address| format!("server {address};"))
             .collect();
+        // Named for their ports, so that one that stays keeps its name, and with it its connections.
+        let servers: Vec<String> = backends
+            .iter()
+            .map(|address| format!("server {} {address}", address.to_string().replace(':', "-")))
+            .collect();
+        let body = match self.scenario.method() {
+            Method::Edits => format!("backend {port:<55}\\n"),
+            _ => BODY.to_owned(),
+        };
         let protocol = match self.scenario.traffic() {
             Traffic::Datagrams => "UDP",
             _ => "TCP",
@@ -145,11 +174,14 @@ impl Site {
         };
         let values = [
             ("user", nginx_user()),
-            ("dir", &self.folder.to_string_lossy()),
+            ("dir", &self.dir()),
             ("port", &port.to_string()),
             ("node_port", &port.to_string()),
             ("backend", &backend.to_string()),
-            ("backends", &backends.join(",")),
+            ("backends", &joined.join(",")),
+            ("upstreams", &upstreams.join("\n        ")),
+            ("body", &body),
+            ("name", file.split('.').next().unwrap_or(file)),
             ("options", options),
             ("tls", tls),
             ("scheme", scheme),
@@ -171,6 +203,14 @@ fn nginx_user() -> &'static str {
     if root { "user root root;" } else { "" }
 }
 
+/// What every backend answers, 64 bytes.
+const BODY: &str = "a small answer of sixty-four bytes, as a health check would be.\\n";
+/// What HAProxy needs to lose no request when a backend goes or its configuration changes: another
+/// try, a look at each backend, and listeners that are handed over.
+const HAPROXY_FAILOVER: &str = "option redispatch 1
+    retries 3
+    retry-on all-retryable-errors
+    default-server check inter 200ms fall 1 rise 1";
 /// The body of `http1-1m`.
 const LARGE_BYTES: usize = 1 << 20;
 

@@ -214,26 +214,26 @@ impl Frame {
     }
 }
 
-fn open(width: f64, height: f64, label: &str) -> String {
+pub(crate) fn open(width: f64, height: f64, label: &str) -> String {
     format!(
         "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" role=\"img\" aria-label=\"{}\">",
         escaped(label)
     )
 }
 
-fn text(svg: &mut String, (x, y): (f64, f64), class: &str, words: &str) {
+pub(crate) fn text(svg: &mut String, (x, y): (f64, f64), class: &str, words: &str) {
     let words = escaped(words);
     let _ = write!(svg, "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{words}</text>");
 }
 
-fn vertical(svg: &mut String, x: f64, top: f64, bottom: f64, class: &str) {
+pub(crate) fn vertical(svg: &mut String, x: f64, top: f64, bottom: f64, class: &str) {
     let _ = write!(
         svg,
         "<line class=\"{class}\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{top:.1}\" y2=\"{bottom:.1}\"/>"
     );
 }
 
-fn horizontal(svg: &mut String, (left, right): (f64, f64), y: f64, class: &str) {
+pub(crate) fn horizontal(svg: &mut String, (left, right): (f64, f64), y: f64, class: &str) {
     let _ = write!(
         svg,
         "<line class=\"{class}\" x1=\"{left:.1}\" x2=\"{right:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>"
@@ -304,7 +304,7 @@ fn figure(value: f64) -> String {
     }
 }
 
-fn duration(microseconds: f64) -> String {
+pub(crate) fn duration(microseconds: f64) -> String {
     match microseconds {
         us if us >= 1e6 => format!("{} s", short(us / 1e6)),
         us if us >= 1e3 => format!("{} ms", short(us / 1e3)),

@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::procfs;
 use crate::tools;
@@ -69,6 +70,13 @@ impl Running {
     /// The process id of the program; taskset and setpriv become it, they do not stand before it.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Sends the program a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        let id = i32::try_from(self.child.id()).context("a process id")?;
+        let id = Pid::from_raw(id).context("a process id")?;
+        kill_process(id, signal).with_context(|| format!("sending {} a signal", self.name))
     }
 
     /// Fails, with the end of the program's log, if it has ended.
@@ -173,8 +181,11 @@ pub(crate) fn local(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-#[expect(clippy::disallowed_methods, reason = "another process's start gives no event to wait for")]
-fn pause(duration: Duration) {
+#[expect(
+    clippy::disallowed_methods,
+    reason = "another process gives no event to wait for, and what is measured happens at its time"
+)]
+pub(crate) fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }
 

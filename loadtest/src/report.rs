@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use crate::CompareArgs;
 use crate::figures::{Ratio, Sample, Spread};
 use crate::latency::Curve;
+use crate::paced::{Paced, Slot};
 use crate::scenario::Scenario;
 use crate::server::Kind;
 
@@ -21,6 +22,7 @@ pub(crate) struct Machine {
     cores: usize,
     settings: String,
     date: String,
+    quick: bool,
 }
 
 /// All runs of one server.
@@ -72,6 +74,7 @@ impl Machine {
         Self {
             processor: processor.to_owned(),
             kernel: format!("Linux {}", kernel.trim()),
+            quick: arguments.quick,
             date: OffsetDateTime::now_utc().date().to_string(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             settings: format!(
@@ -84,8 +87,15 @@ impl Machine {
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { processor, kernel, cores, settings, .. } = self;
-        write!(f, "{processor}, {cores} cores, {kernel}\n{settings}")
+        let Self { processor, kernel, cores, settings, quick, .. } = self;
+        write!(f, "{processor}, {cores} cores, {kernel}\n{settings}")?;
+        if *quick {
+            write!(
+                f,
+                "\nA quick run: it shows that everything works. Its figures are not to be quoted."
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -223,13 +233,14 @@ pub(crate) fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
 pub(crate) fn json(machine: &Machine, outcomes: &[String]) -> String {
     format!(
         "{{\"machine\":{{\"processor\":{},\"kernel\":{},\"cores\":{},\"settings\":{},\
-         \"date\":{}}},\
+         \"date\":{},\"quick\":{}}},\
          \"scenarios\":[{}]}}\n",
         quoted(&machine.processor),
         quoted(&machine.kernel),
         machine.cores,
         quoted(&machine.settings),
         quoted(&machine.date),
+        machine.quick,
         outcomes.join(","),
     )
 }
@@ -256,11 +267,6 @@ pub(crate) fn json_outcome(outcome: &Outcome) -> String {
             )
         })
         .collect::<Vec<_>>();
-    let skipped: Vec<String> = outcome
-        .skipped
-        .iter()
-        .map(|(kind, why)| format!("{{\"name\":{},\"why\":{}}}", quoted(kind.name()), quoted(why)))
-        .collect();
     format!(
         "{{\"name\":{},\"summary\":{},\"unit\":{},\"servers\":[{}],\"ratios\":[{}],\"skipped\":[{}]}}",
         quoted(outcome.scenario.name()),
@@ -268,7 +274,7 @@ pub(crate) fn json_outcome(outcome: &Outcome) -> String {
         quoted(outcome.scenario.unit()),
         servers.join(","),
         ratios.join(","),
-        skipped.join(","),
+        json_skipped(&outcome.skipped),
     )
 }
 
@@ -299,6 +305,33 @@ fn json_run(sample: &Sample) -> String {
         sample.objection().map_or_else(|| "null".to_owned(), quoted),
         json_curve(latency),
     )
+}
+
+/// A run at a constant rate; slots as `[done,errors,median_us,worst_us]`.
+pub(crate) fn json_paced(run: &Paced) -> String {
+    let Paced { done, errors, repeats, seconds, latency, slots } = run;
+    let slots: Vec<String> = slots
+        .iter()
+        .map(|Slot { done, errors, median_us, worst_us }| {
+            format!("[{done},{errors},{median_us},{worst_us}]")
+        })
+        .collect();
+    format!(
+        "{{\"done\":{done},\"errors\":{errors},\"repeats\":{repeats},\"seconds\":{},\"latency_us\":{},\
+         \"slots\":[{}]}}",
+        number(*seconds),
+        json_curve(latency),
+        slots.join(",")
+    )
+}
+
+/// Servers that were left out, as the elements of a list.
+pub(crate) fn json_skipped(skipped: &[(Kind, String)]) -> String {
+    let skipped: Vec<String> = skipped
+        .iter()
+        .map(|(kind, why)| format!("{{\"name\":{},\"why\":{}}}", quoted(kind.name()), quoted(why)))
+        .collect();
+    skipped.join(",")
 }
 
 /// `{"50":812.2,"99":1230.5}`, or null where nothing was recorded.

@@ -26,6 +26,9 @@ pub(crate) struct Machine {
     pub(crate) kernel: String,
     pub(crate) cores: usize,
     pub(crate) settings: String,
+    /// Whether rounds were so few and short that figures show no more than that everything works.
+    #[serde(default)]
+    pub(crate) quick: bool,
     pub(crate) date: String,
 }
 
@@ -44,6 +47,16 @@ pub(crate) struct Measured {
     pub(crate) ratios: Vec<Ratio>,
     #[serde(default)]
     pub(crate) skipped: Vec<Skipped>,
+    /// What happened during each run, where something did.
+    #[serde(default)]
+    pub(crate) events: Vec<Event>,
+}
+
+/// Something that happened so long after the first request.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Event {
+    pub(crate) seconds: f64,
+    pub(crate) what: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -51,6 +64,8 @@ pub(crate) struct Server {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) cpu_us_per_unit: Option<Spread>,
+    /// Until an edit is live, where that is measured.
+    pub(crate) milliseconds: Option<Spread>,
     pub(crate) runs: Vec<Value>,
 }
 
@@ -106,6 +121,11 @@ fn merged(old: Value, mut new: Value) -> Result<Value> {
             "it is of another machine: name another folder"
         );
     }
+    // One quick run among them, and the page is no longer to be quoted.
+    if old.pointer("/machine/quick") == Some(&Value::Bool(true)) {
+        *new.pointer_mut("/machine/quick")
+            .context("no word on quick")? = Value::Bool(true);
+    }
     let mut kept = old
         .get("scenarios")
         .and_then(Value::as_array)
@@ -132,9 +152,10 @@ mod tests {
     fn measured(processor: &str, name: &str, version: &str) -> String {
         format!(
             r#"{{"machine":{{"processor":"{processor}","kernel":"Linux","cores":2,
-                "settings":"1 round","date":"2026-11-26"}},
+                "settings":"1 round","date":"2026-11-26","quick":{}}},
                 "scenarios":[{{"name":"{name}","unit":"query","servers":[{{"name":"portico",
-                "version":"{version}","cpu_us_per_unit":null,"runs":[]}}]}}]}}"#
+                "version":"{version}","cpu_us_per_unit":null,"runs":[]}}]}}]}}"#,
+            version == "quick"
         )
     }
 
@@ -153,6 +174,16 @@ mod tests {
             .collect();
         assert_eq!(found, [("tcp-rr", "1"), ("dns-hit", "2")]);
         assert!(folder.path().join("index.html").is_file());
+    }
+
+    #[test]
+    fn one_quick_run_makes_the_whole_folder_one() {
+        let folder = tempfile::tempdir().unwrap();
+        for (version, want) in [("1", false), ("quick", true), ("2", true)] {
+            write(folder.path(), &measured("a", "dns-hit", version)).unwrap();
+            let page = fs::read_to_string(folder.path().join("index.html")).unwrap();
+            assert_eq!(page.contains("not to be quoted"), want, "{version}");
+        }
     }
 
     #[test]

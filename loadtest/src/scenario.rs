@@ -52,10 +52,36 @@ pub(crate) enum Scenario {
     Dns10000,
     /// dns-hit over 100 TCP connections
     DnsTcp,
+    /// http1-small at a constant rate, 70 % of what the slowest server can
+    #[value(name = "latency-at-70-percent")]
+    LatencyAt70,
+    /// How soon an edit of the configuration is live
+    ReloadLatency,
+    /// Requests at a constant rate while the configuration changes
+    ReloadUnderLoad,
+    /// Requests at a constant rate while one of two backends dies and comes back
+    BackendFailure,
+    /// Requests at a constant rate while both backends are replaced, one after the other
+    RollingRestart,
     /// Memory of connections through a NodePort that do nothing
     IdleConnections,
     /// Memory of keep-alive connections to an Ingress that do nothing
     IdleHttp,
+}
+
+/// How a scenario is measured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Method {
+    /// CPU time of a server that has as much to do as it can.
+    Cost,
+    /// Memory of idle connections.
+    Memory,
+    /// How long requests take at a constant rate.
+    Latency,
+    /// How soon edits are live.
+    Edits,
+    /// What comes of requests at a constant rate around events.
+    Events,
 }
 
 /// What goes over a scenario's connections.
@@ -83,7 +109,7 @@ pub(crate) struct Target {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::Http1Small,
         Self::Http1Large,
         Self::Http1Close,
@@ -102,6 +128,11 @@ impl Scenario {
         Self::DnsNxdomain,
         Self::Dns10000,
         Self::DnsTcp,
+        Self::LatencyAt70,
+        Self::ReloadLatency,
+        Self::ReloadUnderLoad,
+        Self::BackendFailure,
+        Self::RollingRestart,
         Self::IdleConnections,
         Self::IdleHttp,
     ];
@@ -113,6 +144,11 @@ impl Scenario {
             | Self::Http1Close
             | Self::Ingress1000
             | Self::TwoWorkers
+            | Self::LatencyAt70
+            | Self::ReloadLatency
+            | Self::ReloadUnderLoad
+            | Self::BackendFailure
+            | Self::RollingRestart
             | Self::IdleHttp => Traffic::Http,
             Self::HttpsKeepalive | Self::TlsHandshake | Self::Http2 => Traffic::Tls,
             Self::TcpRr | Self::TcpConnect | Self::Services10000 | Self::IdleConnections => {
@@ -129,9 +165,20 @@ impl Scenario {
         matches!(self.traffic(), Traffic::Http | Traffic::Tls)
     }
 
+    /// How it is measured.
+    pub(crate) fn method(self) -> Method {
+        match self {
+            Self::IdleConnections | Self::IdleHttp => Method::Memory,
+            Self::LatencyAt70 => Method::Latency,
+            Self::ReloadLatency => Method::Edits,
+            Self::ReloadUnderLoad | Self::BackendFailure | Self::RollingRestart => Method::Events,
+            _ => Method::Cost,
+        }
+    }
+
     /// Whether memory is measured, and not time.
     pub(crate) fn is_idle(self) -> bool {
-        matches!(self, Self::IdleConnections | Self::IdleHttp)
+        self.method() == Method::Memory
     }
 
     /// What portico may have resident with all idle connections open, in 10^6 bytes.
@@ -169,6 +216,11 @@ impl Scenario {
             Self::DnsNxdomain => "dns-nxdomain",
             Self::Dns10000 => "dns-10000",
             Self::DnsTcp => "dns-tcp",
+            Self::LatencyAt70 => "latency-at-70-percent",
+            Self::ReloadLatency => "reload-latency",
+            Self::ReloadUnderLoad => "reload-under-load",
+            Self::BackendFailure => "backend-failure",
+            Self::RollingRestart => "rolling-restart",
             Self::IdleConnections => "idle-connections",
             Self::IdleHttp => "idle-http",
         }
@@ -182,7 +234,12 @@ impl Scenario {
             | Self::HttpsKeepalive
             | Self::Http2
             | Self::Ingress1000
-            | Self::TwoWorkers => "request",
+            | Self::TwoWorkers
+            | Self::LatencyAt70
+            | Self::ReloadUnderLoad
+            | Self::BackendFailure
+            | Self::RollingRestart => "request",
+            Self::ReloadLatency => "edit",
             Self::Http1Large => "MiB",
             Self::TlsHandshake => "handshake",
             Self::TcpRr | Self::UdpEcho => "exchange",
@@ -244,6 +301,23 @@ impl Scenario {
             Self::DnsNxdomain => "A of 900 names that are none, over UDP",
             Self::Dns10000 => "A of 9,000 names over UDP, and of 900",
             Self::DnsTcp => "A of 900 names over 100 TCP connections",
+            Self::LatencyAt70 => {
+                "http1-small at 70 % of what the slowest server can; open loop, 64 connections"
+            }
+            Self::ReloadLatency => {
+                "from an edit of the backends' addresses until a new connection shows it; nginx and \
+                 HAProxy are told to reload"
+            }
+            Self::ReloadUnderLoad => {
+                "1,000 requests a second while the one backend is changed for another, every second"
+            }
+            Self::BackendFailure => {
+                "1,000 requests a second while one of two backends is killed, and later comes back"
+            }
+            Self::RollingRestart => {
+                "1,000 requests a second while two backends are replaced: the new one starts, the \
+                 configuration leads to it, the old one ends"
+            }
             Self::IdleConnections => {
                 "memory of connections through a NodePort, after one exchange each"
             }
@@ -272,7 +346,13 @@ impl Scenario {
             Self::DnsTcp => &[Kind::Knot, Kind::Nsd, Kind::Portico],
             Self::TcpBulk | Self::TcpBulk8 => &[Kind::Haproxy, Kind::HaproxySplice, Kind::Portico],
             Self::UdpEcho => &[Kind::Nginx, Kind::Portico],
-            Self::IdleConnections | Self::IdleHttp => &[Kind::Nginx, Kind::Haproxy, Kind::Portico],
+            Self::LatencyAt70
+            | Self::ReloadLatency
+            | Self::ReloadUnderLoad
+            | Self::BackendFailure
+            | Self::RollingRestart
+            | Self::IdleConnections
+            | Self::IdleHttp => &[Kind::Nginx, Kind::Haproxy, Kind::Portico],
         }
     }
 
@@ -342,7 +422,13 @@ impl Scenario {
             // A tenth more bytes per CPU second.
             Self::TcpBulk | Self::TcpBulk8 => Target { peer: Kind::Haproxy, ratio: 1.0 / 1.1 },
             Self::UdpEcho => Target { peer: Kind::Nginx, ratio: 0.80 },
-            Self::IdleConnections | Self::IdleHttp => return None,
+            Self::LatencyAt70
+            | Self::ReloadLatency
+            | Self::ReloadUnderLoad
+            | Self::BackendFailure
+            | Self::RollingRestart
+            | Self::IdleConnections
+            | Self::IdleHttp => return None,
         })
     }
 }
@@ -379,7 +465,7 @@ mod tests {
             assert_eq!(typed.get_name(), scenario.name());
             let peer = scenario.target().map(|target| target.peer);
             assert!(peer.is_none_or(|peer| scenario.servers().contains(&peer)));
-            assert_eq!(peer.is_none(), scenario.is_idle());
+            assert_eq!(peer.is_none(), scenario.method() != Method::Cost);
             assert_eq!(scenario.servers().last(), Some(&Kind::Portico));
         }
     }

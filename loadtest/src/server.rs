@@ -3,17 +3,19 @@
 //! Each server gets one configuration from `peers/`, one port and one core; it counts as started
 //! once it has carried one unit of the scenario's work.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
 
 use crate::DnsClient;
+use crate::echo::addresses;
 use crate::names;
 use crate::peers::{DNSMASQ, KNOT, NSD, UNBOUND};
 use crate::probe::probe;
 use crate::process::{Running, free_node_port, free_port, local};
-use crate::scenario::{Scenario, Traffic};
+use crate::scenario::{Method, Scenario, Traffic};
 use crate::tools;
 
 /// A server that is compared.
@@ -52,6 +54,8 @@ impl Kind {
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    /// The port that stands in its configuration.
+    pub(crate) config_port: u16,
     pub(crate) process: Running,
 }
 
@@ -112,7 +116,7 @@ impl Site {
         let process = match self.scenario.traffic() {
             Traffic::Http | Traffic::Tls => {
                 let program = tools::NGINX.require()?;
-                let config = self.write_backend(port)?;
+                let config = self.write_backend("backend", port)?;
                 self.run("backend", &program, &["-c", &config], self.load_core)?
             }
             Traffic::Echo => self.start_echo("tcp-echo", port)?,
@@ -129,7 +133,15 @@ impl Site {
             Traffic::Tls => Traffic::Http,
             other => other,
         };
-        ready(traffic, Server { address: local(port), process }).map(Some)
+        ready(traffic, Server { address: local(port), config_port: port, process }).map(Some)
+    }
+
+    /// Starts a backend of HTTP on the load core, at a port of one's own, beside others.
+    pub(crate) fn start_http_backend(&self, name: &'static str, port: u16) -> Result<Server> {
+        let program = tools::NGINX.require()?;
+        let config = self.write_backend(name, port)?;
+        let process = self.run(name, &program, &["-c", &config], self.load_core)?;
+        ready(Traffic::Http, Server { address: local(port), config_port: port, process })
     }
 
     /// Starts one of this program's own backends on the load core.
@@ -149,53 +161,85 @@ impl Site {
         self.folder.join(format!("questions-{}", kind.name()))
     }
 
-    /// Starts a server of the comparison on the server core.
+    /// Starts a server of the comparison on the server core, in front of the scenario's backend.
     pub(crate) fn start(&self, kind: Kind, backend: Option<&Server>) -> Result<Server> {
+        let port = backend.map_or(NOWHERE, |server| server.address.port());
+        let backends: Vec<SocketAddr> =
+            addresses(Ipv4Addr::LOCALHOST, self.scenario.backend_addresses())
+                .map(|ip| SocketAddr::from((ip, port)))
+                .collect();
+        self.start_before(kind, &backends)
+    }
+
+    /// As [`Site::start`], in front of backends of one's own.
+    pub(crate) fn start_before(&self, kind: Kind, backends: &[SocketAddr]) -> Result<Server> {
         let program = self.program(kind)?;
         if self.scenario.traffic() == Traffic::Names {
             let exist = self.scenario.expected_rcode() == "NOERROR";
             names::write_questions(&self.questions(kind), self.scenario.services(kind), exist)?;
         }
-        let backend = backend.map_or(NOWHERE, |server| server.address.port());
-        let (port, process) = match kind {
+        let port = free_port()?;
+        let process = match kind {
             Kind::Nginx => {
-                let port = free_port()?;
-                let config = self.write_nginx(port, backend)?;
-                (port, self.run(kind.name(), &program, &["-c", &config], self.server_core)?)
+                let config = self.write_nginx(port, backends)?;
+                self.run(kind.name(), &program, &["-c", &config], self.server_core)?
             }
             Kind::Haproxy | Kind::HaproxySplice => {
-                let port = free_port()?;
-                let config = self.write_haproxy(kind, port, backend)?;
-                let arguments = ["-db", "-q", "-f", &config];
-                (port, self.run(kind.name(), &program, &arguments, self.server_core)?)
+                let config = self.write_haproxy(kind, port, backends)?;
+                // A master is there where the configuration will change.
+                let master = match self.scenario.method() {
+                    Method::Events | Method::Edits => "-W",
+                    _ => "-db",
+                };
+                let arguments = [master, "-q", "-f", &config];
+                self.run(kind.name(), &program, &arguments, self.server_core)?
             }
             Kind::Knot | Kind::Nsd | Kind::Dnsmasq | Kind::Unbound => {
-                self.start_resolver(kind, &program)?
+                self.start_resolver(kind, &program, port)?
             }
-            Kind::PorticoOfFewer | Kind::Portico => self.start_portico(kind, &program, backend)?,
+            Kind::PorticoOfFewer | Kind::Portico => {
+                return self.start_portico(kind, &program, backends);
+            }
         };
-        let address = local(port);
-        ready(self.scenario.traffic(), Server { address, process })
+        ready(self.scenario.traffic(), Server { address: local(port), config_port: port, process })
+    }
+
+    /// Has a running server lead to other backends from now on.
+    pub(crate) fn lead(&self, kind: Kind, server: &Server, backends: &[SocketAddr]) -> Result<()> {
+        let port = server.config_port;
+        match kind {
+            Kind::Nginx => {
+                self.write_nginx(port, backends)?;
+                server.process.signal(Signal::HUP)
+            }
+            Kind::Haproxy | Kind::HaproxySplice => {
+                self.write_haproxy(kind, port, backends)?;
+                server.process.signal(Signal::USR2)
+            }
+            Kind::PorticoOfFewer | Kind::Portico => self.write_bench(kind, port, backends),
+            Kind::Knot | Kind::Nsd | Kind::Dnsmasq | Kind::Unbound => {
+                bail!("{} has no backends", kind.name())
+            }
+        }
     }
 
     /// Starts a peer of the resolver, over the zone of the scenario's Services.
-    fn start_resolver(&self, kind: Kind, program: &Path) -> Result<(u16, Running)> {
+    fn start_resolver(&self, kind: Kind, program: &Path, port: u16) -> Result<Running> {
         names::write_zones(&self.folder, self.scenario.services(kind))?;
-        let port = free_port()?;
         let (template, arguments): (_, &[&str]) = match kind {
             Kind::Nsd => (NSD, &["-d", "-c"]),
             Kind::Dnsmasq => (DNSMASQ, &["-C"]),
             Kind::Unbound => (UNBOUND, &["-d", "-c"]),
             _ => (KNOT, &["-c"]),
         };
-        let config = self.write(&format!("{}.conf", kind.name()), template, port, NOWHERE)?;
+        let config = self.write(&format!("{}.conf", kind.name()), template, port)?;
         let arguments = [arguments, &[&config]].concat();
-        Ok((port, self.run(kind.name(), program, &arguments, self.server_core)?))
+        self.run(kind.name(), program, &arguments, self.server_core)
     }
 
-    fn start_portico(&self, kind: Kind, program: &Path, backend: u16) -> Result<(u16, Running)> {
+    fn start_portico(&self, kind: Kind, program: &Path, backends: &[SocketAddr]) -> Result<Server> {
         let node_port = free_node_port()?;
-        let manifests = self.write_manifests(kind, node_port, backend)?;
+        let manifests = self.write_manifests(kind, node_port, backends)?;
         // Apart from each other, and from a portico that serves on this machine with the default.
         let service_cidr = match kind {
             Kind::PorticoOfFewer => "127.98.0.0/16",
@@ -234,7 +278,8 @@ impl Site {
             1 => self.server_core.to_string(),
             _ => format!("{},{}", self.server_core, self.load_core),
         };
-        Ok((port, Running::start(kind.name(), program, &arguments, &cores, &self.folder)?))
+        let process = Running::start(kind.name(), program, &arguments, &cores, &self.folder)?;
+        ready(traffic, Server { address: local(port), config_port: node_port, process })
     }
 
     fn run(

@@ -65,6 +65,9 @@ mod tests {
             ("node_port", "30003"),
             ("protocol", "TCP"),
             ("tls", ""),
+            ("upstreams", "server 127.0.0.1:2;"),
+            ("body", "B"),
+            ("name", "backend"),
             ("scheme", "https"),
             ("stream_module", "M"),
         ];

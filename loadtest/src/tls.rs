@@ -72,7 +72,8 @@ pub(crate) fn probe(address: SocketAddr) -> io::Result<()> {
     let mut stream = connect::from(address, 0)?;
     let mut session = session(&config)?;
     let mut tls = Stream::new(&mut session, &mut stream);
-    write!(tls, "GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n")?;
+    let request = format!("GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
+    tls.write_all(request.as_bytes())?;
     let mut answer = [0; 12];
     tls.read_exact(&mut answer)?;
     match &answer {
