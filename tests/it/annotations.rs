@@ -153,3 +153,59 @@ fn patterns_choose_and_rewrites_change_the_path() {
     assert!(seen.contains("GET /headers HTTP/1.1\r\n"), "ingress 2.4: rewrite-target: {seen}");
     assert!(seen.contains("\r\nX-Forwarded-Prefix: /api\r\n"), "ingress 2.4: {seen}");
 }
+
+#[test]
+fn a_host_has_other_names_that_no_rule_takes() {
+    let (web, other) = (Pod::http("web"), Pod::http("other"));
+    let (web_tls, _) = secret("web-tls", &["shop.test", "www.shop.test", "alias.test"]);
+    let entry = "  tls:\n  - hosts: [shop.test]\n    secretName: web-tls\n";
+    let names = [
+        ("server-alias", "alias.test, *.aliases.test, taken.test"),
+        ("from-to-www-redirect", "true"),
+        ("ssl-redirect", "false"),
+    ];
+    let www = [("from-to-www-redirect", "true")];
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&web]),
+        service("other", "ClusterIP", 80, &[&other]),
+        web_tls,
+        annotated("shop", "shop.test", &names, entry),
+        annotated("www", "www.bare.test", &www, ""),
+        annotated("both", "both.test", &www, ""),
+        ingress(
+            "others",
+            &[("taken.test", "Prefix", "/", "other"), ("www.both.test", "Prefix", "/", "other")],
+            "",
+        ),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)]).start();
+    for (host, want) in [
+        ("shop.test", "web"),
+        ("alias.test", "web"),
+        ("a.aliases.test", "web"),
+        ("taken.test", "other"),
+        ("both.test", "web"),
+        ("www.both.test", "other"),
+    ] {
+        assert_eq!(get(portico.http(), host, "/").text(), want, "ingress 2.4: {host}");
+    }
+    for (host, path, location) in [
+        ("www.shop.test", "/a?b=c", "http://shop.test/a?b=c"),
+        ("www.shop.test:8080", "/a/", "http://shop.test:8080/a"),
+        ("bare.test", "/", "http://www.bare.test"),
+    ] {
+        let answer = get(portico.http(), host, path);
+        let got = (answer.status, answer.header("location"));
+        assert_eq!(got, (308, Some(location)), "ingress 2.4: {host}{path}");
+    }
+    let told = portico.warnings();
+    let taken = told
+        .iter()
+        .filter(|it| it.contains("taken.test is the host of a rule"));
+    assert_eq!(taken.count(), 1, "ingress 2.4: server-alias: {told:?}");
+    let snapshot = portico.snapshot();
+    for name in ["shop.test", "www.shop.test", "alias.test"] {
+        assert!(snapshot.certificates.exact.contains_key(name), "its certificate is for {name}");
+    }
+}

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::ingress::{Owned, aliases};
+use super::other_names;
 use super::{Inputs, Objects, finding, suggestion};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
@@ -164,12 +165,13 @@ fn choose<'a>(
         usable.push(found);
     }
     // A host that no entry holds gets the certificate of any entry that is for it.
-    for rule in &ingress.rules {
+    let others = other_names::asked(ingress);
+    for host in ingress.rules.iter().map(|rule| &rule.host).chain(&others) {
         let fits = usable
             .iter()
-            .find(|found| covers(&found.certificate.names, &rule.host));
+            .find(|found| covers(&found.certificate.names, host));
         if fits.is_some() {
-            choice.claim(&rule.host, fits);
+            choice.claim(host, fits);
         }
     }
 }

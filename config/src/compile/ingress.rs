@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::canaries;
+use super::other_names;
 use super::policies::Policies;
 use super::services::Services;
 use super::{Inputs, Objects, finding, suggestion};
@@ -163,7 +164,11 @@ pub(super) fn compile(
     if catch_all.is_some() {
         hosts.entry(HostPattern::Any).or_default();
     }
-    table(hosts, catch_all.as_ref(), inputs.settings)
+    let written: BTreeSet<HostPattern> = hosts.keys().cloned().collect();
+    let mut table = table(hosts, &written, catch_all.as_ref(), inputs.settings);
+    let is_written = |name: &HostPattern| written.contains(name);
+    other_names::place(owned, &mut table, is_written, resolver.diagnostics);
+    table
 }
 
 /// A path of a host that another Ingress serves, with both places.
@@ -189,10 +194,10 @@ fn at(object: &InUse, field: &FieldPath) -> String {
 /// Puts locations in order, passes the catch-all default on, and adds the alias names.
 fn table(
     mut hosts: BTreeMap<HostPattern, Draft>,
+    written: &BTreeSet<HostPattern>,
     catch_all: Option<&Fallback>,
     settings: &Settings,
 ) -> RouteTable {
-    let written: BTreeSet<HostPattern> = hosts.keys().cloned().collect();
     let mut table = RouteTable::default();
     for (pattern, draft) in &mut hosts {
         // Longer path first, then Exact before Prefix before patterns, then the longer text

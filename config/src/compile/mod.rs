@@ -22,6 +22,7 @@ mod guards;
 mod policies;
 mod ingress;
 mod canaries;
+mod other_names;
 mod listeners;
 mod services;
 mod zones;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::ingress::{Owned, aliases};
+use super::other_names;
 use super::services::Services;
 use super::{Inputs, Objects};
 use crate::model::{ClusterIps, HostPattern, Names, ObjectName, Settings, StaticRecord};
@@ -67,23 +68,22 @@ fn of_ingresses(owned: &[Owned<'_>], settings: &Settings, hosts: &mut Records) {
                 true => &ingress.status,
                 false => &listeners,
             };
-            for rule in &ingress.rules {
-                let names = match &rule.host {
-                    HostPattern::Any => Vec::new(),
-                    host if written => vec![host.clone()],
-                    HostPattern::Exact(name) => aliases(name, settings),
-                    HostPattern::Wildcard(_) => Vec::new(),
+            let names = ingress.rules.iter().flat_map(|rule| match &rule.host {
+                HostPattern::Any => Vec::new(),
+                host if written => vec![host.clone()],
+                HostPattern::Exact(name) => aliases(name, settings),
+                HostPattern::Wildcard(_) => Vec::new(),
+            });
+            let others = if written { Vec::new() } else { other_names::asked(ingress) };
+            for host in others.into_iter().chain(names) {
+                let record = HostRecord {
+                    host: host.clone(),
+                    addresses: addresses.clone(),
+                    alias: None,
+                    ttl_seconds: None,
+                    owner: HostOwner::Ingress(object.valid.name.clone()),
                 };
-                for host in names {
-                    let record = HostRecord {
-                        host: host.clone(),
-                        addresses: addresses.clone(),
-                        alias: None,
-                        ttl_seconds: None,
-                        owner: HostOwner::Ingress(object.valid.name.clone()),
-                    };
-                    hosts.entry(host).or_insert(record);
-                }
+                hosts.entry(host).or_insert(record);
             }
         }
     }

@@ -39,6 +39,8 @@ pub struct Policy {
     pub limits: Option<Arc<ClientLimits>>,
     /// What a request for exactly `/` is redirected to, with 302.
     pub app_root: Option<Template>,
+    /// The host that every request is redirected to, with 308 (`from-to-www-redirect`).
+    pub moved_to: Option<Arc<str>>,
     /// Where every request is redirected to.
     pub redirect: Option<Redirect>,
     /// Whether a request over plain HTTP is redirected to HTTPS, and how.

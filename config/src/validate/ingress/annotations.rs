@@ -9,6 +9,7 @@ mod values;
 mod paths;
 mod backends;
 mod affinity;
+mod names;
 mod conduct;
 mod basic;
 mod cors;
@@ -23,7 +24,7 @@ use self::reader::Reader;
 use self::values::size;
 use crate::diagnostic::Code;
 use crate::model::annotation::PREFIX;
-use crate::model::{Balancing, CanaryRule, ObjectName, Policy, Redirect, Template};
+use crate::model::{Balancing, CanaryRule, HostPattern, ObjectName, Policy, Redirect, Template};
 
 /// What is asked of all locations of an Ingress.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +41,10 @@ pub(crate) struct Annotations {
     pub(crate) patterns: bool,
     /// `ssl-redirect`.
     pub(crate) ssl_redirect: bool,
+    /// `server-alias`: further names of its first host.
+    pub(crate) aliases: Box<[HostPattern]>,
+    /// `from-to-www-redirect`.
+    pub(crate) www: bool,
     /// `force-ssl-redirect`.
     pub(crate) force_ssl_redirect: bool,
     /// `preserve-trailing-slash`.
@@ -104,6 +109,8 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
     let patterns = reader.switch("use-regex").unwrap_or(false) || has_rewrite;
     let ssl_redirect = reader.switch("ssl-redirect").unwrap_or(true);
     let force_ssl_redirect = reader.switch("force-ssl-redirect").unwrap_or(false);
+    let aliases = reader.aliases();
+    let www = reader.switch("from-to-www-redirect").unwrap_or(false);
     let keeps_slash = reader.switch("preserve-trailing-slash").unwrap_or(false);
     let canary = reader.canary();
     let Reader { closed, mut findings, left_out: more, .. } = reader;
@@ -122,6 +129,8 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
         ssl_redirect,
         force_ssl_redirect,
         keeps_slash,
+        aliases,
+        www,
         canary,
         findings,
     }

@@ -116,6 +116,7 @@ pub(crate) fn outside(policy: &Policy, visit: &Visit<'_>) -> Option<Declined> {
 /// Where the location was moved to: told after the credentials were right, where any are asked for
 /// (steps 6 and 9).
 pub(crate) fn moved(policy: &Policy, visit: &Visit<'_>) -> Result<(), Declined> {
+    redirect::to_host(policy, visit)?;
     redirect::app_root(policy, visit)?;
     redirect::elsewhere(policy, visit)
 }

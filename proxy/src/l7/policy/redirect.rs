@@ -19,6 +19,20 @@ pub(super) fn app_root(policy: &Policy, visit: &Visit<'_>) -> Result<(), Decline
     Err(redirect(StatusCode::FOUND, location))
 }
 
+/// From another name of a host to the host itself (`ingress 2.4`: from-to-www-redirect).
+pub(super) fn to_host(policy: &Policy, visit: &Visit<'_>) -> Result<(), Declined> {
+    let Some(host) = &policy.moved_to else { return Ok(()) };
+    let mut location = format!("{}://{host}", scheme(visit));
+    if let Some(port) = visit.checked.authority.and_then(port_of) {
+        location.push_str(&format!(":{port}"));
+    }
+    uri(&mut location, visit.checked);
+    if location.ends_with('/') {
+        location.pop();
+    }
+    Err(redirect(StatusCode::PERMANENT_REDIRECT, location))
+}
+
 /// From anywhere to where the location was moved.
 pub(super) fn elsewhere(policy: &Policy, visit: &Visit<'_>) -> Result<(), Declined> {
     let Some(asked) = &policy.redirect else { return Ok(()) };
@@ -103,6 +117,19 @@ mod tests {
             assert_eq!(answer(&policy, true, authority, target).0, 200, "it came over TLS");
         }
         assert_eq!(answer(&to(None, false), false, "", "/").0, 400, "nobody said where this is");
+    }
+
+    #[test]
+    fn another_name_of_a_host_leads_to_it() {
+        let policy = Policy { moved_to: Some("a.test".into()), ..Policy::default() };
+        for (tls, authority, target, want) in [
+            (false, "www.a.test", "/x?y=1", "http://a.test/x?y=1"),
+            (true, "www.a.test", "/x/", "https://a.test/x"),
+            (false, "www.a.test:8080", "/", "http://a.test:8080"),
+        ] {
+            let got = answer(&policy, tls, authority, target);
+            assert_eq!(got, (308, want.into()), "ingress 2.4: from-to-www-redirect {authority}");
+        }
     }
 
     #[test]
