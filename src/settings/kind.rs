@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use portico_config::model::{
-    ClusterIps, ExecProbe, ForwardPolicy, ForwardRule, ObjectName, PodsMode, Probes, QueryLogRule,
-    StaticRecord, format_bytes, format_duration, parse_bytes, parse_duration,
+    ClusterIps, ExecProbe, FailoverCode, ForwardPolicy, ForwardRule, ObjectName, PodsMode, Probes,
+    QueryLogRule, StaticRecord, format_bytes, format_duration, parse_bytes, parse_duration,
 };
 use serde_json::Value;
 
@@ -60,6 +60,8 @@ pub(crate) enum Kind {
     QueryLog(Lens<Vec<QueryLogRule>>),
     /// A file, or `stdout`.
     LogFile(Lens<Option<PathBuf>>),
+    /// Response codes, or `off`.
+    Failover(Lens<Vec<FailoverCode>>),
     /// Which of them first.
     ForwardPolicy(Lens<ForwardPolicy>),
     /// A name of at most 64 octets, or none.
@@ -122,6 +124,7 @@ impl Kind {
                 | Self::Files(_)
                 | Self::Forwards(_)
                 | Self::QueryLog(_)
+                | Self::Failover(_)
         )
     }
 
@@ -193,6 +196,7 @@ impl Kind {
             Self::Object(lens) => *lens(options) = parse_all(items, object)?.pop(),
             Self::Forwards(lens) => *lens(options) = until_off(items)?,
             Self::QueryLog(lens) => *lens(options) = until_off(items)?,
+            Self::Failover(lens) => *lens(options) = until_off(items)?,
             Self::LogFile(lens) => *lens(options) = one(items, log_file)?,
             Self::ForwardPolicy(lens) => *lens(options) = one(items, |it| choose(&POLICIES, it))?,
             Self::ClusterIps(lens) => *lens(options) = one(items, |it| choose(&CLUSTER_IPS, it))?,
@@ -249,6 +253,7 @@ impl Kind {
             Self::Object(lens) => texts(lens(of).as_slice()),
             Self::Forwards(lens) => texts(lens(of)),
             Self::QueryLog(lens) => texts(lens(of)),
+            Self::Failover(lens) => texts(lens(of)),
             Self::LogFile(lens) => {
                 let file = lens(of).as_ref();
                 vec![file.map_or_else(|| "stdout".to_owned(), |it| it.display().to_string())]
@@ -317,6 +322,7 @@ impl Kind {
                 Self::Listeners(_)
                 | Self::Forwards(_)
                 | Self::QueryLog(_)
+                | Self::Failover(_)
                 | Self::Folder(_)
                 | Self::TimeOrOff(..)
                 | Self::Required(_)

@@ -285,6 +285,15 @@ pub(crate) static SETTINGS: &[Setting] = &[
     )
     .live(),
     Setting::new(
+        "forwardFailover",
+        Group::Names,
+        "off|CODE",
+        "Replies that make the next of several asked: SERVFAIL, REFUSED, NXDOMAIN, NOTIMP, FORMERR",
+        Kind::Failover(|to| &mut to.settings.forwarding.failover),
+    )
+    .by_default("off")
+    .live(),
+    Setting::new(
         "dns.cacheBytes",
         Group::Names,
         "BYTES",

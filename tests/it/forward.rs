@@ -490,3 +490,115 @@ fn what_has_expired_stands_in_where_no_upstream_answers() {
         (ttl() == Some(30)).then_some(())
     });
 }
+
+#[test]
+fn codes_of_settings_make_the_next_asked_and_others_do_not() {
+    fn failing(heard: &Heard) -> Vec<Vec<u8>> {
+        let mut reply = heard.reply();
+        reply.metadata.response_code = match heard.name().to_string().to_ascii_lowercase() {
+            name if name.starts_with("refused") => ResponseCode::Refused,
+            _ => ResponseCode::ServFail,
+        };
+        vec![octets(heard, &reply)]
+    }
+    let [first, last] = [Upstream::start(failing), Upstream::start(failing)];
+    let good = Upstream::start(answers);
+    let with = |upstreams: &[&Upstream], codes: &[&str]| {
+        let rules: Vec<_> = upstreams
+            .iter()
+            .map(|it| it.address().to_string())
+            .collect();
+        let rules: Vec<_> = rules.iter().map(String::as_str).collect();
+        let forward = forward(&rules);
+        let codes: Vec<_> = codes.iter().map(|code| code.parse().unwrap()).collect();
+        Portico::with(&[("names.yaml", MANIFESTS)])
+            .adjust(move |settings| {
+                forward(settings);
+                settings.forwarding.failover = codes;
+            })
+            .start()
+    };
+    let portico = with(&[&first, &good], &["SERVFAIL"]);
+    let ask_for = |portico: &Portico, name: &str| ask(portico.dns(), name, RecordType::A);
+    let found = Reply::of(&["A 192.0.2.1"]);
+    assert_eq!(ask_for(&portico, "www.example.com."), found, "dns 4.1");
+    assert_eq!(first.heard("www.example.com.").len(), 1, "dns 4.1: each is asked once");
+    let refused = ask_for(&portico, "refused.example.com.");
+    assert_eq!(refused.code, ResponseCode::Refused, "dns 4.1: not a code of settings");
+    let up = format!("portico_dns_forward_up{{to=\"{}\"}}", first.address());
+    assert_eq!(portico.metric(&up), 1, "dns 4.1: a reply is no failure of health");
+
+    let portico = with(&[&first, &last], &["SERVFAIL", "REFUSED"]);
+    let refused = ask_for(&portico, "refused.all.example.com.");
+    assert_eq!(refused.code, ResponseCode::Refused, "dns 4.1: all say so");
+    let heard = [&first, &last].map(|it| it.heard("refused.all.example.com.").len());
+    assert_eq!(heard, [1, 1], "dns 4.1: none is asked again");
+    let portico = with(&[&first, &good], &[]);
+    assert_eq!(
+        ask_for(&portico, "off.example.com.").code,
+        ResponseCode::ServFail,
+        "off by default"
+    );
+}
+
+#[test]
+fn what_is_asked_for_often_is_fetched_before_it_ends() {
+    fn brief(heard: &Heard) -> Vec<Vec<u8>> {
+        let mut reply = heard.reply();
+        reply.add_answer(Record::from_rdata(heard.name(), 2, RData::A(A::new(192, 0, 2, 1))));
+        vec![octets(heard, &reply)]
+    }
+    let upstream = Upstream::start(brief);
+    let forward = forward(&[&upstream.address().to_string()]);
+    let portico = Portico::with(&[("names.yaml", MANIFESTS)])
+        .adjust(move |settings| {
+            forward(settings);
+            settings.forwarding.prefetch = true;
+        })
+        .start();
+    let series = r#"coredns_cache_prefetch_total{server="dns://",view="",zones="."}"#;
+    // Asked all the time, it comes to the last tenth of a life sooner or later.
+    eventually("dns 4.2: it is fetched ahead", || {
+        assert_eq!(
+            ask(portico.dns(), "www.example.com.", RecordType::A)
+                .answers
+                .len(),
+            1
+        );
+        (portico.metric(series) > 0).then_some(())
+    });
+    eventually("and upstream was asked for it", || {
+        (upstream.heard("www.example.com.").len() > 1).then_some(())
+    });
+}
+
+#[test]
+fn nothing_that_an_upstream_sends_reaches_a_client_unread() {
+    // By name, so that one upstream plays all parts.
+    fn hostile(heard: &Heard) -> Vec<Vec<u8>> {
+        let good = octets(heard, &heard.address([192, 0, 2, 1]));
+        let name = heard.name().to_string().to_ascii_lowercase();
+        let mut bad = good.clone();
+        match name.split('.').next().unwrap_or_default() {
+            "cut" => bad.truncate(good.len() - 2),
+            "counts" => bad[7] = 200,
+            "pointer" => {
+                let owner = 12 + heard.name().len() + 4;
+                bad[owner..owner + 2].copy_from_slice(&[0xff, 0xff]);
+            }
+            "query" => bad[2] &= 0x7f,
+            _ => return vec![good],
+        }
+        vec![bad]
+    }
+    let upstream = Upstream::start(hostile);
+    let portico = portico(&[&upstream.address().to_string()]);
+    for part in ["cut", "counts", "pointer", "query"] {
+        let name = format!("{part}.example.com.");
+        let reply = ask(portico.dns(), &name, RecordType::A);
+        assert_eq!(reply.code, ResponseCode::ServFail, "dns 4.1: {part}: {reply:?}");
+    }
+    let whole = ask(portico.dns(), "www.example.com.", RecordType::A);
+    assert_eq!(whole, Reply::of(&["A 192.0.2.1"]), "and it is asked all the same");
+    assert_eq!(ask(portico.dns(), LOCAL, RecordType::A).answers.len(), 1);
+}

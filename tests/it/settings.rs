@@ -7,8 +7,9 @@ use std::path::Path;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
-use crate::harness::dns::{ask, try_ask};
+use crate::harness::dns::{Reply, ask, try_ask};
 use crate::harness::process::{Process, free_address, run};
+use crate::harness::upstream::{Upstream, octets};
 use crate::harness::{eventually, http};
 
 const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  type: \
@@ -27,8 +28,10 @@ fn settings(admin: SocketAddr, cidr: u8, rest: &str) -> String {
 fn start(folder: &Path, admin: SocketAddr) -> Process {
     let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let (config, manifests, state) = (path("portico.yaml"), path("manifests"), path("state"));
-    let process =
-        Process::portico(&["run", &manifests, "--config", &config, "--state-dir", &state]);
+    // A file that says nothing of forwarding asks nobody all the same.
+    let forwards = fs::read_to_string(&config).unwrap().contains("\nforward:");
+    let start = if forwards { Process::forwarding } else { Process::portico };
+    let process = start(&["run", &manifests, "--config", &config, "--state-dir", &state]);
     eventually("it is ready", || {
         std::net::TcpStream::connect(admin).ok()?;
         (http::get(admin, &admin.to_string(), "/readyz").status == 200).then_some(())
@@ -139,6 +142,34 @@ fn records_and_who_may_ask_change_with_the_settings_file() {
     says("dns 3.1: we may not ask any more", ResponseCode::Refused);
     write(", record: www.example.com A 192.0.2.1");
     says("and again we may", ResponseCode::NoError);
+}
+
+#[test]
+fn upstreams_change_with_the_settings_file_and_their_answers_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("manifests")).unwrap();
+    let file = folder.path().join("portico.yaml");
+    let (admin, dns) = (free_address("127.0.0.1"), free_address("127.0.0.1"));
+    let one = Upstream::start(|heard| vec![octets(heard, &heard.address([192, 0, 2, 1]))]);
+    let two = Upstream::start(|heard| vec![octets(heard, &heard.address([192, 0, 2, 2]))]);
+    let write = |forward: &str| {
+        let dns = format!("dns: {{listen: '{dns}'}}\nforward: {forward}\n");
+        fs::write(&file, settings(admin, 244, &dns)).unwrap();
+    };
+    write(&format!("['{}']", one.address()));
+    let _process = start(folder.path(), admin);
+    let ask = || ask(dns, "www.example.org.", RecordType::A);
+    assert_eq!(ask(), Reply::of(&["A 192.0.2.1"]));
+    write(&format!("['{}', 'corp.example={}']", two.address(), one.address()));
+    eventually("dns 4.2: the other is asked, and nothing of before is kept", || {
+        (ask() == Reply::of(&["A 192.0.2.2"])).then_some(())
+    });
+    let corp = || crate::harness::dns::ask(dns, "a.corp.example.", RecordType::A);
+    assert_eq!(corp(), Reply::of(&["A 192.0.2.1"]), "dns 4.1: by suffix");
+    write("off");
+    eventually("nobody is asked any more", || (ask().code == ResponseCode::Refused).then_some(()));
+    write(&format!("['{}']", one.address()));
+    eventually("and somebody again", || (ask() == Reply::of(&["A 192.0.2.1"])).then_some(()));
 }
 
 #[test]

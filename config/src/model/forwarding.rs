@@ -13,6 +13,8 @@ pub struct Forwarding {
     pub rules: Vec<ForwardRule>,
     /// `forwardPolicy`: which of several is asked first; default random.
     pub policy: ForwardPolicy,
+    /// `forwardFailover`: replies with these codes make the next upstream asked; default none.
+    pub failover: Vec<FailoverCode>,
     /// `dns.cacheBytes`: memory for their answers; default 16 MiB. 0: nothing is kept.
     pub cache_bytes: u64,
     /// `dns.serveStale`: how long an answer that has expired still stands in for one that does not
@@ -34,6 +36,7 @@ impl Default for Forwarding {
         Self {
             rules: vec![ForwardRule::System],
             policy: ForwardPolicy::Random,
+            failover: Vec::new(),
             cache_bytes: 16 << 20,
             serve_stale: None,
             prefetch: false,
@@ -51,6 +54,21 @@ pub enum ForwardPolicy {
     RoundRobin,
     /// The first that works, in the order given.
     Sequential,
+}
+
+/// A response code that may be one upstream's fault.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FailoverCode {
+    /// FORMERR.
+    FormErr = 1,
+    /// SERVFAIL.
+    ServFail = 2,
+    /// NXDOMAIN, for upstreams that know different names.
+    NxDomain = 3,
+    /// NOTIMP.
+    NotImp = 4,
+    /// REFUSED.
+    Refused = 5,
 }
 
 /// Who is asked about some names.
@@ -121,6 +139,23 @@ impl fmt::Display for ForwardRule {
     }
 }
 
+impl FromStr for FailoverCode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = CODES.iter().find(|(name, _)| *name == text);
+        let (_, code) = found.ok_or("expected SERVFAIL, REFUSED, NXDOMAIN, NOTIMP or FORMERR")?;
+        Ok(*code)
+    }
+}
+
+impl fmt::Display for FailoverCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let found = CODES.iter().find(|(_, code)| code == self);
+        f.write_str(found.map_or("", |(name, _)| name))
+    }
+}
+
 impl UpstreamAddress {
     /// One that is spoken to in datagrams.
     pub fn datagrams(address: SocketAddr) -> Self {
@@ -188,6 +223,13 @@ impl UpstreamTransport {
     }
 }
 
+const CODES: [(&str, FailoverCode); 5] = [
+    ("SERVFAIL", FailoverCode::ServFail),
+    ("REFUSED", FailoverCode::Refused),
+    ("NXDOMAIN", FailoverCode::NxDomain),
+    ("NOTIMP", FailoverCode::NotImp),
+    ("FORMERR", FailoverCode::FormErr),
+];
 const EXPECTED: &str = "expected ADDR, ADDR:PORT, tcp://ADDR or tls://ADDR[%NAME], each also \
                         behind SUFFIX=, or system or off";
 /// Room for a label below it within a name's 253 characters.

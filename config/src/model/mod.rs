@@ -37,7 +37,9 @@ pub use clients::private_networks;
 pub use conduct::{CanaryHeader, CanaryRule, CanaryValue, Conditions, Retries, Timeouts};
 pub use cors::{Cors, Grant, Origin};
 pub use duration::{format_duration, parse_duration};
-pub use forwarding::{ForwardPolicy, ForwardRule, Forwarding, UpstreamAddress, UpstreamTransport};
+pub use forwarding::{
+    FailoverCode, ForwardPolicy, ForwardRule, Forwarding, UpstreamAddress, UpstreamTransport,
+};
 pub use host::HostPattern;
 pub use limits::{ClientLimits, Rate, Rates};
 pub use name::{ObjectName, ObjectRef};

@@ -292,33 +292,44 @@ impl Forwarder {
         });
     }
 
-    /// Asks one upstream after the other until one says something, whatever it is.
+    /// Asks one upstream after the other until one says something; what settings take for its own fault
+    /// counts where no other says anything else.
     async fn resolve(self: &Rc<Self>, ask: &Ask, route: &Route) -> Response {
         let order = route.order(&mut self.random.borrow_mut());
         if order.first().is_none_or(|first| !first.is_up()) {
             self.shared.metrics.all_down.inc();
         }
         let deadline = Instant::now() + TOTAL;
-        let mut error = NO_REACHABLE_AUTHORITY;
+        let mut failed = Response::failure(NO_REACHABLE_AUTHORITY);
+        let mut has_said = vec![false; order.len()];
         // A datagram may be lost: even a single upstream is asked again.
-        let tries = order.iter().cycle().take(order.len().max(LEAST_TRIES));
-        for upstream in tries {
+        let tries = order.iter().zip(0..).cycle();
+        for (upstream, place) in tries.take(order.len().max(LEAST_TRIES)) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            if upstream.is_looped() {
+            // Who has said something would say it again.
+            let said: Option<&mut bool> = has_said.get_mut(place);
+            if upstream.is_looped() || said.as_deref() == Some(&true) {
                 continue;
             }
             self.check_loop(upstream);
             match timeout(TRY.min(left), self.exchange.run(upstream, ask)).await {
                 Ok(Ok(response)) => {
                     upstream.has_replied();
-                    return response;
+                    if !route.fails_over(response.rcode()) {
+                        return response;
+                    }
+                    failed = response;
+                    said.into_iter().for_each(|said| *said = true);
+                    continue;
                 }
                 Ok(Err(fault)) => {
                     debug!(upstream = %upstream.address, %fault, "an upstream failed");
-                    error = NETWORK_ERROR;
+                    if !has_said.contains(&true) {
+                        failed = Response::failure(NETWORK_ERROR);
+                    }
                 }
                 Err(_) => upstream
                     .metrics
@@ -326,7 +337,7 @@ impl Forwarder {
             }
             self.probe(upstream);
         }
-        Response::failure(error)
+        failed
     }
 
     /// Runs `work` beside what answers, until the worker ends.

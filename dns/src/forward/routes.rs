@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use portico_config::model::{ForwardPolicy, UpstreamAddress};
+use portico_config::model::{FailoverCode, ForwardPolicy, UpstreamAddress};
 
 use super::metrics::Metrics;
 use super::random::Random;
@@ -27,6 +27,7 @@ pub(crate) struct Route {
     suffix: Box<[u8]>,
     upstreams: Vec<Arc<Upstream>>,
     policy: ForwardPolicy,
+    failover: Arc<[FailoverCode]>,
     turn: AtomicUsize,
 }
 
@@ -39,11 +40,12 @@ impl Routes {
     /// Asks these, each for a suffix on the wire; what `before` knows of one that stays is kept.
     pub(crate) fn new(
         rules: &[(Vec<u8>, UpstreamAddress)],
-        policy: ForwardPolicy,
+        (policy, failover): (ForwardPolicy, &[FailoverCode]),
         keep: Keep,
         before: &Self,
         metrics: &Metrics,
     ) -> Self {
+        let failover: Arc<[FailoverCode]> = failover.into();
         let mut routes: Vec<Route> = Vec::new();
         let mut known: Vec<Arc<Upstream>> = Vec::new();
         for (suffix, address) in rules {
@@ -62,6 +64,7 @@ impl Routes {
                     suffix: suffix.as_slice().into(),
                     upstreams: vec![upstream],
                     policy,
+                    failover: Arc::clone(&failover),
                     turn: AtomicUsize::new(0),
                 }),
             }
@@ -95,6 +98,11 @@ impl Route {
     /// All of its upstreams, in the order of settings.
     pub(crate) fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
         self.upstreams.iter()
+    }
+
+    /// Whether a reply with this code may be one upstream's fault alone.
+    pub(crate) fn fails_over(&self, rcode: u16) -> bool {
+        self.failover.iter().any(|code| *code as u16 == rcode)
     }
 
     /// The upstreams to try, one after the other. Those that are down are left out; where all are,
@@ -136,7 +144,7 @@ mod tests {
         let rule =
             |(suffix, address): &(&str, &str)| (wire(suffix).unwrap(), address.parse().unwrap());
         let rules: Vec<_> = rules.iter().map(rule).collect();
-        Routes::new(&rules, policy, KEEP, before, &Metrics::new())
+        Routes::new(&rules, (policy, &[]), KEEP, before, &Metrics::new())
     }
 
     fn asked(routes: &Routes, name: &str) -> Vec<String> {

@@ -22,7 +22,19 @@ impl Process {
         Self { child }
     }
 
-    /// The same with this many descriptors at most, and its log in a file.
+    /// The same, forwarding as its settings file says it: whoever uses it names upstreams of its own.
+    pub(crate) fn forwarding(arguments: &[&str]) -> Self {
+        let child = portico(arguments)
+            .env_remove("PORTICO_FORWARD")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        Self { child }
+    }
+
+    /// `portico` with this many descriptors at most, and its log in a file.
     pub(crate) fn limited(descriptors: u32, log: &Path, arguments: &[&str]) -> Self {
         let inner = portico(arguments);
         let mut command = Command::new("sh");
