@@ -237,7 +237,7 @@ impl Reply<'_> {
                 }
             }
             Some(Body::Services(weight, pairs)) => {
-                self.services(table, node, suffix, weight, pairs);
+                self.services(key.len(), table, node, suffix, weight, pairs);
                 if self.fit(start) {
                     self.targets(key, node, suffix, pairs);
                 }
@@ -255,9 +255,11 @@ impl Reply<'_> {
         }
     }
 
-    /// SRV records, in the zone that was asked (`dns 1.5`).
+    /// SRV records, in the zone that was asked (`dns 1.5`), as it was spelt (`dns 1.11`); the name of
+    /// the question has `length` octets.
     fn services(
         &mut self,
+        length: usize,
         table: &AnswerTable,
         node: Node<'_>,
         suffix: &[u8],
@@ -273,6 +275,10 @@ impl Reply<'_> {
             let port = pair.get(4..).unwrap_or_default();
             let data = [&[0, 0], &weight.to_be_bytes()[..], port, target, suffix];
             put_record(self.out, &[&OWNER], SRV, table.ttl_seconds, &data);
+            // The name was found below `suffix`, so its question ends in it.
+            let end = HEADER + length;
+            let place = self.out.len() - suffix.len();
+            self.out.copy_within(end - suffix.len()..end, place);
             self.answers += 1;
         }
     }

@@ -5,7 +5,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::answer::{ANY, NOT_AUTHORITATIVE, NOT_READY};
+use crate::answer::{ANY, HINFO, NOT_AUTHORITATIVE, NOT_READY};
 use crate::question::{NXDOMAIN, Query, SERVFAIL};
 use crate::reply::Reply;
 use crate::table::AnswerTable;
@@ -27,8 +27,8 @@ impl Reply<'_> {
             return self.localhost(key, query.kind, table);
         }
         if LOOPBACK.contains(&key) {
-            let is_asked = matches!(query.kind, PTR | ANY);
-            return self.special(key, key.len(), is_asked.then_some((PTR, LOCALHOST)), table);
+            let data = (query.kind == PTR).then_some((PTR, LOCALHOST));
+            return self.special(key, (query.kind, key.len()), data, table);
         }
         let nobody = NOBODY.iter().find(|zone| is_within(key, zone));
         match nobody {
@@ -56,18 +56,22 @@ impl Reply<'_> {
             AAAA => Some((AAAA, &v6)),
             _ => None,
         };
-        self.special(key, LOCALHOST.len(), data, table);
+        self.special(key, (kind, LOCALHOST.len()), data, table);
     }
 
-    /// One record, or none of a zone that is this long.
+    /// One record, or none of `kind` in a zone that is this long.
     fn special(
         &mut self,
         key: &[u8],
-        zone: usize,
+        (kind, zone): (u16, usize),
         data: Option<(u16, &[u8])>,
         table: &AnswerTable,
     ) {
         match data {
+            _ if kind == ANY => {
+                self.out.extend_from_slice(HINFO);
+                self.answers = 1;
+            }
             Some((kind, data)) => {
                 put_record(self.out, &[&OWNER], kind, table.ttl_seconds, &[data]);
                 self.answers = 1;

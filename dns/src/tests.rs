@@ -313,10 +313,10 @@ fn names_outside_are_refused_and_say_why() {
         ["example.org", "wild.example", "a.b.wild.example", "x.mi-web", "9.9.9.9.in-addr.arpa", ""]
     {
         let plain = ask(&table, &query(name, A), Transport::Udp).unwrap();
-        assert_eq!((plain[3] & 15, plain[2] & 4), (5, 0), "dns 3.1.9: {name}");
+        assert_eq!((plain[3] & 15, plain[2] & 4), (5, 0), "dns 3.1: {name}");
         let reply = ask(&table, &with_opt(query(name, A), 1232, 0, &[]), Transport::Udp).unwrap();
         Message::from_vec(&reply).unwrap();
-        assert!(reply.ends_with(&[0, 6, 0, 15, 0, 2, 0, 20]), "dns 3.1.9: {name}");
+        assert!(reply.ends_with(&[0, 6, 0, 15, 0, 2, 0, 20]), "dns 3.1: {name}");
     }
 }
 
@@ -422,7 +422,7 @@ fn ports_that_answer_anything_are_not_answered() {
         let peer = SocketAddr::from(([127, 0, 0, 1], port));
         let message = query("web.default.svc.cluster.local", A);
         let outcome = answer(&message, peer, LOCAL, Transport::Udp, &table(), &mut out);
-        assert_eq!((outcome, out.len()), (Outcome::Ignored, 0), "dns 3.1.1: {port}");
+        assert_eq!((outcome, out.len()), (Outcome::Ignored, 0), "dns 3.1: {port}");
     }
 }
 

@@ -85,7 +85,7 @@ mod tests {
             "'printf \"nameserver 127.0.0.1\\nport 1053\\n\" > /etc/resolver/portico.test'\n",
             "-Namespace \".portico.test\" -NameServers \"127.0.0.1\"\n",
         ] {
-            assert!(shown.contains(want), "{want}: {shown}");
+            assert!(shown.contains(want), "dns 5.2: {want}: {shown}");
         }
         let shown = text(&settings, "[::]:53".parse().unwrap());
         assert!(shown.contains("DNS=::1\n") && !shown.contains("takes no port"), "{shown}");

@@ -40,7 +40,7 @@ fn names_are_answered_over_tls_with_the_certificate_of_the_secret_as_it_is_now()
     };
     let want = portico.cluster_ip("default/db", 3307).ip().to_string();
     let Some(told) = ask(&certificate, "dns.example") else { return };
-    assert_eq!(told, want, "RFC 7858");
+    assert_eq!(told, want, "dns 3.4.1");
     assert_ne!(ask(&certificate, "other.example"), Some(want.clone()), "dig verifies");
     let (manifest, renewed) = secret("dns-tls", &["dns.example"]);
     portico.edit("secret.yaml", &manifest);

@@ -1,4 +1,4 @@
-//! DNS over HTTPS (RFC 8484) on the listener of Ingress, as curl asks it.
+//! DNS over HTTPS (RFC 8484, `dns 3.4.2`) on the listener of Ingress, as curl asks it.
 
 use std::path::Path;
 
@@ -101,7 +101,7 @@ fn a_query_has_one_form_and_each_mistake_its_status() {
         ("another method", &["-X", "PUT"], 405, "text/plain; charset=utf-8 GET, POST"),
     ] {
         let Some(told) = curl(&portico, folder.path(), "/dns-query", more) else { return };
-        assert_eq!(told.line, format!("{status} {kind}"), "dns 3.4: {case}");
+        assert_eq!(told.line, format!("{status} {kind}"), "dns 3.4.2: {case}");
     }
 }
 
@@ -125,5 +125,5 @@ fn clients_that_may_not_ask_are_refused_over_https_too() {
     let get = format!("/dns-query?dns={text}");
     let Some(told) = curl(&portico, folder.path(), &get, &[]) else { return };
     assert_eq!(told.line, "200 application/dns-message max-age=0");
-    assert_eq!(read(&told.body).code, ResponseCode::Refused, "dns 3.5");
+    assert_eq!(read(&told.body).code, ResponseCode::Refused, "dns 3.1");
 }

@@ -55,7 +55,7 @@ fn a_flow_is_explained_by_manifests_alone() {
         ("source", "\"kept\""),
         ("front", "\"ClusterIP\""),
     ] {
-        assert_eq!(answer[key].to_string(), want, "{key}");
+        assert_eq!(answer[key].to_string(), want, "dns 5.3: {key}");
     }
     let excluded = &answer["excluded"];
     assert_eq!(excluded[0]["endpoint"], "10.244.2.1:8080");
@@ -159,7 +159,7 @@ fn a_name_is_explained_by_manifests_alone() {
         ("status", "\"NOERROR\""),
         ("answer", "[\"web.default.svc.portico.test. 5 IN A 10.96.0.10\"]"),
     ] {
-        assert_eq!(answer[key].to_string(), want, "{key}");
+        assert_eq!(answer[key].to_string(), want, "dns 5.3: {key}");
     }
     let answer = json(&[&["explain", "dns", name, "SRV", path][..], &keep].concat());
     assert_eq!(answer["additional"].as_array().map(Vec::len), Some(1), "{answer}");

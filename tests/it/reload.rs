@@ -1,4 +1,4 @@
-//! One edit reaches L4, L7 and DNS in one commit, and nothing in flight notices.
+//! One edit reaches L4, L7 and DNS in one commit, and nothing in flight notices (`dns 3.7`).
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

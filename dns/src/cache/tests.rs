@@ -1,4 +1,4 @@
-//! The cache by its own clock: every `now` is given.
+//! The cache (`dns 4.2`) by its own clock: every `now` is given.
 
 use super::*;
 use crate::forward::metrics::Metrics;

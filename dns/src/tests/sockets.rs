@@ -146,7 +146,7 @@ fn a_taken_port_is_degraded_and_tried_again() {
     let prepared = dns.prepare(&Arc::new(snapshot()));
     dns.commit(prepared);
     let state = |dns: &Dns| dns.listeners()[0].state.clone();
-    assert!(matches!(state(&dns), portico_net::listeners::ListenerState::Degraded(_)));
+    assert!(matches!(state(&dns), portico_net::listeners::ListenerState::Degraded(_)), "dns 3.7");
     drop(holder);
     let now = std::time::Instant::now();
     dns.retry(now);
