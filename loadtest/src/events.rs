@@ -104,7 +104,7 @@ fn measure(site: &Site, kind: Kind) -> Result<Paced> {
         seconds: SECONDS,
         timeline: true,
     };
-    let generator = load::at_rate(asked, site.load_core)?;
+    let generator = load::at_rate(asked, Some(site.load_core))?;
     let start = Instant::now();
     for (after, event) in events {
         pause(Duration::from_millis(*after).saturating_sub(start.elapsed()));

@@ -12,7 +12,7 @@ use crate::DnsClient;
 use crate::dns::Answers;
 use crate::latency::Curve;
 use crate::paced::Paced;
-use crate::process::pinned;
+use crate::process::{free, pinned};
 use crate::rate::RateArgs;
 use crate::scenario::{CONNECTIONS, HOST, Scenario, Traffic};
 use crate::server::{Kind, Site};
@@ -144,10 +144,15 @@ fn own(command_name: &str, core: usize) -> Result<Command> {
 #[derive(Debug)]
 pub(crate) struct AtRate(Child);
 
-/// Starts `rate-load` on `core`.
-pub(crate) fn at_rate(asked: RateArgs, core: usize) -> Result<AtRate> {
-    let mut command = own("rate-load", core)?;
+/// Starts `rate-load` on `core`, or on whichever the kernel chooses.
+pub(crate) fn at_rate(asked: RateArgs, core: Option<usize>) -> Result<AtRate> {
+    let own = std::env::current_exe().context("finding this program")?;
+    let mut command = match core {
+        Some(core) => pinned(&own, core)?,
+        None => free(&own)?,
+    };
     command
+        .arg("rate-load")
         .arg(asked.address.to_string())
         .arg(format!("--rate={}", asked.rate))
         .arg(format!("--connections={}", asked.connections))

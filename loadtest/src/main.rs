@@ -53,6 +53,10 @@ mod steady;
 mod edits;
 mod events;
 mod compare;
+mod web;
+mod pulse;
+mod verdict;
+mod soak;
 mod generate;
 mod names;
 mod scale;
@@ -76,6 +80,8 @@ enum Command {
     Compare(CompareArgs),
     /// Measure a large folder: first load, memory, and how soon an edit is live in every plane
     Scale(scale::ScaleArgs),
+    /// Run portico for long under a mixed load with edits, dying backends and new certificates
+    Soak(soak::SoakArgs),
     /// Write a folder of manifests as large as a large cluster's
     Generate {
         /// Where; made if it does not exist
@@ -120,6 +126,12 @@ enum Command {
     /// Open connections, say so, and hold them until standard input ends
     #[command(hide = true)]
     IdleLoad(hold::IdleArgs),
+    /// Answer every request with the same
+    #[command(hide = true)]
+    Web {
+        /// Where to listen.
+        address: SocketAddr,
+    },
     /// Send datagrams back
     #[command(hide = true)]
     UdpEcho {
@@ -243,6 +255,11 @@ fn main() -> Result<ExitCode> {
             scale::run(&arguments, &portico)?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Soak(arguments) => {
+            let portico = portico_program(arguments.portico.clone())?;
+            let good = soak::run(&arguments, &portico)?;
+            Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
         Command::Generate { folder, size } => {
             let files = generate::write(&folder, size)?;
             println!("{files} files in {}", folder.display());
@@ -270,6 +287,10 @@ fn main() -> Result<ExitCode> {
         }
         Command::TcpEcho { address, addresses } => {
             Echo::listen(address, addresses)?.serve()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Web { address } => {
+            web::serve(address)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::UdpEcho { address } => {

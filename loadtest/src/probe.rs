@@ -44,9 +44,19 @@ fn probe_echo(address: SocketAddr) -> io::Result<()> {
 
 /// One exchange of datagrams; anything but the same bytes is an error.
 fn probe_datagrams(address: SocketAddr) -> io::Result<()> {
+    exchange(&datagram_client(address)?)
+}
+
+/// A client of datagrams, which is one session of a server.
+pub(crate) fn datagram_client(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.set_read_timeout(Some(PROBE_TIMEOUT))?;
     socket.connect(address)?;
+    Ok(socket)
+}
+
+/// One datagram there and back.
+pub(crate) fn exchange(socket: &UdpSocket) -> io::Result<()> {
     socket.send(b"ping")?;
     let mut answer = [0; 8];
     let length = socket.recv(&mut answer)?;

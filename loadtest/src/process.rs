@@ -62,9 +62,7 @@ impl Running {
         arguments: &[&str],
         folder: &Path,
     ) -> Result<Self> {
-        let mut command = Command::new(tools::SETPRIV.require()?);
-        command.args(["--pdeathsig", "TERM"]).arg(program);
-        Self::spawn(name, without_settings(command), arguments, folder)
+        Self::spawn(name, free(program)?, arguments, folder)
     }
 
     /// The process id of the program; taskset and setpriv become it, they do not stand before it.
@@ -148,6 +146,13 @@ fn pinned_to(program: &Path, cores: &str) -> Result<Command> {
         .arg(tools::TASKSET.require()?)
         .args(["--cpu-list", cores])
         .arg(program);
+    Ok(without_settings(command))
+}
+
+/// As [`pinned`], on whichever cores the kernel chooses.
+pub(crate) fn free(program: &Path) -> Result<Command> {
+    let mut command = Command::new(tools::SETPRIV.require()?);
+    command.args(["--pdeathsig", "TERM"]).arg(program);
     Ok(without_settings(command))
 }
 

@@ -100,6 +100,12 @@ pub(crate) fn status_kibibytes(id: u32, field: &str) -> Option<u32> {
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
+/// How many descriptors a process has open.
+pub(crate) fn descriptors(id: u32) -> Option<u32> {
+    let entries = fs::read_dir(format!("/proc/{id}/fd")).ok()?;
+    u32::try_from(entries.flatten().count()).ok()
+}
+
 /// Name and time on a core of every thread of a process, from the scheduler's own account.
 pub(crate) fn thread_times(id: u32) -> Vec<(String, Duration)> {
     let Ok(threads) = fs::read_dir(format!("/proc/{id}/task")) else { return Vec::new() };
@@ -223,5 +229,6 @@ mod tests {
     #[test]
     fn this_process_is_found_with_its_time() {
         assert_eq!(ids_of_tree(std::process::id()).first(), Some(&std::process::id()));
+        assert!(descriptors(std::process::id()).unwrap() >= 3);
     }
 }

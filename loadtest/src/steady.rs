@@ -62,7 +62,7 @@ pub(crate) fn run(site: &Site, arguments: &CompareArgs) -> Result<Outcome> {
                 seconds: arguments.seconds,
                 timeline: false,
             };
-            let run = load::at_rate(asked, site.load_core)?.finish()?;
+            let run = load::at_rate(asked, Some(site.load_core))?.finish()?;
             println!("  round {round}/{rounds} {}", progress(*kind, &run));
             runs.push(run);
         }

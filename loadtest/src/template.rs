@@ -29,6 +29,7 @@ mod tests {
         BACKEND, DNSMASQ, HAPROXY_HTTP, HAPROXY_TCP, KNOT, NGINX, NGINX_STREAM, NSD, PORTICO,
         UNBOUND,
     };
+    use crate::soak::SOAK;
 
     #[test]
     fn every_place_is_filled_and_nothing_else_changes() {
@@ -68,6 +69,8 @@ mod tests {
             ("upstreams", "server 127.0.0.1:2;"),
             ("body", "B"),
             ("name", "backend"),
+            ("web", "http=127.0.0.1:3"),
+            ("bytes", "main=127.0.0.1:5"),
             ("scheme", "https"),
             ("stream_module", "M"),
         ];
@@ -82,6 +85,7 @@ mod tests {
             NSD,
             DNSMASQ,
             UNBOUND,
+            SOAK,
         ] {
             let rendered = render(template, &values).unwrap();
             assert!(!rendered.contains("{{"), "{rendered}");
