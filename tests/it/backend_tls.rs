@@ -74,6 +74,13 @@ impl Authority {
         Arc::new(config)
     }
 
+    /// A server called `somebody.test` that offers these protocols.
+    pub(crate) fn server_for(&self, protocols: &[&[u8]]) -> Arc<ServerConfig> {
+        let mut config = ServerConfig::clone(&self.server("somebody.test", None));
+        config.alpn_protocols = protocols.iter().map(|it| it.to_vec()).collect();
+        Arc::new(config)
+    }
+
     /// A Secret with this authority's certificate, and with a pair to show where one is given.
     pub(crate) fn secret(
         &self,
@@ -121,7 +128,6 @@ fn backends_are_spoken_to_as_annotations_and_services_say() {
         annotated("https", "https.test", &[("backend-protocol", "https")], ""),
         annotated("plain", "plain.test", &[], ""),
         annotated("auto", "auto.test", &[("backend-protocol", "AUTO_HTTP")], ""),
-        annotated("grpc", "grpc.test", &[("backend-protocol", "GRPC")], ""),
         annotated(
             "sends",
             "sends.test",
@@ -155,7 +161,6 @@ fn backends_are_spoken_to_as_annotations_and_services_say() {
         // The Pod does not understand what is said in the clear.
         ("plain.test", Err(502)),
         ("auto.test", Err(502)),
-        ("grpc.test", Err(503)),
     ] {
         assert_eq!(says(&portico, host), want.map(str::to_owned), "ingress 2.4: {host}");
     }

@@ -57,7 +57,7 @@ impl Lost {
         let unprocessed = stream.http2().and_then(|stream| stream.unprocessed());
         let untouched = unprocessed.is_some() && silent && upload.is_kept();
         let left = unprocessed == Some(Unprocessed::Left) && silent;
-        let stale = left || (reused && silent);
+        let stale = left || (reused && silent && unprocessed.is_none());
         Self {
             failure,
             silent,
