@@ -14,7 +14,7 @@ use portico_config::snapshot::{Reach, Snapshot};
 use portico_config::source::memory::{Editor, MemorySource};
 use portico_net::listeners::ListenerState;
 
-use super::echo::{self, EchoOptions, EchoServer};
+use super::echo::{self, EchoOptions, EchoServer, Serves};
 use super::lookup::lookup;
 use super::{run::announce, say, serve};
 use crate::app::{App, Running};
@@ -238,10 +238,8 @@ fn pod(name: &str, listen: SocketAddr) -> EchoOptions {
     EchoOptions {
         listen,
         name: name.to_owned(),
-        namespace: "default".to_owned(),
-        service: String::new(),
-        ingress: String::new(),
-        tcp: name == "mariadb",
+        serves: if name == "mariadb" { Serves::Bytes } else { Serves::Http },
+        ..EchoOptions::default()
     }
 }
 

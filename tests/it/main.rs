@@ -22,6 +22,7 @@ mod diagnostics;
 mod diff;
 mod dns_tls;
 mod doh;
+mod echo;
 mod exchange;
 mod explain;
 mod figure;

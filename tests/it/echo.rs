@@ -1,0 +1,252 @@
+//! `portico echo` as a pod behind portico: what it says of a request, however that came, and how it
+//! waits and fails on request (`ingress 4`).
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+
+use http::Request;
+use portico::command::echo::{self, EchoOptions, EchoServer, Serves};
+use tokio_tungstenite::tungstenite::{self, Message};
+
+use crate::annotations::annotated;
+use crate::backend_tls::Authority;
+use crate::harness::PATIENCE;
+use crate::harness::http::{Client, get};
+use crate::harness::portico::Portico;
+use crate::http2::{ask, read, with_client};
+
+const ANY: &str = "127.0.0.1:0";
+
+fn start(options: EchoOptions) -> EchoServer {
+    let name = "wp-1".to_owned();
+    echo::start(EchoOptions { name, ..options }).expect("free ports")
+}
+
+/// Every kind over HTTP, with TLS by a certificate of `authority`.
+fn http(authority: &Authority, serves: Serves) -> EchoServer {
+    let tls = authority.server_for(&[b"h2", b"http/1.1"]);
+    start(EchoOptions {
+        h2c: Some(ANY.parse().unwrap()),
+        tls: Some((ANY.parse().unwrap(), tls)),
+        serves,
+        ..EchoOptions::default()
+    })
+}
+
+fn service(name: &str, address: SocketAddr) -> String {
+    format!(
+        "apiVersion: v1\nkind: Service\nmetadata:\n  name: {name}\n  annotations:\n    \
+         portico.dev/endpoints: \"{address}\"\nspec:\n  ports:\n  - port: 80\n"
+    )
+}
+
+/// portico before an echo server: `plain.test`, `h2c.test`, `tls.test` and `grpcs.test`.
+fn before(server: &EchoServer) -> Portico {
+    let (h2c, tls) = (server.h2c.unwrap(), server.tls.unwrap());
+    let of = |name: &str, protocol: &str| {
+        let host = format!("{name}.test");
+        annotated(name, &host, &[("backend-protocol", protocol)], "")
+            .replace("name: web,", &format!("name: {name},"))
+    };
+    let manifests = [
+        service("plain", server.address),
+        service("h2c", h2c),
+        service("tls", tls),
+        service("grpcs", tls),
+        of("plain", "HTTP"),
+        of("h2c", "GRPC"),
+        of("tls", "HTTPS"),
+        of("grpcs", "GRPCS"),
+    ]
+    .join("---\n");
+    Portico::with(&[("all.yaml", &manifests)])
+        .workers(1)
+        .start()
+}
+
+#[test]
+fn a_request_is_echoed_however_it_comes() {
+    let server = http(&Authority::new(), Serves::Http);
+    let portico = before(&server);
+    for (host, proto, tls) in [
+        ("plain.test", "HTTP/1.1", None),
+        ("h2c.test", "HTTP/2.0", None),
+        ("tls.test", "HTTP/1.1", Some("http/1.1")),
+        ("grpcs.test", "HTTP/2.0", Some("h2")),
+    ] {
+        let answer = get(portico.http(), host, "/a//b?c=d");
+        let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{host}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{host}");
+        assert!(answer.text().starts_with("{\n \""), "one blank for each level");
+        for (field, want) in
+            [("path", "/a/b?c=d"), ("host", host), ("method", "GET"), ("proto", proto)]
+        {
+            assert_eq!(said[field], want, "ingress 4: {host}");
+        }
+        assert_eq!((&said["pod"], &said["namespace"]), (&"wp-1".into(), &"default".into()));
+        assert_eq!(said["httpPort"], server.address.port().to_string());
+        assert_eq!(said["headers"]["X-Forwarded-Host"][0], host);
+        let agreed = said["tls"]["negotiatedProtocol"].as_str();
+        assert_eq!(agreed, tls, "ingress 4: {host}");
+        if tls.is_some() {
+            assert_eq!(said["tls"]["version"], "TLSv1.3");
+            assert!(
+                said["tls"]["cipherSuite"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("TLS_AES")
+            );
+        }
+    }
+    // HTTP/1.1 is not what that port is for.
+    let direct = get(server.h2c.unwrap(), "h2c.test", "/");
+    assert_eq!((direct.status, direct.text()), (400, "Expected h2c request\n"), "ingress 4");
+}
+
+#[test]
+fn it_waits_fails_and_answers_as_it_is_asked() {
+    let server = http(&Authority::new(), Serves::Http);
+    let mut client = Client::connect(server.address);
+    let mut ask = |path: &str| client.get("a.test", path).unwrap();
+    for (path, status, body) in [
+        ("/health", 200, Some("OK")),
+        ("//health", 200, Some("OK")),
+        ("/status/418", 418, Some("")),
+        ("/status/418?x", 400, Some("")),
+        ("/?delay=1ms", 200, None),
+        ("/retry/x?succeedAfter=1", 400, Some("uuid is required")),
+        ("/retry/x?uuid=a", 400, Some("succeedAfter is required")),
+        ("/retry/x?uuid=a&succeedAfter=1&responseCode=503", 503, Some("")),
+        ("/retry/x?uuid=a&succeedAfter=1&responseCode=503", 200, None),
+    ] {
+        let answer = ask(path);
+        assert_eq!(answer.status, status, "ingress 4: {path}");
+        if let Some(body) = body {
+            assert_eq!(answer.text(), body, "ingress 4: {path}");
+        }
+    }
+    let wrong = ask("/?delay=soon");
+    assert_eq!(wrong.status, 500);
+    assert!(wrong.text().starts_with("{\"message\":"), "ingress 4: {}", wrong.text());
+    let form = "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\nContent-Type: \
+                application/x-www-form-urlencoded\r\nX-Echo-Set-Header: X-A:1, X-B:2\r\n\
+                X-Echo-Set-Header: X-A:3\r\n\r\n";
+    let answer = client.request(form, b"delay=soon").unwrap();
+    assert_eq!(answer.status, 500, "a form is read");
+    let answer = client.request(form, b"delay=10ms").unwrap();
+    let set = |name: &str| {
+        answer
+            .headers
+            .iter()
+            .find(|(it, _)| it == name)
+            .map(|it| &*it.1)
+    };
+    assert_eq!((set("X-A"), set("X-B")), (Some("1,3"), Some("2")), "ingress 4");
+    let reset = client.get("a.test", "/retry/x?uuid=b&succeedAfter=1");
+    assert!(reset.is_err(), "ingress 4: without a code the connection is reset");
+}
+
+#[test]
+fn a_web_socket_sends_back_what_it_gets() {
+    let server = http(&Authority::new(), Serves::Http);
+    let portico = before(&server);
+    let stream = TcpStream::connect(portico.http()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (mut socket, _) = tungstenite::client("ws://plain.test/ws", stream).unwrap();
+    for message in [Message::text("hello"), Message::binary(vec![7; 70_000])] {
+        socket.send(message.clone()).unwrap();
+        assert_eq!(socket.read().unwrap(), message, "ingress 4");
+    }
+    socket.close(None).unwrap();
+    while socket.read().is_ok() {}
+}
+
+#[test]
+fn a_service_of_grpc_says_what_it_was_asked_and_what_it_is() {
+    let server = http(&Authority::new(), Serves::Grpc);
+    let manifests = [
+        service("plain", server.address),
+        annotated("plain", "plain.test", &[("backend-protocol", "GRPC")], "")
+            .replace("name: web,", "name: plain,"),
+        service("tls", server.tls.unwrap()),
+        annotated("tls", "tls.test", &[("backend-protocol", "GRPCS")], "")
+            .replace("name: web,", "name: tls,"),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)])
+        .workers(1)
+        .start();
+    let package = "gateway_api_conformance.echo_basic.grpcecho.GrpcEcho";
+    with_client(portico.http(), async |client| {
+        let call = async |host: &str, method: &str, message: &[u8]| {
+            let request = Request::post(format!("http://{host}/{method}"))
+                .header("content-type", "application/grpc")
+                .header("te", "trailers")
+                .header("x-mark", "here");
+            let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+            let framed = [&[0], &length[..], message].concat();
+            let response = ask(&client, request, Some(&framed)).await;
+            let at_once = response.headers().get("grpc-status").cloned();
+            let (body, trailers) = read(response.into_body()).await.unwrap();
+            let status = at_once.or_else(|| trailers.and_then(|it| it.get("grpc-status").cloned()));
+            let text = String::from_utf8_lossy(&body).into_owned();
+            (status.unwrap().to_str().unwrap().to_owned(), text)
+        };
+        for host in ["plain.test", "tls.test"] {
+            for method in ["Echo", "EchoTwo"] {
+                let method = format!("{package}/{method}");
+                let (status, said) = call(host, &method, b"").await;
+                assert_eq!(status, "0", "ingress 4: {host}");
+                for want in [&*format!("/{method}"), "x-mark", "here", ":authority", host, "wp-1"] {
+                    assert!(said.contains(want), "ingress 4: {want:?} in {said:?}");
+                }
+                assert_eq!(said.contains("TLSv1.3"), host == "tls.test", "{said:?}");
+            }
+        }
+        let (status, _) = call("plain.test", &format!("{package}/EchoThree"), b"").await;
+        assert_eq!(status, "12", "ingress 4");
+        for version in ["v1", "v1alpha"] {
+            let method = format!("grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+            let (status, said) = call("plain.test", &method, b"\x3a\x01*").await;
+            assert!(status == "0" && said.contains(package), "ingress 4: {said:?}");
+            let symbol =
+                [b"\x22", &[u8::try_from(package.len()).unwrap()][..], package.as_bytes()].concat();
+            let (_, said) = call("plain.test", &method, &symbol).await;
+            assert!(said.contains("EchoThree") && said.contains("proto3"), "{said:?}");
+        }
+    });
+}
+
+#[test]
+fn lines_and_datagrams_are_answered_too() {
+    let lines = start(EchoOptions { serves: Serves::Lines, ..EchoOptions::default() });
+    let mut stream = TcpStream::connect(lines.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"PING\nnothing\nIS_TLS\nTEST\n").unwrap();
+    let mut reader = BufReader::new(stream);
+    let mut next = || {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        line
+    };
+    for want in ["Gateway API Test TCP Server\n", "PONG\n", "false\n"] {
+        assert_eq!(next(), want, "ingress 4");
+    }
+    let said: serde_json::Value = serde_json::from_str(&next()).unwrap();
+    assert_eq!((&said["pod"], &said["isTLS"]), (&"wp-1".into(), &false.into()));
+    reader
+        .get_mut()
+        .shutdown(std::net::Shutdown::Write)
+        .unwrap();
+    assert_eq!(reader.read(&mut [0; 1]).unwrap(), 0, "it ends with its client");
+
+    let datagrams = start(EchoOptions { serves: Serves::Datagrams, ..EchoOptions::default() });
+    let client = UdpSocket::bind(ANY).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.send_to(b"hello", datagrams.address).unwrap();
+    let mut buffer = [0; 1024];
+    let length = client.recv(&mut buffer).unwrap();
+    let said: serde_json::Value = serde_json::from_slice(&buffer[..length]).unwrap();
+    assert_eq!((&said["request"], &said["pod"]), (&"hello".into(), &"wp-1".into()));
+}
