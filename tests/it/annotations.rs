@@ -21,7 +21,7 @@ fn what_cannot_be_guarded_is_closed_and_neighbours_are_open() {
     let pod = Pod::http("web");
     let manifests = [
         service("web", "ClusterIP", 80, &[&pod]),
-        annotated("asks", "asks.test", &[("auth-url", "http://auth.test/")], ""),
+        annotated("asks", "asks.test", &[("auth-url", "auth.test")], ""),
         annotated("lists", "lists.test", &[("allowlist-source-range", "ten")], ""),
         annotated("tunes", "tunes.test", &[("proxy-body-size", "ten")], ""),
         annotated("open", "open.test", &[], ""),

@@ -24,6 +24,7 @@ mod dns_tls;
 mod doh;
 mod echo;
 mod exchange;
+mod external_auth;
 mod explain;
 mod figure;
 mod forward;

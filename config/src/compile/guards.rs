@@ -1,5 +1,6 @@
 //! What guards the locations of one Ingress and stands in other objects: the names and passwords of
-//! its Secret (`ingress 2.4`: `auth-secret`).
+//! its Secret, the fields of its ConfigMap, and the Service that is asked (`ingress 2.4`: `auth-secret`,
+//! `auth-url`).
 //!
 //! Invariant: an object that is not there, or has nothing of the kind, closes; so does one that is
 //! deleted later, and the locations open again when it comes back.
@@ -12,13 +13,14 @@ use super::{Objects, finding};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
 use crate::model::annotation::PREFIX;
-use crate::model::{Basic, Policy};
-use crate::validate::{BasicAsk, InUse, Kind};
+use crate::model::{AuthPlace, Basic, ExternalAuth, ObjectName, Policy, ServiceAddress, Settings};
+use crate::validate::{BasicAsk, ExternalAsk, InUse, Kind, is_field_name, is_field_value};
 
 /// What other objects add to what an Ingress asks.
 #[derive(Default)]
 pub(super) struct Guards {
     basic: Option<Arc<Basic>>,
+    external: Option<Arc<ExternalAuth>>,
     /// Why nothing is served.
     closed: Option<Closed>,
 }
@@ -28,6 +30,7 @@ impl Guards {
     pub(super) fn of(
         (object, ingress): Owned<'_>,
         objects: &Objects,
+        settings: &Settings,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Self {
         let mut guards = Self::default();
@@ -37,16 +40,24 @@ impl Guards {
                 Err(why) => guards.close(object, ("auth-secret", why), diagnostics),
             }
         }
+        if let Some(ask) = &ingress.annotations.external {
+            match external(ask, object, (objects, settings), diagnostics) {
+                Ok(external) => guards.external = Some(Arc::new(external)),
+                Err(why) => guards.close(object, ("auth-proxy-set-headers", why), diagnostics),
+            }
+        }
         guards
     }
 
     /// Writes into a policy of the Ingress what is asked.
     pub(super) fn apply(&self, policy: &mut Policy) {
         policy.basic.clone_from(&self.basic);
-        if policy.basic.is_some() {
-            // It was for portico (`ingress 2.4`: `auth-realm`).
-            policy.withheld = [AUTHORIZATION.into()].into();
-        }
+        policy.external.clone_from(&self.external);
+        // It was for portico (`ingress 2.4`: `auth-realm`).
+        let authorization = self.basic.iter().map(|_| AUTHORIZATION.into());
+        let answered = self.external.iter().flat_map(|it| &it.response_fields);
+        let answered = answered.map(|name| name.to_ascii_lowercase().into());
+        policy.withheld = authorization.chain(answered).collect();
         if let Some(Closed { annotation, why }) = &self.closed {
             let why = || format!("annotation {PREFIX}{annotation}: {why}").into();
             policy.closed.get_or_insert_with(why);
@@ -97,8 +108,72 @@ fn basic(
     Ok(Basic { realm: ask.realm.clone(), users: Arc::clone(users) })
 }
 
+/// Who is asked, with what the ConfigMap says.
+fn external(
+    ask: &ExternalAsk,
+    object: &InUse,
+    (objects, settings): (&Objects, &Settings),
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<ExternalAuth, String> {
+    let mut auth = ask.auth.clone();
+    if let Some(name) = &ask.fields {
+        auth.fields = fields(name, objects)?;
+    }
+    let AuthPlace::Host(host, port) = &auth.place else { return Ok(auth) };
+    let Some(service) = service(host, settings) else { return Ok(auth) };
+    let found = objects.services.get(&service).map(|it| &it.valid.kind);
+    let has_port =
+        matches!(found, Some(Kind::Service(it)) if it.ports.iter().any(|it| it.port == *port));
+    if !has_port {
+        let text = format!("no Service `{service}` with port {port}: every request gets 500");
+        diagnostics.push(finding(Code::MissingService, object, field("auth-url"), text));
+    }
+    auth.place = AuthPlace::Service(ServiceAddress { service, port: *port });
+    Ok(auth)
+}
+
+/// The Service whose name a host is: `name.namespace.svc`, with or without a cluster domain.
+fn service(host: &str, settings: &Settings) -> Option<ObjectName> {
+    let mut domains = settings.cluster_domains.iter();
+    let within = domains.find_map(|domain| host.strip_suffix(&**domain)?.strip_suffix('.'));
+    let (name, namespace) = within
+        .unwrap_or(host)
+        .strip_suffix(".svc")?
+        .split_once('.')?;
+    Some(ObjectName::new(namespace, name))
+}
+
+/// Names and values.
+type Fields = Box<[(Box<str>, Box<str>)]>;
+
+/// The fields that a ConfigMap lists.
+fn fields(name: &ObjectName, objects: &Objects) -> Result<Fields, String> {
+    let map = objects.config_maps.get(name).map(|it| &it.valid.kind);
+    let Some(Kind::ConfigMap(map)) = map else {
+        return Err(format!("no ConfigMap `{}` in namespace {}", name.name, name.namespace));
+    };
+    let (name, most) = (&name.name, MAX_FIELDS);
+    if map.data.len() > most {
+        return Err(format!("ConfigMap `{name}` has more than {most} fields"));
+    }
+    let fields = map.data.iter();
+    match fields
+        .clone()
+        .find(|(key, value)| !is_field_name(key) || !is_field_value(value))
+    {
+        Some((key, _)) => {
+            Err(format!("`{key}` of ConfigMap `{name}` is no field, or has no value of one"))
+        }
+        None => Ok(fields
+            .map(|(key, value)| (key.as_str().into(), value.as_str().into()))
+            .collect()),
+    }
+}
+
 fn field(annotation: &str) -> FieldPath {
     FieldPath::from("metadata.annotations").key(&format!("{PREFIX}{annotation}"))
 }
 
+/// Of one ConfigMap.
+const MAX_FIELDS: usize = 100;
 const AUTHORIZATION: &str = "authorization";

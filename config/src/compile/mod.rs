@@ -105,7 +105,8 @@ pub(crate) fn compile(
         true => Arc::clone(&previous.pods),
         false => share(PodNames::default(), &previous.pods),
     };
-    let rules = dirty.ingresses || dirty.service_objects || dirty.secrets;
+    let named = dirty.secrets || dirty.config_maps;
+    let rules = dirty.ingresses || dirty.service_objects || named;
     let certificates = dirty.ingresses || dirty.secrets || memory.certificates.is_due(inputs);
     // Whatever Services come may move the address of one that has names.
     let named = dirty.named || (dirty.service_objects && !objects.named.is_empty());

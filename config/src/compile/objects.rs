@@ -36,6 +36,7 @@ pub(crate) struct Objects {
     /// What probing Pods has found out.
     verdicts: Verdicts,
     pub(super) secrets: BTreeMap<ObjectName, Arc<InUse>>,
+    pub(super) config_maps: BTreeMap<ObjectName, Arc<InUse>>,
     /// In object order (`ingress 1.4`): older first, those without a date last, then by name.
     pub(super) ingresses: BTreeMap<Age, Arc<InUse>>,
     pub(super) classes: BTreeMap<Arc<str>, Arc<InUse>>,
@@ -62,6 +63,8 @@ pub(crate) struct Dirty {
     pub(super) ingresses: bool,
     /// Whether a Secret is not.
     pub(super) secrets: bool,
+    /// Whether a ConfigMap is not.
+    pub(super) config_maps: bool,
     /// Whether a namespace came or left.
     pub(super) namespaces: bool,
     /// Whether a Node or the address of a Pod is not what it was.
@@ -79,6 +82,7 @@ impl Dirty {
             named: true,
             ingresses: true,
             secrets: true,
+            config_maps: true,
             namespaces: true,
             cluster: true,
             pods: true,
@@ -149,7 +153,8 @@ impl Objects {
             Kind::Secret(_) => drop(self.secrets.remove(name)),
             Kind::Ingress(_) => drop(self.ingresses.remove(&age(object))),
             Kind::Class(_) => drop(self.classes.remove(&name.name)),
-            Kind::Namespace | Kind::ConfigMap => {}
+            Kind::ConfigMap(_) => drop(self.config_maps.remove(name)),
+            Kind::Namespace => {}
         }
         self.reach(object, dirty);
         if let Some(namespace) = namespace(object)
@@ -205,7 +210,8 @@ impl Objects {
             Kind::Secret(_) => drop(self.secrets.insert(name, object)),
             Kind::Ingress(_) => drop(self.ingresses.insert(age(&object), object)),
             Kind::Class(_) => drop(self.classes.insert(name.name, object)),
-            Kind::Namespace | Kind::ConfigMap => {}
+            Kind::ConfigMap(_) => drop(self.config_maps.insert(name, object)),
+            Kind::Namespace => {}
         }
         came
     }
@@ -236,7 +242,8 @@ impl Objects {
             }
             Kind::Secret(_) => dirty.secrets = true,
             Kind::Ingress(_) | Kind::Class(_) => dirty.ingresses = true,
-            Kind::Namespace | Kind::ConfigMap => {}
+            Kind::ConfigMap(_) => dirty.config_maps = true,
+            Kind::Namespace => {}
         }
     }
 

@@ -11,6 +11,7 @@ mod clients;
 mod cors;
 mod conduct;
 mod duration;
+mod external_auth;
 mod forwarding;
 mod host;
 mod limits;
@@ -37,6 +38,7 @@ pub use clients::private_networks;
 pub use conduct::{CanaryHeader, CanaryRule, CanaryValue, Conditions, Retries, Timeouts};
 pub use cors::{Cors, Grant, Origin};
 pub use duration::{format_duration, parse_duration};
+pub use external_auth::{AuthPlace, ExternalAuth, ServiceAddress, SignIn};
 pub use forwarding::{
     FailoverCode, ForwardPolicy, ForwardRule, Forwarding, UpstreamAddress, UpstreamTransport,
 };

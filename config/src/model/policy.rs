@@ -13,6 +13,7 @@ use super::backend_tls::BackendTls;
 use super::balancing::Balancing;
 use super::conduct::{Retries, Timeouts};
 use super::cors::Cors;
+use super::external_auth::ExternalAuth;
 use super::limits::ClientLimits;
 use super::passwords::Basic;
 use super::pattern::Pattern;
@@ -31,6 +32,8 @@ pub struct Policy {
     pub cors: Option<Arc<Cors>>,
     /// Whose name and password are asked for; none: nobody's.
     pub basic: Option<Arc<Basic>>,
+    /// Who is asked whether a request may pass; none: nobody.
+    pub external: Option<Arc<ExternalAuth>>,
     /// Whether one of the lists and credentials is enough (`satisfy: any`).
     pub any_suffices: bool,
     /// Fields of clients that backends do not get, in lower case.
@@ -74,7 +77,7 @@ pub struct Policy {
 impl Policy {
     /// Whether something is asked of who comes that must be waited for.
     pub fn asks_credentials(&self) -> bool {
-        self.basic.is_some()
+        self.basic.is_some() || self.external.is_some()
     }
 
     /// Whether credentials let in whom the lists keep out.
@@ -85,6 +88,7 @@ impl Policy {
     /// Takes away all credentials that are asked for.
     pub fn ask_nothing(&mut self) {
         self.basic = None;
+        self.external = None;
     }
 
     /// Whether a client may come in: `deny` is asked before `allow`.

@@ -21,7 +21,7 @@ pub enum Part {
 /// What a template can ask of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Variable {
-    /// `$scheme`: `http` or `https`.
+    /// `$scheme`, `$pass_access_scheme`: `http` or `https`.
     Scheme,
     /// `$host`: the name that was asked for, without port.
     Host,
@@ -35,6 +35,12 @@ pub enum Variable {
     Args,
     /// `$is_args`: `?` where there is a query.
     IsArgs,
+    /// `$escaped_request_uri`: path and query, so that they can stand in a query.
+    EscapedRequestUri,
+    /// `$request_method`.
+    RequestMethod,
+    /// `$remote_addr`: the client's address.
+    RemoteAddr,
     /// `$1` to `$9`: what a group of the path's pattern took.
     Capture(u8),
 }
@@ -92,10 +98,13 @@ impl Template {
 impl Variable {
     fn named(name: &str) -> Option<Self> {
         Some(match name {
-            "scheme" => Self::Scheme,
+            "scheme" | "pass_access_scheme" => Self::Scheme,
             "host" => Self::Host,
             "http_host" | "best_http_host" => Self::HttpHost,
             "request_uri" => Self::RequestUri,
+            "escaped_request_uri" => Self::EscapedRequestUri,
+            "request_method" => Self::RequestMethod,
+            "remote_addr" => Self::RemoteAddr,
             "uri" => Self::Uri,
             "args" | "query_string" => Self::Args,
             "is_args" => Self::IsArgs,

@@ -7,7 +7,10 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub(crate) use self::annotations::{Annotations, BackendAsk, BackendProtocol, BasicAsk};
+pub(crate) use self::annotations::{
+    Annotations, BackendAsk, BackendProtocol, BasicAsk, ExternalAsk,
+};
+pub(crate) use self::annotations::{is_field_name, is_field_value};
 use super::check::invalid;
 use super::{Check, address, names};
 use crate::api::networking_v1::{self, IngressBackend};

@@ -32,11 +32,12 @@ use crate::model::ObjectName;
 pub(crate) use class::Class;
 pub(crate) use endpoints::{EndpointSet, SetEndpoint, SetPort};
 pub(crate) use ingress::{
-    BackendAsk, BackendPort, BackendProtocol, BackendRef, BasicAsk, Ingress, PathRule,
+    BackendAsk, BackendPort, BackendProtocol, BackendRef, BasicAsk, ExternalAsk, Ingress, PathRule,
 };
+pub(crate) use ingress::{is_field_name, is_field_value};
 pub(crate) use node::Node;
 pub(crate) use pod::Pod;
-pub(crate) use secret::Secret;
+pub(crate) use secret::{ConfigMap, Secret};
 pub(crate) use service::{
     Distribution, Exposure, FamilyPolicy, Hosts, LoadBalancerIngress, Service, ShortPort, Target,
     TargetPort, Weight,
@@ -68,8 +69,8 @@ pub(crate) enum Kind {
     Namespace,
     /// Secret.
     Secret(Secret),
-    /// ConfigMap: read so that it is known; nothing uses one yet.
-    ConfigMap,
+    /// ConfigMap.
+    ConfigMap(ConfigMap),
     /// Ingress.
     Ingress(Box<Ingress>),
     /// IngressClass.
@@ -99,10 +100,7 @@ pub(crate) fn validate(object: &Object, origin: &Origin) -> (Option<Valid>, Vec<
         Object::Node(node) => Kind::Node(node::node(node, &mut check)),
         Object::Namespace(_) => Kind::Namespace,
         Object::Secret(secret) => Kind::Secret(secret::secret(secret, &mut check)),
-        Object::ConfigMap(map) => {
-            secret::config_map(map, &mut check);
-            Kind::ConfigMap
-        }
+        Object::ConfigMap(map) => Kind::ConfigMap(secret::config_map(map, &mut check)),
         Object::Ingress(ingress) => Kind::Ingress(Box::new(ingress::ingress(ingress, &mut check))),
         Object::IngressClass(class) => Kind::Class(class::class(class, &mut check)),
     };

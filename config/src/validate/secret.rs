@@ -39,6 +39,13 @@ impl PartialEq for Secret {
     }
 }
 
+/// A ConfigMap that is right by itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct ConfigMap {
+    /// What each key holds.
+    pub(crate) data: BTreeMap<String, String>,
+}
+
 /// The bytes of one key, and where they are written.
 struct Value {
     field: FieldPath,
@@ -125,7 +132,7 @@ fn required_keys(secret: &core_v1::Secret, check: &mut Check<'_>) {
     }
 }
 
-pub(super) fn config_map(map: &core_v1::ConfigMap, check: &mut Check<'_>) {
+pub(super) fn config_map(map: &core_v1::ConfigMap, check: &mut Check<'_>) -> ConfigMap {
     let field = FieldPath::from("data");
     for key in map.data.keys() {
         data_key(&field.key(key), key, check);
@@ -133,6 +140,7 @@ pub(super) fn config_map(map: &core_v1::ConfigMap, check: &mut Check<'_>) {
     if map.data.values().map(String::len).sum::<usize>() > MAX_DATA_BYTES {
         check.too_long(&field, MAX_DATA_BYTES);
     }
+    ConfigMap { data: map.data.clone() }
 }
 
 fn data_key(field: &FieldPath, key: &str, check: &mut Check<'_>) {

@@ -1,4 +1,5 @@
-//! Guards that must wait for an answer before a request goes on: for the hash of a password.
+//! Guards that must wait for an answer before a request goes on: for the hash of a password, or for
+//! what another service says.
 //!
 //! ```text
 //! decide ─▶ Order │ Declined                     nothing to wait for
@@ -14,14 +15,16 @@ use portico_config::model::Policy;
 use super::Worker;
 use super::edits::Edits;
 use super::exchange::Order;
+use super::external::{Asking, Granted, ServiceAsk};
 use super::passwords::PasswordAsk;
 use super::policy::Declined;
-use super::request::Asked;
 
 /// What must be known before a request goes on.
 pub(crate) enum Ask {
     /// Whether a password is the stored one.
     Password(PasswordAsk),
+    /// What another service says.
+    Service(Box<ServiceAsk>),
 }
 
 /// What is to be asked about one request.
@@ -69,7 +72,7 @@ impl Worker {
     pub(crate) fn asks(
         &self,
         policy: &Policy,
-        asked: &Asked<'_>,
+        asking: Asking<'_>,
         outside: Option<Declined>,
     ) -> Result<Asks, Declined> {
         let any = policy.any_suffices;
@@ -79,13 +82,17 @@ impl Worker {
         }
         let mut asks = Asks { any, refused: outside, ..Asks::default() };
         if let Some(basic) = &policy.basic {
-            match self.credentials(basic, asked) {
+            match self.credentials(basic, asking.asked) {
                 Ok(None) if any => return Ok(Asks::default()),
                 Ok(None) => {}
                 Ok(Some(ask)) => asks.asks.push(Ask::Password(ask)),
                 Err(declined) if any => asks.refuse(declined),
                 Err(declined) => return Err(declined),
             }
+        }
+        if let Some(external) = &policy.external {
+            let ask = ServiceAsk::new(external, self.via.line(), asking);
+            asks.asks.push(Ask::Service(Box::new(ask)));
         }
         match asks.refused.take_if(|_| asks.asks.is_empty()) {
             Some(declined) => Err(declined),
@@ -95,14 +102,19 @@ impl Worker {
 
     /// Waits for what is asked; an error is the answer.
     pub(crate) async fn grant(&self, pending: Pending) -> Result<Order, Declined> {
-        let Pending { mut asks, edits, then } = pending;
+        let Pending { mut asks, edits, mut then } = pending;
         for ask in std::mem::take(&mut asks.asks) {
             let answer = match ask {
-                Ask::Password(ask) => self.prove(ask).await,
+                Ask::Password(ask) => self.prove(ask).await.map(|()| Granted::default()),
+                Ask::Service(ask) => self.refer(&ask).await,
             };
             match (answer, asks.any) {
-                (Ok(()), true) => return then,
-                (Ok(()), false) => {}
+                (Ok(granted), any) => {
+                    granted.apply(&mut then);
+                    if any {
+                        return then;
+                    }
+                }
                 (Err(declined), true) if is_refusal(&declined) => asks.refuse(declined),
                 (Err(declined), _) => return Err(declined.with(edits)),
             }

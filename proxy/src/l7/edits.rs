@@ -6,13 +6,22 @@
 
 use std::borrow::Cow;
 
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 
 /// Fields to take out of a response, and fields to put in.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Edits {
     removed: Vec<Cow<'static, str>>,
-    added: Vec<(Cow<'static, str>, HeaderValue)>,
+    added: Vec<(Cow<'static, str>, HeaderValue, On)>,
+}
+
+/// On which answers something is put in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum On {
+    /// On all.
+    Any,
+    /// On those that bring what was asked for, or say where it is (nginx's `add_header`).
+    Taken,
 }
 
 impl Edits {
@@ -20,7 +29,7 @@ impl Edits {
     pub(crate) fn remove(&mut self, name: impl Into<Cow<'static, str>>) {
         let name = name.into();
         self.added
-            .retain(|(added, _)| !added.eq_ignore_ascii_case(&name));
+            .retain(|(added, ..)| !added.eq_ignore_ascii_case(&name));
         self.removed.push(name);
     }
 
@@ -33,7 +42,23 @@ impl Edits {
 
     /// Puts a field beside those of its name.
     pub(crate) fn add(&mut self, name: impl Into<Cow<'static, str>>, value: HeaderValue) {
-        self.added.push((name.into(), value));
+        self.add_on(On::Any, name, value);
+    }
+
+    /// The same, on some answers.
+    pub(crate) fn add_on(
+        &mut self,
+        on: On,
+        name: impl Into<Cow<'static, str>>,
+        value: HeaderValue,
+    ) {
+        self.added.push((name.into(), value, on));
+    }
+
+    /// Does what `other` does, after what these do.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        other.follow(std::mem::take(self));
+        *self = other;
     }
 
     /// Does what `other` does, and then what these do.
@@ -56,12 +81,16 @@ impl Edits {
         self.removed.iter().any(is_it)
     }
 
-    /// What is put in.
-    pub(crate) fn added(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    /// What is put into an answer with this status.
+    pub(crate) fn added(&self, status: StatusCode) -> impl Iterator<Item = (&[u8], &[u8])> {
         let lines = self.added.iter();
-        lines.map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+        lines
+            .filter(move |(_, _, on)| *on == On::Any || TAKEN.contains(&status.as_u16()))
+            .map(|(name, value, _)| (name.as_bytes(), value.as_bytes()))
     }
 }
+
+const TAKEN: [u16; 10] = [200, 201, 204, 206, 301, 302, 303, 304, 307, 308];
 
 #[cfg(test)]
 mod tests {
@@ -77,7 +106,8 @@ mod tests {
         edits.add("Set-Cookie", value("c=1"));
         edits.add("Set-Cookie", value("d=2"));
         edits.remove("Server");
-        let lines: Vec<_> = edits.added().collect();
+        edits.add_on(On::Taken, "Set-Cookie", value("e=3"));
+        let lines: Vec<_> = edits.added(StatusCode::NOT_FOUND).collect();
         let want: [(&[u8], &[u8]); 4] = [
             (b"Vary", b"Origin"),
             (b"x-frame", b"b"),
@@ -85,7 +115,13 @@ mod tests {
             (b"Set-Cookie", b"d=2"),
         ];
         assert_eq!(lines, want);
-        for (name, removed) in [("SERVER", true), ("X-FRAME", true), ("vary", false)] {
+        assert_eq!(edits.added(StatusCode::FOUND).count(), 5, "ingress 2.4: auth-url");
+        let mut other = Edits::default();
+        other.set("vary", value("*"));
+        edits.append(other);
+        let last = edits.added(StatusCode::NOT_FOUND).last();
+        assert_eq!(last, Some((&b"vary"[..], &b"*"[..])), "it takes the place of what was there");
+        for (name, removed) in [("SERVER", true), ("X-FRAME", true), ("vary", true)] {
             assert_eq!(edits.removes(name.as_bytes()), removed, "{name}");
         }
     }

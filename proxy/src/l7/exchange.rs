@@ -18,6 +18,7 @@ use tracing::debug;
 
 use super::asks::{Asks, Pending};
 use super::edits::Edits;
+use super::external::Asking;
 use super::forward::{self, Added, Announced, ForwardedFor};
 use super::policy::{self, Declined, Visit};
 use super::pool::{Backend, Stream};
@@ -166,9 +167,10 @@ impl Worker {
     ) -> Result<Order, Declined> {
         let Incoming { asked, from, .. } = incoming;
         let kept = |status| Declined::from(Refused { status, close: false });
+        let request_id = self.request_id();
         let policy = routed.policy.as_ref().map(Arc::clone);
         let Wanted { host, prefix, path, permit, secured } = match &policy {
-            Some(policy) => self.obey(policy, incoming, &checked, (edits, asks))?,
+            Some(policy) => self.obey(policy, (incoming, &checked, &request_id), (edits, asks))?,
             None => Wanted::default(),
         };
         let max_body_bytes = policy::max_body_bytes(policy.as_deref());
@@ -188,7 +190,7 @@ impl Worker {
         let added = Added {
             incoming,
             via: &self.via,
-            request_id: self.request_id(),
+            request_id,
             host: host.as_deref(),
             prefix: prefix.as_deref(),
             withheld: policy.as_ref().map_or(&[], |policy| &policy.withheld),
@@ -213,8 +215,7 @@ impl Worker {
     fn obey(
         &self,
         policy: &Policy,
-        incoming: &Incoming<'_>,
-        checked: &Checked<'_>,
+        (incoming, checked, request_id): (&Incoming<'_>, &Checked<'_>, &[u8]),
         (edits, asks): (&mut Edits, &mut Asks),
     ) -> Result<Wanted, Declined> {
         let Incoming { asked, from, .. } = incoming;
@@ -231,7 +232,8 @@ impl Worker {
         *edits = policy::edits(policy, &visit);
         let permit = policy::judge(policy, &visit)?;
         if policy.asks_credentials() {
-            *asks = self.asks(policy, asked, policy::outside(policy, &visit))?;
+            let asking = Asking { asked, from, visit: &visit, request_id };
+            *asks = self.asks(policy, asking, policy::outside(policy, &visit))?;
             policy::moved(policy, &visit)?;
         }
         let path = policy::rewrite(policy, &visit)?;

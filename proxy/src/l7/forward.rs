@@ -59,6 +59,11 @@ impl Via {
         Self { line: format!("Via: 1.1 portico ({id:016x})\r\n").into_bytes() }
     }
 
+    /// The line.
+    pub(crate) fn line(&self) -> &[u8] {
+        &self.line
+    }
+
     /// How often this instance stands in the request's `Via` already.
     pub(crate) fn seen(&self, fields: Fields<'_>) -> usize {
         let own = self.line.get(5..).unwrap_or_default().trim_ascii();
@@ -196,7 +201,7 @@ pub(crate) fn to_downstream(
     out.reserve(fields.byte_count() + RESERVE_BYTES);
     status_line(out, (status, reason));
     passed_on(out, fields, edits);
-    for (name, value) in edits.iter().flat_map(|edits| edits.added()) {
+    for (name, value) in edits.iter().flat_map(|edits| edits.added(status)) {
         line(out, name, value);
     }
     if let Some(cookie) = cookie {
@@ -295,19 +300,19 @@ fn takes_trailers(fields: Fields<'_>) -> bool {
 }
 
 /// The fields that `Connection` names, beside the words that every client says.
-struct Named<'a> {
+pub(super) struct Named<'a> {
     fields: Fields<'a>,
     any: bool,
 }
 
 impl<'a> Named<'a> {
-    fn of(fields: Fields<'a>) -> Self {
+    pub(super) fn of(fields: Fields<'a>) -> Self {
         let plain: &[&[u8]] = &[b"keep-alive", b"close", b"upgrade"];
         let known = |line: &[u8]| plain.iter().any(|p| line.eq_ignore_ascii_case(p));
         Self { fields, any: !fields.all(Name::Connection).all(known) }
     }
 
-    fn has(&self, name: &[u8]) -> bool {
+    pub(super) fn has(&self, name: &[u8]) -> bool {
         let mut names = self.fields.elements(Name::Connection).take(MAX_NAMED);
         self.any && names.any(|named| named.eq_ignore_ascii_case(name))
     }
@@ -324,7 +329,7 @@ pub(super) fn port_of(authority: &str) -> Option<&str> {
 }
 
 /// `http-proxy 3.6`.
-fn is_request_id(value: &[u8]) -> bool {
+pub(super) fn is_request_id(value: &[u8]) -> bool {
     let known = |b: &u8| b.is_ascii_alphanumeric() || b"._~+/=-".contains(b);
     (1..=128).contains(&value.len()) && value.iter().all(known)
 }

@@ -20,6 +20,8 @@ mod route;
 mod policy;
 mod verify;
 mod passwords;
+mod outside;
+mod external;
 mod asks;
 mod queries;
 mod forward;
@@ -47,7 +49,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use arc_swap::{ArcSwap, Cache};
-use portico_config::model::{Balancing, Policy};
+use portico_config::model::{Balancing, Policy, ServiceAddress};
 use portico_config::snapshot::Canary;
 use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
@@ -61,6 +63,7 @@ use self::fields::Fields;
 use self::forward::Via;
 use self::h2::backend::Backends;
 use self::io::Scratch;
+use self::outside::Outside;
 use self::passwords::Proofs;
 use self::pool::Pool;
 use self::request::Checked;
@@ -109,6 +112,8 @@ pub(crate) struct Worker {
     scratch: Scratch,
     via: Via,
     proofs: Proofs,
+    /// Where hosts are that are in no manifest.
+    outside: Outside,
     /// The line `Date`, as of the last tick.
     date: Cell<[u8; DATE_BYTES]>,
     random: Cell<u64>,
@@ -139,6 +144,7 @@ impl Worker {
             scratch: Scratch::default(),
             via: Via::new(instance_id()),
             proofs: Proofs::default(),
+            outside: Outside::default(),
             date: Cell::new(date()),
             random: Cell::new(RandomState::new().hash_one(0_u8) | 1),
             tls,
@@ -217,6 +223,18 @@ impl Worker {
         affinity
             .and_then(|affinity| session::stays(affinity, fields, (main, port)))
             .unwrap_or_else(|| policy::takes_canary(&canary.rule, fields, || self.next_random()))
+    }
+
+    /// Whether the rules name a host.
+    fn has_host(&self, host: &str) -> bool {
+        let mut view = self.view.borrow_mut();
+        route::has_host(&view.load().routes, host)
+    }
+
+    /// The port of a Service that a policy names.
+    fn service(&self, address: &ServiceAddress) -> Option<Arc<Port>> {
+        let mut view = self.view.borrow_mut();
+        view.load().service(address).map(Arc::clone)
     }
 
     /// What clients asked of the Ingress of a policy with limits.

@@ -42,7 +42,7 @@ pub(crate) fn answer(
         put(out, &["Content-Type: ", kind, "\r\n"]);
         announce(out, Announced::Length(body.len() as u64));
     }
-    for (name, value) in edits.iter().flat_map(|edits| edits.added()) {
+    for (name, value) in edits.iter().flat_map(|edits| edits.added(status)) {
         line(out, name, value);
     }
     out.extend_from_slice(date);
@@ -66,7 +66,7 @@ pub(crate) fn refuse_call(
     put(out, &["Grpc-Status: ", &code.to_string(), "\r\n"]);
     put(out, &["Grpc-Message: ", status.as_str(), " ", reason, "\r\n"]);
     announce(out, Announced::Length(0));
-    for (name, value) in edits.iter().flat_map(|edits| edits.added()) {
+    for (name, value) in edits.iter().flat_map(|edits| edits.added(status)) {
         line(out, name, value);
     }
     out.extend_from_slice(date);

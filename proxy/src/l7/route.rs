@@ -27,15 +27,22 @@ pub(crate) fn route<'a>(routes: &'a Routes, host: &str, path: &str) -> Option<Wa
     }
 }
 
+/// Whether the rules name a host, by itself or by a wildcard.
+pub(crate) fn has_host(routes: &Routes, host: &str) -> bool {
+    find_named(routes, host).is_some()
+}
+
 fn find_host<'a>(routes: &'a Routes, host: &str) -> Option<&'a Host> {
+    find_named(routes, host).or(routes.any.as_deref())
+}
+
+fn find_named<'a>(routes: &'a Routes, host: &str) -> Option<&'a Host> {
     if let Some(exact) = routes.exact.get(host) {
         return Some(exact);
     }
     let wildcard = host.split_once('.').filter(|(label, _)| !label.is_empty());
-    wildcard
-        .and_then(|(_, suffix)| routes.wildcard.get(suffix))
-        .or(routes.any.as_ref())
-        .map(|host| &**host)
+    let found = wildcard.and_then(|(_, suffix)| routes.wildcard.get(suffix));
+    found.map(|host| &**host)
 }
 
 fn matches(location: &Location, path: &str) -> bool {

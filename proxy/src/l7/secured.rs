@@ -29,6 +29,11 @@ pub(crate) struct Secured {
 }
 
 impl Secured {
+    /// As `tls` says, with a server of this name, or that nobody looks at.
+    pub(crate) fn new(tls: Arc<BackendTls>, name: Option<Box<str>>) -> Self {
+        Self { tls, name }
+    }
+
     /// What `policy` asks for a request; `host`: what the backend gets as Host.
     pub(crate) fn of(
         policy: &Policy,
@@ -51,7 +56,7 @@ impl Secured {
 }
 
 /// A host without its port, brackets and final dot.
-fn bare(host: &str) -> &str {
+pub(super) fn bare(host: &str) -> &str {
     if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         return address;
     }

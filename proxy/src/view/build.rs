@@ -12,12 +12,12 @@
 
 use std::sync::Arc;
 
-use portico_config::model::{Balancing, Policy};
+use portico_config::model::{AuthPlace, Balancing, Policy, Protocol};
 use portico_config::snapshot::diff::{self, Change};
 use portico_config::snapshot::{self, Backend, Place, PortId, RouteTable, ServicePort, Snapshot};
 
 use super::{
-    Canary, Checks, FastMap, Fronts, Host, Limiters, Location, Routes, Slot, Target, View,
+    Canary, Checks, FastMap, Fronts, Host, Limiters, Location, Routes, Services, Slot, Target, View,
 };
 use crate::upstream::{AffinityTable, Outs, Port, Registry, SessionKey};
 
@@ -81,6 +81,10 @@ impl Builder {
             true => Arc::clone(&before.limiters),
             false => Arc::new(limiters(&snapshot.routes, &before.limiters)),
         };
+        let services = match !moved && Arc::ptr_eq(&old.routes, &snapshot.routes) {
+            true => Arc::clone(&before.services),
+            false => Arc::new(services(snapshot, slots)),
+        };
         let certificates = Arc::clone(&snapshot.certificates);
         let view = Arc::new(View {
             ports: ports.into(),
@@ -91,6 +95,7 @@ impl Builder {
             tcp: Arc::clone(&snapshot.tcp),
             routes,
             limiters,
+            services,
             certificates,
         });
         if moved {
@@ -281,23 +286,43 @@ fn host(host: &snapshot::Host, slots: &Slots) -> Host {
 /// One limiter for each Ingress with limits: the one `before`, if it had any.
 fn limiters(table: &RouteTable, before: &Limiters) -> Limiters {
     let mut limiters = Limiters::default();
-    let hosts = table.exact.values().chain(table.wildcard.values());
-    for host in hosts.chain(&table.any) {
-        let policies = host.locations.iter().map(|location| &location.policy);
-        for limits in policies
-            .chain([&host.default_policy])
-            .filter_map(|policy| policy.limits.as_ref())
-        {
-            let kept = || {
-                before
-                    .get(&limits.ingress)
-                    .map(Arc::clone)
-                    .unwrap_or_default()
-            };
-            limiters.entry(limits.ingress.clone()).or_insert_with(kept);
-        }
+    for limits in policies(table).filter_map(|policy| policy.limits.as_ref()) {
+        let kept = || {
+            before
+                .get(&limits.ingress)
+                .map(Arc::clone)
+                .unwrap_or_default()
+        };
+        limiters.entry(limits.ingress.clone()).or_insert_with(kept);
     }
     limiters
+}
+
+/// The slots of the Services' ports that policies name; those that do not exist have none.
+fn services(snapshot: &Snapshot, slots: &Slots) -> Services {
+    let asked = policies(&snapshot.routes).filter_map(|policy| policy.external.as_ref());
+    let addresses = asked.filter_map(|external| match &external.place {
+        AuthPlace::Service(address) => Some(address),
+        AuthPlace::Host(..) | AuthPlace::OwnHost => None,
+    });
+    let found = addresses.filter_map(|address| {
+        let service = snapshot.services.get(&address.service)?;
+        let is_it = |port: &&Arc<ServicePort>| {
+            port.port == address.port && port.id.protocol == Protocol::Tcp
+        };
+        let port = service.ports.iter().find(is_it)?;
+        Some((address.clone(), slots.find(&port.id)?))
+    });
+    found.collect()
+}
+
+/// What is asked anywhere.
+fn policies(table: &RouteTable) -> impl Iterator<Item = &Arc<Policy>> {
+    let hosts = table.exact.values().chain(table.wildcard.values());
+    hosts.chain(&table.any).flat_map(|host| {
+        let policies = host.locations.iter().map(|location| &location.policy);
+        policies.chain([&host.default_policy])
+    })
 }
 
 /// A policy that asks something: most ask nothing, and cost nothing.

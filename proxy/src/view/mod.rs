@@ -21,7 +21,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use portico_config::model::{ObjectName, PathKind, Policy, Protocol};
+use portico_config::model::{ObjectName, PathKind, Policy, Protocol, ServiceAddress};
 use portico_config::snapshot::{self, CertificateTable, Cluster, FrontKind, Place, Tcp};
 use portico_net::copy::Patience;
 
@@ -52,11 +52,14 @@ pub(crate) struct View {
     pub(crate) routes: Arc<Routes>,
     /// What clients asked of Ingresses with limits.
     limiters: Arc<Limiters>,
+    /// Ports of Services that policies name.
+    services: Arc<Services>,
     /// Certificates.
     pub(crate) certificates: Arc<CertificateTable>,
 }
 
 type Checks = FastMap<SocketAddr, (ObjectName, Box<[Slot]>)>;
+type Services = FastMap<ServiceAddress, Slot>;
 type Limiters = FastMap<ObjectName, Arc<Limiter>>;
 type Fronts = FastMap<(SocketAddr, Protocol), (Slot, FrontKind)>;
 
@@ -178,6 +181,11 @@ impl View {
     /// What clients asked of an Ingress; none: it has no limits.
     pub(crate) fn limiter(&self, ingress: &ObjectName) -> Option<&Arc<Limiter>> {
         self.limiters.get(ingress)
+    }
+
+    /// The port of a Service that a policy of this very view names.
+    pub(crate) fn service(&self, address: &ServiceAddress) -> Option<&Arc<Port>> {
+        self.port(*self.services.get(address)?)
     }
 
     /// How long connections through fronts may carry nothing.

@@ -13,15 +13,18 @@ mod names;
 mod conduct;
 mod basic;
 mod cors;
+mod external;
 mod limits;
 
 use std::collections::BTreeMap;
 
 pub(crate) use self::backends::{BackendAsk, BackendProtocol};
 pub(crate) use self::basic::BasicAsk;
+pub(crate) use self::external::ExternalAsk;
 use self::paths::{app_root, forwarded_prefix, rewrite};
 use self::reader::Reader;
 use self::values::size;
+pub(crate) use self::values::{is_field_name, is_field_value};
 use crate::diagnostic::Code;
 use crate::model::annotation::PREFIX;
 use crate::model::{Balancing, CanaryRule, HostPattern, ObjectName, Policy, Redirect, Template};
@@ -35,6 +38,8 @@ pub(crate) struct Annotations {
     pub(crate) backend: BackendAsk,
     /// `auth-type: basic`, before its Secret is looked at.
     pub(crate) basic: Option<BasicAsk>,
+    /// `auth-url`, before what it names is looked at.
+    pub(crate) external: Option<ExternalAsk>,
     /// `app-root`: for every location of its hosts.
     pub(crate) app_root: Option<Template>,
     /// Whether paths of type ImplementationSpecific are patterns: `use-regex`, or a rewrite.
@@ -105,6 +110,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
     };
     let backend = reader.backend();
     let basic = reader.basic(name);
+    let external = reader.external(name);
     let app_root = reader.value("app-root", app_root);
     let patterns = reader.switch("use-regex").unwrap_or(false) || has_rewrite;
     let ssl_redirect = reader.switch("ssl-redirect").unwrap_or(true);
@@ -124,6 +130,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
         policy,
         backend,
         basic,
+        external,
         app_root,
         patterns,
         ssl_redirect,
@@ -165,7 +172,12 @@ mod tests {
     #[test]
     fn a_guard_that_cannot_be_given_closes() {
         for (name, value) in [
-            ("auth-url", "http://auth.test/"),
+            ("auth-url", "auth.test"),
+            ("auth-url", "http://a..b/"),
+            ("auth-url", "http://a.test/$nothing"),
+            ("auth-method", "CONNECT"),
+            ("auth-response-headers", "X User"),
+            ("auth-proxy-set-headers", "other/map"),
             ("auth-type", "basic"),
             ("auth-type", "digest"),
             ("auth-secret", "users"),
@@ -249,7 +261,7 @@ mod tests {
         let read =
             of(&[("enable-modsecurity", "true"), ("configuration-snippet", "deny all;"), accept]);
         assert_eq!(read.policy.closed, None, "ingress 2.6");
-        let read = of(&[("auth-url", "http://a.test"), accept]);
+        let read = of(&[("auth-url", "a.test"), accept]);
         assert!(read.policy.closed.is_some(), "a guard of portico's own is not given up so");
     }
 

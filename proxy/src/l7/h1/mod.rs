@@ -17,6 +17,7 @@ mod body;
 mod upload;
 mod download;
 mod exchange;
+pub(crate) mod inquiry;
 mod query;
 mod repeat;
 mod linger;

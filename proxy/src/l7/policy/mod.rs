@@ -23,7 +23,7 @@ use crate::limiter::{Limiter, Permit};
 
 pub(crate) use self::basic::{credentials, unauthorized};
 pub(crate) use self::canary::{cookies, takes as takes_canary};
-pub(crate) use self::rewrite::{render, rewrite};
+pub(crate) use self::rewrite::{escape, render, rewrite, uri};
 
 /// An answer in place of the backend's.
 #[derive(Debug, Eq, PartialEq)]
@@ -187,7 +187,9 @@ mod tests {
             Ok(_) => (200, String::new()),
             Err(declined) => {
                 let edits = declined.edits.unwrap_or_default();
-                let location = edits.added().find(|(name, _)| *name == b"Location");
+                let location = edits
+                    .added(declined.refused.status)
+                    .find(|(name, _)| *name == b"Location");
                 let location = location.map_or("", |(_, value)| from_utf8(value).unwrap());
                 (declined.refused.status.as_u16(), location.to_owned())
             }

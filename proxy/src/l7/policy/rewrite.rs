@@ -38,6 +38,13 @@ pub(crate) fn render(template: &Template, visit: &Visit<'_>) -> String {
                     text.push('?');
                 }
                 Variable::IsArgs => {}
+                Variable::EscapedRequestUri => {
+                    let mut whole = String::new();
+                    uri(&mut whole, checked);
+                    escape(&mut text, &whole);
+                }
+                Variable::RequestMethod => text.push_str(visit.method),
+                Variable::RemoteAddr => text.push_str(&visit.client.to_string()),
                 Variable::Capture(number) => text.push_str(visit.captures.get(*number)),
             },
         }
@@ -45,8 +52,18 @@ pub(crate) fn render(template: &Template, visit: &Visit<'_>) -> String {
     text
 }
 
+/// A text as it can stand in the value of a parameter (RFC 3986 2.3).
+pub(crate) fn escape(text: &mut String, part: &str) {
+    for byte in part.bytes() {
+        match byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            true => text.push(char::from(byte)),
+            false => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+}
+
 /// Path and query as they were asked for.
-pub(super) fn uri(text: &mut String, checked: &Checked<'_>) {
+pub(crate) fn uri(text: &mut String, checked: &Checked<'_>) {
     text.push_str(&checked.path);
     if let Some(query) = checked.query {
         text.push('?');

@@ -147,6 +147,19 @@ impl<'a> Reader<'a> {
         self.close_with(name, why.into(), None);
     }
 
+    /// The same for an annotation of portico's own, by its whole key.
+    pub(super) fn close_own(&mut self, key: &str, why: &str) {
+        let text = format!("{why}: its locations are closed, every request gets 503");
+        self.closed
+            .get_or_insert_with(|| format!("annotation {key}: {why}"));
+        self.findings.push(Finding {
+            code: Code::AnnotationCloses,
+            key: key.to_owned(),
+            text,
+            help: None,
+        });
+    }
+
     fn close_with(&mut self, name: &str, why: String, help: Option<String>) {
         let text = format!("{why}: its locations are closed, every request gets 503");
         self.closed

@@ -26,9 +26,100 @@ pub(super) fn size(text: &str) -> Option<u64> {
     plain.then(|| digits.parse::<u64>().ok()?.checked_mul(1 << shift))?
 }
 
+/// Names of fields with commas between, none of them one that portico needs for itself.
+pub(super) fn field_names(text: &str) -> Result<Box<[Box<str>]>, &'static str> {
+    let names = text.split(',').map(str::trim);
+    let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
+    if names.len() > MAX_NAMES {
+        return Err("has more than 100 names");
+    }
+    match names
+        .iter()
+        .all(|name| is_field_name(name) && !is_own(name))
+    {
+        true => Ok(names.into_iter().map(Into::into).collect()),
+        false => Err("holds what is no name of a field, or one that is portico's to write"),
+    }
+}
+
+/// Whether a text is the name of a field that says something of a message, and not of how it is sent.
+pub(crate) fn is_field_name(name: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let is_name = !name.is_empty() && name.len() <= MAX_NAME_BYTES && name.bytes().all(known);
+    is_name && !TRANSPORT.iter().any(|it| it.eq_ignore_ascii_case(name))
+}
+
+/// Whether a text is what a field may hold.
+pub(crate) fn is_field_value(value: &str) -> bool {
+    let known = |byte: u8| matches!(byte, b' ' | b'\t') || byte.is_ascii_graphic();
+    value.len() <= MAX_VALUE_BYTES && value.bytes().all(known)
+}
+
+/// Whether portico writes the field into what it sends to backends.
+pub(crate) fn is_own(name: &str) -> bool {
+    OWN.iter().any(|it| it.eq_ignore_ascii_case(name))
+}
+
+/// Fields that frame a message, or are about one connection.
+const TRANSPORT: [&str; 14] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "proxy",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+/// `ingress 1.9`.
+const OWN: [&str; 9] = [
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-forwarded-scheme",
+    "x-real-ip",
+    "x-request-id",
+    "x-scheme",
+];
+const MAX_NAMES: usize = 100;
+const MAX_NAME_BYTES: usize = 256;
+/// Less than what a head may have.
+const MAX_VALUE_BYTES: usize = 4_096;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_fields_are_those_of_a_message() {
+        for (text, fits) in [
+            ("X-User, X-Email", true),
+            ("Authorization,", true),
+            ("", true),
+            ("X_User", false),
+            ("X User", false),
+            ("X-User\r\nHost", false),
+            ("Host", false),
+            ("content-length", false),
+            ("X-Forwarded-For", false),
+            ("x-forwarded-user", true),
+        ] {
+            assert_eq!(field_names(text).is_ok(), fits, "ingress 2.4: {text:?}");
+        }
+        assert!(field_names(&"a,".repeat(101)).is_err());
+        for (value, fits) in [("a b\tc", true), ("", true), ("a\r\nb: c", false), ("\u{e9}", false)]
+        {
+            assert_eq!(is_field_value(value), fits, "{value:?}");
+        }
+    }
 
     #[test]
     fn sizes_have_units() {

@@ -1,0 +1,393 @@
+//! Asking another service whether a request may pass (`ingress 2.4`: `auth-url`, `http-proxy 3.7`).
+//!
+//! ```text
+//! write (while the head is here) ─▶ ServiceAsk ─▶ refer ─▶ Service │ own rules │ outside ─▶ judge
+//! ```
+//!
+//! Invariants: only 2xx lets a request pass, and whatever else happens keeps it out; nothing of the
+//! answer reaches the backend but the fields that are listed, in place of the client's; a name that a
+//! client may choose leads to an Ingress's host and nowhere else.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, StatusCode};
+use portico_config::model::{AuthPlace, ExternalAuth, SignIn};
+
+use super::Worker;
+use super::edits::{Edits, On};
+use super::exchange::{Decided, Incoming, Order};
+use super::fields::Name;
+use super::forward::{Announced, ForwardedFor, Named, is_request_id, line, put};
+use super::h1::head;
+use super::h1::inquiry::{Inquiry, Reply};
+use super::policy::{self, Declined, Visit};
+use super::request::{Asked, Refused, is_idempotent};
+use super::secured::{Secured, bare};
+
+/// A request, as far as somebody else is told of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    pub(crate) asked: &'a Asked<'a>,
+    pub(crate) from: &'a ForwardedFor,
+    pub(crate) visit: &'a Visit<'a>,
+    /// Used where the client gives no id that can be kept.
+    pub(crate) request_id: &'a [u8],
+}
+
+/// A question that is written.
+pub(crate) struct ServiceAsk {
+    auth: Arc<ExternalAuth>,
+    head: Vec<u8>,
+    /// The host of its URL, without port.
+    host: String,
+    /// The line `X-Original-URL`, which our own rules take away.
+    original: Vec<u8>,
+    client: IpAddr,
+    local: IpAddr,
+    /// Where who is not known is sent.
+    sign_in: Option<HeaderValue>,
+}
+
+/// What a request gets that may pass.
+#[derive(Default)]
+pub(crate) struct Granted {
+    /// Lines for the backend.
+    fields: Vec<u8>,
+    /// What is done to the response.
+    edits: Edits,
+}
+
+impl Granted {
+    /// Puts what the request gets into what becomes of it.
+    pub(crate) fn apply(self, then: &mut Result<Order, Declined>) {
+        match then {
+            Ok(order) => {
+                insert(&mut order.head, &self.fields);
+                if let Some(terms) = &mut order.terms {
+                    terms.edits.append(self.edits);
+                }
+            }
+            Err(declined) if !self.edits.is_empty() => {
+                declined.edits.get_or_insert_default().append(self.edits);
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+impl ServiceAsk {
+    /// Writes the question about a request.
+    pub(crate) fn new(auth: &Arc<ExternalAuth>, via: &[u8], asking: Asking<'_>) -> Self {
+        let Asking { from, visit, .. } = asking;
+        let authority = policy::render(&auth.authority, visit);
+        let mut original = Vec::new();
+        let url = format!("{}{}", origin(visit), uri(visit));
+        line(&mut original, b"X-Original-URL", url.as_bytes());
+        let mut head = Vec::with_capacity(asking.asked.fields.byte_count() + RESERVE_BYTES);
+        write(&mut head, auth, (&authority, &original), asking);
+        head.extend_from_slice(via);
+        put(&mut head, &["\r\n"]);
+        let sign_in = auth.sign_in.as_ref().and_then(|it| sign_in(it, visit));
+        let host = bare(&authority).to_ascii_lowercase();
+        let (client, local) = (from.client, from.local);
+        Self { auth: Arc::clone(auth), head, host, original, client, local, sign_in }
+    }
+
+    fn inquiry<'a>(&'a self, head: &'a [u8], secured: Option<Rc<Secured>>) -> Inquiry<'a> {
+        let method = self.auth.method.as_deref().unwrap_or("GET");
+        Inquiry {
+            head,
+            secured,
+            http2: false,
+            to_head: method == "HEAD",
+            idempotent: is_idempotent(method),
+            wanted: &self.auth.response_fields,
+        }
+    }
+
+    /// What an answer means.
+    fn judge(&self, reply: Reply) -> Result<Granted, Declined> {
+        let on = if self.auth.always_sets_cookies { On::Any } else { On::Taken };
+        let mut edits = Edits::default();
+        for cookie in reply.cookies {
+            edits.add_on(on, "Set-Cookie", cookie);
+        }
+        let status = match reply.status {
+            status if status.is_success() => {
+                return Ok(Granted { fields: reply.fields, edits });
+            }
+            StatusCode::UNAUTHORIZED => match &self.sign_in {
+                Some(location) => {
+                    edits.set("Location", location.clone());
+                    StatusCode::FOUND
+                }
+                None => {
+                    for challenge in reply.challenges {
+                        edits.add("WWW-Authenticate", challenge);
+                    }
+                    StatusCode::UNAUTHORIZED
+                }
+            },
+            StatusCode::FORBIDDEN => StatusCode::FORBIDDEN,
+            _ => return Err(broken()),
+        };
+        let refused = Refused { status, close: false };
+        Err(Declined { refused, edits: Some(Box::new(edits)) })
+    }
+}
+
+impl Worker {
+    /// Asks, and waits for the answer; an error is what the client gets.
+    pub(super) async fn refer(&self, ask: &ServiceAsk) -> Result<Granted, Declined> {
+        match tokio::time::timeout(PATIENCE, self.question(ask)).await {
+            Ok(Some(reply)) => ask.judge(reply),
+            Ok(None) | Err(_) => Err(broken()),
+        }
+    }
+
+    async fn question(&self, ask: &ServiceAsk) -> Option<Reply> {
+        let own = |host: &str| self.has_host(host);
+        match &ask.auth.place {
+            AuthPlace::Service(address) => {
+                let port = self.service(address)?;
+                let secured = self.secured_to(ask).await?;
+                let inquiry = ask.inquiry(&ask.head, secured);
+                self.inquire(&port, ask.client, &inquiry).await
+            }
+            AuthPlace::Host(host, _) if own(host) => self.by_own_rules(ask).await,
+            AuthPlace::Host(host, port) => {
+                let addresses = self.outside.addresses(host, *port).await?;
+                let secured = self.secured_to(ask).await?;
+                let inquiry = ask.inquiry(&ask.head, secured);
+                self.inquire_any(&addresses, &inquiry).await
+            }
+            AuthPlace::OwnHost if own(&ask.host) => self.by_own_rules(ask).await,
+            // A client's word must not say who is asked about it.
+            AuthPlace::OwnHost => None,
+        }
+    }
+
+    /// Asks whom the rules of an Ingress say, with all that they ask in turn.
+    async fn by_own_rules(&self, ask: &ServiceAsk) -> Option<Reply> {
+        let decided = self.decide_on(ask)?;
+        let granted = match decided {
+            Ok(Decided::Order(order)) => Ok(order),
+            // Each round is seen in Via, so they end.
+            Ok(Decided::Pending(pending)) => Box::pin(self.grant(*pending)).await,
+            Ok(Decided::Query(_)) => return None,
+            Err(declined) => Err(declined),
+        };
+        let mut order = match granted {
+            Ok(order) => order,
+            Err(declined) => return Some(Reply::of(&declined)),
+        };
+        insert(&mut order.head, &ask.original);
+        let secured = order.terms.as_ref().and_then(|it| it.secured.clone());
+        let mut inquiry = ask.inquiry(&order.head, secured);
+        inquiry.http2 = order
+            .terms
+            .as_ref()
+            .is_some_and(|it| it.policy.backend_http2);
+        self.inquire(&order.port, ask.client, &inquiry).await
+    }
+
+    /// What becomes of a question that is a request like others.
+    fn decide_on(&self, ask: &ServiceAsk) -> Option<Result<Decided, Declined>> {
+        let mut lines = Vec::new();
+        let head = head::request(&ask.head, &mut lines).ok()??;
+        let fields = super::fields::Fields::new(&ask.head[..head.end], &lines);
+        let asked = Asked { method: head.method, target: head.target, old: false, fields };
+        let from = ForwardedFor::new(ask.client, (ask.local, 0).into(), ask.auth.tls);
+        let body = Announced::Nothing;
+        let incoming = Incoming { asked, from: &from, body, expects: false, websocket: false };
+        Some(self.decide(&incoming))
+    }
+
+    /// How a connection must be made; none: it cannot be.
+    async fn secured_to(&self, ask: &ServiceAsk) -> Option<Option<Rc<Secured>>> {
+        if !ask.auth.tls {
+            return Some(None);
+        }
+        let tls = self.outside.tls(ask.auth.verifies).await?;
+        let name = ask.host.parse::<IpAddr>().is_err();
+        Some(Some(Rc::new(Secured::new(tls, name.then(|| ask.host.as_str().into())))))
+    }
+}
+
+/// Writes all of a question but what ends it.
+fn write(
+    out: &mut Vec<u8>,
+    auth: &ExternalAuth,
+    (authority, original): (&str, &[u8]),
+    Asking { asked, from, visit, request_id }: Asking<'_>,
+) {
+    let method = auth.method.as_deref().unwrap_or("GET");
+    let target = policy::render(&auth.target, visit);
+    put(out, &[method, " ", &target, " HTTP/1.1\r\nHost: ", authority, "\r\n"]);
+    let set = |name: &[u8]| {
+        let is_it = |known: &str| known.as_bytes().eq_ignore_ascii_case(name);
+        SAID.iter().any(|said| is_it(said)) || auth.fields.iter().any(|(field, _)| is_it(field))
+    };
+    let named = Named::of(asked.fields);
+    let mut id = request_id;
+    for field in asked.fields.iter() {
+        match field.name {
+            Name::Other if named.has(field.text) => {}
+            _ if set(field.text) => {}
+            Name::Other | Name::Date | Name::Server | Name::Via | Name::Protected => {
+                line(out, field.text, field.value);
+            }
+            Name::XRequestId if is_request_id(field.value) => id = field.value,
+            _ => {}
+        }
+    }
+    let client = from.client.to_string();
+    let uri = uri(visit);
+    let redirect = auth.redirect.as_ref().map(|it| policy::render(it, visit));
+    out.extend_from_slice(original);
+    put(
+        out,
+        &["X-Original-Method: ", visit.method, "\r\nX-Sent-From: nginx-ingress-controller\r\n"],
+    );
+    put(out, &["X-Real-IP: ", &client, "\r\nX-Forwarded-For: ", &client, "\r\n"]);
+    line(out, b"X-Request-ID", id);
+    put(out, &["X-Auth-Request-Redirect: ", redirect.as_ref().unwrap_or(&uri), "\r\n"]);
+    if let Some(method) = &auth.method {
+        let scheme = if visit.tls { "https" } else { "http" };
+        put(out, &["X-Original-URI: ", &uri, "\r\nX-Scheme: ", scheme, "\r\n"]);
+        if !["GET", "HEAD", "OPTIONS", "DELETE"].contains(&&**method) {
+            put(out, &["Content-Length: 0\r\n"]);
+        }
+    }
+    for (name, value) in &auth.fields {
+        line(out, name.as_bytes(), value.as_bytes());
+    }
+}
+
+/// `http://a.test:8080`.
+fn origin(visit: &Visit<'_>) -> String {
+    let scheme = if visit.tls { "https" } else { "http" };
+    format!("{scheme}://{}", visit.checked.authority.unwrap_or_default())
+}
+
+/// Path and query.
+fn uri(visit: &Visit<'_>) -> String {
+    let mut text = String::new();
+    policy::uri(&mut text, visit.checked);
+    text
+}
+
+/// Where a client is sent that is not known; none: there is no such place.
+fn sign_in(sign_in: &SignIn, visit: &Visit<'_>) -> Option<HeaderValue> {
+    let mut url = policy::render(&sign_in.url, visit);
+    if let Some(parameter) = &sign_in.parameter {
+        url.push(if url.contains('?') { '&' } else { '?' });
+        url.push_str(&format!("{parameter}={}", origin(visit)));
+        policy::escape(&mut url, &uri(visit));
+    }
+    HeaderValue::try_from(url).ok()
+}
+
+/// Puts lines before the end of a head.
+fn insert(head: &mut Vec<u8>, lines: &[u8]) {
+    if !lines.is_empty() && head.ends_with(b"\r\n\r\n") {
+        head.truncate(head.len() - 2);
+        head.extend_from_slice(lines);
+        head.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Nobody can say whether the request may pass.
+fn broken() -> Declined {
+    Refused { status: StatusCode::INTERNAL_SERVER_ERROR, close: false }.into()
+}
+
+/// What a question says itself, whatever a client says.
+const SAID: [&str; 6] = [
+    "x-original-url",
+    "x-original-method",
+    "x-original-uri",
+    "x-sent-from",
+    "x-scheme",
+    "x-auth-request-redirect",
+];
+/// From the first connection to the end of the answer (`http-proxy 3.7`).
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What is added to the client's fields, about.
+const RESERVE_BYTES: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use portico_config::model::Template;
+
+    use super::*;
+
+    fn ask(always_sets_cookies: bool, sign_in: Option<&str>) -> ServiceAsk {
+        let auth = ExternalAuth {
+            place: AuthPlace::OwnHost,
+            tls: false,
+            verifies: true,
+            authority: Template::default(),
+            target: Template::default(),
+            method: None,
+            fields: Box::default(),
+            redirect: None,
+            response_fields: Box::default(),
+            always_sets_cookies,
+            sign_in: None,
+        };
+        ServiceAsk {
+            auth: Arc::new(auth),
+            head: Vec::new(),
+            host: String::new(),
+            original: Vec::new(),
+            client: [192, 0, 2, 7].into(),
+            local: [127, 0, 0, 1].into(),
+            sign_in: sign_in.map(|it| HeaderValue::from_str(it).unwrap()),
+        }
+    }
+
+    #[test]
+    fn only_success_lets_a_request_pass() {
+        let value = HeaderValue::from_static;
+        for (always, sign_in, status, want) in [
+            (false, None, 200, None),
+            (false, None, 204, None),
+            (false, None, 299, None),
+            (false, None, 301, Some((500, 0))),
+            (false, None, 400, Some((500, 0))),
+            (false, None, 401, Some((401, 1))),
+            (true, None, 401, Some((401, 2))),
+            (false, Some("https://a.test/"), 401, Some((302, 2))),
+            (false, Some("https://a.test/"), 403, Some((403, 0))),
+            (true, None, 403, Some((403, 1))),
+            (true, None, 500, Some((500, 0))),
+            (true, None, 503, Some((500, 0))),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let (cookies, challenges) = (vec![value("a=b")], vec![value("Bearer")]);
+            let reply = Reply { status, fields: Vec::new(), cookies, challenges };
+            let judged = ask(always, sign_in).judge(reply);
+            let got = judged.err().map(|declined| {
+                let status = declined.refused.status;
+                let lines = declined
+                    .edits
+                    .map_or(0, |edits| edits.added(status).count());
+                (status.as_u16(), lines)
+            });
+            assert_eq!(got, want, "ingress 2.4: auth-url: {status} {always} {sign_in:?}");
+        }
+    }
+
+    #[test]
+    fn lines_are_put_before_the_end_of_a_head() {
+        let mut head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
+        insert(&mut head, b"X-User: ann\r\n");
+        assert_eq!(head, b"GET / HTTP/1.1\r\nHost: a\r\nX-User: ann\r\n\r\n");
+        insert(&mut head, b"");
+        assert!(head.ends_with(b"ann\r\n\r\n"));
+    }
+}
