@@ -223,3 +223,73 @@ fn who_had_a_canary_stays_there() {
         }
     }
 }
+
+#[test]
+fn the_same_text_comes_to_the_same_pod_and_others_to_others() {
+    let pods = ["a", "b", "c", "d"].map(Pod::http);
+    let by = ("upstream-hash-by", "$arg_user$http_x_part");
+    let subset = [by, ("upstream-hash-by-subset", "true"), ("upstream-hash-by-subset-size", "2")];
+    let few = |count: usize| service("web", "ClusterIP", 80, &pods.each_ref()[..count]);
+    let ingresses =
+        [annotated("one", "one.test", &[by], ""), annotated("few", "few.test", &subset, "")]
+            .join("---\n");
+    let portico = Portico::with(&[("i.yaml", &ingresses), ("s.yaml", &few(3))]).start();
+    let served = |portico: &Portico, user: usize| -> String {
+        ask(portico, "one.test", &format!("/{user}?a=b&user={user}"), None)
+            .text()
+            .to_owned()
+    };
+    let before: Vec<String> = (0..60).map(|user| served(&portico, user)).collect();
+    assert_eq!(BTreeSet::from_iter(&before).len(), 3, "ingress 2.4: texts are spread");
+    let again: Vec<String> = (0..60).map(|user| served(&portico, user)).collect();
+    assert_eq!(again, before, "ingress 2.4: upstream-hash-by");
+    for user in 0..5 {
+        let path = format!("/?user={user}");
+        let pods: BTreeSet<String> = (0..40)
+            .map(|_| ask(&portico, "few.test", &path, None).text().to_owned())
+            .collect();
+        assert_eq!(pods.len(), 2, "ingress 2.4: upstream-hash-by-subset: {pods:?}");
+    }
+    portico.edit("s.yaml", &few(4));
+    let moved = (0..60).map(|user| served(&portico, user));
+    let moved: Vec<_> = moved
+        .zip(&before)
+        .filter(|(new, old)| new != *old)
+        .collect();
+    assert!(moved.iter().all(|(new, _)| new == "d"), "ingress 2.4: who moves, moves there");
+    assert!((1..40).contains(&moved.len()), "a quarter or so: {}", moved.len());
+}
+
+#[test]
+fn a_service_can_choose_itself_and_no_other_pod_is_tried() {
+    let dead = Pod::serve(Ipv4Addr::LOCALHOST.into(), |stream: TcpStream| drop(stream));
+    let pods = ["a", "b"].map(Pod::http);
+    let choose = ("service-upstream", "true");
+    let affine = service("affine", "ClusterIP", 80, &[&pods[0], &pods[1]])
+        .replace("spec:\n", "spec:\n  sessionAffinity: ClientIP\n");
+    let site = |name: &str, annotations: &[(&str, &str)], to: &str| {
+        annotated(name, &format!("{name}.test"), annotations, "")
+            .replace("name: web, port", &format!("name: {to}, port"))
+    };
+    let manifests = [
+        affine,
+        service("lame", "ClusterIP", 80, &[&pods[0], &dead]),
+        site("chosen", &[choose, COOKIE], "affine"),
+        site("usual", &[], "affine"),
+        site("tried", &[choose], "lame"),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)]).start();
+    let pods_of = |host: &str| -> BTreeSet<String> {
+        (0..10)
+            .map(|_| ask(&portico, host, "/", None).text().to_owned())
+            .collect()
+    };
+    assert_eq!(pods_of("chosen.test").len(), 1, "ingress 2.4: service-upstream");
+    assert_eq!(pods_of("usual.test").len(), 2, "ingress 1.5: past the Service's affinity");
+    assert_eq!(set(&ask(&portico, "chosen.test", "/", None)), None, "and past Ingress's own");
+    let statuses: BTreeSet<u16> = (0..4)
+        .map(|_| ask(&portico, "tried.test", "/", None).status)
+        .collect();
+    assert_eq!(statuses, BTreeSet::from([200, 502]), "no other is tried");
+}

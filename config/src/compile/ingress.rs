@@ -11,7 +11,9 @@ use super::{Inputs, Objects, finding, suggestion};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
 use crate::model::annotation::PREFIX;
-use crate::model::{Balancing, HostPattern, PathKind, Pattern, Policy, Settings, literal};
+use crate::model::{
+    Balancing, HostPattern, ObjectName, PathKind, Pattern, Policy, Settings, literal,
+};
 use crate::snapshot::{Backend, Host, Location, Reach, RouteTable};
 use crate::validate::{BackendPort, BackendProtocol, BackendRef, InUse, Ingress, Kind, PathRule};
 
@@ -293,12 +295,13 @@ impl Resolver<'_> {
     ) -> (Arc<Policy>, Arc<str>) {
         let is_pattern = ingress.annotations.patterns && path.specific;
         let is_challenge = path.path.starts_with(ACME);
-        let balancing = balancing_at(&policy.balancing, (&path.path, is_pattern));
+        let mut balancing = balancing_at(&policy.balancing, (&path.path, is_pattern));
+        balancing.by_service &= self.has_cluster_ip(object, &path.backend);
         if !is_pattern && !is_challenge && balancing == policy.balancing {
             return (Arc::clone(policy), Arc::clone(&path.path));
         }
         let mut text = Arc::clone(&path.path);
-        if is_pattern && balancing != policy.balancing {
+        if is_pattern && balancing.affinity != policy.balancing.affinity {
             let told =
                 "the cookie of `affinity` is for all paths of the host: this one is a pattern";
             let mut told = finding(Code::AnnotationWithoutEffect, object, field.key("path"), told);
@@ -330,6 +333,16 @@ impl Resolver<'_> {
         (Arc::new(policy), text)
     }
 
+    /// Whether a backend has an address of its own (`ingress 2.4`: service-upstream).
+    fn has_cluster_ip(&self, object: &InUse, backend: &BackendRef) -> bool {
+        let BackendRef::Service { name, .. } = backend else { return false };
+        let namespace = Arc::clone(&object.valid.name.namespace);
+        let service = self
+            .services
+            .get(&ObjectName { namespace, name: Arc::clone(name) });
+        service.is_some_and(|service| matches!(service.reach, Reach::ClusterIp(_)))
+    }
+
     pub(super) fn backend(
         &mut self,
         object: &InUse,
@@ -345,8 +358,7 @@ impl Resolver<'_> {
         };
         let field = field.key("service");
         let namespace = &object.valid.name.namespace;
-        let key =
-            crate::model::ObjectName { namespace: Arc::clone(namespace), name: Arc::clone(name) };
+        let key = ObjectName { namespace: Arc::clone(namespace), name: Arc::clone(name) };
         let Some(service) = self.services.get(&key) else {
             let names = self.objects.services.keys();
             let names = names

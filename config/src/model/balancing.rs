@@ -6,11 +6,19 @@
 
 use std::sync::Arc;
 
+use super::template::Template;
+
 /// What annotations say of the choice; the default leaves it to the Service.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Balancing {
     /// `affinity: cookie`; none: nobody returns anywhere.
     pub affinity: Option<Arc<CookieAffinity>>,
+    /// `upstream-hash-by`: behind `affinity`.
+    pub hash: Option<Arc<HashBy>>,
+    /// `load-balance: ewma`: latency decides, whatever the Service's own balance is.
+    pub quickest: bool,
+    /// `service-upstream`: the choice is the ClusterIP's, and nothing above counts.
+    pub by_service: bool,
 }
 
 impl Balancing {
@@ -27,6 +35,15 @@ impl Balancing {
         at.affinity = Some(Arc::new(affinity));
         at
     }
+}
+
+/// The same endpoint for the same text.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HashBy {
+    /// The text.
+    pub by: Template,
+    /// `upstream-hash-by-subset`: any of so many endpoints instead, which are the text's.
+    pub subset: Option<u16>,
 }
 
 /// A client's return to its endpoint by a cookie.
@@ -121,7 +138,8 @@ mod tests {
             (None, "/ä", "/"),
             (None, "/a b", "/"),
         ] {
-            let balancing = Balancing { affinity: Some(Arc::new(affinity(own))) };
+            let balancing =
+                Balancing { affinity: Some(Arc::new(affinity(own))), ..Balancing::default() };
             let path = balancing.at(location).affinity.unwrap().path.clone();
             assert_eq!(path.as_deref(), Some(want), "ingress 2.4: session-cookie-path {location}");
         }

@@ -32,7 +32,7 @@ mod traffic;
 
 pub use backend_tls::{BackendTls, Same, TlsVersions};
 pub(crate) use balancing::is_cookie_path;
-pub use balancing::{AffinityMode, Balancing, CookieAffinity, SameSite};
+pub use balancing::{AffinityMode, Balancing, CookieAffinity, HashBy, SameSite};
 pub use certificate::Certificate;
 pub use clients::private_networks;
 pub use conduct::{CanaryHeader, CanaryRule, CanaryValue, Conditions, Retries, Timeouts};

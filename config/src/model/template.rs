@@ -19,7 +19,7 @@ pub enum Part {
 }
 
 /// What a template can ask of a request.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Variable {
     /// `$scheme`, `$pass_access_scheme`: `http` or `https`.
     Scheme,
@@ -41,6 +41,12 @@ pub enum Variable {
     RequestMethod,
     /// `$remote_addr`: the client's address.
     RemoteAddr,
+    /// `$http_NAME`: a field of the request; in `NAME` stands `_` for `-`.
+    Field(Box<str>),
+    /// `$cookie_NAME`.
+    Cookie(Box<str>),
+    /// `$arg_NAME`: a parameter of the query.
+    Argument(Box<str>),
     /// `$1` to `$9`: what a group of the path's pattern took.
     Capture(u8),
 }
@@ -59,6 +65,21 @@ pub enum TemplateError {
 impl Template {
     /// Reads a text; `known` says which variables may stand in it, one capture for all.
     pub fn parse(text: &str, known: &[Variable]) -> Result<Self, TemplateError> {
+        Self::parse_with(text, |variable| match variable {
+            Variable::Capture(_) => known.contains(&Variable::Capture(1)),
+            variable => known.contains(variable),
+        })
+    }
+
+    /// Reads a text in which every variable of a request may stand, and no capture.
+    pub(crate) fn of_any(text: &str) -> Result<Self, TemplateError> {
+        Self::parse_with(text, |variable| !matches!(variable, Variable::Capture(_)))
+    }
+
+    fn parse_with(
+        text: &str,
+        may_stand: impl Fn(&Variable) -> bool,
+    ) -> Result<Self, TemplateError> {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(TemplateError::NotVisible);
         }
@@ -69,10 +90,7 @@ impl Template {
                 parts.push(Part::Text(before.into()));
             }
             let (name, next) = variable(after);
-            let found = Variable::named(name).filter(|variable| match variable {
-                Variable::Capture(_) => known.contains(&Variable::Capture(1)),
-                variable => known.contains(variable),
-            });
+            let found = Variable::named(name).filter(&may_stand);
             let variable = found.ok_or_else(|| TemplateError::Unknown(name.to_owned()))?;
             parts.push(Part::Variable(variable));
             rest = next;
@@ -104,16 +122,24 @@ impl Variable {
             "request_uri" => Self::RequestUri,
             "escaped_request_uri" => Self::EscapedRequestUri,
             "request_method" => Self::RequestMethod,
-            "remote_addr" => Self::RemoteAddr,
+            "remote_addr" | "binary_remote_addr" => Self::RemoteAddr,
             "uri" => Self::Uri,
             "args" | "query_string" => Self::Args,
             "is_args" => Self::IsArgs,
+            _ if is_name_of("http_", name) => Self::Field(name.get(5..)?.into()),
+            _ if is_name_of("cookie_", name) => Self::Cookie(name.get(7..)?.into()),
+            _ if is_name_of("arg_", name) => Self::Argument(name.get(4..)?.into()),
             _ => match name.as_bytes() {
                 [digit @ b'1'..=b'9'] => Self::Capture(digit - b'0'),
                 _ => return None,
             },
         })
     }
+}
+
+/// Whether a variable is one of a kind, and has a name.
+fn is_name_of(kind: &str, name: &str) -> bool {
+    name.strip_prefix(kind).is_some_and(|rest| !rest.is_empty())
 }
 
 /// The name behind a `$`, with or without braces, and what follows it.

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use http::StatusCode;
-use portico_config::model::{Policy, Template};
+use portico_config::model::{Balancing, Policy, Template};
 use tokio::net::TcpStream;
 use tracing::debug;
 
@@ -28,7 +28,7 @@ use super::secured::Secured;
 use super::session::Session;
 use super::{Routed, Worker};
 use crate::limiter::Permit;
-use crate::upstream::Port;
+use crate::upstream::{Lead, Port};
 use crate::view::Target;
 
 /// Why no endpoint answered.
@@ -107,6 +107,8 @@ pub(crate) struct Terms {
     pub(crate) secured: Option<Rc<Secured>>,
     /// The client's session, where it has one.
     pub(crate) session: Option<Session>,
+    /// Which endpoint is asked first.
+    pub(crate) lead: Lead,
 }
 
 /// What annotations ask of the head that goes to a backend, and of the way there.
@@ -120,6 +122,8 @@ struct Wanted {
     path: Option<String>,
     permit: Option<Permit>,
     secured: Option<Rc<Secured>>,
+    /// Which endpoint is asked first, where no session says that.
+    lead: Lead,
 }
 
 impl Worker {
@@ -169,17 +173,20 @@ impl Worker {
         let kept = |status| Declined::from(Refused { status, close: false });
         let request_id = self.request_id();
         let policy = routed.policy.as_ref().map(Arc::clone);
-        let Wanted { host, prefix, path, permit, secured } = match &policy {
-            Some(policy) => self.obey(policy, (incoming, &checked, &request_id), (edits, asks))?,
+        let balancing = routed.balancing();
+        let Wanted { host, prefix, path, permit, secured, lead } = match &policy {
+            Some(policy) => {
+                let seen = (incoming, &checked, &request_id[..]);
+                self.obey((policy, balancing), seen, (edits, asks))?
+            }
             None => Wanted::default(),
         };
         let max_body_bytes = policy::max_body_bytes(policy.as_deref());
         if matches!(incoming.body, Announced::Length(bytes) if bytes > max_body_bytes) {
             return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE).into());
         }
-        let affinity = routed
-            .balancing()
-            .and_then(|it| it.affinity.as_ref().map(Arc::clone));
+        let affinity = balancing.filter(|it| !it.by_service);
+        let affinity = affinity.and_then(|it| it.affinity.as_ref().map(Arc::clone));
         let port = match routed.target {
             Target::Port(port) => port,
             Target::Missing => return Err(kept(StatusCode::SERVICE_UNAVAILABLE)),
@@ -206,15 +213,16 @@ impl Worker {
             let came = (asked.fields, from.tls);
             Session::of(&affinity, &port, came, || self.next_random())
         });
+        let lead = session.as_ref().map_or(lead, Session::lead);
         let terms =
-            policy.map(|policy| Box::new(Terms { policy, edits, permit, secured, session }));
+            policy.map(|policy| Box::new(Terms { policy, edits, permit, secured, session, lead }));
         Ok(Order { port, head, terms })
     }
 
     /// Takes the steps that annotations ask for; an error is the answer.
     fn obey(
         &self,
-        policy: &Policy,
+        (policy, balancing): (&Policy, Option<&Balancing>),
         (incoming, checked, request_id): (&Incoming<'_>, &Checked<'_>, &[u8]),
         (edits, asks): (&mut Edits, &mut Asks),
     ) -> Result<Wanted, Declined> {
@@ -222,6 +230,7 @@ impl Worker {
         let limiter = self.limiter(policy);
         let visit = Visit {
             method: asked.method,
+            fields: Some(asked.fields),
             origin: policy
                 .cors
                 .as_ref()
@@ -247,7 +256,8 @@ impl Worker {
             };
             policy.backend_name.as_ref().map(render).or_else(asked)
         });
-        Ok(Wanted { host, prefix, path, permit, secured })
+        let lead = balancing.map_or(Lead::Turn, |balancing| policy::lead(balancing, &visit));
+        Ok(Wanted { host, prefix, path, permit, secured, lead })
     }
 
     /// Opens a connection to an endpoint, through TLS where `secured` says how. The handshake is part

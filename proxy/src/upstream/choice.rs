@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use portico_config::model::Balance;
 
 use super::affinity::Remembered;
-use super::balance::{Balancer, better_of_two, least, mix, ranked};
+use super::balance::{Balancer, better_of_two, least, mix, place, ranked};
 use super::endpoint::{EndpointState, Open};
 use super::tally::Tally;
 
@@ -107,6 +107,26 @@ impl Members {
         })
     }
 
+    /// Any of the places that are a number's; `turn` says which.
+    pub(super) fn among(
+        &self,
+        number: u64,
+        (size, turn): (u16, u64),
+        now: Instant,
+    ) -> Option<usize> {
+        let fit = self.all.iter().filter(|it| it.is_fit(now)).count();
+        let size = usize::from(size).min(fit).max(1);
+        self.place(number, place(mix(turn, number), size), now)
+    }
+
+    /// The better of two that a turn draws.
+    pub(super) fn quickest(&self, turn: u64, now: Instant, slow_start: Duration) -> Option<usize> {
+        better_of_two(self.all.len(), turn, |at| {
+            let it = self.all.get(at).filter(|it| it.is_fit(now))?;
+            Some(it.state.cost(now) / (f64::from(it.weight) * it.share(now, slow_start)))
+        })
+    }
+
     /// A place whose endpoint is fit.
     pub(super) fn fit(&self, at: usize, now: Instant) -> Option<usize> {
         self.all.get(at)?.is_fit(now).then_some(at)
@@ -129,9 +149,7 @@ impl Members {
             Balancer::LeastConnections => {
                 least(all.len(), turn, |at| burden(at, &|state| f64::from(state.opened()) + 1.0))
             }
-            Balancer::Ewma => {
-                better_of_two(all.len(), turn, |at| burden(at, &|state| state.cost(now)))
-            }
+            Balancer::Ewma => self.quickest(turn, now, slow_start),
             balancer => {
                 // A client's own endpoint is its own from the beginning.
                 let slow_start = match balancer {

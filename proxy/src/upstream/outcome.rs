@@ -15,7 +15,7 @@ use super::choice::{Caller, Upstream};
 use super::health::{Fault, may_go};
 use super::outs::Out;
 use super::port::Port;
-use super::select::Way;
+use super::select::{Lead, Way};
 
 impl Port {
     /// Notes that an endpoint took a new connection, or a datagram, and how long it took.
@@ -34,12 +34,12 @@ impl Port {
     /// where latency counts alone.
     pub(crate) fn answered(
         &self,
-        upstream: &Upstream,
+        (upstream, lead): (&Upstream, Lead),
         sent: Instant,
         clock: impl FnOnce() -> Instant,
     ) {
         upstream.state.answered();
-        if self.measures() {
+        if self.measures() || lead == Lead::Quickest {
             let now = clock();
             upstream
                 .state
@@ -123,7 +123,6 @@ mod tests {
     use portico_config::snapshot::{FrontKind, Traffic};
 
     use super::super::port::tests::{caller, ip, port};
-    use super::super::select::Lead;
     use super::super::select::tests::admit;
     use super::*;
 

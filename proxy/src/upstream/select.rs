@@ -35,6 +35,12 @@ pub(crate) enum Lead {
     Turn,
     /// The same endpoint for the same number, by weight.
     Number(u64),
+    /// Any of so many endpoints, the same ones for the same number.
+    Among(u64, u16),
+    /// The one that answers soonest.
+    Quickest,
+    /// As at the ClusterIP of the Service: by its session affinity too.
+    Front,
     /// The endpoint with this place, while it is fit; then it is as with [`Lead::Turn`].
     Place(usize),
 }
@@ -102,13 +108,26 @@ impl Port {
     pub(crate) fn choose(&self, caller: Caller, lead: Lead) -> Choice<'_> {
         let upstreams = self.preferred();
         let members = &upstreams.cluster;
+        let turn = || self.state.next_turn(upstreams.first_cursor);
         let led = match lead {
             Lead::Turn => None,
+            Lead::Front => return self.choose_from(self.cluster_ip(), caller),
+            Lead::Quickest => {
+                members.quickest(turn(), caller.now, self.service_port.traffic.slow_start)
+            }
             Lead::Number(number) => members.place(number, 0, caller.now),
+            Lead::Among(number, size) => members.among(number, (size, turn()), caller.now),
             Lead::Place(at) => members.fit(at, caller.now),
         };
         let first = led.unwrap_or_else(|| self.first(members, upstreams.first_cursor, caller));
         members.from(first, caller.now)
+    }
+
+    /// The way of a flow that comes to the ClusterIP from anywhere.
+    fn cluster_ip(&self) -> Way {
+        let traffic = &*self.service_port.traffic;
+        let family = traffic.families.first().copied().unwrap_or(IpFamily::V4);
+        Way { family, set: choose(FrontKind::ClusterIp, traffic, Source::Outside).0 }
     }
 
     /// The endpoints of a way, and the number of their cursor.

@@ -9,6 +9,7 @@ mod values;
 mod paths;
 mod backends;
 mod affinity;
+mod balancing;
 mod names;
 mod conduct;
 mod basic;
@@ -27,7 +28,7 @@ use self::values::size;
 pub(crate) use self::values::{is_field_name, is_field_value};
 use crate::diagnostic::Code;
 use crate::model::annotation::PREFIX;
-use crate::model::{Balancing, CanaryRule, HostPattern, ObjectName, Policy, Redirect, Template};
+use crate::model::{CanaryRule, HostPattern, ObjectName, Policy, Redirect, Template};
 
 /// What is asked of all locations of an Ingress.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,7 +103,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
         max_body_bytes: reader
             .value("proxy-body-size", |text| size(text).ok_or("is no size such as 8m, 512k or 0")),
         upstream_host: reader.upstream_host(),
-        balancing: Balancing { affinity: reader.affinity().map(Into::into) },
+        balancing: reader.balancing(),
         timeouts: reader.timeouts(),
         retries: reader.retries(),
         any_suffices: reader.value("satisfy", any_suffices).unwrap_or(false),

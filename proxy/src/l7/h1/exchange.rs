@@ -109,7 +109,7 @@ impl<S: Downstream> Connection<S> {
                 }
                 Ended::Cut => return After::Cut,
                 Ended::Sent | Ended::Upgraded => {
-                    port.answered(upstream, caller.now, Instant::now);
+                    port.answered((upstream, facts.lead()), caller.now, Instant::now);
                     port.state.answers[class(download.status)].fetch_add(1, Relaxed);
                     return self.finish((ended, facts), upload, download, backend);
                 }

@@ -112,7 +112,7 @@ impl Worker {
             let _open = upstream.open();
             let (again, fault) = match self.exchange(upstream.address, inquiry).await {
                 Ok(reply) => {
-                    port.answered(upstream, caller.now, Instant::now);
+                    port.answered((upstream, Lead::Turn), caller.now, Instant::now);
                     port.state.answers[class(reply.status)].fetch_add(1, Relaxed);
                     return Some(reply);
                 }

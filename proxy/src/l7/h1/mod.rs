@@ -77,7 +77,10 @@ impl Facts {
 
     /// Which endpoint is asked first.
     fn lead(&self) -> Lead {
-        self.session().map(Session::lead).unwrap_or_default()
+        self.terms
+            .as_ref()
+            .map(|terms| terms.lead)
+            .unwrap_or_default()
     }
 
     /// Whether its backend is spoken to by HTTP/2.

@@ -14,6 +14,7 @@ use super::upload::Upload;
 use crate::l7::exchange::{Failure, MAX_TRIES};
 use crate::l7::h2::backend::Unprocessed;
 use crate::l7::pool::Stream;
+use crate::upstream::Lead;
 
 /// When one request is repeated.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +99,8 @@ impl Repeats {
         let seconds = timeout.filter(|&seconds| seconds > 0);
         let until = seconds.and_then(|it| now.checked_add(Duration::from_secs(it.into())));
         let twice = after.is_some_and(|after| after.has(Conditions::NON_IDEMPOTENT));
-        let tries = tries.map_or(MAX_TRIES, usize::from);
+        let is_front = facts.lead() == Lead::Front;
+        let tries = if is_front { 1 } else { tries.map_or(MAX_TRIES, usize::from) };
         Self { after, tries, until, repeatable: facts.idempotent || twice }
     }
 
@@ -188,6 +190,7 @@ mod tests {
             permit: None,
             secured: None,
             session: None,
+            lead: Lead::Turn,
         }));
         Repeats::new(&Facts { idempotent, terms, ..Facts::default() }, Instant::now())
     }

@@ -7,6 +7,7 @@ mod basic;
 mod cors;
 mod limits;
 mod canary;
+mod lead;
 mod redirect;
 mod rewrite;
 
@@ -18,11 +19,13 @@ use http::StatusCode;
 use portico_config::model::{Captures, Policy};
 
 use super::edits::Edits;
+use super::fields::Fields;
 use super::request::{Checked, Refused};
 use crate::limiter::{Limiter, Permit};
 
 pub(crate) use self::basic::{credentials, unauthorized};
 pub(crate) use self::canary::{cookies, takes as takes_canary};
+pub(crate) use self::lead::lead;
 pub(crate) use self::rewrite::{escape, render, rewrite, uri};
 
 /// An answer in place of the backend's.
@@ -58,6 +61,8 @@ pub(crate) struct Visit<'a> {
     /// What the groups of the path's pattern took.
     pub(crate) captures: Captures<'a>,
     pub(crate) method: &'a str,
+    /// Its fields, where templates may ask for them.
+    pub(crate) fields: Option<Fields<'a>>,
     /// `Origin`, if there is one.
     pub(crate) origin: Option<&'a [u8]>,
     /// What clients asked of the Ingress, if it has limits.
@@ -76,7 +81,16 @@ impl<'a> Visit<'a> {
         let pattern = policy.pattern.as_ref().filter(|_| asks);
         let captures = pattern.and_then(|pattern| pattern.captures(&checked.path));
         let captures = captures.unwrap_or_default();
-        Self { client, tls, checked, captures, method: "GET", origin: None, limiter: None }
+        Self {
+            client,
+            tls,
+            checked,
+            captures,
+            method: "GET",
+            fields: None,
+            origin: None,
+            limiter: None,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use portico_config::model::{Part, Policy, Template, Variable};
 
-use super::{Declined, Visit, scheme};
+use super::{Declined, Visit, cookies, scheme};
 use crate::l7::normalize::normalize;
 use crate::l7::request::{Checked, refuse};
 
@@ -45,6 +45,9 @@ pub(crate) fn render(template: &Template, visit: &Visit<'_>) -> String {
                 }
                 Variable::RequestMethod => text.push_str(visit.method),
                 Variable::RemoteAddr => text.push_str(&visit.client.to_string()),
+                Variable::Field(_) | Variable::Cookie(_) | Variable::Argument(_) => {
+                    text.push_str(&String::from_utf8_lossy(said(variable, visit)));
+                }
                 Variable::Capture(number) => text.push_str(visit.captures.get(*number)),
             },
         }
@@ -60,6 +63,33 @@ pub(crate) fn escape(text: &mut String, part: &str) {
             false => text.push_str(&format!("%{byte:02X}")),
         }
     }
+}
+
+/// What the client says under a name of its own; nothing where it does not.
+fn said<'a>(variable: &Variable, visit: &Visit<'a>) -> &'a [u8] {
+    let is_field = |name: &str, text: &[u8]| {
+        let same = |(want, byte): (u8, &u8)| match byte {
+            b'-' => want == b'_',
+            byte => want.eq_ignore_ascii_case(byte),
+        };
+        name.len() == text.len() && name.bytes().zip(text).all(same)
+    };
+    let found = match (variable, visit.fields) {
+        (Variable::Field(name), Some(fields)) => fields
+            .iter()
+            .find(|field| is_field(name, field.text))
+            .map(|field| field.value),
+        (Variable::Cookie(name), Some(fields)) => cookies(fields, name).next(),
+        (Variable::Argument(name), _) => {
+            let mut pairs = visit.checked.query.unwrap_or_default().split('&');
+            pairs.find_map(|pair| {
+                let (key, value) = pair.split_once('=')?;
+                key.eq_ignore_ascii_case(name).then_some(value.as_bytes())
+            })
+        }
+        _ => None,
+    };
+    found.unwrap_or_default()
 }
 
 /// Path and query as they were asked for.

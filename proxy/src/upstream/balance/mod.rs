@@ -75,7 +75,7 @@ pub(super) fn mix(seed: u64, round: u64) -> u64 {
 }
 
 /// A place below `below` for a random number, which must not be 0.
-fn place(random: u64, below: usize) -> usize {
+pub(super) fn place(random: u64, below: usize) -> usize {
     let product = u128::from(random) * below as u128;
     usize::try_from(product >> 64).unwrap_or(0)
 }
