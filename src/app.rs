@@ -384,6 +384,7 @@ fn dns_options(workers: usize, settings: &Settings) -> portico_dns::Options {
         connections: settings.dns_connections,
         connections_per_client: settings.dns_connections_per_client,
         allow: settings.dns_allow.clone(),
+        rewrites: settings.dns_rewrites.clone(),
         transfer_to: settings.dns_transfer_to.clone(),
         log: settings.dns_log.clone(),
         forwarding: settings.forwarding.clone(),

@@ -5,10 +5,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use portico_config::model::ObjectName;
+use portico_config::model::{ObjectName, Rewrite};
 use portico_config::snapshot::{Reach, Service, Snapshot};
 
 use crate::acl::{self, Acl};
@@ -16,6 +17,8 @@ use crate::answer::{Outcome, Transport, answer};
 use crate::build::Tables;
 use crate::forward;
 use crate::names::Level;
+use crate::rewrite::Rewrites;
+use crate::serve::Ends;
 use crate::special::is_special;
 use crate::table::{AnswerTable, Found};
 use crate::wire::wire;
@@ -53,6 +56,7 @@ pub struct Asking<'a> {
 pub struct Explainer {
     pub(crate) table: Arc<ArcSwap<AnswerTable>>,
     pub(crate) acl: Arc<ArcSwap<Acl>>,
+    pub(crate) rewrites: Arc<ArcSwap<Rewrites>>,
     pub(crate) forward: Arc<forward::Shared>,
 }
 
@@ -65,31 +69,34 @@ impl Explainer {
         local: IpAddr,
         asking: Asking<'_>,
     ) -> Option<Explained> {
-        let mut found = explain_by(&self.table.load(), &self.acl.load(), snapshot, local, asking)?;
+        let (table, acl, rewrites) = (self.table.load(), self.acl.load(), self.rewrites.load());
+        let mut found = explain_by(&table, (&acl, &rewrites), snapshot, local, asking)?;
         if let (None, Some(key)) = (&found.reply, wire(asking.name)) {
+            let key = rewrites.name(&key).map_or(key, |(_, other)| other);
             found.upstreams = self.forward.upstreams(&key);
         }
         Some(found)
     }
 }
 
-/// What a resolver that listens on `listen` and answers `allow` says of the objects of `snapshot`; none
-/// where the name is none.
+/// What a resolver that listens on `listen`, answers `allow` and rewrites by `rewrites` says of the objects
+/// of `snapshot`; none where the name is none.
 pub fn explain(
     snapshot: &Arc<Snapshot>,
     listen: &[IpAddr],
-    allow: &[IpNet],
+    (allow, rewrites): (&[IpNet], &[Rewrite]),
     asking: Asking<'_>,
 ) -> Option<Explained> {
     let table = Tables::default().next(snapshot, listen);
     let local = listen.first().copied();
     let local = local.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    explain_by(&table, &Acl::new(allow), snapshot, local, asking)
+    let rewrites = Rewrites(rewrites.to_vec());
+    explain_by(&table, (&Acl::new(allow), &rewrites), snapshot, local, asking)
 }
 
 fn explain_by(
     table: &AnswerTable,
-    acl: &Acl,
+    (acl, rewrites): (&Acl, &Rewrites),
     snapshot: &Snapshot,
     local: IpAddr,
     asking: Asking<'_>,
@@ -110,6 +117,22 @@ fn explain_by(
         let why = format!("{} is in no network of --dns-allow", asking.from);
         let (reply, rule, object) = (Some(reply), "3.1", None);
         return Some(Explained { reply, zone, rule, why, object, upstreams });
+    }
+    if let Some((rule, other)) = rewrites.name(&key) {
+        let name = dotted(&other);
+        let asking = Asking { name: &name, ..asking };
+        // Once, as it is asked.
+        let none = Rewrites::default();
+        let mut found = explain_by(table, (acl, &none), snapshot, local, asking)?;
+        let idle = Duration::ZERO;
+        let ends = Ends { peer, local, transport: Transport::Tcp, idle };
+        if let (Some((_, restore)), Some(reply)) =
+            (rewrites.apply(&message, ends), &mut found.reply)
+        {
+            restore.restore(reply);
+        }
+        let why = format!("asked as {name} by dns.rewrite {rule}: {}", found.why);
+        return Some(Explained { why, ..found });
     }
     let outcome = answer(&message, peer, local, Transport::Tcp, table, &mut reply);
     let asked = Asked { snapshot, table, key: &key, labels };
@@ -357,16 +380,29 @@ mod tests {
             ("www.example.org", "4.1", ""),
             ("localhost", "4.4", ""),
         ] {
-            let found = explain(&snapshot, &[], &all, asking(name)).unwrap();
+            let found = explain(&snapshot, &[], (&all, &[]), asking(name)).unwrap();
             assert_eq!(
                 (found.rule, found.object.unwrap_or_default()),
                 (rule, object.to_owned()),
                 "{name}"
             );
         }
-        assert_eq!(explain(&snapshot, &[], &all, asking("a..b")), None);
+        assert_eq!(explain(&snapshot, &[], (&all, &[]), asking("a..b")), None);
+        let rules = ["suffix .corp.test .default.svc.cluster.local"
+            .parse()
+            .unwrap()];
+        let found = explain(&snapshot, &[], (&all, &rules), asking("web.corp.test")).unwrap();
+        assert_eq!((found.rule, &*found.object.unwrap()), ("1.1", "Service default/web"));
+        assert!(
+            found
+                .why
+                .starts_with("asked as web.default.svc.cluster.local by"),
+            "{}",
+            found.why
+        );
         let few = ["10.0.0.0/8".parse().unwrap()];
-        let found = explain(&snapshot, &[], &few, asking("web.default.svc.cluster.local")).unwrap();
+        let found =
+            explain(&snapshot, &[], (&few, &[]), asking("web.default.svc.cluster.local")).unwrap();
         assert_eq!((found.rule, found.reply.unwrap()[3] & 15), ("3.1", 5), "not let in");
     }
 }

@@ -24,6 +24,7 @@ mod reply;
 mod answer;
 mod special;
 mod autopath;
+mod rewrite;
 mod acl;
 mod cache;
 mod forward;
@@ -52,7 +53,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use portico_config::model::{Forwarding, QueryLog, Settings, private_networks};
+use portico_config::model::{Forwarding, QueryLog, Rewrite, Settings, private_networks};
 use portico_config::snapshot::{CertificateTable, Snapshot};
 use portico_net::listeners::ListenerStatus;
 use tokio::sync::mpsc;
@@ -68,6 +69,7 @@ use crate::coredns::Tallies;
 use crate::listener::{Listener, Sockets};
 use crate::metrics::Metrics;
 use crate::options::Manners;
+use crate::rewrite::Rewrites;
 use crate::serve::Shared;
 use crate::table::AnswerTable;
 use crate::tally::{Tally, TallyEnds};
@@ -90,6 +92,8 @@ pub struct Options {
     pub connections: usize,
     /// How many of them one client has.
     pub connections_per_client: usize,
+    /// Names that are asked as if they were others.
+    pub rewrites: Vec<Rewrite>,
     /// Networks whose clients may have whole zones.
     pub transfer_to: Vec<IpNet>,
     /// Which questions are logged.
@@ -110,6 +114,7 @@ impl Default for Options {
             nsid: None,
             connections: 1024,
             connections_per_client: 64,
+            rewrites: Vec::new(),
             transfer_to: Vec::new(),
             log: QueryLog::default(),
             forwarding: Forwarding::off(),
@@ -152,6 +157,7 @@ impl Dns {
             tallies: tallies.clone(),
             tally: Arc::new(Tally::new(TallyEnds::nowhere())),
             forward: forward::Shared::new(),
+            rewrites: Arc::new(ArcSwap::from_pointee(Rewrites(options.rewrites))),
             log: Arc::default(),
             transfers: Arc::new(Transfers::new(&options.transfer_to)),
             manners: Arc::new(ArcSwap::from_pointee(Manners::new(options.nsid))),
@@ -195,6 +201,10 @@ impl Dns {
         let acl = Acl::new(&settings.dns_allow);
         if **self.shared.acl.load() != acl {
             self.shared.acl.store(Arc::new(acl));
+        }
+        if self.shared.rewrites.load().0 != settings.dns_rewrites {
+            let rewrites = Rewrites(settings.dns_rewrites.clone());
+            self.shared.rewrites.store(Arc::new(rewrites));
         }
         let manners = self.shared.manners.load();
         if let Some(manners) = manners.named(settings.dns_nsid.clone()) {
@@ -282,9 +292,9 @@ impl Dns {
 
     /// What tells why a name is answered as it is, as long as this runs.
     pub fn explainer(&self) -> Explainer {
-        let Shared { table, acl, forward, .. } = &self.shared;
+        let Shared { table, acl, forward, rewrites, .. } = &self.shared;
         let (table, acl, forward) = (Arc::clone(table), Arc::clone(acl), Arc::clone(forward));
-        Explainer { table, acl, forward }
+        Explainer { table, acl, forward, rewrites: Arc::clone(rewrites) }
     }
 
     /// The resolver's metrics, for the process's registry.

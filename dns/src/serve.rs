@@ -29,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::options::{Extras, Manners};
 use crate::places::Places;
 use crate::query_log::{Logging, Noted, client_size};
+use crate::rewrite::Rewrites;
 use crate::stream::connection;
 use crate::table::AnswerTable;
 use crate::tally::{Batched, Tally};
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) manners: Arc<ArcSwap<Manners>>,
     /// Certificates of now.
     pub(crate) certificates: Arc<ArcSwap<CertificateTable>>,
+    /// Names that are asked as if they were others.
+    pub(crate) rewrites: Arc<ArcSwap<Rewrites>>,
     /// Which questions are logged.
     pub(crate) log: Arc<Logging>,
     /// What is known of names elsewhere.
@@ -83,6 +86,7 @@ pub(crate) struct Moment<'a> {
     manners: &'a ArcSwap<Manners>,
     table: Guard<Arc<AnswerTable>>,
     acl: Guard<Arc<Acl>>,
+    rewrites: Guard<Arc<Rewrites>>,
     /// Whether names elsewhere are forwarded.
     is_open: bool,
 }
@@ -91,8 +95,8 @@ impl Shared {
     /// What answers now. Who waits for questions keeps none.
     pub(crate) fn now(&self) -> Moment<'_> {
         let is_open = self.forward.is_open();
-        let (table, acl) = (self.table.load(), self.acl.load());
-        Moment { manners: &self.manners, table, acl, is_open }
+        let (table, acl, rewrites) = (self.table.load(), self.acl.load(), self.rewrites.load());
+        Moment { manners: &self.manners, table, acl, rewrites, is_open }
     }
 }
 
@@ -105,10 +109,34 @@ impl Moment<'_> {
         forwarder: &Rc<Forwarder>,
         reply: &mut Vec<u8>,
     ) -> Begun {
-        let Ends { peer, local, transport, .. } = ends;
+        let Ends { peer, transport, .. } = ends;
         if !self.acl.allows(peer.ip()) {
             return Begun::Said(acl::refuse(message, peer, transport, reply));
         }
+        let begun = match self.rewrites.apply(message, ends) {
+            None => self.begin(message, ends, forwarder, reply),
+            Some((other, restore)) => {
+                // Its size is seen to when it is turned back.
+                let ends = Ends { transport: Transport::Tcp, ..ends };
+                self.begin(&other, ends, forwarder, reply)
+                    .under(restore, reply)
+            }
+        };
+        match Extras::of(message, ends, || self.manners.load_full()) {
+            Some(extras) => begun.with(extras, reply),
+            None => begun,
+        }
+    }
+
+    /// Says what the table knows, or begins to ask somebody else.
+    fn begin(
+        &self,
+        message: &[u8],
+        ends: Ends,
+        forwarder: &Rc<Forwarder>,
+        reply: &mut Vec<u8>,
+    ) -> Begun {
+        let Ends { peer, local, transport, .. } = ends;
         let outcome = answer(message, peer, local, transport, &self.table, reply);
         let begun = match outcome {
             Outcome::Elsewhere { .. } if self.is_open => {
@@ -119,10 +147,7 @@ impl Moment<'_> {
         if let (true, Begun::Said(_), Some(flags)) = (self.is_open, &begun, reply.get_mut(3)) {
             *flags |= RECURSION_AVAILABLE;
         }
-        match Extras::of(message, ends, || self.manners.load_full()) {
-            Some(extras) => begun.with(extras, reply),
-            None => begun,
-        }
+        begun
     }
 }
 

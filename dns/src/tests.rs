@@ -2,6 +2,7 @@
 
 mod changes;
 mod packets;
+mod rewrites;
 mod scripts;
 mod sockets;
 mod strange;

@@ -18,7 +18,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use portico_config::model::{
     ClusterIps, ExecProbe, FailoverCode, ForwardPolicy, ForwardRule, ObjectName, PodsMode, Probes,
-    QueryLogRule, StaticRecord, format_bytes, format_duration, parse_bytes, parse_duration,
+    QueryLogRule, Rewrite, StaticRecord, format_bytes, format_duration, parse_bytes,
+    parse_duration,
 };
 use serde_json::Value;
 
@@ -48,6 +49,8 @@ pub(crate) enum Kind {
     Zones { may_be_off: bool, lens: Lens<Vec<Arc<str>>> },
     /// Lines of a zone file.
     Records(Lens<Vec<StaticRecord>>),
+    /// Rules of names, the first that is about one counts.
+    Rewrites(Lens<Vec<Rewrite>>),
     /// Files.
     Files(Lens<Vec<PathBuf>>),
     /// Names of any form.
@@ -121,6 +124,7 @@ impl Kind {
                 | Self::Zones { .. }
                 | Self::Names(_)
                 | Self::Records(_)
+                | Self::Rewrites(_)
                 | Self::Files(_)
                 | Self::Forwards(_)
                 | Self::QueryLog(_)
@@ -128,9 +132,9 @@ impl Kind {
         )
     }
 
-    /// What stands between the values of a variable, or of one flag. Records have commas in them.
+    /// What stands between the values of a variable, or of one flag. Records and expressions have commas in them.
     pub(crate) fn delimiter(&self) -> char {
-        if let Self::Records(_) = self { '\n' } else { ',' }
+        if matches!(self, Self::Records(_) | Self::Rewrites(_)) { '\n' } else { ',' }
     }
 
     /// The texts that are taken, where they can be listed.
@@ -189,6 +193,7 @@ impl Kind {
                 *lens(options) = if *may_be_off { zones } else { some(zones)? };
             }
             Self::Records(lens) => *lens(options) = parse_all(items, str::parse)?,
+            Self::Rewrites(lens) => *lens(options) = parse_all(items, str::parse)?,
             Self::Files(lens) => *lens(options) = parse_all(items, file)?,
             Self::Names(lens) => *lens(options) = parse_all(items, name)?,
             Self::Name(lens) => *lens(options) = parse_all(items, name)?.pop(),
@@ -248,6 +253,7 @@ impl Kind {
             Self::Addresses(lens) => texts(lens(of)),
             Self::Zones { lens, .. } | Self::Names(lens) => texts(lens(of)),
             Self::Records(lens) => texts(lens(of)),
+            Self::Rewrites(lens) => texts(lens(of)),
             Self::Files(lens) => lens(of).iter().map(|it| it.display().to_string()).collect(),
             Self::Name(lens) | Self::ShortName(lens) => texts(lens(of).as_slice()),
             Self::Object(lens) => texts(lens(of).as_slice()),

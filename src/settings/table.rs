@@ -180,6 +180,14 @@ pub(crate) static SETTINGS: &[Setting] = &[
     )
     .live(),
     Setting::new(
+        "dns.rewrite",
+        Group::Names,
+        "RULE",
+        "A name that is asked as another: [exact|prefix|suffix|substring|regex] FROM TO",
+        Kind::Rewrites(|to| &mut to.settings.dns_rewrites),
+    )
+    .live(),
+    Setting::new(
         "dns.autopath",
         Group::Names,
         "true|false",

@@ -602,3 +602,28 @@ fn nothing_that_an_upstream_sends_reaches_a_client_unread() {
     assert_eq!(whole, Reply::of(&["A 192.0.2.1"]), "and it is asked all the same");
     assert_eq!(ask(portico.dns(), LOCAL, RecordType::A).answers.len(), 1);
 }
+
+#[test]
+fn a_name_is_asked_as_another_and_told_as_it_was_asked() {
+    let upstream = Upstream::start(answers);
+    let forward = forward(&[&upstream.address().to_string()]);
+    let portico = Portico::with(&[("names.yaml", MANIFESTS)])
+        .adjust(move |settings| {
+            forward(settings);
+            let rules = ["suffix .corp.test .example.com", "db.test db.default.svc.cluster.local"];
+            settings.dns_rewrites = rules.map(|rule| rule.parse().unwrap()).into();
+        })
+        .start();
+    for round in 1..=2 {
+        let reply = exchange(portico.dns(), &with_edns("WWW.corp.test.", RecordType::A));
+        assert_eq!(reply.queries[0].name().to_string(), "WWW.corp.test.", "dns 4.6: {round}");
+        assert_eq!(reply.answers[0].name.to_string(), "WWW.corp.test.", "dns 4.6: {round}");
+        assert_eq!(reply.answers[0].data, RData::A(A::new(192, 0, 2, 1)));
+        assert!(reply.edns.is_some());
+    }
+    assert_eq!(upstream.heard("www.example.com.").len(), 1, "the second from the cache");
+    assert!(upstream.heard("www.corp.test.").is_empty());
+    let want = ask(portico.dns(), LOCAL, RecordType::A);
+    assert_eq!(ask(portico.dns(), "db.test.", RecordType::A), want, "dns 4.6: a name of ours");
+    assert_eq!(ask_tcp(portico.dns(), "db.test.", RecordType::A), want);
+}

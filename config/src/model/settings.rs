@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::{Forwarding, Names, ObjectName, QueryLog, private_networks};
+use super::{Forwarding, Names, ObjectName, QueryLog, Rewrite, private_networks};
 
 /// What is done with a Service's address (`--cluster-ips`).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -94,6 +94,8 @@ pub struct Settings {
     pub dns_allow: Vec<IpNet>,
     /// `dns.transferTo`: networks whose clients may have whole zones; default none.
     pub dns_transfer_to: Vec<IpNet>,
+    /// `dns.rewrite`: names that are asked as if they were others; default none.
+    pub dns_rewrites: Vec<Rewrite>,
     /// Which questions are logged.
     pub dns_log: QueryLog,
     /// Who is asked about names that are not ours.
@@ -237,6 +239,7 @@ impl Default for Settings {
             dns_connections_per_client: 64,
             dns_allow: private_networks(),
             dns_transfer_to: Vec::new(),
+            dns_rewrites: Vec::new(),
             dns_log: QueryLog::default(),
             forwarding: Forwarding::default(),
             controllers: vec!["portico.dev/ingress".into(), "k8s.io/ingress-nginx".into()],

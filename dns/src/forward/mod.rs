@@ -52,6 +52,7 @@ use crate::cache::{Cache, Flight, Keep, Looked};
 use crate::options::Extras;
 use crate::question::{Edns, Query, REFUSED, Read, read};
 use crate::reply::Reply;
+use crate::rewrite::Restore;
 use crate::zones::Zone;
 
 /// What all workers share.
@@ -95,11 +96,27 @@ pub(crate) struct Waiting {
     /// What stands in if they are slow or fail.
     stale: Option<Arc<Response>>,
     place: Place,
+    /// What turns the reply back to the name that was asked.
+    restore: Option<Restore>,
     /// What its options want of the reply.
     extras: Option<Extras>,
 }
 
 impl Begun {
+    /// With the reply, which stands in `reply` if it is there, under the name that was asked.
+    pub(crate) fn under(self, restore: Restore, reply: &mut Vec<u8>) -> Self {
+        match self {
+            Self::Said(outcome) => {
+                restore.restore(reply);
+                Self::Said(outcome)
+            }
+            Self::Waits(mut waiting) => {
+                waiting.restore = Some(restore);
+                Self::Waits(waiting)
+            }
+        }
+    }
+
     /// With what the client's options want of the reply, which stands in `reply` if it is there.
     pub(crate) fn with(self, extras: Extras, reply: &mut Vec<u8>) -> Self {
         match self {
@@ -277,8 +294,9 @@ impl Forwarder {
                 if let Some(flight) = flight {
                     self.fly(flight, ask.clone(), route, keep);
                 }
-                let (client, extras) = (asked, None);
-                Begun::Waits(Box::new(Waiting { client, ask, told, stale, place, extras }))
+                let (client, restore, extras) = (asked, None, None);
+                let waiting = Waiting { client, ask, told, stale, place, restore, extras };
+                Begun::Waits(Box::new(waiting))
             }
         }
     }
@@ -388,6 +406,9 @@ impl Waiting {
         }
         let mut out = Vec::new();
         let rcode = self.client.write(&self.ask, &response, age, &mut out);
+        if let Some(restore) = self.restore {
+            restore.restore(&mut out);
+        }
         if let Some(extras) = self.extras {
             extras.add(&mut out, now_seconds());
         }

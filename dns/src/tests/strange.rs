@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn known_names() -> impl Strategy<Value = String> {
+pub(super) fn known_names() -> impl Strategy<Value = String> {
     let label = prop::sample::select(vec![
         "web", "db", "db-1", "many", "in", "gone", "ping", "_http", "_tcp", "_pg", "default",
         "svc", "pod", "cluster", "local", "portico", "test", "mi-web", "wild", "example", "any",

@@ -47,10 +47,10 @@ fn ask(arguments: &ExplainArgs, question: &NameQuestion, log: &LogArgs) -> Resul
         return fetch::get(fetch::reachable(admin), &format!("/api/v1/explain?{query}"));
     }
     let listen: Vec<_> = settings.dns.iter().map(|address| address.ip()).collect();
-    let allow = settings.dns_allow.clone();
+    let (allow, rewrites) = (settings.dns_allow.clone(), settings.dns_rewrites.clone());
     let snapshot: Arc<Snapshot> = asker.snapshot(&question.paths, settings)?;
     let asking = Asking { name: &question.name, kind: question.kind, from };
-    let found = portico_dns::explain(&snapshot, &listen, &allow, asking)
+    let found = portico_dns::explain(&snapshot, &listen, (&allow, &rewrites), asking)
         .ok_or_else(|| format!("{}: is no name", question.name))?;
     naming::json(&found, asking)
 }
