@@ -363,6 +363,7 @@ fn proxy_options(
         https: settings.https.clone(),
         query_hosts: settings.dns_doh_hosts.clone(),
         proxy_protocol: settings.proxy_protocol,
+        front_door: settings.front_door.clone(),
         descriptors: portico_net::limit::raise_descriptor_limit(),
         max_connections,
         endpoint_series,

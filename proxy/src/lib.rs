@@ -28,6 +28,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use portico_config::model::FrontDoor;
 use portico_config::snapshot::Snapshot;
 use portico_net::limit::{ConnectionLimit, connections_for, sessions_for};
 use portico_net::listeners::ListenerList;
@@ -70,6 +71,8 @@ pub struct Options {
     /// What cookies of `affinity: cookie` are made with: the same after a restart, so that clients
     /// return to their endpoints.
     pub session_key: SessionKey,
+    /// Limits and timeouts of Ingress, and what is believed of trusted proxies.
+    pub front_door: FrontDoor,
 }
 
 /// The control side of the plane.
@@ -104,6 +107,8 @@ struct Shared {
     stream: StreamOptions,
     /// Whether Ingress listeners require a PROXY header.
     proxy_protocol: bool,
+    /// Limits and timeouts of Ingress.
+    front_door: FrontDoor,
     /// Clients of Ingress without the PROXY header that is required.
     unproxied: AtomicU64,
     l7: Arc<l7::Metrics>,
@@ -139,6 +144,7 @@ impl Proxy {
             connections: ConnectionLimit::new(most),
             stream: options.stream,
             proxy_protocol: options.proxy_protocol,
+            front_door: options.front_door.clone(),
             unproxied: AtomicU64::default(),
             l7: Arc::default(),
             query_hosts: Arc::new(ArcSwap::from_pointee(options.query_hosts.clone())),

@@ -190,6 +190,7 @@ mod tests {
             ingress: ObjectName::new("default", "web"),
             rates: Rates { per_second: rate(second), per_minute: rate(minute) },
             connections,
+            status: 429,
             exempt: Box::default(),
         }
     }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use portico_config::model::{
     ClusterIps, ExecProbe, FailoverCode, ForwardPolicy, ForwardRule, ObjectName, PodsMode, Probes,
-    QueryLogRule, Rewrite, StaticRecord, format_bytes, format_duration, parse_bytes,
+    QueryLogRule, Rewrite, ServiceTarget, StaticRecord, format_bytes, format_duration, parse_bytes,
     parse_duration,
 };
 use serde_json::Value;
@@ -26,9 +26,10 @@ use serde_json::Value;
 use super::{AppOptions, Format};
 
 use self::values::{
-    CLUSTER_IPS, EXEC_PROBE, FORMATS, PODS_MODE, POLICIES, PROBES, REQUIRED, SWITCH, address,
-    choose, file, folder, listeners, log_file, log_filter, name, name_of, network, number, object,
-    one, parse_all, short_name, some, texts, until_off, zone,
+    CLUSTER_IPS, EXEC_PROBE, FORMATS, LIMIT_STATUS, PODS_MODE, POLICIES, PROBES, REQUIRED, SWITCH,
+    address, choose, field_name, file, folder, listeners, log_file, log_filter, name, name_of,
+    network, number, object, one, parse_all, service_port, short_name, some, texts, until_off,
+    zone,
 };
 
 /// Where a setting's value lives.
@@ -71,6 +72,12 @@ pub(crate) enum Kind {
     ShortName(Lens<Option<Arc<str>>>),
     /// An object as `NAMESPACE/NAME`, or none.
     Object(Lens<Option<ObjectName>>),
+    /// A port of a Service as `NAMESPACE/NAME:PORT`, or none.
+    ServicePort(Lens<Option<ServiceTarget>>),
+    /// Names of fields of HTTP messages.
+    FieldNames(Lens<Vec<Arc<str>>>),
+    /// 429 or 503.
+    LimitStatus(Lens<u16>),
     /// `map` or `keep`.
     ClusterIps(Lens<ClusterIps>),
     /// `auto`, `on` or `off`.
@@ -126,6 +133,7 @@ impl Kind {
                 | Self::Records(_)
                 | Self::Rewrites(_)
                 | Self::Files(_)
+                | Self::FieldNames(_)
                 | Self::Forwards(_)
                 | Self::QueryLog(_)
                 | Self::Failover(_)
@@ -140,6 +148,7 @@ impl Kind {
     /// The texts that are taken, where they can be listed.
     pub(crate) fn choices(&self) -> Option<Vec<&'static str>> {
         match self {
+            Self::LimitStatus(_) => Some(LIMIT_STATUS.map(|(name, _)| name).into()),
             Self::ClusterIps(_) => Some(CLUSTER_IPS.map(|(name, _)| name).into()),
             Self::Probes(_) => Some(PROBES.map(|(name, _)| name).into()),
             Self::PodsMode(_) => Some(PODS_MODE.map(|(name, _)| name).into()),
@@ -199,6 +208,9 @@ impl Kind {
             Self::Name(lens) => *lens(options) = parse_all(items, name)?.pop(),
             Self::ShortName(lens) => *lens(options) = parse_all(items, short_name)?.pop(),
             Self::Object(lens) => *lens(options) = parse_all(items, object)?.pop(),
+            Self::ServicePort(lens) => *lens(options) = parse_all(items, service_port)?.pop(),
+            Self::FieldNames(lens) => *lens(options) = parse_all(items, field_name)?,
+            Self::LimitStatus(lens) => *lens(options) = one(items, |it| choose(&LIMIT_STATUS, it))?,
             Self::Forwards(lens) => *lens(options) = until_off(items)?,
             Self::QueryLog(lens) => *lens(options) = until_off(items)?,
             Self::Failover(lens) => *lens(options) = until_off(items)?,
@@ -257,6 +269,9 @@ impl Kind {
             Self::Files(lens) => lens(of).iter().map(|it| it.display().to_string()).collect(),
             Self::Name(lens) | Self::ShortName(lens) => texts(lens(of).as_slice()),
             Self::Object(lens) => texts(lens(of).as_slice()),
+            Self::ServicePort(lens) => texts(lens(of).as_slice()),
+            Self::FieldNames(lens) => texts(lens(of)),
+            Self::LimitStatus(lens) => vec![name_of(&LIMIT_STATUS, *lens(of))],
             Self::Forwards(lens) => texts(lens(of)),
             Self::QueryLog(lens) => texts(lens(of)),
             Self::Failover(lens) => texts(lens(of)),
@@ -318,7 +333,7 @@ impl Kind {
             }
             (Self::Seconds(..) | Self::Count(..), _) => "a whole number",
             (
-                Self::Bytes(..) | Self::Listeners(_) | Self::CountOrAuto(..),
+                Self::Bytes(..) | Self::Listeners(_) | Self::CountOrAuto(..) | Self::LimitStatus(_),
                 Value::Number(value),
             ) => {
                 return Ok(value.to_string());

@@ -357,12 +357,135 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "Whether clients of Ingress begin with a PROXY header, from a trusted proxy",
         Kind::Required(|to| &mut to.settings.proxy_protocol),
     ),
+    Setting::new(
+        "ingress.fullForwardedFor",
+        Group::Ingress,
+        "true|false",
+        "Whether X-Forwarded-For keeps what a trusted proxy said, and adds its address",
+        Kind::Switch(|to| &mut to.settings.front_door.full_forwarded_for),
+    ),
+    Setting::new(
+        "ingress.sslRedirect",
+        Group::Ingress,
+        "true|false",
+        "Whether plain HTTP is redirected to HTTPS where an Ingress does not say it",
+        Kind::Switch(|to| &mut to.settings.front_door.ssl_redirect),
+    )
+    .live(),
+    Setting::new(
+        "ingress.limitStatus",
+        Group::Ingress,
+        "429|503",
+        "What who is over a limit of rate or connections gets",
+        Kind::LimitStatus(|to| &mut to.settings.front_door.limit_status),
+    )
+    .live(),
+    Setting::new(
+        "ingress.defaultBackend",
+        Group::Ingress,
+        "NAMESPACE/NAME:PORT",
+        "Which Service answers what no Ingress has a rule for",
+        Kind::ServicePort(|to| &mut to.settings.front_door.default_backend),
+    )
+    .by_default("none: 404")
+    .live(),
+    Setting::new(
+        "ingress.defaultTlsSecret",
+        Group::Ingress,
+        "NAMESPACE/NAME",
+        "The Secret with the certificate of hosts that have none",
+        Kind::Object(|to| &mut to.settings.front_door.default_tls_secret),
+    )
+    .by_default("a certificate made at start")
+    .live(),
+    Setting::new(
+        "ingress.allowedResponseHeaders",
+        Group::Ingress,
+        "NAME",
+        "Fields of responses that annotations may set by custom-headers",
+        Kind::FieldNames(|to| &mut to.settings.front_door.allowed_response_headers),
+    )
+    .live(),
+    Setting::new(
+        "ingress.outboundHosts",
+        Group::Ingress,
+        "HOST",
+        "Hosts that annotations may send requests to, such as by auth-url",
+        Kind::Names(|to| &mut to.settings.front_door.outbound_hosts),
+    )
+    .by_default("all but link-local and metadata addresses")
+    .live(),
+    Setting::new(
+        "ingress.maxBodyBytes",
+        Group::Ingress,
+        "BYTES",
+        "The longest body of a request; 0 for any",
+        Kind::Bytes(0..=1 << 50, |to| &mut to.settings.front_door.max_body_bytes),
+    ),
+    Setting::new(
+        "ingress.maxRequestsPerConnection",
+        Group::Ingress,
+        "N",
+        "After so many requests a connection of a client ends",
+        Kind::Count(1..=1_000_000_000, |to| {
+            &mut to.settings.front_door.max_requests_per_connection
+        }),
+    ),
+    Setting::new(
+        "ingress.maxConnectionAge",
+        Group::Ingress,
+        "TIME|off",
+        "After this long a connection of a client ends with its next response",
+        Kind::TimeOrOff(SECOND..=DAY, |to| &mut to.settings.front_door.max_connection_age),
+    ),
+    Setting::new(
+        "ingress.requestHeaderTimeout",
+        Group::Ingress,
+        "TIME",
+        "How long the head of a request may take from its first byte",
+        Kind::Time(SECOND..=DAY, |to| &mut to.settings.front_door.timeouts.request_header),
+    ),
+    Setting::new(
+        "ingress.keepAliveTimeout",
+        Group::Ingress,
+        "TIME",
+        "How long a client may keep a connection without a request",
+        Kind::Time(SECOND..=DAY, |to| &mut to.settings.front_door.timeouts.keep_alive),
+    ),
+    Setting::new(
+        "ingress.upstreamReadTimeout",
+        Group::Ingress,
+        "TIME",
+        "How long a backend may say nothing before its response, or a client amid its body",
+        Kind::Time(SECOND..=DAY, |to| &mut to.settings.front_door.timeouts.upstream_read),
+    ),
+    Setting::new(
+        "ingress.downstreamSendTimeout",
+        Group::Ingress,
+        "TIME",
+        "How long a response may stand still",
+        Kind::Time(SECOND..=DAY, |to| &mut to.settings.front_door.timeouts.downstream_send),
+    ),
+    Setting::new(
+        "ingress.tunnelIdleTimeout",
+        Group::Ingress,
+        "TIME",
+        "How long a WebSocket may carry nothing",
+        Kind::Time(SECOND..=DAY, |to| &mut to.settings.front_door.timeouts.tunnel_idle),
+    ),
+    Setting::new(
+        "ingress.connectTimeout",
+        Group::Ingress,
+        "TIME",
+        "How long a connection to an endpoint may take",
+        Kind::Time(SECOND..=DAY, |to| &mut to.settings.front_door.timeouts.connect),
+    ),
     // TCP.
     Setting::new(
         "trustedProxies",
         Group::Tcp,
         "CIDR",
-        "Whose PROXY headers are believed, where one is required",
+        "Whose PROXY headers, where one is required, and X-Forwarded fields are believed",
         Kind::AnyNetworks(|to| &mut to.settings.trusted_proxies),
     )
     .live(),

@@ -23,6 +23,7 @@ mod diff;
 mod dns_tls;
 mod doh;
 mod echo;
+mod door;
 mod exchange;
 mod external_auth;
 mod explain;

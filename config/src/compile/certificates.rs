@@ -50,7 +50,7 @@ pub(super) fn compile(
     }
     let mut table = CertificateTable {
         dns: of_dns(objects, inputs, &mut memory.diagnostics),
-        default: Some(Arc::clone(inputs.default_certificate)),
+        default: Some(of_others(objects, inputs, &mut memory.diagnostics)),
         ..CertificateTable::default()
     };
     for (host, certificate) in hosts {
@@ -183,6 +183,37 @@ fn of_dns(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Arc<Certificate>> {
     let name = inputs.settings.dns_tls_secret.as_ref()?;
+    let (last, told) =
+        (&inputs.previous.certificates.dns, ("dns.tlsSecret", Code::DnsSecretUnusable));
+    of_setting((name, last), (objects, inputs), told, diagnostics)
+}
+
+/// The certificate of hosts that have none: that of the Secret which settings name, else our own
+/// (`ingress 1.6`).
+fn of_others(
+    objects: &Objects,
+    inputs: &Inputs<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Arc<Certificate> {
+    let named = inputs.settings.front_door.default_tls_secret.as_ref();
+    let found = named.and_then(|name| {
+        let (last, told) = (
+            &inputs.previous.certificates.default,
+            ("ingress.defaultTlsSecret", Code::MissingSecret),
+        );
+        of_setting((name, last), (objects, inputs), told, diagnostics)
+    });
+    found.unwrap_or_else(|| Arc::clone(inputs.default_certificate))
+}
+
+/// The certificate of a Secret that a setting names, or the `last` that it had; a Secret without one
+/// is told of.
+fn of_setting(
+    (name, last): (&ObjectName, &Option<Arc<Certificate>>),
+    (objects, inputs): (&Objects, &Inputs<'_>),
+    (setting, code): (&str, Code),
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Arc<Certificate>> {
     match objects.secrets.get(name) {
         Some(found) => match &found.valid.kind {
             Kind::Secret(Secret { certificate: Some(certificate), .. }) => {
@@ -190,15 +221,15 @@ fn of_dns(
                 Some(Arc::clone(certificate))
             }
             _ => {
-                let message = format!("dns.tlsSecret: Secret {name} holds no certificate");
-                diagnostics.push(Diagnostic::new(Code::DnsSecretUnusable, message));
+                let message = format!("{setting}: Secret {name} holds no certificate");
+                diagnostics.push(Diagnostic::new(code, message));
                 None
             }
         },
         None => {
-            let message = format!("dns.tlsSecret: there is no Secret {name}");
-            diagnostics.push(Diagnostic::new(Code::DnsSecretUnusable, message));
-            let last = inputs.previous.certificates.dns.as_ref();
+            let message = format!("{setting}: there is no Secret {name}");
+            diagnostics.push(Diagnostic::new(code, message));
+            let last = last.as_ref();
             last.filter(|it| it.secret.as_ref() == Some(name)).cloned()
         }
     }
@@ -211,7 +242,8 @@ fn next_turn(table: &CertificateTable, inputs: &Inputs<'_>) -> i64 {
         .exact
         .values()
         .chain(table.wildcard.values())
-        .chain(&table.dns);
+        .chain(&table.dns)
+        .chain(&table.default);
     // The last second before each change.
     let turns = all.flat_map(|certificate| {
         [certificate.not_before_seconds.saturating_sub(1), certificate.not_after_seconds]

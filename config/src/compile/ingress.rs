@@ -163,13 +163,13 @@ pub(super) fn compile(
         }
     }
     canaries::place(owned, &claimed, &mut hosts, &mut resolver);
+    let catch_all = catch_all.or_else(|| resolver.default_backend(inputs.settings));
     if catch_all.is_some() {
         hosts.entry(HostPattern::Any).or_default();
     }
     let written: BTreeSet<HostPattern> = hosts.keys().cloned().collect();
     let mut table = table(hosts, &written, catch_all.as_ref(), inputs.settings);
-    let is_written = |name: &HostPattern| written.contains(name);
-    other_names::place(owned, &mut table, is_written, resolver.diagnostics);
+    other_names::place(owned, &mut table, |name| written.contains(name), resolver.diagnostics);
     table
 }
 
@@ -341,6 +341,29 @@ impl Resolver<'_> {
             .services
             .get(&ObjectName { namespace, name: Arc::clone(name) });
         service.is_some_and(|service| matches!(service.reach, Reach::ClusterIp(_)))
+    }
+
+    /// What the settings name for what no Ingress has a rule for (`ingress 1.5`).
+    fn default_backend(&mut self, settings: &Settings) -> Option<Fallback> {
+        let target = settings.front_door.default_backend.as_ref()?;
+        let service = self.services.get(&target.service);
+        let proxied = service.filter(|it| !matches!(it.reach, Reach::ExternalName(_)));
+        let mut ports = proxied.iter().flat_map(|service| &service.ports);
+        let backend = match ports.find(|port| target.is_port(port.port, &port.id.name)) {
+            Some(port) => Backend::Service(Arc::clone(&port.id)),
+            None => {
+                let text = format!(
+                    "the setting ingress.defaultBackend names {target}: there is no such port"
+                );
+                let code = match service {
+                    Some(_) => Code::MissingServicePort,
+                    None => Code::MissingService,
+                };
+                self.diagnostics.push(Diagnostic::new(code, text.clone()));
+                Backend::Missing(text.into())
+            }
+        };
+        Some(Fallback { backend, policy: Arc::default() })
     }
 
     pub(super) fn backend(

@@ -4,6 +4,7 @@
 //! where its root leads. The first in object order counts (`ingress 1.4`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::backend_tls::{BackendUse, said};
 use super::guards::Guards;
@@ -29,6 +30,10 @@ pub(super) struct Policies<'a> {
     /// What guards the locations of each Ingress and stands elsewhere.
     guards: BTreeMap<&'a ObjectName, Guards>,
     objects: &'a Objects,
+    /// Whether hosts with a certificate are redirected where an Ingress does not say it.
+    ssl_redirect: bool,
+    /// What who is over a limit gets.
+    limit_status: u16,
 }
 
 impl<'a> Policies<'a> {
@@ -47,6 +52,8 @@ impl<'a> Policies<'a> {
             backends: BTreeMap::new(),
             guards: BTreeMap::new(),
             objects,
+            ssl_redirect: settings.front_door.ssl_redirect,
+            limit_status: settings.front_door.limit_status,
             https: settings
                 .https
                 .first()
@@ -108,7 +115,8 @@ impl<'a> Policies<'a> {
     ) -> Policy {
         let annotations = &ingress.annotations;
         let asked = annotations.force_ssl_redirect
-            || (annotations.ssl_redirect && self.has_certificate(host));
+            || (annotations.ssl_redirect.unwrap_or(self.ssl_redirect)
+                && self.has_certificate(host));
         let to_https = self.https.filter(|_| asked);
         let to_https = to_https.map(|port| ToHttps { port, keeps_slash: annotations.keeps_slash });
         let app_root = self.app_roots.get(host).map(|(root, _)| (*root).clone());
@@ -132,6 +140,9 @@ impl<'a> Policies<'a> {
         }
         if let Some(guards) = self.guards.get(&object.valid.name) {
             guards.apply(&mut policy);
+        }
+        if let Some(limits) = &mut policy.limits {
+            Arc::make_mut(limits).status = self.limit_status;
         }
         policy
     }

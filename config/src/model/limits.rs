@@ -17,6 +17,8 @@ pub struct ClientLimits {
     pub rates: Rates,
     /// Requests that may be in progress at one time; 0: any number.
     pub connections: u32,
+    /// What who is over one gets: the setting `ingress.limitStatus`, 429 or 503.
+    pub status: u16,
     /// Clients without limits.
     pub exempt: Box<[IpNet]>,
 }

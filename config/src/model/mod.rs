@@ -13,6 +13,7 @@ mod conduct;
 mod duration;
 mod external_auth;
 mod forwarding;
+mod front_door;
 mod host;
 mod limits;
 mod name;
@@ -43,6 +44,7 @@ pub use external_auth::{AuthPlace, ExternalAuth, ServiceAddress, SignIn};
 pub use forwarding::{
     FailoverCode, ForwardPolicy, ForwardRule, Forwarding, UpstreamAddress, UpstreamTransport,
 };
+pub use front_door::{DoorTimeouts, FrontDoor, ServiceTarget};
 pub use host::HostPattern;
 pub use limits::{ClientLimits, Rate, Rates};
 pub use name::{ObjectName, ObjectRef};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::{Forwarding, Names, ObjectName, QueryLog, Rewrite, private_networks};
+use super::{Forwarding, FrontDoor, Names, ObjectName, QueryLog, Rewrite, private_networks};
 
 /// What is done with a Service's address (`--cluster-ips`).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -109,7 +109,9 @@ pub struct Settings {
     /// `ingress.proxyProtocol`: whether each client of Ingress begins with a PROXY header; default
     /// off.
     pub proxy_protocol: bool,
-    /// `trustedProxies`: who may say for which client a connection stands; default none.
+    /// What else is said about Ingress.
+    pub front_door: FrontDoor,
+    /// `trustedProxies`: who may say for which client a connection or a request stands; default none.
     pub trusted_proxies: Vec<IpNet>,
     /// `--probes`: which Pods are probed.
     pub probes: Probes,
@@ -246,6 +248,7 @@ impl Default for Settings {
             class_names: vec!["portico".into(), "nginx".into()],
             serve_classless: true,
             proxy_protocol: false,
+            front_door: FrontDoor::default(),
             trusted_proxies: Vec::new(),
             probes: Probes::Auto,
             exec_probe: ExecProbe::Ready,

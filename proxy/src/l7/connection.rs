@@ -34,6 +34,10 @@ impl Worker {
             if from.local.is_unspecified() && listener.tls {
                 from.local = stream.local_addr().map_or(from.local, |it| it.ip());
             }
+            let from = match worker.trusts(from.client) {
+                true => from.trusted(worker.door.full_forwarded_for),
+                false => from,
+            };
             let from = Rc::new(from);
             match &worker.tls {
                 Some(config) if listener.tls => {

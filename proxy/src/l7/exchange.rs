@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -26,6 +26,7 @@ use super::queries::Query;
 use super::request::{Asked, Checked, Refused, check, refuse};
 use super::secured::Secured;
 use super::session::Session;
+use super::trust::{self, Told};
 use super::{Routed, Worker};
 use crate::limiter::Permit;
 use crate::upstream::{Lead, Port};
@@ -83,14 +84,16 @@ pub(crate) struct Order {
     pub(crate) port: Arc<Port>,
     /// What they are sent before the body.
     pub(crate) head: Vec<u8>,
+    /// For whom it is: the peer, or whom a trusted proxy names.
+    pub(crate) client: IpAddr,
     /// What else is asked of the exchange; none where no annotation is about the location.
     pub(crate) terms: Option<Box<Terms>>,
 }
 
 impl Order {
-    /// The longest body that it may have.
-    pub(crate) fn max_body_bytes(&self) -> u64 {
-        policy::max_body_bytes(self.terms.as_ref().map(|terms| &*terms.policy))
+    /// The longest body that it may have, where `usual` is what settings say.
+    pub(crate) fn max_body_bytes(&self, usual: u64) -> u64 {
+        policy::max_body_bytes(self.terms.as_ref().map(|terms| &*terms.policy), usual)
     }
 }
 
@@ -124,6 +127,25 @@ struct Wanted {
     secured: Option<Rc<Secured>>,
     /// Which endpoint is asked first, where no session says that.
     lead: Lead,
+}
+
+/// For whom a request is: its peer, or whom a trusted proxy names.
+#[derive(Clone, Copy)]
+struct Seen<'a> {
+    client: IpAddr,
+    /// Whether the client spoke TLS.
+    tls: bool,
+    /// What it asked the proxy for.
+    authority: Option<&'a str>,
+}
+
+impl<'a> Seen<'a> {
+    fn new(from: &ForwardedFor, told: Option<&Told<'a>>) -> Self {
+        match told {
+            Some(told) => Self { client: told.client, tls: told.tls, authority: told.authority },
+            None => Self { client: from.client, tls: from.tls, authority: None },
+        }
+    }
 }
 
 impl Worker {
@@ -171,17 +193,19 @@ impl Worker {
     ) -> Result<Order, Declined> {
         let Incoming { asked, from, .. } = incoming;
         let kept = |status| Declined::from(Refused { status, close: false });
+        let told = (from.is_trusted && self.trusts(from.client))
+            .then(|| trust::told(asked.fields, from, |ip| self.trusts(ip)));
+        let told = told.as_ref();
+        let seen = Seen::new(from, told);
         let request_id = self.request_id();
         let policy = routed.policy.as_ref().map(Arc::clone);
         let balancing = routed.balancing();
+        let asking = (incoming, seen, &request_id[..]);
         let Wanted { host, prefix, path, permit, secured, lead } = match &policy {
-            Some(policy) => {
-                let seen = (incoming, &checked, &request_id[..]);
-                self.obey((policy, balancing), seen, (edits, asks))?
-            }
+            Some(policy) => self.obey((policy, balancing), asking, &checked, (edits, asks))?,
             None => Wanted::default(),
         };
-        let max_body_bytes = policy::max_body_bytes(policy.as_deref());
+        let max_body_bytes = policy::max_body_bytes(policy.as_deref(), self.door.max_body_bytes);
         if matches!(incoming.body, Announced::Length(bytes) if bytes > max_body_bytes) {
             return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE).into());
         }
@@ -197,6 +221,7 @@ impl Worker {
         let added = Added {
             incoming,
             via: &self.via,
+            told,
             request_id,
             host: host.as_deref(),
             prefix: prefix.as_deref(),
@@ -210,25 +235,28 @@ impl Worker {
             false => edits.clone(),
         };
         let session = affinity.map(|affinity| {
-            let came = (asked.fields, from.tls);
+            let came = (asked.fields, seen.tls);
             Session::of(&affinity, &port, came, || self.next_random())
         });
         let lead = session.as_ref().map_or(lead, Session::lead);
         let terms =
             policy.map(|policy| Box::new(Terms { policy, edits, permit, secured, session, lead }));
-        Ok(Order { port, head, terms })
+        Ok(Order { port, head, client: seen.client, terms })
     }
 
     /// Takes the steps that annotations ask for; an error is the answer.
     fn obey(
         &self,
         (policy, balancing): (&Policy, Option<&Balancing>),
-        (incoming, checked, request_id): (&Incoming<'_>, &Checked<'_>, &[u8]),
+        (incoming, seen, request_id): (&Incoming<'_>, Seen<'_>, &[u8]),
+        checked: &Checked<'_>,
         (edits, asks): (&mut Edits, &mut Asks),
     ) -> Result<Wanted, Declined> {
         let Incoming { asked, from, .. } = incoming;
+        let client = (seen.client, seen.tls);
         let limiter = self.limiter(policy);
-        let visit = Visit {
+        let outside = seen.authority.and_then(|it| checked.seen_as(it));
+        let outside = Visit {
             method: asked.method,
             fields: Some(asked.fields),
             origin: policy
@@ -236,20 +264,25 @@ impl Worker {
                 .as_ref()
                 .and_then(|_| asked.fields.first("origin")),
             limiter: limiter.as_ref(),
-            ..Visit::new((from.client, from.tls), checked, policy)
+            ..Visit::new(client, outside.as_ref().unwrap_or(checked), policy)
         };
-        *edits = policy::edits(policy, &visit);
-        let permit = policy::judge(policy, &visit)?;
+        *edits = policy::edits(policy, &outside);
+        let permit = policy::judge(policy, &outside)?;
         if policy.asks_credentials() {
-            let asking = Asking { asked, from, visit: &visit, request_id };
-            *asks = self.asks(policy, asking, policy::outside(policy, &visit))?;
-            policy::moved(policy, &visit)?;
+            let asking = Asking { asked, from, visit: &outside, request_id };
+            *asks = self.asks(policy, asking, policy::outside(policy, &outside))?;
+            policy::moved(policy, &outside)?;
         }
+        let visit = Visit {
+            method: asked.method,
+            fields: Some(asked.fields),
+            ..Visit::new(client, checked, policy)
+        };
         let path = policy::rewrite(policy, &visit)?;
         let render = |template: &Template| policy::render(template, &visit);
         let host = policy.upstream_host.as_ref().map(render);
         let prefix = policy.forwarded_prefix.as_ref().map(render);
-        let secured = Secured::of(policy, from.tls, || {
+        let secured = Secured::of(policy, seen.tls, || {
             let asked = || {
                 host.clone()
                     .or_else(|| checked.authority.map(str::to_owned))
@@ -313,7 +346,5 @@ pub(crate) struct Undialed {
 
 /// Endpoints asked for one request (`http-proxy 5.10`).
 pub(crate) const MAX_TRIES: usize = 3;
-/// For each endpoint (`reliability 4`).
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Own instance in `Via` as often as this: the request goes round (`http-proxy 1.5`).
 const MAX_PASSES: usize = 3;

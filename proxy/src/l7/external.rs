@@ -92,7 +92,7 @@ impl ServiceAsk {
         put(&mut head, &["\r\n"]);
         let sign_in = auth.sign_in.as_ref().and_then(|it| sign_in(it, visit));
         let host = bare(&authority).to_ascii_lowercase();
-        let (client, local) = (from.client, from.local);
+        let (client, local) = (visit.client, from.local);
         Self { auth: Arc::clone(auth), head, host, original, client, local, sign_in }
     }
 
@@ -222,7 +222,7 @@ fn write(
     out: &mut Vec<u8>,
     auth: &ExternalAuth,
     (authority, original): (&str, &[u8]),
-    Asking { asked, from, visit, request_id }: Asking<'_>,
+    Asking { asked, visit, request_id, .. }: Asking<'_>,
 ) {
     let method = auth.method.as_deref().unwrap_or("GET");
     let target = policy::render(&auth.target, visit);
@@ -244,7 +244,7 @@ fn write(
             _ => {}
         }
     }
-    let client = from.client.to_string();
+    let client = visit.client.to_string();
     let uri = uri(visit);
     let redirect = auth.redirect.as_ref().map(|it| policy::render(it, visit));
     out.extend_from_slice(original);

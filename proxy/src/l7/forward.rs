@@ -5,21 +5,28 @@
 //! names stay behind, and ours take the place of whatever a client claimed. Nothing is sent on that
 //! was not read; no head is sent on as it came.
 
+use std::net::{IpAddr, SocketAddr};
+
 use http::{HeaderValue, StatusCode};
 
 use super::edits::Edits;
 use super::exchange::Incoming;
 use super::fields::{Field, Fields, Name};
 use super::request::Checked;
+use super::trust::Told;
 
 /// What is said of the connection that a request came over; made once per connection.
 pub(crate) struct ForwardedFor {
-    /// The client.
-    pub(crate) client: std::net::IpAddr,
+    /// Who came: the client, or a proxy that stands for it.
+    pub(crate) client: IpAddr,
     /// Whether it speaks TLS.
     pub(crate) tls: bool,
     /// Which of our addresses it came to.
-    pub(crate) local: std::net::IpAddr,
+    pub(crate) local: IpAddr,
+    /// Whether it is a trusted proxy, of whose requests [`trust`](super::trust) is asked.
+    pub(crate) is_trusted: bool,
+    /// Whether `X-Forwarded-For` keeps what a trusted proxy said.
+    full: bool,
     /// The lines that are the same for all of its requests.
     lines: Vec<u8>,
     /// The listener's port where Host names none: 80 or 443.
@@ -30,21 +37,46 @@ pub(crate) struct ForwardedFor {
 
 impl ForwardedFor {
     /// For a client at `peer` that came to `listener`.
-    pub(crate) fn new(peer: std::net::IpAddr, listener: std::net::SocketAddr, tls: bool) -> Self {
-        let (scheme, port) = if tls { ("https", "443") } else { ("http", "80") };
-        let peer = peer.to_canonical();
-        let lines = format!(
-            "X-Forwarded-For: {peer}\r\nX-Real-IP: {peer}\r\nX-Forwarded-Proto: {scheme}\r\n\
-             X-Forwarded-Scheme: {scheme}\r\nX-Scheme: {scheme}\r\n"
-        );
-        Self {
-            client: peer,
+    pub(crate) fn new(peer: IpAddr, listener: SocketAddr, tls: bool) -> Self {
+        let mut from = Self {
+            client: peer.to_canonical(),
             tls,
             local: listener.ip(),
-            lines: lines.into_bytes(),
-            port,
+            is_trusted: false,
+            full: false,
+            lines: Vec::new(),
+            port: if tls { "443" } else { "80" },
             address: listener.to_string(),
+        };
+        from.lines = from.lines(from.client, tls, &[]);
+        from
+    }
+
+    /// The same for a trusted proxy; `full`: what it says of the way to it is kept.
+    pub(crate) fn trusted(self, full: bool) -> Self {
+        Self { is_trusted: true, full, ..self }
+    }
+
+    /// What a backend is told of a client; `chain` is what a trusted proxy said of it.
+    pub(super) fn lines(&self, client: IpAddr, tls: bool, chain: &[&[u8]]) -> Vec<u8> {
+        let scheme = if tls { "https" } else { "http" };
+        let mut lines = b"X-Forwarded-For: ".to_vec();
+        match self.full {
+            true => {
+                for element in chain {
+                    lines.extend_from_slice(element);
+                    lines.extend_from_slice(b", ");
+                }
+                put(&mut lines, &[&self.client.to_string()]);
+            }
+            false => put(&mut lines, &[&client.to_string()]),
         }
+        let rest = format!(
+            "\r\nX-Real-IP: {client}\r\nX-Forwarded-Proto: {scheme}\r\n\
+             X-Forwarded-Scheme: {scheme}\r\nX-Scheme: {scheme}\r\n"
+        );
+        put(&mut lines, &[&rest]);
+        lines
     }
 }
 
@@ -89,6 +121,8 @@ pub(crate) enum Announced {
 pub(crate) struct Added<'a> {
     pub(crate) incoming: &'a Incoming<'a>,
     pub(crate) via: &'a Via,
+    /// What a trusted proxy says of the request.
+    pub(crate) told: Option<&'a Told<'a>>,
     /// Used where the client gives no id that can be kept.
     pub(crate) request_id: [u8; 32],
     /// What the backend gets as Host; none: what the client sent.
@@ -144,11 +178,21 @@ pub(crate) fn to_upstream(out: &mut Vec<u8>, checked: &Checked<'_>, added: &Adde
             | Name::Forged => {}
         }
     }
-    out.extend_from_slice(&from.lines);
-    if let Some(authority) = checked.authority {
+    out.extend_from_slice(added.told.map_or(&from.lines, |told| &told.lines));
+    let authority = added
+        .told
+        .and_then(|told| told.authority)
+        .or(checked.authority);
+    if let Some(authority) = authority {
         put(out, &["X-Forwarded-Host: ", authority, "\r\n"]);
     }
-    let port = checked.authority.and_then(port_of).unwrap_or(from.port);
+    let own = match added.told {
+        Some(told) if told.tls => "443",
+        Some(_) => "80",
+        None => from.port,
+    };
+    let port = added.told.and_then(|told| told.port);
+    let port = port.or_else(|| authority.and_then(port_of)).unwrap_or(own);
     put(out, &["X-Forwarded-Port: ", port, "\r\n"]);
     if let Some(prefix) = added.prefix {
         put(out, &["X-Forwarded-Prefix: ", prefix, "\r\n"]);
@@ -368,6 +412,7 @@ mod tests {
         let added = Added {
             incoming: &incoming,
             via: &Via::new(7),
+            told: None,
             request_id: *b"00000000000000000000000000000000",
             host: None,
             prefix: None,

@@ -26,6 +26,7 @@ mod asks;
 mod queries;
 mod forward;
 mod calls;
+mod trust;
 mod respond;
 mod watch;
 mod secured;
@@ -43,13 +44,13 @@ pub(crate) use self::h1::one_form;
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwap, Cache};
-use portico_config::model::{Balancing, Policy, ServiceAddress};
+use portico_config::model::{Balancing, FrontDoor, Policy, ServiceAddress};
 use portico_config::snapshot::Canary;
 use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
@@ -117,6 +118,8 @@ pub(crate) struct Worker {
     /// The line `Date`, as of the last tick.
     date: Cell<[u8; DATE_BYTES]>,
     random: Cell<u64>,
+    /// Limits and timeouts.
+    door: FrontDoor,
     tls: Option<Arc<ServerConfig>>,
     queries: Queries,
 }
@@ -129,8 +132,9 @@ impl Worker {
         connections: TaskTracker,
         drain: CancellationToken,
         queries: Queries,
+        door: &FrontDoor,
     ) -> Rc<Self> {
-        let ticker = Ticker::default();
+        let ticker = Ticker::new(&door.timeouts);
         let tls = metrics.tls.get_or_init(|| tls::config(&view).ok()).clone();
         let worker = Rc::new(Self {
             view: RefCell::new(Cache::new(view)),
@@ -147,6 +151,7 @@ impl Worker {
             outside: Outside::default(),
             date: Cell::new(date()),
             random: Cell::new(RandomState::new().hash_one(0_u8) | 1),
+            door: door.clone(),
             tls,
             queries,
         });
@@ -244,6 +249,20 @@ impl Worker {
         view.load().limiter(&limits.ingress).map(Arc::clone)
     }
 
+    /// Whether a peer is a trusted proxy now.
+    fn trusts(&self, peer: IpAddr) -> bool {
+        self.view.borrow_mut().load().trusts(peer)
+    }
+
+    /// Until which tick a connection that begins now may be used: its age, give or take a tenth, so
+    /// that those of one moment do not end in one.
+    fn last_tick(&self) -> u32 {
+        let Some(age) = self.door.max_connection_age else { return u32::MAX };
+        self.ticker
+            .now()
+            .saturating_add(spread(age, self.next_random()))
+    }
+
     /// Takes the view that serves now and lets the one before go.
     pub(crate) fn renew_view(&self) {
         self.view.borrow_mut().load();
@@ -273,6 +292,13 @@ impl Worker {
     }
 }
 
+/// The seconds of `age`, give or take a tenth.
+fn spread(age: Duration, random: u64) -> u32 {
+    let seconds = u32::try_from(age.as_secs()).unwrap_or(u32::MAX / 2);
+    let more = u32::try_from(random % u64::from(seconds / 5 + 1)).unwrap_or(0);
+    (seconds - seconds / 10).saturating_add(more)
+}
+
 /// What this process calls itself in `Via`: the same on all workers.
 fn instance_id() -> u64 {
     static ID: OnceLock<u64> = OnceLock::new();
@@ -291,3 +317,19 @@ fn date() -> [u8; DATE_BYTES] {
 
 const DATE_BYTES: usize = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n".len();
 const HEX: &[u8; 16] = b"0123456789abcdef";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_grow_old_within_a_tenth_of_their_time() {
+        let hour = Duration::from_secs(3600);
+        for random in [0, 1, 719, 720, u64::MAX] {
+            let got = spread(hour, random);
+            assert!((3240..=3960).contains(&got), "http-proxy 3: {got}");
+        }
+        assert_eq!(spread(Duration::from_secs(1), 7), 1);
+        assert!(spread(Duration::MAX, u64::MAX) > u32::MAX / 3, "no time overflows");
+    }
+}

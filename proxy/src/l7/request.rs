@@ -36,6 +36,16 @@ pub(crate) struct Checked<'a> {
     pub(crate) query: Option<&'a str>,
 }
 
+impl<'a> Checked<'a> {
+    /// The same request by the authority that its client asked a trusted proxy for; `None` where
+    /// that is none.
+    pub(crate) fn seen_as<'b>(&'b self, authority: &'b str) -> Option<Checked<'b>> {
+        let host = match_name(authority)?;
+        let path = Cow::Borrowed(&*self.path);
+        Some(Checked { host, authority: Some(authority), path, query: self.query })
+    }
+}
+
 /// A request that is answered here.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Refused {
@@ -123,7 +133,7 @@ fn authority<'a>(asked: &Asked<'a>, absolute: Option<&'a str>) -> Result<Option<
 }
 
 /// The name to match in an authority; `None` if it is no authority (`http-proxy 1.9`).
-fn match_name(text: &str) -> Option<Cow<'_, str>> {
+pub(super) fn match_name(text: &str) -> Option<Cow<'_, str>> {
     let (name, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (address, port) = rest.split_once(']')?;

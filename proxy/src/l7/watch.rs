@@ -5,6 +5,8 @@
 //!  75 s         10 s            60 s since a byte        60 s                   1 h since a byte
 //! ```
 //!
+//! Those are the defaults of the settings that [`DoorTimeouts`] holds.
+//!
 //! Invariants: no timer is registered per request or per read; a deadline is at most one tick late.
 //! Times are ticks of the worker's own clock, so that a jump of the wall clock ends nothing.
 
@@ -12,6 +14,8 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+
+use portico_config::model::DoorTimeouts;
 
 /// What a connection is doing; decides how long it may take.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,22 +38,45 @@ pub(crate) enum Phase {
 }
 
 impl Phase {
-    pub(crate) fn ticks(self) -> u32 {
+    fn time(self, timeouts: &DoorTimeouts) -> Duration {
         match self {
-            Self::Idle => 75,
-            Self::Head => 10,
-            Self::Waiting | Self::Busy => 60,
-            Self::Tunnel => 3600,
-            Self::Quiet => 30,
-            Self::Pong => 20,
+            Self::Idle => timeouts.keep_alive,
+            Self::Head => timeouts.request_header,
+            Self::Waiting => timeouts.upstream_read,
+            Self::Busy => timeouts.downstream_send,
+            Self::Tunnel => timeouts.tunnel_idle,
+            Self::Quiet => Duration::from_secs(30),
+            Self::Pong => Duration::from_secs(20),
         }
+    }
+
+    /// In the order of their numbers.
+    const ALL: [Self; 7] =
+        [Self::Idle, Self::Head, Self::Waiting, Self::Busy, Self::Tunnel, Self::Quiet, Self::Pong];
+}
+
+/// Ticks since the worker began, and how many of them each phase may take.
+#[derive(Debug)]
+struct Clock {
+    now: Cell<u32>,
+    ticks: [u32; Phase::ALL.len()],
+}
+
+impl Clock {
+    /// Where a phase that begins now ends.
+    fn end(&self, phase: Phase) -> u32 {
+        self.now.get().saturating_add(self.ticks(phase))
+    }
+
+    fn ticks(&self, phase: Phase) -> u32 {
+        self.ticks[phase as usize]
     }
 }
 
 /// The deadline of one connection.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    now: Rc<Cell<u32>>,
+    clock: Rc<Clock>,
     phase: Cell<Phase>,
     deadline: Cell<u32>,
     /// When its time began.
@@ -66,9 +93,9 @@ impl Watch {
         self.phase.set(phase);
         let ticks = match phase {
             Phase::Tunnel => self.tunnel.get(),
-            phase => phase.ticks(),
+            phase => self.clock.ticks(phase),
         };
-        self.since.set(self.now.get());
+        self.since.set(self.clock.now.get());
         self.allow(ticks);
     }
 
@@ -129,21 +156,29 @@ impl Watch {
 }
 
 /// The worker's clock and every watch on it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ticker {
-    now: Rc<Cell<u32>>,
+    clock: Rc<Clock>,
     watches: Rc<RefCell<Vec<Weak<Watch>>>>,
 }
 
 impl Ticker {
+    /// A clock that stands at 0; each phase takes what `timeouts` say, in whole ticks.
+    pub(crate) fn new(timeouts: &DoorTimeouts) -> Self {
+        let seconds = |phase: Phase| u32::try_from(phase.time(timeouts).as_secs());
+        let ticks = Phase::ALL.map(|phase| seconds(phase).unwrap_or(u32::MAX).max(1));
+        let clock = Rc::new(Clock { now: Cell::new(0), ticks });
+        Self { clock, watches: Rc::default() }
+    }
+
     /// A watch that begins in `phase`.
     pub(crate) fn watch(&self, phase: Phase) -> Rc<Watch> {
         let watch = Rc::new(Watch {
-            now: Rc::clone(&self.now),
+            clock: Rc::clone(&self.clock),
             phase: Cell::new(phase),
-            deadline: Cell::new(self.now() + phase.ticks()),
+            deadline: Cell::new(self.clock.end(phase)),
             since: Cell::new(self.now()),
-            tunnel: Cell::new(Phase::Tunnel.ticks()),
+            tunnel: Cell::new(self.clock.ticks(Phase::Tunnel)),
             expired: Cell::new(false),
             waker: OnceCell::new(),
         });
@@ -151,15 +186,20 @@ impl Ticker {
         watch
     }
 
+    /// How many ticks a phase may take.
+    pub(crate) fn ticks(&self, phase: Phase) -> u32 {
+        self.clock.ticks(phase)
+    }
+
     /// Ticks since the worker began; one is [`TICK`].
     pub(crate) fn now(&self) -> u32 {
-        self.now.get()
+        self.clock.now.get()
     }
 
     /// Moves the clock on and wakes what has expired.
     pub(crate) fn tick(&self) {
         let now = self.now() + 1;
-        self.now.set(now);
+        self.clock.now.set(now);
         self.each(|watch| watch.tick(now));
     }
 
@@ -198,14 +238,14 @@ mod tests {
             (Phase::Quiet, 30),
             (Phase::Pong, 20),
         ] {
-            let ticker = Ticker::default();
+            let ticker = Ticker::new(&DoorTimeouts::default());
             let watch = ticker.watch(phase);
             (0..ticks).for_each(|_| ticker.tick());
             assert!(!expired(&watch), "{phase:?} at its limit");
             ticker.tick();
             assert!(expired(&watch), "{phase:?} beyond its limit");
         }
-        let ticker = Ticker::default();
+        let ticker = Ticker::new(&DoorTimeouts::default());
         let slow = ticker.watch(Phase::Idle);
         slow.read();
         (0..9).for_each(|_| ticker.tick());

@@ -9,8 +9,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use http::HeaderName;
 use ipnet::IpNet;
-use portico_config::model::{ClusterIps, ExecProbe, ForwardPolicy, ObjectName, PodsMode, Probes};
+use portico_config::model::{
+    ClusterIps, ExecProbe, ForwardPolicy, ObjectName, PodsMode, Probes, ServiceTarget,
+};
 use tracing_subscriber::EnvFilter;
 
 use super::{AppOptions, Fault, Format, Lens};
@@ -147,6 +150,24 @@ pub(super) fn object(text: &str) -> Result<ObjectName, String> {
         .ok_or_else(|| "expected NAMESPACE/NAME, such as default/dns-tls".to_owned())
 }
 
+pub(super) fn service_port(text: &str) -> Result<ServiceTarget, String> {
+    let parts = text.rsplit_once(':').filter(|(_, port)| name(port).is_ok());
+    let target = parts.and_then(|(service, port)| {
+        Some(ServiceTarget { service: object(service).ok()?, port: port.into() })
+    });
+    target.ok_or_else(|| "expected NAMESPACE/NAME:PORT, such as default/errors:80".to_owned())
+}
+
+/// A name that a field of a response may have whose value is not the proxy's own business.
+pub(super) fn field_name(text: &str) -> Result<Arc<str>, String> {
+    let name = HeaderName::try_from(text)
+        .map_err(|_| "expected the name of a field, such as X-Frame-Options".to_owned())?;
+    match OWN_FIELDS.contains(&name.as_str()) {
+        true => Err("is about the connection, or frames the message".to_owned()),
+        false => Ok(text.into()),
+    }
+}
+
 pub(super) fn number<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| "is not a whole number".to_owned())
 }
@@ -209,6 +230,7 @@ pub(super) fn texts<T: Display>(values: &[T]) -> Vec<String> {
     values.iter().map(ToString::to_string).collect()
 }
 
+pub(super) const LIMIT_STATUS: [(&str, u16); 2] = [("429", 429), ("503", 503)];
 pub(super) const CLUSTER_IPS: [(&str, ClusterIps); 3] =
     [("map", ClusterIps::Map), ("route", ClusterIps::Route), ("keep", ClusterIps::Keep)];
 pub(super) const PROBES: [(&str, Probes); 3] =
@@ -231,3 +253,15 @@ pub(super) const SWITCH: [(&str, bool); 2] = [("true", true), ("false", false)];
 /// Room for a Service's labels below it within a name's 253 characters.
 pub(super) const MAX_ZONE_BYTES: usize = 200;
 pub(super) const MAX_NAME_BYTES: usize = 253;
+/// Fields that nobody sets but who frames the message.
+const OWN_FIELDS: [&str; 9] = [
+    "connection",
+    "content-length",
+    "date",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];

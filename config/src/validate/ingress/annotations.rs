@@ -46,7 +46,7 @@ pub(crate) struct Annotations {
     /// Whether paths of type ImplementationSpecific are patterns: `use-regex`, or a rewrite.
     pub(crate) patterns: bool,
     /// `ssl-redirect`.
-    pub(crate) ssl_redirect: bool,
+    pub(crate) ssl_redirect: Option<bool>,
     /// `server-alias`: further names of its first host.
     pub(crate) aliases: Box<[HostPattern]>,
     /// `from-to-www-redirect`.
@@ -114,7 +114,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
     let external = reader.external(name);
     let app_root = reader.value("app-root", app_root);
     let patterns = reader.switch("use-regex").unwrap_or(false) || has_rewrite;
-    let ssl_redirect = reader.switch("ssl-redirect").unwrap_or(true);
+    let ssl_redirect = reader.switch("ssl-redirect");
     let force_ssl_redirect = reader.switch("force-ssl-redirect").unwrap_or(false);
     let aliases = reader.aliases();
     let www = reader.switch("from-to-www-redirect").unwrap_or(false);
@@ -284,7 +284,7 @@ mod tests {
         assert_eq!((policy.allow.len(), policy.deny.len()), (2, 1));
         assert_eq!(policy.max_body_bytes, Some(8 << 20));
         assert_eq!(policy.redirect.unwrap().status, 308);
-        assert!(policy.upstream_host.is_some() && read.force_ssl_redirect && read.ssl_redirect);
+        assert!(policy.upstream_host.is_some() && read.force_ssl_redirect);
         assert!(read.app_root.is_some());
         let both = of(&[
             ("permanent-redirect", "https://p.test"),

@@ -18,11 +18,11 @@ use super::download::{Download, Ended};
 use super::repeat::{Lost, Repeats};
 use super::server::{After, Connection};
 use super::upload::{Fault, Upload};
-use crate::l7::exchange::{CONNECT_TIMEOUT, Failure, Undialed};
+use crate::l7::exchange::{Failure, Undialed};
 use crate::l7::io::{Downstream, READ_BYTES, poll_read};
 use crate::l7::metrics::class;
 use crate::l7::pool::Backend;
-use crate::l7::watch::Phase;
+use crate::l7::watch::{Phase, Ticker};
 use crate::upstream::{Caller, Fault as Breakdown, Port, Upstream};
 
 impl<S: Downstream> Connection<S> {
@@ -34,7 +34,8 @@ impl<S: Downstream> Connection<S> {
         mut upload: Upload,
         facts: &Facts,
     ) -> After {
-        let caller = Caller { client: self.from.client, now: Instant::now() };
+        let client = facts.client.unwrap_or(self.from.client);
+        let caller = Caller { client, now: Instant::now() };
         let repeats = Repeats::new(facts, caller.now);
         upload.keep(repeats.keeps(facts));
         if let Err(fault) = upload.begin(&mut self.inbox, &self.worker.scratch) {
@@ -165,7 +166,7 @@ impl<S: Downstream> Connection<S> {
     /// How long a connection may take to be made.
     fn time_to_connect(&self, facts: &Facts) -> Duration {
         let usual = match facts.timeouts().and_then(|timeouts| timeouts.connect) {
-            None => CONNECT_TIMEOUT,
+            None => self.worker.door.timeouts.connect,
             Some(0) => Duration::MAX,
             Some(seconds) => Duration::from_secs(seconds.into()),
         };
@@ -191,7 +192,8 @@ impl<S: Downstream> Connection<S> {
     ) -> After {
         if ended == Ended::Upgraded {
             if let Some(timeouts) = facts.timeouts() {
-                self.watch.allow_tunnel(tunnel_ticks(timeouts));
+                let usual = self.worker.ticker.ticks(Phase::Tunnel);
+                self.watch.allow_tunnel(tunnel_ticks(timeouts, usual));
             }
             return After::Tunnel(backend);
         }
@@ -261,7 +263,8 @@ impl<S: Downstream> Connection<S> {
                 return Poll::Ready(Ended::Cut);
             }
             if facts.is_call || facts.terms.is_some() {
-                self.watch.allow(ticks(facts, upload, download));
+                self.watch
+                    .allow(ticks(facts, &self.worker.ticker, upload, download));
             }
             if deadline
                 .as_mut()
@@ -310,27 +313,29 @@ impl<S: Downstream> Connection<S> {
 }
 
 /// How long may pass until the next byte: whose turn it is decides.
-fn ticks(facts: &Facts, upload: &Upload, download: &Download) -> u32 {
+fn ticks(facts: &Facts, usual: &Ticker, upload: &Upload, download: &Download) -> u32 {
     let timeouts = facts.timeouts().unwrap_or_default();
-    let usual = if facts.is_call { CALL_TICKS } else { BACKEND_TICKS };
+    let of_client = usual.ticks(Phase::Busy);
+    let of_backend = match facts.is_call {
+        true => CALL_TICKS,
+        false => usual.ticks(Phase::Waiting),
+    };
     let is_clients = upload.awaits_client && download.is_awaited();
     match (download.is_blocked(), is_clients, upload.is_blocked()) {
-        (true, ..) => CLIENT_TICKS,
+        (true, ..) => of_client,
         // Both sides of a call may be silent for long.
-        (false, true, _) if facts.is_call => ticks_of(timeouts.read, usual),
-        (false, true, _) => CLIENT_TICKS,
-        (false, false, true) => ticks_of(timeouts.send, usual),
-        (false, false, false) => ticks_of(timeouts.read, usual),
+        (false, true, _) if facts.is_call => ticks_of(timeouts.read, of_backend),
+        (false, true, _) => of_client,
+        (false, false, true) => ticks_of(timeouts.send, of_backend),
+        (false, false, false) => ticks_of(timeouts.read, of_backend),
     }
 }
 
 /// How long a tunnel may carry nothing (`http-proxy 5`: an explicit time counts).
-fn tunnel_ticks(timeouts: Timeouts) -> u32 {
+fn tunnel_ticks(timeouts: Timeouts, usual: u32) -> u32 {
     let given = [timeouts.send, timeouts.read].into_iter().flatten();
-    let longest = given
-        .map(|seconds| ticks_of(Some(seconds), TUNNEL_TICKS))
-        .max();
-    longest.unwrap_or(TUNNEL_TICKS)
+    let longest = given.map(|seconds| ticks_of(Some(seconds), usual)).max();
+    longest.unwrap_or(usual)
 }
 
 fn ticks_of(seconds: Option<u32>, usual: u32) -> u32 {
@@ -349,11 +354,5 @@ fn is_over(patience: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> bool
 
 /// How long a backend may think about a body that it was only told of.
 const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
-/// What a client has for its next byte, and to take one.
-const CLIENT_TICKS: u32 = 60;
-/// What a backend has for its next byte, and to take one, where no annotation says another time.
-const BACKEND_TICKS: u32 = 60;
-/// The same of a call of gRPC (`http-proxy 5`).
+/// What both sides of a call of gRPC have for their next byte (`http-proxy 5`).
 const CALL_TICKS: u32 = 300;
-/// The same of a tunnel.
-const TUNNEL_TICKS: u32 = 3600;

@@ -16,7 +16,7 @@ use super::body::Body;
 use super::framing;
 use super::head::{self, Scan};
 use crate::l7::Worker;
-use crate::l7::exchange::{CONNECT_TIMEOUT, MAX_TRIES, Undialed};
+use crate::l7::exchange::{MAX_TRIES, Undialed};
 use crate::l7::fields::{Fields, Name};
 use crate::l7::forward::line;
 use crate::l7::metrics::class;
@@ -149,7 +149,8 @@ impl Worker {
     async fn exchange(&self, endpoint: SocketAddr, inquiry: &Inquiry<'_>) -> Result<Reply, Lost> {
         let secured = inquiry.secured.as_ref();
         if inquiry.http2 {
-            let opened = Box::pin(self.open_stream(endpoint, secured, CONNECT_TIMEOUT)).await;
+            let opened =
+                Box::pin(self.open_stream(endpoint, secured, self.door.timeouts.connect)).await;
             let (_, backend) = opened.map_err(Lost::Dial)?;
             return self.speak(backend, inquiry).await;
         }
@@ -161,7 +162,7 @@ impl Worker {
                 told => return told,
             }
         }
-        let dialed = Box::pin(self.dial(endpoint, secured, CONNECT_TIMEOUT)).await;
+        let dialed = Box::pin(self.dial(endpoint, secured, self.door.timeouts.connect)).await;
         let backend = dialed.map_err(Lost::Dial)?;
         self.speak(backend, inquiry).await
     }

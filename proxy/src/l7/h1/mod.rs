@@ -25,6 +25,7 @@ pub(crate) mod server;
 #[cfg(any(test, feature = "bench"))]
 pub(crate) mod one_form;
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -51,6 +52,8 @@ struct Facts {
     websocket: bool,
     /// Whether it may be sent again though it may have arrived.
     idempotent: bool,
+    /// For whom it is, where that is known.
+    client: Option<IpAddr>,
     /// What annotations ask, where any are about it.
     terms: Option<Box<Terms>>,
     /// Whether it is a call of gRPC, which looks for its status in trailers (`http-proxy 6.8`).

@@ -34,6 +34,7 @@ fn seen_by_backend(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, StatusCode>
     let added = Added {
         incoming: &incoming,
         via: &Via::new(7),
+        told: None,
         request_id: [b'0'; 32],
         host: None,
         prefix: None,
@@ -42,7 +43,7 @@ fn seen_by_backend(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, StatusCode>
     };
     let mut head = Vec::new();
     forward::to_upstream(&mut head, &checked, &added);
-    let mut upload = Upload::new(head, length, false, max_body_bytes(None));
+    let mut upload = Upload::new(head, length, false, max_body_bytes(None, 1 << 20));
     let mut inbox = bytes[line.end..].to_vec();
     match upload.begin(&mut inbox, &Scratch::default()) {
         Err(upload::Fault::Refused(status)) => Err(status),

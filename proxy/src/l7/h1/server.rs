@@ -41,7 +41,9 @@ pub(crate) struct Connection<S> {
     scan: Scan,
     /// Whether the inbox may hold a head that nobody looked for yet.
     ahead: bool,
-    served: u32,
+    served: usize,
+    /// The tick after which the next response is the last.
+    last_tick: u32,
 }
 
 /// A head that was read.
@@ -105,6 +107,7 @@ impl<S: Downstream> Connection<S> {
             from,
             scan: Scan::default(),
             served: 0,
+            last_tick: worker.last_tick(),
         }
     }
 
@@ -127,9 +130,10 @@ impl<S: Downstream> Connection<S> {
                         Action::Own(declined) => self.decline(declined, length, &facts).await,
                         Action::Query(query) => Box::pin(self.resolve(query, length, &facts)).await,
                         Action::Forward(order) => {
-                            let most = order.max_body_bytes();
-                            let Order { port, head, terms } = order;
+                            let most = order.max_body_bytes(self.worker.door.max_body_bytes);
+                            let Order { port, head, client, terms } = order;
                             facts.terms = terms;
+                            facts.client = Some(client);
                             let upload = Upload::new(head, length, facts.expects, most);
                             let after = self.forward(port, upload, &facts).await;
                             held = facts.terms.and_then(|terms| terms.permit);
@@ -299,7 +303,10 @@ impl<S: Downstream> Connection<S> {
 
     /// Whether the connection ends with the response to this request.
     pub(super) fn is_last(&self, facts: &Facts) -> bool {
-        !facts.keep || self.worker.is_draining() || self.served >= MAX_REQUESTS
+        !facts.keep
+            || self.worker.is_draining()
+            || self.served >= self.worker.door.max_requests_per_connection
+            || self.worker.ticker.now() > self.last_tick
     }
 
     /// What becomes of a request once somebody has been asked about it.
@@ -369,6 +376,3 @@ impl<S: Downstream> Connection<S> {
         written.await
     }
 }
-
-/// Requests over one connection (`http-proxy 3`).
-const MAX_REQUESTS: u32 = 10_000;

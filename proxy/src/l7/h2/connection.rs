@@ -51,18 +51,12 @@ where
         from,
         watch,
         streams: Rc::default(),
-        end: now + age(worker.next_random()),
+        end: worker.last_tick(),
         busy: now,
         state: State::Serving,
         pinged: false,
     };
     std::future::poll_fn(|cx| serving.poll(cx)).await;
-}
-
-/// When a connection gets old: an hour, give or take a tenth, so that many do not leave at once.
-fn age(random: u64) -> u32 {
-    let spread = u32::try_from(random % u64::from(AGE_TICKS / 5)).unwrap_or(0);
-    AGE_TICKS - AGE_TICKS / 10 + spread
 }
 
 struct Serving<S> {
@@ -72,7 +66,7 @@ struct Serving<S> {
     from: Rc<ForwardedFor>,
     watch: Rc<Watch>,
     streams: Rc<Streams>,
-    /// The tick on which it is old.
+    /// The tick after which it is old.
     end: u32,
     /// The last tick on which there was a stream.
     busy: u32,
@@ -147,9 +141,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<S> {
             return self.watch.renew(Phase::Pong);
         }
         let over = self.worker.is_draining()
-            || now >= self.end
-            || now - self.busy >= Phase::Idle.ticks()
-            || self.streams.begun.get() >= MAX_REQUESTS;
+            || now > self.end
+            || now - self.busy >= self.worker.ticker.ticks(Phase::Idle)
+            || self.streams.begun.get() as usize >= self.worker.door.max_requests_per_connection;
         if self.state == State::Serving && over {
             self.state = State::Leaving;
             self.connection.graceful_shutdown();
@@ -229,10 +223,6 @@ impl Drop for Live {
 
 /// Streams whose requests are worked on (`http-proxy 6.3`): twice what may be open.
 const MAX_LIVE: usize = 2 * MAX_STREAMS as usize;
-/// Over one connection (`http-proxy 3`).
-const MAX_REQUESTS: u32 = 10_000;
-/// An hour.
-const AGE_TICKS: u32 = 3600;
 /// Streams that a client may give up before it is answered, and more where it gives up fewer than half.
 const MAX_GLITCHES: u32 = 100;
 
@@ -253,13 +243,6 @@ mod tests {
             streams.begun.set(begun);
             (0..glitches).for_each(|_| streams.glitch());
             assert_eq!(streams.is_abuse(), want, "http-proxy 6.4: {glitches} of {begun}");
-        }
-    }
-
-    #[test]
-    fn connections_grow_old_within_a_tenth_of_an_hour() {
-        for random in [0, 1, 719, 720, u64::MAX] {
-            assert!((3240..3960).contains(&age(random)), "http-proxy 3: {}", age(random));
         }
     }
 }

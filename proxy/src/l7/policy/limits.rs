@@ -8,7 +8,8 @@ use portico_config::model::Policy;
 use super::{Declined, Visit, keep};
 use crate::limiter::Permit;
 
-/// Counts a request of a client that the limits are about; 429 where it is over one.
+/// Counts a request of a client that the limits are about; 429, or what settings say instead, where it
+/// is over one.
 pub(super) fn admit(
     policy: &Policy,
     visit: &Visit<'_>,
@@ -18,7 +19,8 @@ pub(super) fn admit(
     if !limits.concern(visit.client) {
         return Ok(None);
     }
-    let refused = || keep(StatusCode::TOO_MANY_REQUESTS).into();
+    let status = StatusCode::from_u16(limits.status).unwrap_or(StatusCode::TOO_MANY_REQUESTS);
+    let refused = || keep(status).into();
     // A view has a limiter for each Ingress with limits: without one nobody is counted or let in.
     let limiter = visit.limiter.ok_or_else(refused)?;
     let permit = limiter.admit(limits, visit.client, now);

@@ -94,12 +94,15 @@ impl<'a> Visit<'a> {
     }
 }
 
-/// The longest body that a request may have; none asks nothing else.
-pub(crate) fn max_body_bytes(policy: Option<&Policy>) -> u64 {
-    match policy.and_then(|policy| policy.max_body_bytes) {
-        None => DEFAULT_MAX_BODY_BYTES,
-        Some(0) => u64::MAX,
-        Some(most) => most,
+/// The longest body that a request may have: what the policy says, or else `usual`; 0 is any. A
+/// longer one gets 413 (ingress-nginx's `proxy-body-size`).
+pub(crate) fn max_body_bytes(policy: Option<&Policy>, usual: u64) -> u64 {
+    match policy
+        .and_then(|policy| policy.max_body_bytes)
+        .unwrap_or(usual)
+    {
+        0 => u64::MAX,
+        most => most,
     }
 }
 
@@ -151,9 +154,6 @@ fn scheme(visit: &Visit<'_>) -> &'static str {
 fn keep(status: StatusCode) -> Refused {
     Refused { status, close: false }
 }
-
-/// A longer body gets 413 (ingress-nginx's `proxy-body-size`).
-const DEFAULT_MAX_BODY_BYTES: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -236,9 +236,10 @@ mod tests {
     #[test]
     fn bodies_have_a_longest() {
         let of = |max_body_bytes| Policy { max_body_bytes, ..Policy::default() };
-        assert_eq!(max_body_bytes(None), 1 << 20);
-        assert_eq!(max_body_bytes(Some(&of(None))), 1 << 20);
-        assert_eq!(max_body_bytes(Some(&of(Some(0)))), u64::MAX);
-        assert_eq!(max_body_bytes(Some(&of(Some(7)))), 7);
+        assert_eq!(max_body_bytes(None, 5), 5);
+        assert_eq!(max_body_bytes(None, 0), u64::MAX);
+        assert_eq!(max_body_bytes(Some(&of(None)), 5), 5);
+        assert_eq!(max_body_bytes(Some(&of(Some(0))), 5), u64::MAX);
+        assert_eq!(max_body_bytes(Some(&of(Some(7))), 5), 7);
     }
 }

@@ -23,7 +23,8 @@ impl Reader<'_> {
         };
         let rates = Rates { per_second: rate(second), per_minute: rate(minute) };
         let any = connections > 0 || rates != Rates::default();
-        any.then(|| ClientLimits { ingress: name.clone(), rates, connections, exempt })
+        let status = STATUS;
+        any.then(|| ClientLimits { ingress: name.clone(), rates, connections, status, exempt })
     }
 }
 
@@ -34,5 +35,7 @@ fn number(text: &str) -> Result<u32, &'static str> {
     number.ok_or("is no number of requests")
 }
 
+/// Where settings say nothing.
+const STATUS: u16 = 429;
 /// As in ingress-nginx.
 const BURST_MULTIPLIER: u32 = 5;
