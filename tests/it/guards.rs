@@ -202,3 +202,80 @@ fn one_of_the_guards_is_enough_where_any_satisfies() {
         assert_eq!(answer.status, status, "ingress 2.5: satisfy: {case}");
     }
 }
+
+/// An Ingress with an annotation of portico's own, whose value has these lines.
+fn with_lines(name: &str, host: &str, key: &str, lines: &[&str]) -> String {
+    let text = annotated(name, host, &[("enable-cors", "true")], "");
+    let lines: String = lines.iter().map(|line| format!("      {line}\n")).collect();
+    text.replacen("spec:\n", &format!("    portico.dev/{key}: |\n{lines}spec:\n"), 1)
+}
+
+#[test]
+fn owners_set_fields_of_requests_and_answers() {
+    let pod = Pod::http("web");
+    let asked = ["X-Client: $remote_addr at $http_host", "Cookie:", "x-forwarded-user: staff"];
+    let said = ["X-Frame-Options: DENY", "X-Pod:", "Server: none of yours"];
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&pod]),
+        with_lines("asked", "asked.test", "request-headers", &asked),
+        with_lines("said", "said.test", "response-headers", &said),
+        with_lines("host", "host.test", "request-headers", &["Host: evil.test"]),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)]).start();
+    let head = "GET /headers HTTP/1.1\r\nHost: asked.test\r\nCookie: a=b\r\nX-Client: evil\r\n\r\n";
+    let seen = Client::connect(portico.http()).request(head, b"").unwrap();
+    let seen = seen.text().to_ascii_lowercase();
+    let client = seen.matches("x-client: ").count();
+    assert_eq!(client, 1, "in place of the client's: {seen}");
+    assert!(seen.contains("x-client: 127.0.0.1 at asked.test\r\n"), "ingress 2.1: {seen}");
+    assert!(seen.contains("x-forwarded-user: staff\r\n") && !seen.contains("cookie"), "{seen}");
+    let answer = ask(&portico, "GET", "said.test", "");
+    assert_eq!(answer.header("x-frame-options"), Some("DENY"), "ingress 2.1");
+    assert_eq!(answer.header("x-pod"), None, "a line without a value takes it out");
+    let servers = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("server"));
+    assert_eq!(servers.count(), 1, "in place of portico's own");
+    let own = ask(&portico, "OPTIONS", "said.test", "Origin: https://a.test\r\n");
+    assert_eq!((own.status, own.header("x-frame-options")), (204, Some("DENY")), "on all answers");
+    assert_eq!(ask(&portico, "GET", "host.test", "").status, 503, "ingress 2.1: refused");
+}
+
+#[test]
+fn a_connection_to_a_backend_carries_one_request_where_it_is_asked_to() {
+    let pod = Pod::http("web");
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&pod]),
+        annotated("close", "close.test", &[("connection-proxy-header", "close")], ""),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)]).start();
+    for _ in 0..5 {
+        let head = "GET /headers HTTP/1.1\r\nHost: close.test\r\n\r\n";
+        let seen = Client::connect(portico.http()).request(head, b"").unwrap();
+        assert!(seen.text().contains("Connection: close"), "ingress 2.5: connection-proxy-header");
+    }
+    assert_eq!(pod.connections(), 5, "ingress 2.5: connection-proxy-header: one for each");
+}
+
+#[test]
+fn an_answer_goes_no_faster_than_its_rate() {
+    let pod = Pod::http("web");
+    let slow = [("limit-rate", "100"), ("limit-rate-after", "20"), ("proxy-body-size", "0")];
+    let manifests =
+        [service("web", "ClusterIP", 80, &[&pod]), annotated("slow", "slow.test", &slow, "")]
+            .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)]).start();
+    // 20 KiB and the first second's 100 go at once, the other 50 take half a second.
+    let body = vec![b'x'; 170 << 10];
+    let head =
+        format!("POST / HTTP/1.1\r\nHost: slow.test\r\nContent-Length: {}\r\n\r\n", body.len());
+    let began = std::time::Instant::now();
+    let answer = Client::connect(portico.http())
+        .request(&head, &body)
+        .unwrap();
+    assert_eq!(answer.body.len(), body.len() + "web".len(), "ingress 2.5: limit-rate: all of it");
+    assert!(began.elapsed() >= std::time::Duration::from_millis(450), "ingress 2.5: limit-rate");
+}

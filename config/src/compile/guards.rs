@@ -13,7 +13,9 @@ use super::{Objects, finding};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
 use crate::model::annotation::PREFIX;
-use crate::model::{AuthPlace, Basic, ExternalAuth, ObjectName, Policy, ServiceAddress, Settings};
+use crate::model::{
+    AuthPlace, Basic, ExternalAuth, FieldEdits, ObjectName, Policy, ServiceAddress, Settings,
+};
 use crate::validate::{BasicAsk, ExternalAsk, InUse, Kind, is_field_name, is_field_value};
 
 /// What other objects add to what an Ingress asks.
@@ -57,7 +59,10 @@ impl Guards {
         let authorization = self.basic.iter().map(|_| AUTHORIZATION.into());
         let answered = self.external.iter().flat_map(|it| &it.response_fields);
         let answered = answered.map(|name| name.to_ascii_lowercase().into());
-        policy.withheld = authorization.chain(answered).collect();
+        let FieldEdits { removed, set } = &policy.request_fields;
+        let own = removed.iter().chain(set.iter().map(|(name, _)| name));
+        let own = own.map(|name| name.to_ascii_lowercase().into());
+        policy.withheld = authorization.chain(answered).chain(own).collect();
         if let Some(Closed { annotation, why }) = &self.closed {
             let why = || format!("annotation {PREFIX}{annotation}: {why}").into();
             policy.closed.get_or_insert_with(why);

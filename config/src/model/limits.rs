@@ -48,3 +48,12 @@ impl ClientLimits {
         !self.exempt.iter().any(|network| network.contains(&client))
     }
 }
+
+/// How fast one answer may go to its client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct DownloadRate {
+    /// `limit-rate`: 1 at least.
+    pub bytes_per_second: u64,
+    /// `limit-rate-after`: what goes before that counts.
+    pub free_bytes: u64,
+}

@@ -12,6 +12,7 @@ mod cors;
 mod conduct;
 mod duration;
 mod external_auth;
+mod field_edits;
 mod forwarding;
 mod front_door;
 mod host;
@@ -41,12 +42,13 @@ pub use conduct::{CanaryHeader, CanaryRule, CanaryValue, Conditions, Retries, Ti
 pub use cors::{Cors, Grant, Origin};
 pub use duration::{format_duration, parse_duration};
 pub use external_auth::{AuthPlace, ExternalAuth, ServiceAddress, SignIn};
+pub use field_edits::FieldEdits;
 pub use forwarding::{
     FailoverCode, ForwardPolicy, ForwardRule, Forwarding, UpstreamAddress, UpstreamTransport,
 };
 pub use front_door::{DoorTimeouts, FrontDoor, ServiceTarget};
 pub use host::HostPattern;
-pub use limits::{ClientLimits, Rate, Rates};
+pub use limits::{ClientLimits, DownloadRate, Rate, Rates};
 pub use name::{ObjectName, ObjectRef};
 pub use names::{Names, PodsMode};
 pub use passwords::{Basic, PasswordHash, Passwords, Scheme, Skipped};

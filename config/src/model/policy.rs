@@ -14,7 +14,8 @@ use super::balancing::Balancing;
 use super::conduct::{Retries, Timeouts};
 use super::cors::Cors;
 use super::external_auth::ExternalAuth;
-use super::limits::ClientLimits;
+use super::field_edits::FieldEdits;
+use super::limits::{ClientLimits, DownloadRate};
 use super::passwords::Basic;
 use super::pattern::Pattern;
 use super::template::Template;
@@ -50,6 +51,14 @@ pub struct Policy {
     pub to_https: Option<ToHttps>,
     /// The longest body of a request in bytes, 0 for any; none: the default of 1 MiB.
     pub max_body_bytes: Option<u64>,
+    /// How fast an answer may go to its client; none: any.
+    pub download_rate: Option<DownloadRate>,
+    /// What is done to the fields of requests.
+    pub request_fields: FieldEdits,
+    /// What is done to the fields of answers.
+    pub response_fields: FieldEdits,
+    /// Whether a connection to a backend carries one request alone.
+    pub backend_closes: bool,
     /// What the path must match; none: `path` is compared as its type says.
     pub pattern: Option<Pattern>,
     /// What the whole path becomes; none: it stays.

@@ -1,7 +1,7 @@
 //! Texts with variables of the request, as annotations have them (`ingress 2.3`).
 //!
 //! Read once, when compiled; what a request puts in is never read again as a template. Invariant: a
-//! template holds visible ASCII alone, so with values that hold no line break it makes none.
+//! template holds visible ASCII and blanks alone, so with values that hold no line break it makes none.
 
 use std::fmt;
 
@@ -80,7 +80,22 @@ impl Template {
         text: &str,
         may_stand: impl Fn(&Variable) -> bool,
     ) -> Result<Self, TemplateError> {
-        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        match text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            true => Self::read(text, may_stand),
+            false => Err(TemplateError::NotVisible),
+        }
+    }
+
+    /// The same as [`Self::of_any`] for a text that may hold blanks, such as the value of a field.
+    pub(crate) fn phrase(text: &str) -> Result<Self, TemplateError> {
+        Self::read(text, |variable| !matches!(variable, Variable::Capture(_)))
+    }
+
+    fn read(text: &str, may_stand: impl Fn(&Variable) -> bool) -> Result<Self, TemplateError> {
+        if !text
+            .bytes()
+            .all(|byte| byte == b' ' || byte.is_ascii_graphic())
+        {
             return Err(TemplateError::NotVisible);
         }
         let mut parts = Vec::new();

@@ -123,6 +123,8 @@ struct Wanted {
     prefix: Option<String>,
     /// Its path.
     path: Option<String>,
+    /// Lines beside the client's.
+    lines: Vec<u8>,
     permit: Option<Permit>,
     secured: Option<Rc<Secured>>,
     /// Which endpoint is asked first, where no session says that.
@@ -201,7 +203,7 @@ impl Worker {
         let policy = routed.policy.as_ref().map(Arc::clone);
         let balancing = routed.balancing();
         let asking = (incoming, seen, &request_id[..]);
-        let Wanted { host, prefix, path, permit, secured, lead } = match &policy {
+        let Wanted { host, prefix, path, lines, permit, secured, lead } = match &policy {
             Some(policy) => self.obey((policy, balancing), asking, &checked, (edits, asks))?,
             None => Wanted::default(),
         };
@@ -225,6 +227,8 @@ impl Worker {
             request_id,
             host: host.as_deref(),
             prefix: prefix.as_deref(),
+            lines: &lines,
+            closes: policy.as_ref().is_some_and(|policy| policy.backend_closes),
             withheld: policy.as_ref().map_or(&[], |policy| &policy.withheld),
             http2: policy.as_ref().is_some_and(|policy| policy.backend_http2),
         };
@@ -290,7 +294,8 @@ impl Worker {
             policy.backend_name.as_ref().map(render).or_else(asked)
         });
         let lead = balancing.map_or(Lead::Turn, |balancing| policy::lead(balancing, &visit));
-        Ok(Wanted { host, prefix, path, permit, secured, lead })
+        let lines = policy::request_lines(policy, &visit);
+        Ok(Wanted { host, prefix, path, lines, permit, secured, lead })
     }
 
     /// Opens a connection to an endpoint, through TLS where `secured` says how. The handshake is part

@@ -129,6 +129,10 @@ pub(crate) struct Added<'a> {
     pub(crate) host: Option<&'a str>,
     /// What it gets as `X-Forwarded-Prefix`.
     pub(crate) prefix: Option<&'a str>,
+    /// Lines that the backend gets beside the client's.
+    pub(crate) lines: &'a [u8],
+    /// Whether the connection carries this request alone.
+    pub(crate) closes: bool,
     /// Fields of the client that the backend does not get, in lower case.
     pub(crate) withheld: &'a [Box<str>],
     /// Whether it is spoken to by HTTP/2.
@@ -197,6 +201,7 @@ pub(crate) fn to_upstream(out: &mut Vec<u8>, checked: &Checked<'_>, added: &Adde
     if let Some(prefix) = added.prefix {
         put(out, &["X-Forwarded-Prefix: ", prefix, "\r\n"]);
     }
+    out.extend_from_slice(added.lines);
     line(out, b"X-Request-ID", id);
     out.extend_from_slice(&added.via.line);
     announce(out, *body);
@@ -206,7 +211,12 @@ pub(crate) fn to_upstream(out: &mut Vec<u8>, checked: &Checked<'_>, added: &Adde
     if added.http2 && takes_trailers(asked.fields) {
         put(out, &["TE: trailers\r\n"]);
     }
-    put(out, &[if *websocket { UPGRADE } else { "" }, "\r\n"]);
+    let connection = match (*websocket, added.closes) {
+        (true, _) => Connection::Upgrade,
+        (false, true) => Connection::Close,
+        (false, false) => Connection::Persists,
+    };
+    put(out, &[connection.line(), "\r\n"]);
 }
 
 /// What the head of a response says of the connection to the client.
@@ -251,10 +261,11 @@ pub(crate) fn to_downstream(
     if let Some(cookie) = cookie {
         line(out, b"Set-Cookie", cookie.as_bytes());
     }
-    if !fields.has(Name::Server) {
+    let edited = |name: &[u8]| edits.is_some_and(|edits| edits.removes(name));
+    if !fields.has(Name::Server) && !edited(b"server") {
         put(out, &[SERVER]);
     }
-    if !fields.has(Name::Date) {
+    if !fields.has(Name::Date) && !edited(b"date") {
         out.extend_from_slice(date);
     }
     announce(out, body);
@@ -416,6 +427,8 @@ mod tests {
             request_id: *b"00000000000000000000000000000000",
             host: None,
             prefix: None,
+            lines: &[],
+            closes: false,
             withheld: &[],
             http2: false,
         };

@@ -36,16 +36,22 @@ pub(crate) fn answer(
         Content::Words => ("text/plain; charset=utf-8", words.as_bytes()),
         Content::Message(message) => (queries::TYPE, message),
     };
-    put(out, &["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n", SERVER]);
+    let edited = |name: &[u8]| edits.is_some_and(|edits| edits.removes(name));
+    let server = if edited(b"server") { "" } else { SERVER };
+    put(out, &["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n", server]);
     // 204 has no content, so nothing is said of any (`http-proxy 1.18`).
     if status != StatusCode::NO_CONTENT {
-        put(out, &["Content-Type: ", kind, "\r\n"]);
+        if !edited(b"content-type") {
+            put(out, &["Content-Type: ", kind, "\r\n"]);
+        }
         announce(out, Announced::Length(body.len() as u64));
     }
     for (name, value) in edits.iter().flat_map(|edits| edits.added(status)) {
         line(out, name, value);
     }
-    out.extend_from_slice(date);
+    if !edited(b"date") {
+        out.extend_from_slice(date);
+    }
     put(out, &[connection.line(), "\r\n"]);
     if !to_head {
         out.extend_from_slice(body);

@@ -15,6 +15,7 @@ mod conduct;
 mod basic;
 mod cors;
 mod external;
+mod fields;
 mod limits;
 
 use std::collections::BTreeMap;
@@ -82,33 +83,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
             reader.judge(name, value, &accepted);
         }
     }
-    let rewrite = reader.value("rewrite-target", rewrite);
-    // A rewrite to another host is a redirect.
-    let (rewrite, moved) = match rewrite {
-        Some((template, true)) => (None, Some(Redirect { status: 302, location: template })),
-        Some((template, false)) => (Some(template), None),
-        None => (None, None),
-    };
-    let has_rewrite = rewrite.is_some() || moved.is_some();
-    let policy = Policy {
-        forwarded_prefix: reader
-            .value("x-forwarded-prefix", forwarded_prefix)
-            .filter(|_| has_rewrite),
-        rewrite,
-        deny: reader.sources(&["denylist-source-range"]),
-        allow: reader.sources(&["allowlist-source-range", "whitelist-source-range"]),
-        cors: reader.cors().map(Into::into),
-        limits: reader.limits(name).map(Into::into),
-        redirect: reader.redirect().or(moved),
-        max_body_bytes: reader
-            .value("proxy-body-size", |text| size(text).ok_or("is no size such as 8m, 512k or 0")),
-        upstream_host: reader.upstream_host(),
-        balancing: reader.balancing(),
-        timeouts: reader.timeouts(),
-        retries: reader.retries(),
-        any_suffices: reader.value("satisfy", any_suffices).unwrap_or(false),
-        ..Policy::default()
-    };
+    let (policy, has_rewrite) = policy(&mut reader, name);
     let backend = reader.backend();
     let basic = reader.basic(name);
     let external = reader.external(name);
@@ -141,6 +116,52 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
         www,
         canary,
         findings,
+    }
+}
+
+/// What needs nothing but the annotations themselves; and whether the path becomes another.
+fn policy(reader: &mut Reader<'_>, name: &ObjectName) -> (Policy, bool) {
+    let rewrite = reader.value("rewrite-target", rewrite);
+    // A rewrite to another host is a redirect.
+    let (rewrite, moved) = match rewrite {
+        Some((template, true)) => (None, Some(Redirect { status: 302, location: template })),
+        Some((template, false)) => (Some(template), None),
+        None => (None, None),
+    };
+    let has_rewrite = rewrite.is_some() || moved.is_some();
+    let policy = Policy {
+        forwarded_prefix: reader
+            .value("x-forwarded-prefix", forwarded_prefix)
+            .filter(|_| has_rewrite),
+        rewrite,
+        deny: reader.sources(&["denylist-source-range"]),
+        allow: reader.sources(&["allowlist-source-range", "whitelist-source-range"]),
+        cors: reader.cors().map(Into::into),
+        limits: reader.limits(name).map(Into::into),
+        redirect: reader.redirect().or(moved),
+        max_body_bytes: reader
+            .value("proxy-body-size", |text| size(text).ok_or("is no size such as 8m, 512k or 0")),
+        upstream_host: reader.upstream_host(),
+        balancing: reader.balancing(),
+        timeouts: reader.timeouts(),
+        retries: reader.retries(),
+        download_rate: reader.download_rate(),
+        request_fields: reader.request_fields(),
+        response_fields: reader.response_fields(),
+        backend_closes: reader
+            .value("connection-proxy-header", closes)
+            .unwrap_or(false),
+        any_suffices: reader.value("satisfy", any_suffices).unwrap_or(false),
+        ..Policy::default()
+    };
+    (policy, has_rewrite)
+}
+
+fn closes(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "close" => Ok(true),
+        "keep-alive" => Ok(false),
+        _ => Err("is neither `close` nor `keep-alive`"),
     }
 }
 
@@ -186,6 +207,8 @@ mod tests {
             ("auth-secret-type", "file"),
             ("auth-realm", "a\"b"),
             ("satisfy", "some"),
+            ("portico.dev/request-headers", "X-Real-IP: 1"),
+            ("portico.dev/response-headers", "Content-Length: 1"),
             ("limit-rps", "five"),
             ("limit-connections", "-1"),
             ("limit-allowlist", "ten"),

@@ -52,11 +52,12 @@ fn is_guard(word: &str) -> bool {
 fn instead(directive: &str, line: &str) -> Option<&'static str> {
     Some(match directive {
         "add_header" | "more_set_headers" | "more_clear_headers" | "proxy_hide_header" => {
-            "set fields of answers in the backend"
+            "annotation portico.dev/response-headers"
         }
         "proxy_set_header" | "more_set_input_headers" if line.contains("Host") => {
             "annotation upstream-vhost"
         }
+        "proxy_set_header" | "more_set_input_headers" => "annotation portico.dev/request-headers",
         "deny" | "allow" => {
             "denylist-source-range and allowlist-source-range, on an Ingress of its own for a path"
         }
@@ -66,6 +67,12 @@ fn instead(directive: &str, line: &str) -> Option<&'static str> {
             "permanent-redirect or temporal-redirect, on an Ingress of its own for a path"
         }
         "client_max_body_size" => "proxy-body-size",
+        "auth_basic" | "auth_basic_user_file" => "auth-type and auth-secret",
+        "auth_request" | "auth_request_set" => "auth-url and auth-response-headers",
+        "satisfy" => "annotation satisfy",
+        "limit_req" => "limit-rps and limit-rpm",
+        "limit_conn" => "limit-connections",
+        "limit_rate" => "annotation limit-rate",
         "if" => "a rule for each host",
         _ => return None,
     })

@@ -17,6 +17,7 @@ use super::body::Body;
 use super::chunked::{ROOM_BEFORE, append, encode};
 use super::framing::{self, Length};
 use super::head::{self, Scan, StatusLine};
+use super::pace::Pace;
 use super::repeat::Rejects;
 use super::server::Connection;
 use super::upload::Upload;
@@ -42,6 +43,8 @@ pub(super) struct Download {
     body: Body,
     chunked: bool,
     interims: u8,
+    /// How fast the body may go.
+    pace: Option<Box<Pace>>,
     /// What is not passed on, since another endpoint can be asked.
     rejects: Option<Rejects>,
     /// A cookie beside those of the backend.
@@ -96,6 +99,7 @@ impl Download {
             body: Body::Exact(0),
             chunked: false,
             interims: 0,
+            pace: None,
             rejects,
             cookie,
             begun: false,
@@ -108,6 +112,11 @@ impl Download {
     /// Whether the client does not take what there is for it.
     pub(super) fn is_blocked(&self) -> bool {
         self.flushing || !self.out.is_empty()
+    }
+
+    /// Whether the body waits for its own pace.
+    pub(super) fn is_paced(&self) -> bool {
+        self.pace.as_ref().is_some_and(|pace| pace.is_waiting())
     }
 
     /// Whether no response was passed on yet.
@@ -170,9 +179,18 @@ impl Download {
         (backend, upload): (&mut Stream, &mut Upload),
         facts: &Facts,
     ) -> Poll<Result<(), Ended>> {
+        let most = match &mut self.pace {
+            None => READ_BYTES,
+            Some(pace) => {
+                let most = ready!(pace.poll(cx)).min(READ_BYTES);
+                // What was waited for is nobody's fault.
+                connection.watch.read();
+                most
+            }
+        };
         let worker = std::rc::Rc::clone(&connection.worker);
         let mut bytes = worker.scratch.bytes.borrow_mut();
-        let room = &mut bytes[ROOM_BEFORE..ROOM_BEFORE + READ_BYTES];
+        let room = &mut bytes[ROOM_BEFORE..ROOM_BEFORE + most];
         let count = match ready!(poll_read(backend, cx, room)) {
             Ok(0) => return Poll::Ready(self.end(connection)),
             Ok(count) => count,
@@ -192,6 +210,9 @@ impl Download {
         };
         let data = decoded.data.start + ROOM_BEFORE..decoded.data.end + ROOM_BEFORE;
         let done = self.took(decoded.taken == count);
+        if let Some(pace) = &mut self.pace {
+            pace.sent(data.len());
+        }
         if done && let Some(trailers) = backend.http2().and_then(|it| it.take_trailers()) {
             match backend::Stream::checked(trailers) {
                 Ok(trailers) => connection.stream.give_trailers(trailers),
@@ -309,6 +330,9 @@ impl Download {
         let decoded = self.body.take(rest).map_err(|_| self.cut(connection))?;
         let done = self.took(decoded.taken == rest.len());
         let data = &rest[decoded.data];
+        if let Some(pace) = &mut self.pace {
+            pace.sent(data.len());
+        }
         match self.chunked {
             true => append(&mut self.out, data, done),
             false => self.out.extend_from_slice(data),
@@ -388,7 +412,8 @@ impl Download {
             0 => fields.lists(Name::Connection, "keep-alive"),
             _ => !fields.lists(Name::Connection, "close"),
         };
-        self.reusable = keeps && length != Length::UntilClose;
+        self.reusable = keeps && length != Length::UntilClose && !facts.closes_backend();
+        self.pace = facts.pace();
         self.body = Body::new(length);
         self.chunked = announced == Announced::Chunked;
         self.status = line.status;

@@ -314,6 +314,9 @@ impl<S: Downstream> Connection<S> {
 
 /// How long may pass until the next byte: whose turn it is decides.
 fn ticks(facts: &Facts, usual: &Ticker, upload: &Upload, download: &Download) -> u32 {
+    if download.is_paced() {
+        return u32::MAX;
+    }
     let timeouts = facts.timeouts().unwrap_or_default();
     let of_client = usual.ticks(Phase::Busy);
     let of_backend = match facts.is_call {

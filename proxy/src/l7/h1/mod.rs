@@ -15,6 +15,7 @@ pub(crate) mod framing;
 pub(crate) mod chunked;
 mod body;
 mod upload;
+mod pace;
 mod download;
 mod exchange;
 pub(crate) mod inquiry;
@@ -31,6 +32,7 @@ use std::time::Instant;
 
 use portico_config::model::Timeouts;
 
+use self::pace::Pace;
 use super::edits::Edits;
 use super::exchange::Terms;
 use super::forward;
@@ -101,6 +103,19 @@ impl Facts {
     /// How long a backend may take, where an annotation says that.
     fn timeouts(&self) -> Option<Timeouts> {
         self.terms.as_ref().map(|terms| terms.policy.timeouts)
+    }
+
+    /// How fast the response may go, where an annotation says that.
+    fn pace(&self) -> Option<Box<Pace>> {
+        let rate = self.terms.as_ref()?.policy.download_rate?;
+        Some(Box::new(Pace::new(rate, Instant::now())))
+    }
+
+    /// Whether the backend's connection ends with the response.
+    fn closes_backend(&self) -> bool {
+        self.terms
+            .as_ref()
+            .is_some_and(|terms| terms.policy.backend_closes)
     }
 
     /// What a response's head says of the connection.

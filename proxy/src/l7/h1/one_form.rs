@@ -38,6 +38,8 @@ fn seen_by_backend(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, StatusCode>
         request_id: [b'0'; 32],
         host: None,
         prefix: None,
+        lines: &[],
+        closes: false,
         withheld: &[],
         http2: false,
     };

@@ -5,6 +5,7 @@
 
 mod basic;
 mod cors;
+mod fields;
 mod limits;
 mod canary;
 mod lead;
@@ -25,6 +26,7 @@ use crate::limiter::{Limiter, Permit};
 
 pub(crate) use self::basic::{credentials, unauthorized};
 pub(crate) use self::canary::{cookies, takes as takes_canary};
+pub(crate) use self::fields::request_lines;
 pub(crate) use self::lead::lead;
 pub(crate) use self::rewrite::{escape, render, rewrite, uri};
 
@@ -144,6 +146,7 @@ pub(crate) fn edits(policy: &Policy, visit: &Visit<'_>) -> Edits {
     if let Some(cors) = &policy.cors {
         cors::answer(cors, visit.origin, &mut edits);
     }
+    fields::answer(policy, visit, &mut edits);
     edits
 }
 

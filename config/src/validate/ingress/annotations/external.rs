@@ -5,7 +5,7 @@
 
 use super::basic::own;
 use super::reader::Reader;
-use super::values::{boolean, field_names};
+use super::values::{VARIABLES, boolean, field_names};
 use crate::model::{AuthPlace, ExternalAuth, ObjectName, SignIn, Template, Variable};
 
 /// What `auth-url` asks, before its host and its ConfigMap are looked at.
@@ -170,18 +170,6 @@ fn method(text: &str) -> Result<Box<str>, &'static str> {
 const VERIFY: &str = "portico.dev/auth-url-verify";
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 const NO_TEMPLATE: &str = "holds a variable or a character that may not stand there";
-const VARIABLES: &[Variable] = &[
-    Variable::Scheme,
-    Variable::Host,
-    Variable::HttpHost,
-    Variable::RequestUri,
-    Variable::EscapedRequestUri,
-    Variable::Uri,
-    Variable::Args,
-    Variable::IsArgs,
-    Variable::RequestMethod,
-    Variable::RemoteAddr,
-];
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 //! Guards: a number that cannot be read closes, since without it nobody is limited.
 
 use super::reader::Reader;
-use crate::model::{ClientLimits, ObjectName, Rate, Rates};
+use crate::model::{ClientLimits, DownloadRate, ObjectName, Rate, Rates};
 
 impl Reader<'_> {
     /// The limits of the Ingress `name`, if it has any.
@@ -26,6 +26,21 @@ impl Reader<'_> {
         let status = STATUS;
         any.then(|| ClientLimits { ingress: name.clone(), rates, connections, status, exempt })
     }
+
+    /// `limit-rate` and `limit-rate-after`, in KiB.
+    pub(super) fn download_rate(&mut self) -> Option<DownloadRate> {
+        let rate = self.value("limit-rate", kibibytes).unwrap_or(0);
+        let free_bytes = self.value("limit-rate-after", kibibytes).unwrap_or(0);
+        (rate > 0).then_some(DownloadRate { bytes_per_second: rate, free_bytes })
+    }
+}
+
+fn kibibytes(text: &str) -> Result<u64, &'static str> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse::<u32>().ok().filter(|_| plain);
+    number
+        .map(|number| u64::from(number) << 10)
+        .ok_or("is no number of KiB")
 }
 
 /// A count; 0 is none.

@@ -1,5 +1,7 @@
 //! Values that several annotations have: booleans and sizes, as ingress-nginx reads them.
 
+use crate::model::Variable;
+
 /// As ingress-nginx reads them.
 pub(super) fn boolean(text: &str) -> Option<bool> {
     match text {
@@ -60,6 +62,19 @@ pub(crate) fn is_own(name: &str) -> bool {
     OWN.iter().any(|it| it.eq_ignore_ascii_case(name))
 }
 
+/// What a text can ask of any request, whatever its path matched.
+pub(super) const VARIABLES: &[Variable] = &[
+    Variable::Scheme,
+    Variable::Host,
+    Variable::HttpHost,
+    Variable::RequestUri,
+    Variable::EscapedRequestUri,
+    Variable::Uri,
+    Variable::Args,
+    Variable::IsArgs,
+    Variable::RequestMethod,
+    Variable::RemoteAddr,
+];
 /// Fields that frame a message, or are about one connection.
 const TRANSPORT: [&str; 14] = [
     "connection",
