@@ -1,4 +1,4 @@
-//! Private stages for `benches/`: no contract.
+//! Private stages for `benches/` and fuzzing: no contract.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -8,6 +8,17 @@ use portico_config::snapshot::Snapshot;
 use crate::answer::{self, Transport};
 use crate::build;
 use crate::table::{AnswerTable, Found};
+
+/// Holds the reader of questions and what answers them to their promise for any octets; panics where
+/// it is broken.
+pub fn hold_query(message: &[u8]) {
+    crate::hold::query(message);
+}
+
+/// The same of the reader of upstreams' replies.
+pub fn hold_reply(input: &[u8]) {
+    crate::hold::reply(input);
+}
 
 /// Makes tables, each from the one before.
 #[derive(Debug, Default)]

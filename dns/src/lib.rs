@@ -41,6 +41,8 @@ mod serve;
 mod https;
 mod listener;
 mod local;
+#[cfg(any(test, feature = "bench"))]
+mod hold;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;

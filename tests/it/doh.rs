@@ -67,6 +67,11 @@ fn a_configured_host_answers_queries_and_every_other_request_is_routed() {
     let address = portico.cluster_ip("default/web", 80).ip();
     assert_eq!(told.body[..2], asked[..2], "the id is the client's");
     assert_eq!(read(&told.body), Reply::of(&[&format!("A {address}")]));
+    for version in ["--http1.1", "--http2"] {
+        let told = curl(&portico, folder.path(), &get, &[version]).unwrap();
+        assert_eq!(told.line, format!("200 {KEPT}"), "dns 3.4.2: {version}");
+        assert_eq!(read(&told.body), Reply::of(&[&format!("A {address}")]), "{version}");
+    }
     let routed = curl(&portico, folder.path(), "/other", &[]).unwrap();
     assert_eq!(routed.body, b"web");
     let plain = crate::harness::http::get(portico.http(), "dns.test", &get);

@@ -28,6 +28,7 @@ mod exchange;
 mod external_auth;
 mod explain;
 mod figure;
+mod flood;
 mod forward;
 mod framing;
 mod front_door;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use crate::front_door::ingress;
-use crate::harness::dns::{Reply, ask, try_ask};
+use crate::harness::dns::{Reply, ask, ask_tcp, try_ask};
 use crate::harness::http::{Client, get};
 use crate::harness::pod::{Connections, Pod};
 use crate::harness::portico::Portico;
@@ -161,6 +162,17 @@ fn pods_are_replaced_one_by_one_and_no_request_notices() {
     );
 }
 
+/// What is said of names through all edits: none is ever missing, made up, or a failure (`dns 3.7`).
+const NAMES: [(&str, RecordType, ResponseCode, usize); 7] = [
+    ("db.default.svc.cluster.local.", RecordType::A, ResponseCode::NoError, 1),
+    ("db.default.svc.portico.test.", RecordType::A, ResponseCode::NoError, 1),
+    ("db.default.svc.cluster.local.", RecordType::AAAA, ResponseCode::NoError, 0),
+    ("db.default.svc.cluster.local.", RecordType::SRV, ResponseCode::NoError, 1),
+    ("default.svc.cluster.local.", RecordType::A, ResponseCode::NoError, 0),
+    ("web.test.", RecordType::A, ResponseCode::NoError, 1),
+    ("nobody.default.svc.cluster.local.", RecordType::A, ResponseCode::NXDomain, 0),
+];
+
 /// Pods that are replaced under load.
 const REPLACED: usize = 60;
 
@@ -201,9 +213,16 @@ impl Load {
             assert_eq!(&echo, b"ping");
         });
         load.client("DNS", move || {
-            let name = "db.default.svc.cluster.local.";
-            let reply = try_ask(dns, name, RecordType::A).expect("a reply");
-            assert_eq!(reply.answers.len(), 1, "{reply:?}");
+            for (name, kind, code, answers) in NAMES {
+                let reply = try_ask(dns, name, kind).expect("a reply");
+                assert_eq!((reply.code, reply.answers.len()), (code, answers), "{name}: {reply:?}");
+            }
+        });
+        load.client("DNS over TCP", move || {
+            for (name, kind, code, answers) in NAMES {
+                let reply = ask_tcp(dns, name, kind);
+                assert_eq!((reply.code, reply.answers.len()), (code, answers), "{name}: {reply:?}");
+            }
         });
         load
     }

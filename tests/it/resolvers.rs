@@ -1,9 +1,13 @@
-//! The resolver as other people's clients ask it: dig, kdig, drill and dnspython, over UDP and TCP.
+//! The resolver as other people's clients ask it: dig, kdig, drill and dnspython, over UDP and TCP
+//! (`dns 3.4`), TLS (`dns 3.4.1`) and HTTPS (`dns 3.4.2`).
 //!
 //! A client that is not installed is left out with a message; `.ci/run` installs all of them.
 
 use std::process::Output;
 
+use portico_config::model::ObjectName;
+
+use crate::front_door::secret;
 use crate::harness::portico::Portico;
 use crate::harness::process::tool;
 
@@ -53,10 +57,54 @@ fn clients_of_others_get_right_answers() {
 }
 
 #[test]
+fn clients_of_others_ask_over_tls_and_https() {
+    let (portico, folder) = encrypted();
+    let address = portico.cluster_ip("default/web", 80).ip().to_string();
+    let ca = format!("+tls-ca={}", folder.path().join("ca.pem").display());
+    let tls = portico.listener("dns-tls").port().to_string();
+    let https = portico.https().port().to_string();
+    let alias = "alias.default.svc.cluster.local";
+    for (case, port, how) in [
+        ("over TLS", &tls, &["+tls"][..]),
+        ("over TLS, padded", &tls, &["+tls", "+padding"]),
+        ("over HTTPS", &https, &["+https=dns.test/dns-query"]),
+        ("over HTTPS, GET", &https, &["+https=dns.test/dns-query", "+https-get"]),
+    ] {
+        let to = ["@127.0.0.1", "-p", port, "+short", "+time=10", &ca, "+tls-hostname=dns.test"];
+        let ask = |name: &str, kind: &str| {
+            let line = [&to[..], how, &[name, kind]].concat();
+            tool("kdig", &line).map(|output| lines(&output))
+        };
+        let Some(found) = ask(NAME, "A") else { return };
+        assert_eq!(found, [address.as_str()], "kdig {case}");
+        assert_eq!(ask(alias, "A").unwrap(), [format!("{NAME}."), address.clone()], "{case}");
+        assert!(ask(NAME, "AAAA").unwrap().is_empty(), "kdig {case}");
+    }
+}
+
+/// An instance that answers over TLS and HTTPS as `dns.test`, and a folder with whom to trust.
+fn encrypted() -> (Portico, tempfile::TempDir) {
+    let (manifest, certificate) = secret("dns-tls", &["dns.test"]);
+    let portico = Portico::with(&[("names.yaml", MANIFESTS), ("secret.yaml", &manifest)])
+        .adjust(|settings| {
+            settings.dns_tls = vec!["127.0.0.1:0".parse().unwrap()];
+            settings.dns_tls_secret = Some(ObjectName::new("default", "dns-tls"));
+            settings.dns_doh_hosts = vec!["dns.test".into()];
+        })
+        .start();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), certificate).unwrap();
+    (portico, folder)
+}
+
+#[test]
 fn a_strict_library_reads_every_kind_of_reply() {
-    let portico = Portico::with(&[("names.yaml", MANIFESTS)]).start();
+    let (portico, folder) = encrypted();
     let port = portico.dns().port().to_string();
-    let Some(output) = tool(PYTHON, &["-c", SCRIPT, &port]) else { return };
+    let tls = portico.listener("dns-tls").port().to_string();
+    let ca = folder.path().join("ca.pem");
+    let line = ["-c", SCRIPT, &port, &tls, ca.to_str().unwrap()];
+    let Some(output) = tool(PYTHON, &line) else { return };
     let error = String::from_utf8_lossy(&output.stderr);
     if error.contains("No module named") {
         assert!(std::env::var_os("CI").is_none_or(|it| it != "true"), "dnspython: {error}");
@@ -66,10 +114,13 @@ fn a_strict_library_reads_every_kind_of_reply() {
     let want = [
         "A udp NOERROR 1",
         "A tcp NOERROR 1",
+        "A tls NOERROR 1",
         "TXT udp NOERROR 0",
         "TXT tcp NOERROR 0",
+        "TXT tls NOERROR 0",
         "no udp NXDOMAIN 0",
         "no tcp NXDOMAIN 0",
+        "no tls NXDOMAIN 0",
     ];
     assert_eq!(lines(&output), want, "{error}");
 }
@@ -82,11 +133,15 @@ fn lines(output: &Output) -> Vec<String> {
 /// That of the system, which has the packages of the system.
 const PYTHON: &str = "/usr/bin/python3";
 const SCRIPT: &str = "\
-import sys
+import ssl, sys
 import dns.message, dns.query, dns.rcode
+context = ssl.create_default_context(cafile=sys.argv[3])
+def tls(question, address, port, timeout):
+    return dns.query.tls(question, address, port=int(sys.argv[2]), timeout=timeout,
+                         ssl_context=context, server_hostname='dns.test')
 name = 'web.default.svc.cluster.local.'
 for case, owner, kind in [('A', name, 'A'), ('TXT', name, 'TXT'), ('no', 'no.' + name, 'A')]:
-    for transport, ask in [('udp', dns.query.udp), ('tcp', dns.query.tcp)]:
+    for transport, ask in [('udp', dns.query.udp), ('tcp', dns.query.tcp), ('tls', tls)]:
         question = dns.message.make_query(owner, kind, use_edns=0)
         reply = ask(question, '127.0.0.1', port=int(sys.argv[1]), timeout=10)
         assert reply.edns == 0 and reply.payload == 1232, reply

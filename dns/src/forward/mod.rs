@@ -19,7 +19,7 @@ mod routes;
 mod streams;
 mod exchange;
 mod probe;
-mod chase;
+pub(crate) mod chase;
 mod host;
 mod control;
 

@@ -2,18 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
-use portico_config::model::{HostPattern, ObjectName, Protocol};
+use portico_config::model::{
+    HostFacts, HostPattern, ObjectName, PodsMode, Protocol, Settings, StaticRecord,
+};
+use portico_config::pipeline::Pipeline;
 use portico_config::snapshot::endpoint::NamedAddress;
 use portico_config::snapshot::{
-    Endpoint, HostOwner, HostRecord, PortId, Reach, Service, ServicePort, Snapshot, Zones,
+    Assignments, Endpoint, HostOwner, HostRecord, PodNames, PortId, Reach, Service, ServicePort,
+    Snapshot, Zones,
 };
+use portico_config::source::Changes;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{Transport, answer, query};
-use crate::build::{Tables, build};
+use super::{Outcome, Transport, answer, query};
+use crate::build::Tables;
 use crate::table::AnswerTable;
 
 /// One edit of the objects.
@@ -21,8 +27,16 @@ use crate::table::AnswerTable;
 enum Edit {
     Service(ObjectName, Option<Arc<Service>>),
     Namespaces(Vec<&'static str>),
+    /// Names with an address, or with the name that they lead to.
     Hosts(Vec<(&'static str, &'static str)>),
     Zones(usize, u32),
+    Records(Vec<&'static str>),
+    /// Which of [`pods`], how they have names, and whether their search path is walked.
+    Pods(usize, PodsMode, bool),
+    Suffixes(Vec<&'static str>),
+    Fallthrough(Vec<&'static str>),
+    Exposed(Vec<&'static str>),
+    IgnoreEmpty(bool),
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -120,15 +134,79 @@ fn edits() -> impl Strategy<Value = Edit> {
         "any.example",
         "1.0.0.10.in-addr.arpa",
         "dns.cluster.local",
+        "own.apps.example",
+        "*.apps.example",
     ]);
-    let address = select(vec!["127.0.0.1", "0.0.0.0", "::1"]);
+    let address = select(vec![
+        "127.0.0.1",
+        "0.0.0.0",
+        "::1",
+        "shop.portico.test",
+        "a.default.svc.cluster.local",
+        "www.example.org",
+    ]);
+    let records = vec![
+        "a.default.svc.cluster.local TXT instead",
+        "deep.below.cluster.local A 192.0.2.1",
+        "cluster.local A 192.0.2.2",
+        "*.wild.portico.test A 192.0.2.3",
+        "*.default.svc.portico.test 60 AAAA 2001:db8::1",
+        "shop.portico.test CNAME any.example",
+        "db.corp.example A 10.0.0.1",
+        "corp.example MX 10 db.corp.example",
+        "_sql._tcp.corp.example SRV 0 1 5432 db.corp.example",
+        "lost.default.svc.cluster.local A 192.0.2.4",
+    ];
+    let suffixes = vec!["portico.test", "apps.example", "in.apps.example", "cluster.local"];
+    let falls = vec!["portico.test", "default.svc.cluster.local", "in-addr.arpa", "apps.example"];
+    let mode = select(vec![PodsMode::Verified, PodsMode::Insecure, PodsMode::Disabled]);
     prop_oneof![
         12 => services(),
         1 => prop::sample::subsequence(namespaces, 0..=3).prop_map(Edit::Namespaces),
         2 => prop::collection::vec((host, address), 0..5).prop_map(Edit::Hosts),
         1 => (0..LAYOUTS, 4_u32..6).prop_map(|(layout, ttl)| Edit::Zones(layout, ttl)),
+        3 => prop::sample::subsequence(records, 0..5).prop_map(Edit::Records),
+        2 => (0..POD_SETS, mode, any::<bool>())
+            .prop_map(|(set, mode, walks)| Edit::Pods(set, mode, walks)),
+        1 => prop::sample::subsequence(suffixes, 0..3).prop_map(Edit::Suffixes),
+        1 => prop::sample::subsequence(falls, 0..3).prop_map(Edit::Fallthrough),
+        1 => prop::sample::subsequence(vec!["default", "dns"], 0..2).prop_map(Edit::Exposed),
+        1 => any::<bool>().prop_map(Edit::IgnoreEmpty),
     ]
 }
+
+/// Addresses of Pods by namespace: of nobody, of some, of Pods of two namespaces.
+fn pods(set: usize) -> Arc<PodNames> {
+    static SETS: OnceLock<Vec<Arc<PodNames>>> = OnceLock::new();
+    let make = |pods: &[(&str, &str)]| {
+        let pod = |(namespace, address): &(&str, &str)| {
+            format!(
+                "apiVersion: v1\nkind: Pod\nmetadata: {{name: p-{}, namespace: {namespace}}}\nstatus: \
+                 {{podIP: {address}, phase: Running}}\n",
+                address.replace('.', "-")
+            )
+        };
+        let manifests: Vec<_> = pods.iter().map(pod).collect();
+        let settings = Arc::new(Settings::default());
+        let mut pipeline = Pipeline::new(settings, HostFacts::default(), Assignments::default());
+        let file = Arc::new(PathBuf::from("pods.yaml"));
+        let written = vec![(file, manifests.join("---\n").into_bytes().into())];
+        let update = pipeline.apply(Changes { written, ..Changes::default() }, 1);
+        Arc::clone(&update.snapshot.pods)
+    };
+    let sets = SETS.get_or_init(|| {
+        vec![
+            Arc::default(),
+            make(&[("default", CLIENT), ("default", "10.0.0.1")]),
+            make(&[("default", CLIENT), ("dns", CLIENT), ("dns", "10.0.0.2")]),
+        ]
+    });
+    Arc::clone(&sets[set])
+}
+
+const POD_SETS: usize = 3;
+/// Who asks: a Pod in some of them.
+const CLIENT: &str = "127.0.0.1";
 
 /// How zones lie to each other.
 const LAYOUTS: usize = 5;
@@ -147,13 +225,16 @@ fn lay_out(zones: &mut Zones, layout: usize) {
         3 => (&["portico.test"], &["svc.portico.test", "cluster.local"], &["fd00::/124"]),
         _ => (&[&long], &["portico.test", "cluster.local"], &[]),
     };
-    let texts = |all: &[&str]| all.iter().map(|zone| (*zone).into()).collect();
     zones.cluster_domains = texts(clusters);
     zones.alias_zones = texts(aliases);
     zones.reverse = reverse
         .iter()
         .map(|network| network.parse().expect("layouts hold networks"))
         .collect();
+}
+
+fn texts(all: &[&str]) -> Vec<Arc<str>> {
+    all.iter().map(|text| (*text).into()).collect()
 }
 
 fn apply(snapshot: &Snapshot, edits: &[Edit]) -> Snapshot {
@@ -173,15 +254,30 @@ fn apply(snapshot: &Snapshot, edits: &[Edit]) -> Snapshot {
             }
             Edit::Hosts(hosts) => {
                 let hosts: BTreeMap<_, _> = hosts.iter().copied().collect();
-                let record = |(host, address)| HostRecord {
-                    host: HostPattern::parse(host),
-                    addresses: vec![ip(address)],
-                    alias: None,
-                    ttl_seconds: None,
-                    owner: HostOwner::Ingress(ObjectName::new("default", "web")),
+                let record = |(host, leads): (&str, &str)| {
+                    let address = leads.parse().ok();
+                    HostRecord {
+                        host: HostPattern::parse(host),
+                        addresses: address.into_iter().collect(),
+                        alias: address.is_none().then(|| leads.into()),
+                        ttl_seconds: leads.ends_with(".local").then_some(60),
+                        owner: HostOwner::Ingress(ObjectName::new("default", "web")),
+                    }
                 };
                 zones.hosts = hosts.into_iter().map(record).collect();
             }
+            Edit::Records(lines) => {
+                let record = |line: &&str| line.parse::<StaticRecord>().expect("a record");
+                zones.records = lines.iter().map(record).collect();
+            }
+            Edit::Pods(set, mode, walks) => {
+                next.pods = pods(*set);
+                (zones.pods, zones.autopath) = (*mode, *walks);
+            }
+            Edit::Suffixes(names) => zones.host_suffixes = texts(names),
+            Edit::Fallthrough(names) => zones.fallthrough = texts(names),
+            Edit::Exposed(names) => zones.exposed = texts(names).into_iter().collect(),
+            Edit::IgnoreEmpty(ignore) => zones.ignore_empty_service = *ignore,
             Edit::Zones(layout, ttl_seconds) => {
                 lay_out(&mut zones, *layout);
                 zones.ttl_seconds = *ttl_seconds;
@@ -192,7 +288,19 @@ fn apply(snapshot: &Snapshot, edits: &[Edit]) -> Snapshot {
     next
 }
 
-/// Every name of a table, and what it is told for each type.
+/// Names that have no entry of their own, or none at all.
+const OTHERS: [&str; 8] = [
+    "10-0-0-1.default.pod.cluster.local",
+    "10-0-0-2.dns.pod.portico.test",
+    "b.dns.default.svc.cluster.local",
+    "www.example.org.default.svc.portico.test",
+    "nobody.default.svc.cluster.local",
+    "x.y.wild.portico.test",
+    "99.0.0.10.in-addr.arpa",
+    "a.localhost",
+];
+
+/// Every name of a table, and what it is told for each type, and whether others are asked.
 fn told(table: &AnswerTable) -> BTreeMap<Vec<u8>, Vec<Vec<u8>>> {
     let entries = table
         .names
@@ -201,19 +309,22 @@ fn told(table: &AnswerTable) -> BTreeMap<Vec<u8>, Vec<Vec<u8>>> {
     let below = table
         .wildcards
         .keys()
+        .chain(table.deep_wildcards.keys())
         .map(|suffix| [b"\x03any", &**suffix].concat());
+    let others = OTHERS.iter().map(|name| super::wire(name));
     let ask = |key: Vec<u8>| {
-        let replies = [1, 2, 5, 6, 12, 16, 28, 33, 65, 255].map(|kind| {
+        let replies = [1, 2, 5, 6, 12, 15, 16, 28, 33, 65, 255].map(|kind| {
             let mut message = query("", kind);
             message.splice(12..13, key.iter().copied());
             let mut reply = Vec::new();
-            let peer = SocketAddr::from(([127, 0, 0, 1], 40_000));
-            answer(&message, peer, super::LOCAL, Transport::Tcp, table, &mut reply);
+            let peer = SocketAddr::new(ip(CLIENT), 40_000);
+            let outcome = answer(&message, peer, super::LOCAL, Transport::Tcp, table, &mut reply);
+            reply.push(u8::from(matches!(outcome, Outcome::Elsewhere { .. })));
             reply
         });
         (key, replies.to_vec())
     };
-    entries.chain(below).map(ask).collect()
+    entries.chain(below).chain(others).map(ask).collect()
 }
 
 proptest! {
@@ -232,7 +343,7 @@ proptest! {
         for edits in &steps {
             snapshot = apply(&snapshot, edits);
             let table = tables.next(&Arc::new(snapshot.clone()), &listen);
-            let full = build(&snapshot, &listen);
+            let full = Tables::default().next(&Arc::new(snapshot.clone()), &listen);
             let found = told(&table);
             prop_assert_eq!(table.names.len(), full.names.len());
             prop_assert_eq!(&found, &told(&full));

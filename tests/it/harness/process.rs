@@ -65,6 +65,18 @@ impl Process {
         Duration::from_millis(ticks * 10)
     }
 
+    /// Memory that it holds now.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("the process lives");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.and_then(|it| it.trim().strip_suffix(" kB"));
+        kilobytes
+            .and_then(|it| it.parse::<u64>().ok())
+            .expect("a number of kB")
+            * 1024
+    }
+
     /// Sends a signal by name, as `kill` does.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();

@@ -128,7 +128,51 @@ mod tests {
         }
     }
 
+    /// The seeds of the fuzz target `request`: where the bytes are cut, an octet before the other, and
+    /// the bytes.
+    fn seeds() -> Vec<Vec<u8>> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/request");
+        let entries = std::fs::read_dir(folder).unwrap();
+        entries
+            .map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
+            .collect()
+    }
+
+    fn replay(seed: &[u8]) {
+        if let Some((cut, bytes)) = seed.split_first_chunk() {
+            holds(bytes, usize::from(u16::from_le_bytes(*cut)));
+        }
+    }
+
+    #[test]
+    fn every_seed_of_the_fuzz_target_holds() {
+        let seeds = seeds();
+        assert!(seeds.len() >= 30, "{} seeds", seeds.len());
+        seeds.iter().for_each(|seed| replay(seed));
+    }
+
     proptest::proptest! {
+        #[test]
+        fn changed_seeds_hold(
+            mut seed in proptest::sample::select(seeds()),
+            behind in proptest::option::weighted(0.3, proptest::sample::select(seeds())),
+            changes in proptest::collection::vec(
+                (proptest::prelude::any::<proptest::sample::Index>(), 0_u8..=255), 0..6),
+            cut in proptest::option::weighted(0.3, proptest::prelude::any::<proptest::sample::Index>()),
+        ) {
+            if let Some(cut) = cut {
+                seed.truncate(cut.index(seed.len() + 1));
+            }
+            seed.extend(behind.into_iter().flatten().skip(2));
+            for (at, octet) in changes {
+                if !seed.is_empty() {
+                    let at = at.index(seed.len());
+                    seed[at] = octet;
+                }
+            }
+            replay(&seed);
+        }
+
         #[test]
         fn whatever_comes_goes_on_as_one_request_or_not_at_all(
             start in "(\r\n)?(GET|POST|G\\{T) (/|http://b/|\\*|/\\.\\./)[a-z%#\\\\]{0,2} HTTP/1\\.[01]\r?\n",
