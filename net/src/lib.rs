@@ -15,6 +15,7 @@ pub mod line_log;
 pub mod listeners;
 pub mod datagram;
 pub mod ready;
+pub mod client_cert;
 pub mod tls_accept;
 pub mod tls_dial;
 pub mod tls_verify;

@@ -4,12 +4,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
-use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
+use rustls::server::{Acceptor, NoServerSessionStorage, ResolvesServerCert};
+use rustls::{RootCertStore, ServerConfig};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+
+use crate::client_cert::AnyClient;
 
 /// How handshakes are made: TLS 1.2 and 1.3, tickets that all workers share, no early data.
 ///
@@ -18,11 +21,36 @@ pub fn server_config(
     certificates: Arc<dyn ResolvesServerCert>,
     protocols: &[&[u8]],
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
+    config(certificates, protocols, None)
+}
+
+/// The same with a client's certificate asked for, which is taken whatever it is worth: see
+/// [`client_cert`](crate::client_cert). `hints` says whose certificates are wanted. Its tickets are
+/// its own.
+pub fn asking_config(
+    certificates: Arc<dyn ResolvesServerCert>,
+    protocols: &[&[u8]],
+    hints: Option<&RootCertStore>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    config(certificates, protocols, Some(hints))
+}
+
+fn config(
+    certificates: Arc<dyn ResolvesServerCert>,
+    protocols: &[&[u8]],
+    clients: Option<Option<&RootCertStore>>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(certificates);
+    let algorithms = provider.signature_verification_algorithms;
+    let builder =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(hints) => {
+            builder.with_client_cert_verifier(Arc::new(AnyClient::new(hints, algorithms)))
+        }
+    };
+    let mut config = builder.with_cert_resolver(certificates);
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -32,13 +60,136 @@ pub fn server_config(
 }
 
 /// A client's connection behind the handshake.
-pub type Stream = TlsStream<TcpStream>;
+pub type Stream<S = TcpStream> = TlsStream<S>;
 
 /// Makes the handshake, ClientHello included, within [`HANDSHAKE_TIMEOUT`].
-pub async fn accept(stream: TcpStream, config: &Arc<ServerConfig>) -> io::Result<Stream> {
+pub async fn accept<S>(stream: S, config: &Arc<ServerConfig>) -> io::Result<Stream<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let handshake = TlsAcceptor::from(Arc::clone(config)).accept(stream);
     tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await?
 }
 
+/// What a client says first.
+#[derive(Debug)]
+pub struct Hello {
+    /// As it came, and whatever came behind it.
+    pub bytes: Vec<u8>,
+    /// The server name in lower case, without a final dot; none: it is no ClientHello, or has none.
+    pub name: Option<String>,
+}
+
+/// Reads a ClientHello and leaves it to be read again, within [`HANDSHAKE_TIMEOUT`]; one of more
+/// than [`MAX_HELLO_BYTES`] is an error.
+pub async fn hello(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Hello> {
+    tokio::time::timeout(HANDSHAKE_TIMEOUT, read(stream)).await?
+}
+
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Hello> {
+    let (mut acceptor, mut bytes) = (Acceptor::default(), Vec::new());
+    loop {
+        let before = bytes.len();
+        if before > MAX_HELLO_BYTES {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        bytes.resize(before + PIECE_BYTES, 0);
+        let count = stream.read(&mut bytes[before..]).await?;
+        bytes.truncate(before + count);
+        let mut piece = &bytes[before..];
+        // The end is found by whoever makes the handshake, and told to the client.
+        if piece.is_empty() {
+            return Ok(Hello { bytes, name: None });
+        }
+        while !piece.is_empty() {
+            let accepted = match acceptor.read_tls(&mut piece) {
+                Ok(_) => acceptor.accept(),
+                Err(_) => return Ok(Hello { bytes, name: None }),
+            };
+            match accepted {
+                Ok(None) => {}
+                Ok(Some(accepted)) => {
+                    let hello = accepted.client_hello();
+                    let name = hello.server_name();
+                    let name = name.map(|it| it.trim_end_matches('.').to_ascii_lowercase());
+                    return Ok(Hello { bytes, name });
+                }
+                // Whoever makes the handshake will tell the client what is wrong.
+                Err(_) => return Ok(Hello { bytes, name: None }),
+            }
+        }
+    }
+}
+
 /// From the connection's begin to the handshake's end (`reliability 4`).
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// `http-proxy 7.1`.
+const MAX_HELLO_BYTES: usize = 16 * 1024;
+const PIECE_BYTES: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use rustls::{ClientConfig, ClientConnection};
+
+    use super::*;
+
+    /// A ClientHello with this name.
+    fn bytes_of(name: &'static str) -> Vec<u8> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        let name = name.try_into().unwrap();
+        let mut client = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut bytes = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut bytes).unwrap();
+        }
+        bytes
+    }
+
+    #[tokio::test]
+    async fn a_name_is_found_however_a_hello_is_cut() {
+        let whole = bytes_of("A.Test");
+        for size in [1, 7, 500, whole.len()] {
+            let (mut client, mut server) = tokio::io::duplex(size);
+            let sent = whole.clone();
+            let sending = async move {
+                for piece in sent.chunks(size) {
+                    tokio::io::AsyncWriteExt::write_all(&mut client, piece)
+                        .await
+                        .unwrap();
+                }
+                client
+            };
+            let (hello, _client) = tokio::join!(hello(&mut server), sending);
+            let hello = hello.unwrap();
+            assert_eq!(hello.name.as_deref(), Some("a.test"), "http-proxy 7.6: by {size}");
+            assert_eq!(hello.bytes, whole, "every byte is there to be read again");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_hello_has_no_name_and_too_much_is_refused() {
+        for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x16\x03\x01\x00", b""] {
+            let hello = hello(&mut &bytes[..]).await.unwrap();
+            assert_eq!((hello.name, &*hello.bytes), (None, bytes));
+        }
+        let mut endless = Vec::new();
+        for _ in 0..64 {
+            // Records that go on with one handshake message of 64 KiB.
+            let begins = endless.is_empty();
+            endless.extend([0x16, 3, 1, 2, 0]);
+            let mut record = vec![0; 512];
+            if begins {
+                record[..4].copy_from_slice(&[1, 0, 0xff, 0xff]);
+            }
+            endless.extend(record);
+        }
+        let refused = hello(&mut &endless[..]).await;
+        let name = refused.map(|hello| hello.name);
+        assert!(!matches!(name, Ok(Some(_))), "http-proxy 7.1");
+    }
+}

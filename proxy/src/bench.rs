@@ -74,6 +74,8 @@ pub fn cluster(services: usize) -> Snapshot {
             locations: vec![location],
             default_backend: None,
             default_policy: Arc::default(),
+            clients: None,
+            passed_to: None,
         };
         routes.exact.insert(name, Arc::new(host));
     }

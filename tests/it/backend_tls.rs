@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -52,8 +54,25 @@ impl Authority {
         (params.signed_by(&key, &self.0).unwrap(), key)
     }
 
+    /// The same for several names.
+    pub(crate) fn sign_for(&self, names: &[String]) -> (rcgen::Certificate, KeyPair) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(names).unwrap();
+        (params.signed_by(&key, &self.0).unwrap(), key)
+    }
+
+    /// A client's certificate for a common name, and its key, in PEM.
+    pub(crate) fn client(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new([]).unwrap();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let signed = params.signed_by(&key, &self.0).unwrap();
+        (signed.pem(), key.serialize_pem())
+    }
+
     /// A server called `name` that takes certificates of this authority; `between`: who signs for it.
-    fn server(&self, name: &str, between: Option<&Self>) -> Arc<ServerConfig> {
+    pub(crate) fn server(&self, name: &str, between: Option<&Self>) -> Arc<ServerConfig> {
         let (leaf, key) = between.unwrap_or(self).sign(name);
         let mut chain = vec![leaf.der().clone()];
         chain.extend(between.map(|between| between.0.der().clone()));

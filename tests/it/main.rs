@@ -14,6 +14,7 @@ mod annotations;
 mod backend_tls;
 mod bad_input;
 mod balance;
+mod client_certs;
 mod command_line;
 mod connections;
 mod dashboard;

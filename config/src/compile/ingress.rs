@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::canaries;
+use super::host_tls::HostTls;
 use super::other_names;
 use super::policies::Policies;
 use super::services::Services;
@@ -164,12 +165,24 @@ pub(super) fn compile(
     }
     canaries::place(owned, &claimed, &mut hosts, &mut resolver);
     let catch_all = catch_all.or_else(|| resolver.default_backend(inputs.settings));
-    if catch_all.is_some() {
+    whole(owned, (hosts, catch_all.as_ref()), objects, inputs.settings, resolver.diagnostics)
+}
+
+/// The table of all hosts, with what counts for each as a whole.
+fn whole(
+    owned: &[Owned<'_>],
+    (mut hosts, catch_all): (BTreeMap<HostPattern, Draft>, Option<&Fallback>),
+    objects: &Objects,
+    settings: &Settings,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> RouteTable {
+    let asked = HostTls::new(owned, objects, diagnostics);
+    if catch_all.is_some() || asked.clients(&HostPattern::Any).is_some() {
         hosts.entry(HostPattern::Any).or_default();
     }
     let written: BTreeSet<HostPattern> = hosts.keys().cloned().collect();
-    let mut table = table(hosts, &written, catch_all.as_ref(), inputs.settings);
-    other_names::place(owned, &mut table, |name| written.contains(name), resolver.diagnostics);
+    let mut table = table(hosts, &written, catch_all, (&asked, diagnostics), settings);
+    other_names::place(owned, &mut table, |name| written.contains(name), diagnostics);
     table
 }
 
@@ -198,6 +211,7 @@ fn table(
     mut hosts: BTreeMap<HostPattern, Draft>,
     written: &BTreeSet<HostPattern>,
     catch_all: Option<&Fallback>,
+    (tls, diagnostics): (&HostTls<'_>, &mut Vec<Diagnostic>),
     settings: &Settings,
 ) -> RouteTable {
     let mut table = RouteTable::default();
@@ -221,11 +235,14 @@ fn table(
         let (default_backend, default_policy) = fallback
             .map(|fallback| (Some(fallback.backend), fallback.policy))
             .unwrap_or_default();
+        let passed_to = tls.passed(pattern, &draft.locations, diagnostics);
         let host = Arc::new(Host {
             pattern: pattern.clone(),
             locations: std::mem::take(&mut draft.locations),
             default_backend,
             default_policy,
+            clients: tls.clients(pattern),
+            passed_to,
         });
         match pattern {
             HostPattern::Any => table.any = Some(host),

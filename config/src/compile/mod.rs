@@ -20,6 +20,7 @@ mod topology;
 mod backend_tls;
 mod guards;
 mod policies;
+mod host_tls;
 mod ingress;
 mod canaries;
 mod other_names;

@@ -135,6 +135,8 @@ fn moved(name: &HostPattern, to: &HostPattern) -> Host {
         locations: Vec::new(),
         default_backend: Some(Backend::Missing("its requests are redirected".into())),
         default_policy: Arc::new(Policy { moved_to, ..Policy::default() }),
+        clients: None,
+        passed_to: None,
     }
 }
 

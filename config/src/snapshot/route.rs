@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::model::{Balancing, CanaryRule, HostPattern, ObjectName, PathKind, Policy};
+use crate::model::{Balancing, CanaryRule, ClientAuth, HostPattern, ObjectName, PathKind, Policy};
 use crate::snapshot::service::PortId;
 
 /// All hosts.
@@ -44,6 +44,10 @@ pub struct Host {
     pub default_backend: Option<Backend>,
     /// What the Ingress of `default_backend` asks of requests that go there.
     pub default_policy: Arc<Policy>,
+    /// What is asked of clients' certificates; none: nobody asks for any.
+    pub clients: Option<Arc<ClientAuth>>,
+    /// Where TLS goes as it comes; none: it ends here.
+    pub passed_to: Option<Backend>,
 }
 
 /// One host + pathType + path.

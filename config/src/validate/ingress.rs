@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub(crate) use self::annotations::{
-    Annotations, BackendAsk, BackendProtocol, BasicAsk, ExternalAsk,
+    Annotations, BackendAsk, BackendProtocol, BasicAsk, ClientAsk, ExternalAsk,
 };
 pub(crate) use self::annotations::{is_field_name, is_field_value};
 use super::check::invalid;

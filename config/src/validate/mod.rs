@@ -32,7 +32,8 @@ use crate::model::ObjectName;
 pub(crate) use class::Class;
 pub(crate) use endpoints::{EndpointSet, SetEndpoint, SetPort};
 pub(crate) use ingress::{
-    BackendAsk, BackendPort, BackendProtocol, BackendRef, BasicAsk, ExternalAsk, Ingress, PathRule,
+    BackendAsk, BackendPort, BackendProtocol, BackendRef, BasicAsk, ClientAsk, ExternalAsk,
+    Ingress, PathRule,
 };
 pub(crate) use ingress::{is_field_name, is_field_value};
 pub(crate) use node::Node;

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use portico_net::limit::Place;
 use tokio::net::TcpStream;
-use tracing::debug;
 
 use super::forward::ForwardedFor;
 use super::h1::server::Connection;
@@ -38,23 +37,11 @@ impl Worker {
                 true => from.trusted(worker.door.full_forwarded_for),
                 false => from,
             };
-            let from = Rc::new(from);
             match &worker.tls {
-                Some(config) if listener.tls => {
-                    match Box::pin(portico_net::tls_accept::accept(stream, config)).await {
-                        // Boxed: the plain connections next to it shall not pay for its size.
-                        Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                            Box::pin(h2::connection::serve(stream, &worker, from)).await;
-                        }
-                        Ok(stream) => Box::pin(Connection::new(stream, &worker, from).run()).await,
-                        Err(error) => {
-                            worker.metrics.tls_errors.fetch_add(1, Relaxed);
-                            debug!(%peer, %error, "TLS handshake failed");
-                        }
-                    }
-                }
+                // Boxed: the plain connections next to it shall not pay for its size.
+                Some(tls) if listener.tls => Box::pin(worker.secured(stream, tls, from)).await,
                 None if listener.tls => {}
-                _ => plain(stream, &worker, from).await,
+                _ => plain(stream, &worker, Rc::new(from)).await,
             }
             worker.metrics.active.0.fetch_sub(1, Relaxed);
             drop(place);

@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::asks::{Asks, Pending};
+use super::clients;
 use super::edits::Edits;
 use super::external::Asking;
 use super::forward::{self, Added, Announced, ForwardedFor};
@@ -169,12 +170,16 @@ impl Worker {
         if self.via.seen(asked.fields) >= MAX_PASSES {
             return Err(refuse(StatusCode::LOOP_DETECTED).into());
         }
-        let kept = |status| Declined::from(Refused { status, close: false });
-        let routed = self
-            .target(&checked, asked.fields)
-            .ok_or_else(|| kept(StatusCode::NOT_FOUND))?;
+        let mut routed = self.target(&checked, asked.fields, incoming.from)?;
+        let unproven = routed.unproven.take();
         let (mut edits, mut asks) = <(Edits, Asks)>::default();
-        let ordered = self.order(incoming, checked, routed, (&mut edits, &mut asks));
+        let mut ordered = self.order(incoming, checked, routed, (&mut edits, &mut asks));
+        // Who has come without TLS is sent there, or nowhere.
+        if let Some(auth) = unproven
+            && ordered.is_ok()
+        {
+            ordered = Err(clients::unproven(&auth));
+        }
         if asks.is_empty() {
             return ordered
                 .map(Decided::Order)

@@ -222,7 +222,7 @@ fn write(
     out: &mut Vec<u8>,
     auth: &ExternalAuth,
     (authority, original): (&str, &[u8]),
-    Asking { asked, visit, request_id, .. }: Asking<'_>,
+    Asking { asked, from, visit, request_id, .. }: Asking<'_>,
 ) {
     let method = auth.method.as_deref().unwrap_or("GET");
     let target = policy::render(&auth.target, visit);
@@ -253,6 +253,9 @@ fn write(
         &["X-Original-Method: ", visit.method, "\r\nX-Sent-From: nginx-ingress-controller\r\n"],
     );
     put(out, &["X-Real-IP: ", &client, "\r\nX-Forwarded-For: ", &client, "\r\n"]);
+    if let Some(shown) = &from.shown {
+        out.extend_from_slice(shown.lines());
+    }
     line(out, b"X-Request-ID", id);
     put(out, &["X-Auth-Request-Redirect: ", redirect.as_ref().unwrap_or(&uri), "\r\n"]);
     if let Some(method) = &auth.method {

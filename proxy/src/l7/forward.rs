@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderValue, StatusCode};
 
+use super::clients::Shown;
 use super::edits::Edits;
 use super::exchange::Incoming;
 use super::fields::{Field, Fields, Name};
@@ -27,6 +28,8 @@ pub(crate) struct ForwardedFor {
     pub(crate) is_trusted: bool,
     /// Whether `X-Forwarded-For` keeps what a trusted proxy said.
     full: bool,
+    /// What the client has shown, where it was asked for a certificate.
+    pub(crate) shown: Option<Shown>,
     /// The lines that are the same for all of its requests.
     lines: Vec<u8>,
     /// The listener's port where Host names none: 80 or 443.
@@ -46,6 +49,7 @@ impl ForwardedFor {
             full: false,
             lines: Vec::new(),
             port: if tls { "443" } else { "80" },
+            shown: None,
             address: listener.to_string(),
         };
         from.lines = from.lines(from.client, tls, &[]);
@@ -183,6 +187,7 @@ pub(crate) fn to_upstream(out: &mut Vec<u8>, checked: &Checked<'_>, added: &Adde
         }
     }
     out.extend_from_slice(added.told.map_or(&from.lines, |told| &told.lines));
+    out.extend_from_slice(from.shown.as_ref().map_or(&[][..], Shown::lines));
     let authority = added
         .told
         .and_then(|told| told.authority)

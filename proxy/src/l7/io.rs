@@ -10,8 +10,11 @@ use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use portico_net::tls_accept::Stream;
+
 use super::fields::Line;
 use super::h1::chunked::{ROOM_BEFORE, ROOM_BEHIND};
+use super::preface::Begun;
 
 /// A client's connection.
 pub(crate) trait Downstream: AsyncRead + AsyncWrite + Unpin {
@@ -41,9 +44,9 @@ impl Downstream for TcpStream {
     }
 }
 
-impl Downstream for portico_net::tls_accept::Stream {
+impl Downstream for Stream<Begun<TcpStream>> {
     fn reset(&self) {
-        portico_net::copy::reset(self.get_ref().0);
+        portico_net::copy::reset(self.get_ref().0.inner());
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::{Arc, OnceLock};
 
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
-use rustls::ServerConfig;
 
+use super::tls::Tls;
 use super::verify::Verifier;
 use crate::upstream::{Padded, STATUS_CLASSES as CLASSES};
 
@@ -30,8 +30,8 @@ pub(crate) struct Metrics {
     pub(crate) h2_expelled: AtomicU64,
     /// Who computes the hashes of passwords, for all workers, once there is one.
     pub(crate) verifier: OnceLock<Verifier>,
-    /// The TLS configuration that all workers share, so that they share its tickets.
-    pub(crate) tls: OnceLock<Option<Arc<ServerConfig>>>,
+    /// The TLS configurations that all workers share, so that they share their tickets.
+    pub(crate) tls: OnceLock<Option<Arc<Tls>>>,
 }
 
 impl Metrics {

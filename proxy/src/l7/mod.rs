@@ -34,9 +34,11 @@ mod session;
 mod pool;
 mod metrics;
 mod tls;
+mod clients;
 mod exchange;
 mod upgrade;
 mod preface;
+mod server_name;
 mod connection;
 
 #[cfg(feature = "bench")]
@@ -50,9 +52,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwap, Cache};
-use portico_config::model::{Balancing, FrontDoor, Policy, ServiceAddress};
+use http::StatusCode;
+use portico_config::model::{Balancing, ClientAuth, FrontDoor, Policy, ServiceAddress};
 use portico_config::snapshot::Canary;
-use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -61,14 +63,16 @@ use crate::upstream::Port;
 use crate::view::{Target, View};
 
 use self::fields::Fields;
-use self::forward::Via;
+use self::forward::{ForwardedFor, Via};
 use self::h2::backend::Backends;
 use self::io::Scratch;
 use self::outside::Outside;
 use self::passwords::Proofs;
+use self::policy::Declined;
 use self::pool::Pool;
-use self::request::Checked;
+use self::request::{Checked, Refused};
 use self::secured::Handshakes;
+use self::tls::Tls;
 use self::watch::{TICK, Ticker};
 
 pub(crate) use self::metrics::Metrics;
@@ -81,6 +85,8 @@ struct Routed {
     policy: Option<Arc<Policy>>,
     /// Whether that is the alternative of its location.
     canary: Option<Arc<Canary>>,
+    /// What its host asks of clients' certificates, where it came without TLS.
+    unproven: Option<Arc<ClientAuth>>,
 }
 
 impl Routed {
@@ -120,7 +126,7 @@ pub(crate) struct Worker {
     random: Cell<u64>,
     /// Limits and timeouts.
     door: FrontDoor,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Arc<Tls>>,
     queries: Queries,
 }
 
@@ -135,7 +141,10 @@ impl Worker {
         door: &FrontDoor,
     ) -> Rc<Self> {
         let ticker = Ticker::new(&door.timeouts);
-        let tls = metrics.tls.get_or_init(|| tls::config(&view).ok()).clone();
+        let tls = metrics
+            .tls
+            .get_or_init(|| Tls::new(&view).ok().map(Arc::new))
+            .clone();
         let worker = Rc::new(Self {
             view: RefCell::new(Cache::new(view)),
             metrics,
@@ -193,10 +202,18 @@ impl Worker {
     }
 
     /// Where a request goes now, and what is asked of it before.
-    fn target(&self, checked: &Checked<'_>, fields: Fields<'_>) -> Option<Routed> {
+    fn target(
+        &self,
+        checked: &Checked<'_>,
+        fields: Fields<'_>,
+        from: &ForwardedFor,
+    ) -> Result<Routed, Declined> {
+        let none = || Refused { status: StatusCode::NOT_FOUND, close: false };
         let mut view = self.view.borrow_mut();
         let view = view.load();
-        let (target, policy, canary) = route::route(&view.routes, &checked.host, &checked.path)?;
+        let host = route::find_host(&view.routes, &checked.host).ok_or_else(none)?;
+        let unproven = clients::admit(host, from)?;
+        let (target, policy, canary) = route::within(host, &checked.path).ok_or_else(none)?;
         let policy = policy.map(Arc::clone);
         let target = view.resolve(target);
         if let Some(canary) = canary
@@ -205,9 +222,9 @@ impl Worker {
             && self.takes(&canary.of, (policy.as_deref(), &target), &port, fields)
         {
             let canary = Some(Arc::clone(&canary.of));
-            return Some(Routed { target: Target::Port(port), policy, canary });
+            return Ok(Routed { target: Target::Port(port), policy, canary, unproven });
         }
-        Some(Routed { target, policy, canary: None })
+        Ok(Routed { target, policy, canary: None, unproven })
     }
 
     /// Whether a request is for the alternative of its location, whose port is `port`: who was served

@@ -53,6 +53,11 @@ impl<S> Begun<S> {
     pub(crate) fn new(begin: Vec<u8>, inner: S) -> Self {
         Self { begin, given: 0, inner }
     }
+
+    /// What it is a connection of.
+    pub(crate) fn inner(&self) -> &S {
+        &self.inner
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Begun<S> {

@@ -13,8 +13,13 @@ use crate::view::{Canary, Host, Location, Routes, Slot, Target};
 pub(crate) type Way<'a> = (&'a Target<Slot>, Option<&'a Arc<Policy>>, Option<&'a Canary>);
 
 /// Where a request for `host` (lower case, no port, no trailing dot) and a normal `path` goes.
-pub(crate) fn route<'a>(routes: &'a Routes, host: &str, path: &str) -> Option<Way<'a>> {
-    let host = find_host(routes, host)?;
+#[cfg(test)]
+fn route<'a>(routes: &'a Routes, host: &str, path: &str) -> Option<Way<'a>> {
+    within(find_host(routes, host)?, path)
+}
+
+/// The same where the host is known.
+pub(crate) fn within<'a>(host: &'a Host, path: &str) -> Option<Way<'a>> {
     let location = host
         .locations
         .iter()
@@ -32,7 +37,8 @@ pub(crate) fn has_host(routes: &Routes, host: &str) -> bool {
     find_named(routes, host).is_some()
 }
 
-fn find_host<'a>(routes: &'a Routes, host: &str) -> Option<&'a Host> {
+/// The host that a name belongs to.
+pub(crate) fn find_host<'a>(routes: &'a Routes, host: &str) -> Option<&'a Host> {
     find_named(routes, host).or(routes.any.as_deref())
 }
 
@@ -104,6 +110,8 @@ mod tests {
                 locations: [location].into(),
                 default_target: None,
                 default_policy: None,
+                clients: None,
+                passed_to: None,
             })
         };
         let mut routes = Routes { any: Some(host("/")), ..Routes::default() };

@@ -1,11 +1,18 @@
-//! Which certificate a handshake gets: by SNI, from the view of the moment (`ingress 1.6`).
+//! How a client's handshake is made: which certificate it gets, by SNI, from the view of the moment
+//! (`ingress 1.6`), and whether it is asked for one of its own.
+//!
+//! Invariant: tickets of one host's way to ask for certificates are good for no other
+//! (`http-proxy 7.4`): each has a configuration of its own, for as long as its authorities are in use.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
+use portico_config::model::{ClientAuth, Wants};
+use portico_net::tls_accept::{asking_config, server_config};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
 
 use crate::view::View;
 
@@ -33,8 +40,50 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
-/// The one configuration of all workers: a ticket of one is good at the other.
-pub(crate) fn config(view: &Arc<ArcSwap<View>>) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let certificates = Arc::new(Certificates { view: Arc::clone(view) });
-    portico_net::tls_accept::server_config(certificates, &[b"h2", b"http/1.1"])
+/// The configurations of all workers: a ticket of one is good at the other.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    certificates: Arc<Certificates>,
+    /// For hosts that ask for no certificate.
+    pub(crate) plain: Arc<ServerConfig>,
+    /// For the others; locked for each of their handshakes, and no other.
+    asking: Mutex<HashMap<Key, Asking>>,
 }
+
+/// What hosts must have in common to share tickets: their authorities, and whether others will do.
+type Key = (usize, bool);
+/// Whose they are, and the configuration.
+type Asking = (Weak<RootCertStore>, Arc<ServerConfig>);
+
+impl Tls {
+    /// Over the views in `view`.
+    pub(crate) fn new(view: &Arc<ArcSwap<View>>) -> Result<Self, rustls::Error> {
+        let certificates = Arc::new(Certificates { view: Arc::clone(view) });
+        let plain = server_config(Arc::clone(&certificates) as _, PROTOCOLS)?;
+        Ok(Self { certificates, plain, asking: Mutex::default() })
+    }
+
+    /// For a host that asks so. One whose authorities are missing asks for nothing: it lets nobody in.
+    pub(crate) fn asking(&self, auth: &ClientAuth) -> Result<Arc<ServerConfig>, rustls::Error> {
+        let Some(authorities) = &auth.authorities else { return Ok(Arc::clone(&self.plain)) };
+        let is_any = auth.wants == Wants::Unverified;
+        let key = (Arc::as_ptr(&authorities.0) as usize, is_any);
+        let mut all = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        // An address may be another's by now.
+        if let Some((of, config)) = all.get(&key)
+            && of
+                .upgrade()
+                .is_some_and(|of| Arc::ptr_eq(&of, &authorities.0))
+        {
+            return Ok(Arc::clone(config));
+        }
+        all.retain(|_, (of, _)| of.strong_count() > 0);
+        let hints = (!is_any).then_some(&*authorities.0);
+        let config = asking_config(Arc::clone(&self.certificates) as _, PROTOCOLS, hints)?;
+        all.insert(key, (Arc::downgrade(&authorities.0), Arc::clone(&config)));
+        Ok(config)
+    }
+}
+
+/// Offered by ALPN.
+const PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];

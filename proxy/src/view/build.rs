@@ -256,6 +256,7 @@ fn routes(table: &RouteTable, kept: Option<(&RouteTable, &Routes)>, slots: &Slot
         exact: all(&table.exact, kept.map(|(old, built)| (&old.exact, &built.exact))),
         wildcard: all(&table.wildcard, kept.map(|(old, built)| (&old.wildcard, &built.wildcard))),
         any: table.any.as_ref().map(|any| Arc::new(host(any, slots))),
+        asks_of_tls: asks_of_tls(table),
     }
 }
 
@@ -280,7 +281,18 @@ fn host(host: &snapshot::Host, slots: &Slots) -> Host {
         locations: host.locations.iter().map(location).collect(),
         default_target: host.default_backend.as_ref().map(|it| slots.target(it)),
         default_policy: asking(&host.default_policy),
+        clients: host.clients.clone(),
+        passed_to: host.passed_to.as_ref().map(|it| slots.target(it)),
     }
+}
+
+fn asks_of_tls(table: &RouteTable) -> bool {
+    let mut hosts = table
+        .exact
+        .values()
+        .chain(table.wildcard.values())
+        .chain(&table.any);
+    hosts.any(|host| host.clients.is_some() || host.passed_to.is_some())
 }
 
 /// One limiter for each Ingress with limits: the one `before`, if it had any.

@@ -21,7 +21,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use portico_config::model::{ObjectName, PathKind, Policy, Protocol, ServiceAddress};
+use portico_config::model::{ClientAuth, ObjectName, PathKind, Policy, Protocol, ServiceAddress};
 use portico_config::snapshot::{self, CertificateTable, Cluster, FrontKind, Place, Tcp};
 use portico_net::copy::Patience;
 
@@ -85,6 +85,8 @@ pub(crate) struct Routes {
     pub(crate) wildcard: FastMap<Arc<str>, Arc<Host>>,
     /// Host-less rules.
     pub(crate) any: Option<Arc<Host>>,
+    /// Whether any host asks something of TLS before the handshake.
+    pub(crate) asks_of_tls: bool,
 }
 
 /// One host: the first location that matches is used.
@@ -96,6 +98,10 @@ pub(crate) struct Host {
     pub(crate) default_target: Option<Target<Slot>>,
     /// What is asked of requests that go there; none: nothing.
     pub(crate) default_policy: Option<Arc<Policy>>,
+    /// What is asked of clients' certificates.
+    pub(crate) clients: Option<Arc<ClientAuth>>,
+    /// Where TLS goes as it comes.
+    pub(crate) passed_to: Option<Target<Slot>>,
 }
 
 /// One location.

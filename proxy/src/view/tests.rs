@@ -108,6 +108,8 @@ impl World {
                 default_backend: locations.first().and_then(backend),
                 default_policy: Arc::default(),
                 locations: locations.iter().enumerate().map(location).collect(),
+                clients: None,
+                passed_to: None,
             };
             let key: Arc<str> = format!("h{name}").into();
             match name {

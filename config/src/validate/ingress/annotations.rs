@@ -8,6 +8,7 @@ mod reader;
 mod values;
 mod paths;
 mod backends;
+mod clients;
 mod affinity;
 mod balancing;
 mod names;
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 
 pub(crate) use self::backends::{BackendAsk, BackendProtocol};
 pub(crate) use self::basic::BasicAsk;
+pub(crate) use self::clients::ClientAsk;
 pub(crate) use self::external::ExternalAsk;
 use self::paths::{app_root, forwarded_prefix, rewrite};
 use self::reader::Reader;
@@ -42,6 +44,10 @@ pub(crate) struct Annotations {
     pub(crate) basic: Option<BasicAsk>,
     /// `auth-url`, before what it names is looked at.
     pub(crate) external: Option<ExternalAsk>,
+    /// `auth-tls-*`: for every location of its hosts.
+    pub(crate) clients: Option<ClientAsk>,
+    /// `ssl-passthrough`: for its hosts.
+    pub(crate) passes_through: bool,
     /// `app-root`: for every location of its hosts.
     pub(crate) app_root: Option<Template>,
     /// Whether paths of type ImplementationSpecific are patterns: `use-regex`, or a rewrite.
@@ -87,6 +93,8 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
     let backend = reader.backend();
     let basic = reader.basic(name);
     let external = reader.external(name);
+    let clients = reader.clients();
+    let passes_through = reader.switch("ssl-passthrough").unwrap_or(false);
     let app_root = reader.value("app-root", app_root);
     let patterns = reader.switch("use-regex").unwrap_or(false) || has_rewrite;
     let ssl_redirect = reader.switch("ssl-redirect");
@@ -95,18 +103,15 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
     let www = reader.switch("from-to-www-redirect").unwrap_or(false);
     let keeps_slash = reader.switch("preserve-trailing-slash").unwrap_or(false);
     let canary = reader.canary();
-    let Reader { closed, mut findings, left_out: more, .. } = reader;
-    if more > 0 {
-        let text = format!("{more} more findings are not listed");
-        let key = PREFIX.to_owned();
-        findings.push(Finding { code: Code::MoreFindings, key, text, help: None });
-    }
+    let (closed, findings) = told(reader);
     let policy = Policy { closed: closed.map(Into::into), ..policy };
     Annotations {
         policy,
         backend,
         basic,
         external,
+        clients,
+        passes_through,
         app_root,
         patterns,
         ssl_redirect,
@@ -163,6 +168,17 @@ fn closes(text: &str) -> Result<bool, &'static str> {
         "keep-alive" => Ok(false),
         _ => Err("is neither `close` nor `keep-alive`"),
     }
+}
+
+/// Why nothing is served, and what is to be told; how much of that is left out too.
+fn told(reader: Reader<'_>) -> (Option<String>, Vec<Finding>) {
+    let Reader { closed, mut findings, left_out: more, .. } = reader;
+    if more > 0 {
+        let text = format!("{more} more findings are not listed");
+        let key = PREFIX.to_owned();
+        findings.push(Finding { code: Code::MoreFindings, key, text, help: None });
+    }
+    (closed, findings)
 }
 
 fn any_suffices(text: &str) -> Result<bool, &'static str> {

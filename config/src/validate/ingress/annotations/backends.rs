@@ -98,7 +98,7 @@ impl Reader<'_> {
 }
 
 /// A Secret, with or without its namespace.
-fn secret(text: &str) -> Result<(Option<Arc<str>>, Arc<str>), &'static str> {
+pub(super) fn secret(text: &str) -> Result<(Option<Arc<str>>, Arc<str>), &'static str> {
     let (namespace, name) = match text.split_once('/') {
         Some((namespace, name)) => (Some(namespace), name),
         None => (None, text),
@@ -119,7 +119,7 @@ fn on_or_off(text: &str) -> Result<bool, &'static str> {
 }
 
 /// More intermediates than six are never followed.
-fn depth(text: &str) -> Result<u8, &'static str> {
+pub(super) fn depth(text: &str) -> Result<u8, &'static str> {
     let depth = text.parse::<u8>().ok().filter(|depth| *depth <= 6);
     depth.ok_or("is no number from 0 to 6")
 }

@@ -1,0 +1,97 @@
+//! What a host asks of its clients' certificates (`ingress 2.4`: auth-tls-*).
+//!
+//! Words alone: `proxy::l7` obeys. Two values are equal where a connection that was let in by one may
+//! carry a request for the other; authorities are compared by identity, and a Secret whose content
+//! stays keeps its own.
+
+use regex::bytes::{Regex, RegexBuilder};
+use rustls::RootCertStore;
+
+use super::Same;
+
+/// What is asked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClientAuth {
+    /// Who signs; none: the Secret is not there, and nobody is let in.
+    pub authorities: Option<Same<RootCertStore>>,
+    /// Who is let in.
+    pub wants: Wants,
+    /// How many certificates may stand between a client's and an authority, `0..=6`.
+    pub depth: u8,
+    /// What the subject must hold; none: anything.
+    pub subject: Option<Subject>,
+    /// Where clients are sent that are not let in, with 302; none: they get 400.
+    pub error_page: Option<Box<str>>,
+    /// Whether backends get the certificate itself.
+    pub passes_on: bool,
+}
+
+/// Which clients are let in.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Wants {
+    /// Those with a certificate that an authority has signed.
+    #[default]
+    Required,
+    /// Those without one too.
+    Optional,
+    /// All; what their certificate is worth is told to backends.
+    Unverified,
+}
+
+/// A pattern that is searched for in a subject.
+#[derive(Clone, Debug)]
+pub struct Subject(Regex);
+
+impl Subject {
+    /// Reads `CN=` and a pattern; fails with what is wrong.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if !text.starts_with("CN=") || text.len() > MAX_PATTERN_BYTES {
+            return Err("is no `CN=` with a pattern of at most 4 KiB");
+        }
+        let pattern = RegexBuilder::new(text)
+            .unicode(false)
+            .size_limit(MAX_COMPILED_BYTES)
+            .dfa_size_limit(MAX_COMPILED_BYTES)
+            .nest_limit(MAX_NESTING)
+            .build();
+        pattern
+            .map(Self)
+            .map_err(|_| "is a pattern that cannot be compiled")
+    }
+
+    /// Whether a subject holds it.
+    pub fn is_in(&self, subject: &str) -> bool {
+        self.0.is_match(subject.as_bytes())
+    }
+}
+
+impl PartialEq for Subject {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+impl Eq for Subject {}
+
+/// `ingress 2.2`.
+const MAX_PATTERN_BYTES: usize = 4 << 10;
+const MAX_COMPILED_BYTES: usize = 1 << 20;
+const MAX_NESTING: u32 = 50;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_is_searched_for_a_common_name() {
+        let of = |text| Subject::parse(text);
+        let pattern = of("CN=(app|web)-[0-9]+").unwrap();
+        assert!(pattern.is_in("CN=app-7,O=x") && pattern.is_in("OU=x,CN=web-1"));
+        assert!(!pattern.is_in("CN=db-1") && !pattern.is_in("O=app-7"));
+        for wrong in ["app", "CN=(", "cn=app", "CN=(?=x)"] {
+            assert!(of(wrong).is_err(), "ingress 2.5: {wrong}");
+        }
+        assert_eq!(of("CN=a").unwrap(), of("CN=a").unwrap());
+        assert_ne!(of("CN=a").unwrap(), of("CN=b").unwrap());
+    }
+}

@@ -1,0 +1,140 @@
+//! A client's connection over TLS, up to its first request: what the host that it names asks
+//! (`ingress 2.4`: auth-tls-*, ssl-passthrough).
+//!
+//! ```text
+//! ClientHello ─▶ host ─▶ passed on as it came │ handshake, with a certificate asked for or without ─▶ HTTP
+//! ```
+//!
+//! Invariants: where no host asks anything, nothing is read before the handshake; what a connection
+//! was made for is what its name says and nothing else.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use portico_config::model::ClientAuth;
+use portico_net::tls_accept::{accept, hello};
+use rustls::pki_types::UnixTime;
+use tokio::net::TcpStream;
+use tracing::debug;
+
+use super::Worker;
+use super::clients::Shown;
+use super::forward::ForwardedFor;
+use super::h1::server::Connection;
+use super::h2;
+use super::preface::Begun;
+use super::route;
+use super::tls::Tls;
+use super::upgrade::tunnel;
+use super::watch::Phase;
+use crate::upstream::{Caller, Fault, Port};
+use crate::view::Target;
+
+/// What a host asks of TLS.
+#[derive(Default)]
+struct Asked {
+    clients: Option<Arc<ClientAuth>>,
+    passed_to: Option<Target<Arc<Port>>>,
+}
+
+impl Worker {
+    /// Serves a connection over TLS.
+    pub(super) async fn secured(
+        self: &Rc<Self>,
+        mut stream: TcpStream,
+        tls: &Tls,
+        mut from: ForwardedFor,
+    ) {
+        let (mut begin, mut name) = (Vec::new(), None);
+        let mut asked = Asked::default();
+        let looks = self.asks_of_tls();
+        if looks {
+            let Ok(hello) = hello(&mut stream).await else { return self.failed() };
+            (begin, name) = (hello.bytes, hello.name);
+            asked = self.asked(name.as_deref());
+        }
+        if let Some(target) = asked.passed_to {
+            return Box::pin(self.pass_on(stream, begin, target, &from)).await;
+        }
+        let config = match &asked.clients {
+            None => Ok(Arc::clone(&tls.plain)),
+            Some(auth) => tls.asking(auth),
+        };
+        let Ok(config) = config else { return self.failed() };
+        let stream = match accept(Begun::new(begin, stream), &config).await {
+            Ok(stream) => stream,
+            Err(error) => {
+                debug!(peer = %from.client, %error, "TLS handshake failed");
+                return self.failed();
+            }
+        };
+        let session = stream.get_ref().1;
+        let named = session.server_name();
+        let named = named.map(|name| name.trim_end_matches('.').to_ascii_lowercase());
+        // One reader of the name must not see another one than the other.
+        if looks && named != name {
+            return self.failed();
+        }
+        if let Some(auth) = asked.clients {
+            from.shown = Some(Shown::of(auth, session.peer_certificates(), UnixTime::now()));
+        }
+        let from = Rc::new(from);
+        match session.alpn_protocol() {
+            Some(b"h2") => Box::pin(h2::connection::serve(stream, self, from)).await,
+            _ => Box::pin(Connection::new(stream, self, from).run()).await,
+        }
+    }
+
+    /// Whether any host asks something before the handshake.
+    fn asks_of_tls(&self) -> bool {
+        self.view.borrow_mut().load().routes.asks_of_tls
+    }
+
+    fn asked(&self, name: Option<&str>) -> Asked {
+        let mut view = self.view.borrow_mut();
+        let view = view.load();
+        let Some(host) = route::find_host(&view.routes, name.unwrap_or_default()) else {
+            return Asked::default();
+        };
+        Asked {
+            clients: host.clients.clone(),
+            passed_to: host.passed_to.as_ref().map(|target| view.resolve(target)),
+        }
+    }
+
+    fn failed(&self) {
+        self.metrics.tls_errors.fetch_add(1, Relaxed);
+    }
+
+    /// Carries a connection to a backend as it came, `begin` first.
+    async fn pass_on(
+        &self,
+        mut stream: TcpStream,
+        begin: Vec<u8>,
+        target: Target<Arc<Port>>,
+        from: &ForwardedFor,
+    ) {
+        let Target::Port(port) = target else { return };
+        let watch = self.ticker.watch(Phase::Waiting);
+        let caller = Caller { client: from.client, now: Instant::now() };
+        for upstream in port.choose(caller, <_>::default()) {
+            let _open = upstream.open();
+            match self
+                .dial(upstream.address, None, self.door.timeouts.connect)
+                .await
+            {
+                Ok(backend) => {
+                    port.answered((upstream, <_>::default()), caller.now, Instant::now);
+                    return tunnel(&mut stream, backend, begin, &watch).await;
+                }
+                Err(why) if why.blames => {
+                    port.failed((None, caller), upstream, Fault::Dial, Instant::now());
+                }
+                Err(_) => {}
+            }
+        }
+        debug!(peer = %from.client, "no endpoint takes the TLS that is passed on");
+    }
+}

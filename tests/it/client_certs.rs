@@ -1,0 +1,269 @@
+//! Certificates of clients, and TLS that is passed through: curl and rustls show what they have
+//! (`ingress 2.4`: auth-tls-*, ssl-passthrough; `http-proxy 7.3`, `7.4`).
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
+
+use crate::annotations::annotated;
+use crate::backend_tls::Authority;
+use crate::harness::PATIENCE;
+use crate::harness::http::get;
+use crate::harness::pod::Pod;
+use crate::harness::portico::Portico;
+use crate::harness::process::tool;
+use crate::services::service;
+
+/// A Secret with who signs alone.
+fn signers(name: &str, authority: &Authority) -> String {
+    authority.secret(name, None)
+}
+
+/// A client that trusts anybody it is given, and shows a certificate if it has one.
+fn client(authority: &Authority, shows: Option<(&str, &str)>) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap())
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let mut config = match shows {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+            builder.with_client_auth_cert(chain, key).unwrap()
+        }
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
+/// The answer to one request over a connection of its own, and how its handshake was made.
+fn ask(
+    address: SocketAddr,
+    config: &Arc<ClientConfig>,
+    (name, host): (&str, &str),
+) -> (String, Option<HandshakeKind>) {
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let session = ClientConnection::new(Arc::clone(config), name).unwrap();
+    let mut stream = StreamOwned::new(session, stream);
+    let head = format!("GET /headers HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    let mut piece = [0; 4096];
+    // To its end, or to that of the request that comes back.
+    while !(answer.contains("GET /headers HTTP/1.1\r\n") && answer.ends_with("close\r\n")) {
+        match stream.read(&mut piece) {
+            Ok(count @ 1..) => answer.push_str(&String::from_utf8_lossy(&piece[..count])),
+            Ok(0) | Err(_) => break,
+        }
+    }
+    (answer, stream.conn.handshake_kind())
+}
+
+fn status(answer: &str) -> u16 {
+    answer
+        .split(' ')
+        .nth(1)
+        .and_then(|code| code.parse().ok())
+        .unwrap_or(0)
+}
+
+#[test]
+fn a_host_lets_in_who_shows_what_it_asks_for() {
+    let (signs, other) = (Authority::new(), Authority::new());
+    let pod = Pod::http("web");
+    let hosts = ["must", "optional", "any", "named", "page", "missing", "open", "plain"];
+    let entry = |host: &str| format!("  tls:\n  - hosts: [{host}]\n    secretName: pair\n");
+    let pair = signs.sign_for(&hosts.map(|host| format!("{host}.test")));
+    let asking = |name: &str, more: &[(&str, &str)]| {
+        let mut all = vec![("auth-tls-secret", "default/signers")];
+        all.retain(|(name, _)| more.iter().all(|(other, _)| name != other));
+        all.extend(more);
+        annotated(name, &format!("{name}.test"), &all, &entry(&format!("{name}.test")))
+    };
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&pod]),
+        signers("signers", &signs),
+        signs
+            .secret("pair", Some(&pair))
+            .replace("  ca.crt", "  other"),
+        asking("must", &[("auth-tls-pass-certificate-to-upstream", "true")]),
+        asking("optional", &[("auth-tls-verify-client", "optional")]),
+        asking("any", &[("auth-tls-verify-client", "optional_no_ca")]),
+        asking("named", &[("auth-tls-match-cn", "CN=app-[0-9]+")]),
+        asking("page", &[("auth-tls-error-page", "https://help.test/why")]),
+        asking("missing", &[("auth-tls-secret", "nobody")]),
+        asking("plain", &[("ssl-redirect", "false")]),
+        annotated("open", "open.test", &[], &entry("open.test")),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)]).start();
+    let good = signs.client("app-7");
+    let bad = other.client("app-7");
+    let unnamed = signs.client("db-7");
+    let shows = |pair: &(String, String)| client(&signs, Some((&pair.0, &pair.1)));
+    let (nobody, good, bad, unnamed) =
+        (client(&signs, None), shows(&good), shows(&bad), shows(&unnamed));
+    for (host, who, want, says) in [
+        ("must.test", &good, 200, "ssl-client-verify: SUCCESS"),
+        ("must.test", &good, 200, "ssl-client-subject-dn: CN=app-7"),
+        ("must.test", &good, 200, "ssl-client-issuer-dn: CN=authority"),
+        ("must.test", &good, 200, "ssl-client-cert: -----BEGIN%20CERTIFICATE-----%0A"),
+        ("must.test", &nobody, 400, ""),
+        ("must.test", &bad, 400, ""),
+        ("optional.test", &nobody, 200, "ssl-client-verify: NONE"),
+        ("optional.test", &good, 200, "ssl-client-verify: SUCCESS"),
+        ("optional.test", &bad, 400, ""),
+        ("any.test", &bad, 200, "ssl-client-verify: FAILED:unable to verify"),
+        ("any.test", &nobody, 200, "ssl-client-verify: NONE"),
+        ("named.test", &good, 200, "ssl-client-verify: SUCCESS"),
+        ("named.test", &unnamed, 403, ""),
+        ("named.test", &nobody, 400, ""),
+        ("page.test", &nobody, 302, "Location: https://help.test/why"),
+        ("page.test", &good, 200, ""),
+        ("missing.test", &good, 403, ""),
+        ("open.test", &good, 200, ""),
+    ] {
+        let (answer, _) = ask(portico.https(), who, (host, host));
+        assert_eq!(status(&answer), want, "ingress 2.4: {host}: {answer}");
+        assert!(answer.contains(says), "ingress 2.4: {host}: {says:?} in {answer}");
+    }
+    // What was agreed on for one host is good for no other (`http-proxy 7.3`).
+    for (name, host) in [
+        ("open.test", "must.test"),
+        ("must.test", "open.test"),
+        ("optional.test", "must.test"),
+        ("open.test", "missing.test"),
+    ] {
+        let want = if host == "missing.test" { 403 } else { 421 };
+        let (answer, _) = ask(portico.https(), &good, (name, host));
+        assert_eq!(status(&answer), want, "http-proxy 7.3: {host} over {name}: {answer}");
+    }
+    nobody_shows_anything_without_tls(&portico);
+}
+
+fn nobody_shows_anything_without_tls(portico: &Portico) {
+    for (host, want) in [("must.test", 308), ("plain.test", 400), ("missing.test", 403)] {
+        assert_eq!(get(portico.http(), host, "/").status, want, "ingress 1.10: {host}");
+    }
+}
+
+#[test]
+fn a_ticket_from_before_proves_nothing() {
+    let signs = Authority::new();
+    let pod = Pod::http("web");
+    let entry = "  tls:\n  - hosts: [web.test]\n    secretName: pair\n";
+    let pair = signs.sign("web.test");
+    let with = |annotations: &[(&str, &str)]| {
+        [
+            service("web", "ClusterIP", 80, &[&pod]),
+            signers("signers", &signs),
+            signs
+                .secret("pair", Some(&pair))
+                .replace("  ca.crt", "  other"),
+            annotated("web", "web.test", annotations, entry),
+        ]
+        .join("---\n")
+    };
+    let portico = Portico::with(&[("all.yaml", &with(&[]))]).start();
+    let nobody = client(&signs, None);
+    for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+        let (answer, made) = ask(portico.https(), &nobody, ("web.test", "web.test"));
+        assert_eq!((status(&answer), made), (200, Some(kind)));
+    }
+    portico.edit("all.yaml", &with(&[("auth-tls-secret", "signers")]));
+    let (answer, made) = ask(portico.https(), &nobody, ("web.test", "web.test"));
+    assert_eq!(status(&answer), 400, "http-proxy 7.4: {answer}");
+    assert_ne!(made, Some(HandshakeKind::Resumed), "http-proxy 7.4");
+}
+
+#[test]
+fn curl_shows_its_certificate_over_both_versions_of_http() {
+    let signs = Authority::new();
+    let pod = Pod::http("web");
+    let pair = signs.sign("web.test");
+    let entry = "  tls:\n  - hosts: [web.test]\n    secretName: pair\n";
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&pod]),
+        signers("signers", &signs),
+        signs
+            .secret("pair", Some(&pair))
+            .replace("  ca.crt", "  other"),
+        annotated("web", "web.test", &[("auth-tls-secret", "signers")], entry),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)]).start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        Path::display(&path).to_string()
+    };
+    let (certificate, key) = signs.client("app-7");
+    let (ca, certificate, key) =
+        (file("ca", &signs.pem()), file("crt", &certificate), file("key", &key));
+    let to = format!("web.test:{}:127.0.0.1", portico.https().port());
+    let url = format!("https://web.test:{}/", portico.https().port());
+    let common = ["-sS", "--max-time", "30", "--cacert", &ca, "--resolve", &to, "-o", "/dev/null"];
+    for version in ["--http1.1", "--http2"] {
+        for (shows, want) in [(true, "200"), (false, "400")] {
+            let mut arguments = common.to_vec();
+            arguments.extend([version, "-w", "%{http_code}", &url]);
+            if shows {
+                arguments.extend(["--cert", &certificate, "--key", &key]);
+            }
+            let Some(output) = tool("curl", &arguments) else { return };
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert_eq!(said, want, "ingress 2.4: {version}: {output:?}");
+        }
+    }
+}
+
+#[test]
+fn tls_is_passed_through_by_its_name() {
+    let (inside, outside) = (Authority::new(), Authority::new());
+    let pod = Pod::https("inside", &inside.server("deep.test", None));
+    let web = Pod::http("web");
+    let pair = outside.sign("web.test");
+    let entry = "  tls:\n  - hosts: [web.test]\n    secretName: pair\n";
+    let deep = annotated("deep", "deep.test", &[("ssl-passthrough", "true")], "")
+        .replace("name: web,", "name: deep,");
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&web]),
+        service("deep", "ClusterIP", 80, &[&pod]),
+        outside.secret("pair", Some(&pair)),
+        deep,
+        annotated("rootless", "rootless.test", &[("ssl-passthrough", "true")], "")
+            .replace("path: /", "path: /a"),
+        annotated("web", "web.test", &[], entry),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)]).start();
+    // Only the Pod has that certificate.
+    let (answer, _) = ask(portico.https(), &client(&inside, None), ("deep.test", "deep.test"));
+    assert!(answer.contains("inside deep.test 0"), "{answer}");
+    let outer = client(&outside, None);
+    let (answer, _) = ask(portico.https(), &outer, ("web.test", "web.test"));
+    assert_eq!(status(&answer), 200, "ingress 2.4: neighbours stay: {answer}");
+    let (answer, _) = ask(portico.https(), &outer, ("web.test", "deep.test"));
+    assert_eq!(status(&answer), 421, "http-proxy 7.10: {answer}");
+    assert_eq!(get(portico.http(), "deep.test", "/").status, 502, "plain HTTP is routed");
+    let told = portico.warnings();
+    assert!(
+        told.iter()
+            .any(|it| it.contains("rootless.test is not passed through")),
+        "{told:?}"
+    );
+}
