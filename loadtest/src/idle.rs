@@ -31,6 +31,8 @@ use crate::server::{Kind, Server, Site};
 pub(crate) struct Readings {
     /// Resident memory in bytes, of all processes of the server: before the first connection,
     pub(crate) before: f64,
+    /// with a quarter, a half and three quarters of the connections open,
+    pub(crate) on_the_way: [f64; QUARTERS - 1],
     /// with all connections open and idle,
     pub(crate) top: f64,
     /// and after they were closed.
@@ -95,13 +97,30 @@ fn measure(server: &Server, site: &Site) -> Result<Readings> {
     let http = site.scenario.traffic() == Traffic::Http;
     let id = server.process.id();
     let before = memory_at_rest(id)?;
-    let mut holder = Holder::start(server.address, site.connections, http, site.load_core)?;
-    let opened = holder.read("open")?;
-    let top = memory_at_rest(id)?;
-    let closed = holder.finish()?;
-    ensure!(opened.good > 0, "no connection could be opened");
+    let mut holders = Vec::new();
+    let mut at_quarters = [0.0; QUARTERS];
+    let (mut open, mut errors) = (0, 0);
+    for (read, asked) in at_quarters.iter_mut().zip(quarters(site.connections)) {
+        let mut holder = Holder::start(server.address, asked, http, site.load_core)?;
+        let opened = holder.read("open")?;
+        (open, errors) = (open + opened.good, errors + opened.errors);
+        holders.push(holder);
+        *read = memory_at_rest(id)?;
+    }
+    for holder in holders {
+        errors += holder.finish()?.errors;
+    }
+    ensure!(open > 0, "no connection could be opened");
     let after = memory_at_rest(id)?;
-    Ok(Readings { before, top, after, open: opened.good, errors: opened.errors + closed.errors })
+    let [on_the_way @ .., top] = at_quarters;
+    Ok(Readings { before, on_the_way, top, after, open, errors })
+}
+
+/// How many connections each quarter adds; what does not divide comes with the last.
+fn quarters(connections: u32) -> [u32; QUARTERS] {
+    let mut quarters = [connections / 4; QUARTERS];
+    quarters[QUARTERS - 1] += connections % 4;
+    quarters
 }
 
 /// Lets this process and those that it starts have as many descriptors as its hard limit allows;
@@ -198,7 +217,7 @@ impl Drop for Holder {
 }
 
 fn progress(kind: Kind, read: &Readings) -> String {
-    let Readings { before, top, after, open, errors } = *read;
+    let Readings { before, top, after, open, errors, .. } = *read;
     let flag = if errors > 0 { format!("  {errors} ERRORS") } else { String::new() };
     format!(
         "{:<8} {open} open  {:>6.1} MB, {:>6.1} MB, {:>6.1} MB{flag}",
@@ -302,9 +321,10 @@ impl Outcome {
 }
 
 fn json_run(read: &Readings) -> String {
-    let Readings { before, top, after, open, errors } = *read;
+    let Readings { before, on_the_way, top, after, open, errors } = *read;
+    let on_the_way = on_the_way.map(number).join(",");
     format!(
-        "{{\"bytes_before\":{},\"bytes_at_the_top\":{},\"bytes_after\":{},\"open\":{open},\
+        "{{\"bytes_before\":{},\"bytes_on_the_way\":[{on_the_way}],\"bytes_at_the_top\":{},\"bytes_after\":{},\"open\":{open},\
          \"errors\":{errors}}}",
         number(before),
         number(top),
@@ -320,6 +340,8 @@ fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }
 
+/// Memory is read when each quarter of the connections is open.
+const QUARTERS: usize = 4;
 /// Connections where nothing else is asked for.
 pub(crate) const CONNECTIONS: u32 = 9_000;
 /// Memory is at rest when it has not changed for so long
@@ -337,7 +359,14 @@ mod tests {
     use super::*;
 
     fn outcome(errors: u32, top: f64) -> Outcome {
-        let read = |top| Readings { before: 10e6, top, after: 20e6, open: CONNECTIONS, errors };
+        let read = |top| Readings {
+            before: 10e6,
+            on_the_way: [11e6, 12e6, 13e6],
+            top,
+            after: 20e6,
+            open: CONNECTIONS,
+            errors,
+        };
         let measured = |kind, top| (kind, "1.0".to_owned(), vec![read(top)]);
         Outcome {
             scenario: Scenario::IdleConnections,
@@ -371,6 +400,16 @@ target: at most 100 MB with 9000: met (80.0)";
             table.ends_with("open: no run without errors and with 9000 connections"),
             "{table}"
         );
+    }
+
+    #[test]
+    fn quarters_are_all_of_the_connections() {
+        for connections in [3, 4, 9_000, 9_001] {
+            assert_eq!(quarters(connections).iter().sum::<u32>(), connections);
+        }
+        let json: serde_json::Value = serde_json::from_str(&outcome(0, 80e6).json()).unwrap();
+        let quarters = &json["servers"][0]["runs"][0]["bytes_on_the_way"];
+        assert_eq!(*quarters, serde_json::json!([11_000_000, 12_000_000, 13_000_000]));
     }
 
     #[test]

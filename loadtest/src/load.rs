@@ -38,9 +38,21 @@ pub(crate) fn drive(site: &Site, kind: Kind, address: SocketAddr, seconds: u64) 
         Traffic::Http => wrk(site, kind, &format!("http://{address}"), seconds),
         Traffic::Tls => match scenario {
             Scenario::TlsHandshake => exchange("tls-load", address, seconds, core),
-            Scenario::Http2 => h2load(address, seconds, core),
+            Scenario::Http2 => {
+                let command = pinned(&tools::H2LOAD.require()?, core)?;
+                h2load(command, ("https", address), Some(seconds))
+            }
             _ => wrk(site, kind, &format!("https://{address}"), seconds),
         },
+        Traffic::Grpc => {
+            let mut command = pinned(&tools::H2LOAD.require()?, core)?;
+            command
+                .args(GRPC_HEADERS)
+                .arg("--data")
+                .arg(site.folder.join("call"));
+            h2load(command, ("http", address), Some(seconds))
+        }
+        Traffic::Websocket => exchange("websocket-load", address, seconds, core),
         Traffic::Echo if scenario == Scenario::TcpRr => {
             exchange("tcp-load", address, seconds, core)
         }
@@ -81,16 +93,37 @@ fn wrk(site: &Site, kind: Kind, server: &str, seconds: u64) -> Result<Done> {
     parse_wrk(&output).with_context(|| format!("wrk printed no result:\n{output}"))
 }
 
-/// Asks over HTTP/2, which the server has to choose.
-fn h2load(address: SocketAddr, seconds: u64, core: usize) -> Result<Done> {
-    let mut command = pinned(&tools::H2LOAD.require()?, core)?;
+/// Asks over HTTP/2: with TLS (`https`) where the server has to choose it, else in the clear where it has to
+/// know it. Without a length it asks once.
+fn h2load(
+    mut command: Command,
+    (scheme, address): (&str, SocketAddr),
+    seconds: Option<u64>,
+) -> Result<Done> {
+    match seconds {
+        Some(seconds) => command
+            .args(["--threads=1", "--clients=8", "--max-concurrent-streams=10"])
+            .arg(format!("--duration={seconds}")),
+        None => command.args(["--threads=1", "--clients=1", "--requests=1"]),
+    };
     command
-        .args(["--threads=1", "--clients=8", "--max-concurrent-streams=10"])
-        .arg(format!("--duration={seconds}"))
         .arg(format!("--connect-to={address}"))
-        .arg(format!("https://{HOST}/"));
+        .arg(format!("{scheme}://{HOST}/"));
     let output = output(&mut command)?;
     parse_h2load(&output).with_context(|| format!("h2load printed no result:\n{output}"))
+}
+
+/// One call; anything but its success is an error.
+pub(crate) fn probe_grpc(address: SocketAddr) -> io::Result<()> {
+    let program = tools::H2LOAD.find().ok_or(io::ErrorKind::NotFound)?;
+    let mut command = Command::new(program);
+    // Without a message: no server looks into it.
+    command.args(GRPC_HEADERS);
+    let done = h2load(command, ("http", address), None).map_err(io::Error::other)?;
+    match done.units > 0.0 && done.errors == 0 {
+        true => Ok(()),
+        false => Err(io::Error::other("a call that failed")),
+    }
 }
 
 /// Asks for names with our own generator: 128 questions under way, or one over each connection.
@@ -285,7 +318,7 @@ fn parse_wrk(report: &str) -> Option<Done> {
 /// ```
 fn parse_h2load(report: &str) -> Option<Done> {
     let line = |name: &str| report.lines().find_map(|line| line.strip_prefix(name));
-    if line("Application protocol: ")? != "h2" {
+    if !line("Application protocol: ")?.starts_with("h2") {
         return None;
     }
     let rate = line("finished in ")?.split(", ").nth(1)?;
@@ -335,6 +368,9 @@ fn parse_dnsperf(report: &str, expected: &str) -> Option<Done> {
     let units_per_second = value("Queries per second:")?.parse().ok()?;
     Some(Done { units: completed as f64, units_per_second, errors, latency: Curve::default() })
 }
+
+const GRPC_HEADERS: [&str; 4] =
+    ["--header", "content-type: application/grpc", "--header", "te: trailers"];
 
 #[cfg(test)]
 mod tests {

@@ -32,6 +32,7 @@ mod message;
 mod tcp;
 mod connect;
 mod tls;
+mod websocket;
 mod udp;
 mod latency;
 mod answer;
@@ -117,6 +118,15 @@ enum Command {
     /// Shake hands over TLS and close, over and over, and print how often
     #[command(hide = true)]
     TlsLoad(LoadArgs),
+    /// Exchange frames over upgraded connections, and print how often
+    #[command(hide = true)]
+    WebsocketLoad(LoadArgs),
+    /// Send frames back
+    #[command(hide = true)]
+    WebsocketEcho {
+        /// Where to listen.
+        address: SocketAddr,
+    },
     /// Ask over HTTP at a constant rate, and print how long it took
     #[command(hide = true)]
     RateLoad(rate::RateArgs),
@@ -273,6 +283,11 @@ fn main() -> Result<ExitCode> {
         Command::ConnectLoad(arguments) => arguments.run(connect::load),
         Command::TlsLoad(arguments) => arguments.run(tls::load),
         Command::UdpLoad(arguments) => arguments.run(udp::load),
+        Command::WebsocketLoad(arguments) => arguments.run(websocket::load),
+        Command::WebsocketEcho { address } => {
+            websocket::echo(address)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::RateLoad(arguments) => {
             println!("{}", rate::load(arguments)?);
             Ok(ExitCode::SUCCESS)

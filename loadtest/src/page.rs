@@ -37,8 +37,32 @@ pub(crate) fn html(results: &Results) -> String {
     render(PAGE, &[("machine", &about), ("body", &body)]).expect("the page has these two places")
 }
 
+/// The ratios of all scenarios as a picture of its own, for a README; none where there are none.
+pub(crate) fn picture(results: &Results) -> Option<String> {
+    let plot = overview_plot(&results.scenarios)?;
+    let (_, style) = PAGE.split_once("<style>")?;
+    let (style, _) = style.split_once("</style>")?;
+    // The ground is the card's, and the text's family is the plot's own.
+    let opened = "<svg xmlns=\"http://www.w3.org/2000/svg\" style=\"background: var(--card); padding: 14px\" \
+                  font-family=\"system-ui, sans-serif\" font-size=\"12.5\" ";
+    let plot = plot.replacen("<svg ", opened, 1);
+    let (head, rest) = plot.split_once('>')?;
+    Some(format!("{head}><style>{style}</style>{rest}\n"))
+}
+
 /// Ratios of all scenarios in one plot.
 fn overview(scenarios: &[Measured]) -> String {
+    let Some(plot) = overview_plot(scenarios) else { return String::new() };
+    section(
+        "CPU time against each peer",
+        "CPU time of the server for one unit of work, as a multiple of the peer's, taken within each round; \
+         the dot is the median of the rounds that count, the line their middle half, the thick mark the \
+         most that the target allows. A hollow dot is too noisy to tell: at most half of the rounds count.",
+        &card(&plot),
+    )
+}
+
+fn overview_plot(scenarios: &[Measured]) -> Option<String> {
     let groups: Vec<Group> = scenarios
         .iter()
         .map(|scenario| Group {
@@ -48,15 +72,9 @@ fn overview(scenarios: &[Measured]) -> String {
         .filter(|group| !group.ratios.is_empty())
         .collect();
     if groups.is_empty() {
-        return String::new();
+        return None;
     }
-    section(
-        "CPU time against each peer",
-        "CPU time of the server for one unit of work, as a multiple of the peer's, taken within each round; \
-         the dot is the median of the rounds that count, the line their middle half, the thick mark the \
-         most that the target allows. A hollow dot is too noisy to tell: at most half of the rounds count.",
-        &card(&ratios(&groups, "portico's CPU time ÷ the peer's (logarithmic)")),
-    )
+    Some(ratios(&groups, "portico's CPU time ÷ the peer's (logarithmic)"))
 }
 
 fn ratio(ratio: &crate::results::Ratio) -> Option<(Bar, Option<f64>)> {
@@ -259,16 +277,29 @@ fn memory(scenarios: &[Measured]) -> String {
             let values = server
                 .runs
                 .iter()
-                .filter_map(|run| run.get(field)?.as_f64());
+                .filter_map(|run| run.pointer(field)?.as_f64());
             crate::figures::Spread::of(values).map(|spread| spread.median / 1e6)
         };
         let all: Vec<Line> = scenario
             .servers
             .iter()
             .filter_map(|server| {
-                let before = of(server, "bytes_before")?;
-                let top = of(server, "bytes_at_the_top")?;
-                let points = vec![(0.0, before), (f64::from(connections), top)];
+                let points = [
+                    ("/bytes_before", 0.0),
+                    ("/bytes_on_the_way/0", 0.25),
+                    ("/bytes_on_the_way/1", 0.5),
+                    ("/bytes_on_the_way/2", 0.75),
+                    ("/bytes_at_the_top", 1.0),
+                ];
+                let points: Vec<(f64, f64)> = points
+                    .into_iter()
+                    .filter_map(|(field, share)| {
+                        Some((f64::from(connections) * share, of(server, field)?))
+                    })
+                    .collect();
+                if points.is_empty() {
+                    return None;
+                }
                 Some(Line { name: server.name.clone(), points })
             })
             .collect();
@@ -282,7 +313,7 @@ fn memory(scenarios: &[Measured]) -> String {
         true => cards,
         false => section(
             "Memory against connections",
-            "Resident memory of all processes of a server, before the first connection and with all open and idle.",
+            "Resident memory of all processes of a server, with none, each quarter and all of the connections open and idle.",
             &cards,
         ),
     }
@@ -398,6 +429,18 @@ mod tests {
         for fetched in ["http:", "https:", "url(", "<script", "src=", "@import"] {
             assert!(!page.contains(fetched), "{fetched}");
         }
+    }
+
+    #[test]
+    fn the_picture_stands_alone() {
+        let mut results: Results = serde_json::from_str(RESULTS).unwrap();
+        let picture = picture(&results).unwrap();
+        assert!(picture.starts_with("<svg xmlns=") && picture.ends_with("</svg>\n"), "{picture}");
+        for part in ["prefers-color-scheme: dark", "dns-hit", "÷ knot"] {
+            assert!(picture.contains(part), "{part} in {picture}");
+        }
+        results.scenarios.clear();
+        assert!(super::picture(&results).is_none());
     }
 
     #[test]

@@ -25,10 +25,20 @@ impl Site {
         self.write(&format!("{name}.conf"), BACKEND, port)
     }
 
+    /// Writes what the backend of gRPC reads, and what it is sent.
+    pub(crate) fn write_grpc_backend(&self, port: u16) -> Result<String> {
+        // A message as gRPC frames it: not compressed, 64 bytes.
+        let call = [&[0, 0, 0, 0, 64][..], &[b'.'; 64]].concat();
+        fs::write(self.folder.join("call"), call).context("writing the call")?;
+        self.write("grpc-backend.cfg", GRPC_BACKEND, port)
+    }
+
     /// Writes what nginx reads, as an Ingress or as a NodePort.
     pub(crate) fn write_nginx(&self, port: u16, backends: &[SocketAddr]) -> Result<String> {
         let (template, options) = match self.scenario.traffic() {
             Traffic::Http => (NGINX, ""),
+            Traffic::Websocket => (NGINX_WEBSOCKET, ""),
+            Traffic::Grpc => (NGINX_GRPC, ""),
             Traffic::Tls if self.scenario == Scenario::Http2 => (NGINX, "ssl http2"),
             Traffic::Tls => (NGINX, "ssl"),
             Traffic::Datagrams => (NGINX_STREAM, "udp"),
@@ -54,11 +64,13 @@ impl Site {
         let template = if self.scenario.is_http() { HAPROXY_HTTP } else { HAPROXY_TCP };
         let options = match (kind, self.scenario.method()) {
             (Kind::HaproxySplice, _) => "option splice-auto".to_owned(),
+            _ if self.scenario.traffic() == Traffic::Grpc => "default-server proto h2".to_owned(),
             (_, Method::Events | Method::Edits) => HAPROXY_FAILOVER.to_owned(),
             _ => String::new(),
         };
         let tls = match self.certificate()? {
             true => format!("ssl crt {}/bench.pem alpn h2,http/1.1", self.folder.display()),
+            false if self.scenario.traffic() == Traffic::Grpc => "proto h2".to_owned(),
             false => String::new(),
         };
         let file = format!("{}.cfg", kind.name());
@@ -102,7 +114,11 @@ impl Site {
         };
         let file = self.manifests(kind).join("bench.yaml");
         let file = file.to_string_lossy();
-        self.write_with(&file, PORTICO, (node_port, backends), ("", tls))?;
+        let annotations = match self.scenario.traffic() {
+            Traffic::Grpc => "annotations: {nginx.ingress.kubernetes.io/backend-protocol: GRPC}",
+            _ => "",
+        };
+        self.write_with(&file, PORTICO, (node_port, backends), (annotations, tls))?;
         Ok(())
     }
 
@@ -215,7 +231,10 @@ const HAPROXY_FAILOVER: &str = "option redispatch 1
 const LARGE_BYTES: usize = 1 << 20;
 
 pub(crate) const BACKEND: &str = include_str!("../peers/backend.conf.tmpl");
+pub(crate) const GRPC_BACKEND: &str = include_str!("../peers/grpc-backend.cfg.tmpl");
 pub(crate) const NGINX: &str = include_str!("../peers/nginx.conf.tmpl");
+pub(crate) const NGINX_GRPC: &str = include_str!("../peers/nginx-grpc.conf.tmpl");
+pub(crate) const NGINX_WEBSOCKET: &str = include_str!("../peers/nginx-websocket.conf.tmpl");
 pub(crate) const NGINX_STREAM: &str = include_str!("../peers/nginx-stream.conf.tmpl");
 pub(crate) const HAPROXY_HTTP: &str = include_str!("../peers/haproxy-http.cfg.tmpl");
 pub(crate) const HAPROXY_TCP: &str = include_str!("../peers/haproxy-tcp.cfg.tmpl");

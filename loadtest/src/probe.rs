@@ -5,13 +5,15 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use crate::scenario::{HOST, Traffic};
-use crate::{load, names, tls};
+use crate::{load, names, tls, websocket};
 
 /// One unit of work of `traffic`; anything but its success is an error.
 pub(crate) fn probe(traffic: Traffic, address: SocketAddr) -> io::Result<()> {
     match traffic {
         Traffic::Http => probe_http(address),
         Traffic::Tls => tls::probe(address),
+        Traffic::Grpc => load::probe_grpc(address),
+        Traffic::Websocket => websocket::probe(address),
         Traffic::Echo => probe_echo(address),
         Traffic::Datagrams => probe_datagrams(address),
         Traffic::Bulk => load::probe_bulk(address),

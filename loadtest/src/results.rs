@@ -109,6 +109,10 @@ pub(crate) fn write(folder: &Path, measured: &str) -> Result<()> {
     let text = serde_json::to_string_pretty(&all).context("writing JSON")?;
     let results = Results::deserialize(&all).context("reading what was measured")?;
     fs::write(&file, text + "\n").with_context(|| format!("writing {}", file.display()))?;
+    if let Some(picture) = page::picture(&results) {
+        let file = folder.join("overview.svg");
+        fs::write(&file, picture).with_context(|| format!("writing {}", file.display()))?;
+    }
     let file = folder.join("index.html");
     fs::write(&file, page::html(&results)).with_context(|| format!("writing {}", file.display()))
 }

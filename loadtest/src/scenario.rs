@@ -24,6 +24,10 @@ pub(crate) enum Scenario {
     /// Small GETs over HTTP/2 and TLS, 8 connections of 10 streams
     #[value(name = "http2")]
     Http2,
+    /// Unary gRPC calls in the clear, HTTP/2 on both sides, 8 connections of 10 streams
+    GrpcUnary,
+    /// Frames of 64 bytes there and back over upgraded connections, 64 at once
+    WebsocketEcho,
     /// http1-small with 1,000 Ingresses of ten hosts each, beside portico with one
     #[value(name = "ingress-1000-rules")]
     Ingress1000,
@@ -91,6 +95,10 @@ pub(crate) enum Traffic {
     Http,
     /// Requests over TLS, or handshakes alone, to an Ingress with a certificate.
     Tls,
+    /// gRPC through an Ingress.
+    Grpc,
+    /// Frames over upgraded connections, through an Ingress.
+    Websocket,
     /// Bytes that come back, through a NodePort.
     Echo,
     /// Bytes in one direction, through a NodePort.
@@ -109,13 +117,15 @@ pub(crate) struct Target {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 25] = [
+    pub(crate) const ALL: [Self; 27] = [
         Self::Http1Small,
         Self::Http1Large,
         Self::Http1Close,
         Self::HttpsKeepalive,
         Self::TlsHandshake,
         Self::Http2,
+        Self::GrpcUnary,
+        Self::WebsocketEcho,
         Self::Ingress1000,
         Self::TwoWorkers,
         Self::TcpRr,
@@ -151,6 +161,8 @@ impl Scenario {
             | Self::RollingRestart
             | Self::IdleHttp => Traffic::Http,
             Self::HttpsKeepalive | Self::TlsHandshake | Self::Http2 => Traffic::Tls,
+            Self::GrpcUnary => Traffic::Grpc,
+            Self::WebsocketEcho => Traffic::Websocket,
             Self::TcpRr | Self::TcpConnect | Self::Services10000 | Self::IdleConnections => {
                 Traffic::Echo
             }
@@ -162,7 +174,7 @@ impl Scenario {
 
     /// Whether it goes through an Ingress.
     pub(crate) fn is_http(self) -> bool {
-        matches!(self.traffic(), Traffic::Http | Traffic::Tls)
+        matches!(self.traffic(), Traffic::Http | Traffic::Tls | Traffic::Grpc | Traffic::Websocket)
     }
 
     /// How it is measured.
@@ -204,6 +216,8 @@ impl Scenario {
             Self::HttpsKeepalive => "https-keepalive",
             Self::TlsHandshake => "tls-handshake",
             Self::Http2 => "http2",
+            Self::GrpcUnary => "grpc-unary",
+            Self::WebsocketEcho => "websocket-echo",
             Self::Ingress1000 => "ingress-1000-rules",
             Self::TwoWorkers => "two-workers",
             Self::TcpRr => "tcp-rr",
@@ -242,7 +256,8 @@ impl Scenario {
             Self::ReloadLatency => "edit",
             Self::Http1Large => "MiB",
             Self::TlsHandshake => "handshake",
-            Self::TcpRr | Self::UdpEcho => "exchange",
+            Self::GrpcUnary => "call",
+            Self::TcpRr | Self::UdpEcho | Self::WebsocketEcho => "exchange",
             Self::TcpConnect | Self::Services10000 | Self::IdleConnections | Self::IdleHttp => {
                 "connection"
             }
@@ -278,6 +293,13 @@ impl Scenario {
             }
             Self::Http2 => {
                 "http1-small over HTTP/2 and TLS 1.3; h2load, 8 connections of 10 streams, HTTP/1.1 behind"
+            }
+            Self::GrpcUnary => {
+                "POST with a message of 64 bytes and an answer of as many, in the clear, HTTP/2 on both \
+                 sides; h2load, 8 connections of 10 streams"
+            }
+            Self::WebsocketEcho => {
+                "frames of 64 bytes there and back through an Ingress; 64 upgraded connections, one each"
             }
             Self::Ingress1000 => {
                 "http1-small to 10,000 hosts of 1,000 Ingresses in turn, and to 10 hosts of one"
@@ -334,7 +356,9 @@ impl Scenario {
             | Self::Http1Close
             | Self::HttpsKeepalive
             | Self::TlsHandshake
-            | Self::Http2 => &[Kind::Nginx, Kind::Haproxy, Kind::Portico],
+            | Self::Http2
+            | Self::GrpcUnary
+            | Self::WebsocketEcho => &[Kind::Nginx, Kind::Haproxy, Kind::Portico],
             Self::Http1Large => &[Kind::Nginx, Kind::Haproxy, Kind::HaproxySplice, Kind::Portico],
             Self::Ingress1000 | Self::TwoWorkers => &[Kind::PorticoOfFewer, Kind::Portico],
             Self::TcpRr | Self::TcpConnect => &[Kind::Haproxy, Kind::Portico],
@@ -410,7 +434,8 @@ impl Scenario {
             Self::Http1Large | Self::Http1Close => Target { peer: Kind::Nginx, ratio: 1.00 },
             // Three tenths more handshakes per CPU second.
             Self::TlsHandshake => Target { peer: Kind::Nginx, ratio: 1.0 / 1.3 },
-            Self::Http2 => Target { peer: Kind::Nginx, ratio: 0.90 },
+            Self::Http2 | Self::GrpcUnary => Target { peer: Kind::Nginx, ratio: 0.90 },
+            Self::WebsocketEcho => Target { peer: Kind::Haproxy, ratio: 1.00 },
             Self::Ingress1000 => Target { peer: Kind::PorticoOfFewer, ratio: 1.03 },
             Self::TwoWorkers => Target { peer: Kind::PorticoOfFewer, ratio: 1.10 },
             Self::TcpRr | Self::TcpConnect => Target { peer: Kind::Haproxy, ratio: 1.00 },

@@ -114,11 +114,17 @@ impl Site {
     pub(crate) fn start_backend(&self) -> Result<Option<Server>> {
         let port = free_port()?;
         let process = match self.scenario.traffic() {
+            Traffic::Grpc => {
+                let program = tools::HAPROXY.require()?;
+                let config = self.write_grpc_backend(port)?;
+                self.run("backend", &program, &["-db", "-q", "-f", &config], self.load_core)?
+            }
             Traffic::Http | Traffic::Tls => {
                 let program = tools::NGINX.require()?;
                 let config = self.write_backend("backend", port)?;
                 self.run("backend", &program, &["-c", &config], self.load_core)?
             }
+            Traffic::Websocket => self.start_echo("websocket-echo", port)?,
             Traffic::Echo => self.start_echo("tcp-echo", port)?,
             Traffic::Datagrams => self.start_echo("udp-echo", port)?,
             Traffic::Names => return Ok(None),
@@ -253,7 +259,7 @@ impl Site {
         };
         // Where the front is TLS, HTTP listens too and nobody asks it: both are one program's.
         let http = match traffic {
-            Traffic::Http => front(true),
+            Traffic::Http | Traffic::Grpc | Traffic::Websocket => front(true),
             _ => local(http_port).to_string(),
         };
         let arguments = [
@@ -271,7 +277,9 @@ impl Site {
             "--state-dir=off",
         ];
         let port = match traffic {
-            Traffic::Http | Traffic::Tls | Traffic::Names => front_port,
+            Traffic::Http | Traffic::Tls | Traffic::Grpc | Traffic::Websocket | Traffic::Names => {
+                front_port
+            }
             Traffic::Echo | Traffic::Bulk | Traffic::Datagrams => node_port,
         };
         let cores = match self.scenario.workers(kind) {

@@ -26,8 +26,8 @@ pub(crate) fn render(template: &str, values: &[(&str, &str)]) -> Result<String> 
 mod tests {
     use super::*;
     use crate::peers::{
-        BACKEND, DNSMASQ, HAPROXY_HTTP, HAPROXY_TCP, KNOT, NGINX, NGINX_STREAM, NSD, PORTICO,
-        UNBOUND,
+        BACKEND, DNSMASQ, GRPC_BACKEND, HAPROXY_HTTP, HAPROXY_TCP, KNOT, NGINX, NGINX_GRPC,
+        NGINX_STREAM, NGINX_WEBSOCKET, NSD, PORTICO, UNBOUND,
     };
     use crate::soak::SOAK;
 
@@ -76,8 +76,11 @@ mod tests {
         ];
         for template in [
             BACKEND,
+            GRPC_BACKEND,
             NGINX,
             NGINX_STREAM,
+            NGINX_GRPC,
+            NGINX_WEBSOCKET,
             HAPROXY_HTTP,
             HAPROXY_TCP,
             PORTICO,

@@ -1,7 +1,8 @@
 //! Private stages for `benches/` and fuzzing, behind the feature `bench`: no contract.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use portico_config::model::{HostPattern, ObjectName, PathKind, Protocol};
 use portico_config::snapshot::{
@@ -9,28 +10,72 @@ use portico_config::snapshot::{
     ServicePort, Snapshot,
 };
 
+use crate::l7::one_form;
+use crate::upstream::{Caller, Lead, Port};
 use crate::view::{Builder, View};
 
 /// Holds the HTTP/1 codec to its promise for the bytes of a client, cut into two at `cut`: what a
 /// backend would see is nothing, or one request in one form. Panics where that is broken.
 pub fn hold_codec(bytes: &[u8], cut: usize) {
-    crate::l7::one_form::holds(bytes, cut);
+    one_form::holds(bytes, cut);
 }
 
 /// Builds views, each from the one before.
 #[derive(Debug, Default)]
 pub struct Views(Builder);
 
+/// Writes requests for a backend, one after the other.
+#[derive(Default)]
+pub struct Rewriter(one_form::Rewriter);
+
+impl Rewriter {
+    /// The bytes that a backend gets for the first request in `bytes`, head and body; none where it
+    /// is refused or not whole.
+    pub fn rewrite(&self, bytes: &[u8]) -> Option<usize> {
+        self.0.rewrite(bytes)
+    }
+}
+
 /// A view, to be dropped outside of the measurement.
 #[derive(Debug)]
 pub struct Built {
-    _view: Arc<View>,
+    view: Arc<View>,
+}
+
+impl Built {
+    /// Whether a request for `host` and `path` has somewhere to go.
+    pub fn routes(&self, host: &str, path: &str) -> bool {
+        crate::l7::way_of(&self.view.routes, host, path).is_some()
+    }
+
+    /// One of the ports of Services.
+    pub fn chooser(&self) -> Option<Chooser> {
+        let port = self.view.ports().next().map(Arc::clone)?;
+        Some(Chooser { port, now: Instant::now() })
+    }
+}
+
+/// A port of a Service, whose endpoints are chosen from.
+#[derive(Debug)]
+pub struct Chooser {
+    port: Arc<Port>,
+    now: Instant,
+}
+
+impl Chooser {
+    /// How many endpoints may be tried, the next one in turn first.
+    pub fn choose(&self) -> usize {
+        let caller = Caller { client: IpAddr::V4(Ipv4Addr::LOCALHOST), now: self.now };
+        let mut choice = self.port.choose(caller, Lead::Turn);
+        let first = usize::from(choice.next().is_some());
+        first * choice.set_len()
+    }
 }
 
 impl Views {
     /// The view of `snapshot`.
     pub fn next(&mut self, snapshot: &Arc<Snapshot>) -> Built {
-        Built { _view: self.0.next(snapshot) }
+        Built { view: self.0.next(snapshot) }
     }
 }
 

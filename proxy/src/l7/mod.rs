@@ -43,6 +43,8 @@ mod connection;
 
 #[cfg(feature = "bench")]
 pub(crate) use self::h1::one_form;
+#[cfg(feature = "bench")]
+pub(crate) use self::route::route as way_of;
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};

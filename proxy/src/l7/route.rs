@@ -13,8 +13,8 @@ use crate::view::{Canary, Host, Location, Routes, Slot, Target};
 pub(crate) type Way<'a> = (&'a Target<Slot>, Option<&'a Arc<Policy>>, Option<&'a Canary>);
 
 /// Where a request for `host` (lower case, no port, no trailing dot) and a normal `path` goes.
-#[cfg(test)]
-fn route<'a>(routes: &'a Routes, host: &str, path: &str) -> Option<Way<'a>> {
+#[cfg(any(test, feature = "bench"))]
+pub(crate) fn route<'a>(routes: &'a Routes, host: &str, path: &str) -> Option<Way<'a>> {
     within(find_host(routes, host)?, path)
 }
 

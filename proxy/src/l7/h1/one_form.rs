@@ -15,7 +15,10 @@ use crate::l7::request::{Asked, check};
 
 /// What a backend sees of the first request in `bytes`, and how many bytes of them that was; none
 /// of a request that has not come whole.
-fn seen_by_backend(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, StatusCode> {
+fn seen_by_backend(
+    bytes: &[u8],
+    scratch: &Scratch,
+) -> Result<Option<(Vec<u8>, usize)>, StatusCode> {
     let refused = |fault: Fault| fault.status();
     let mut lines = Vec::new();
     let Some(line) = head::request(bytes, &mut lines).map_err(refused)? else { return Ok(None) };
@@ -47,11 +50,24 @@ fn seen_by_backend(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, StatusCode>
     forward::to_upstream(&mut head, &checked, &added);
     let mut upload = Upload::new(head, length, false, max_body_bytes(None, 1 << 20));
     let mut inbox = bytes[line.end..].to_vec();
-    match upload.begin(&mut inbox, &Scratch::default()) {
+    match upload.begin(&mut inbox, scratch) {
         Err(upload::Fault::Refused(status)) => Err(status),
         Err(upload::Fault::Gone) => Ok(None),
         Ok(()) if !upload.is_read() => Ok(None),
         Ok(()) => Ok(Some((upload.into_buffer(), bytes.len() - inbox.len()))),
+    }
+}
+
+/// Writes requests for a backend, one after the other, as a worker does.
+#[derive(Default)]
+pub(crate) struct Rewriter(Scratch);
+
+impl Rewriter {
+    /// How many bytes a backend gets for the first request in `bytes`; none where it is refused or
+    /// not whole.
+    pub(crate) fn rewrite(&self, bytes: &[u8]) -> Option<usize> {
+        let seen = seen_by_backend(bytes, &self.0);
+        seen.ok()?.map(|(head, _)| head.len())
     }
 }
 
@@ -61,7 +77,7 @@ fn seen_by_backend(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, StatusCode>
 ///
 /// Panics where that is broken.
 pub(crate) fn holds(bytes: &[u8], cut: usize) {
-    let whole = seen_by_backend(bytes);
+    let whole = seen_by_backend(bytes, &Scratch::default());
     let mut scan = Scan::default();
     let early = scan.has_end(&bytes[..cut.min(bytes.len())], true);
     if early == Ok(false) && whole.as_ref().is_ok_and(Option::is_some) {
@@ -120,7 +136,9 @@ mod tests {
                 1,
             ),
         ] {
-            let (upstream, used) = seen_by_backend(bytes.as_bytes()).unwrap().unwrap();
+            let (upstream, used) = seen_by_backend(bytes.as_bytes(), &Scratch::default())
+                .unwrap()
+                .unwrap();
             let text = String::from_utf8(upstream).unwrap();
             let ours = |line: &&str| !line.starts_with("X-") && !line.starts_with("Via: ");
             let lines: Vec<_> = text.split("\r\n").filter(ours).collect();
