@@ -7,6 +7,7 @@
 
 mod explain;
 mod hosts;
+mod ingresses;
 mod probes;
 mod snapshot;
 
@@ -195,6 +196,11 @@ fn answer<B>(request: &Request<B>, shared: &Shared) -> Response<Full<Bytes>> {
             json["ejected"] = serde_json::json!(shared.ejections.at(Instant::now()));
             typed(StatusCode::OK, "application/json", format!("{json:#}\n"))
         }
+        "/api/v1/ingresses" => {
+            let published = shared.publication.load();
+            let json = ingresses::render(&published.snapshot, &shared.listeners());
+            typed(StatusCode::OK, "application/json", format!("{json:#}\n"))
+        }
         "/api/v1/probes" => {
             let json = probes::render(&shared.probes.read(), Instant::now(), SystemTime::now());
             typed(StatusCode::OK, "application/json", format!("{json:#}\n"))
@@ -224,8 +230,7 @@ fn typed(status: StatusCode, kind: &'static str, body: String) -> Response<Full<
     response
 }
 
-const PATHS: &str =
-    "/livez\n/readyz\n/metrics\n/api/v1/snapshot\n/api/v1/probes\n/api/v1/explain\n";
+const PATHS: &str = "/livez\n/readyz\n/metrics\n/api/v1/snapshot\n/api/v1/ingresses\n/api/v1/probes\n/api/v1/explain\n";
 const MAX_CONNECTIONS: usize = 64;
 /// Descriptors that are held for its connections.
 const RESERVE: usize = 8;

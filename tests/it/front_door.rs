@@ -229,3 +229,72 @@ pub(crate) fn secret(name: &str, hosts: &[&str]) -> (String, String) {
     );
     (text, certificate)
 }
+
+#[test]
+fn the_status_of_each_ingress_says_what_serves_and_what_does_not() {
+    let (a, b) = (Pod::http("a"), Pod::http("b"));
+    let annotate = |text: String, annotation: &str| {
+        let line = format!("  annotations: {{nginx.ingress.kubernetes.io/{annotation}}}\nspec:\n");
+        text.replacen("spec:\n", &line, 1)
+    };
+    let second = [
+        ("web.test", "Prefix", "/", "b"),
+        ("web.test", "Exact", "/own", "b"),
+        ("web.test", "Prefix", "/gone", "missing"),
+    ];
+    let foreign = ingress("d-foreign", &[("d.test", "Prefix", "/", "a")], "");
+    let manifests = [
+        service("a", "ClusterIP", 80, &[&a]),
+        service("b", "ClusterIP", 80, &[&b]),
+        ingress("a-first", &[("web.test", "Prefix", "/", "a")], ""),
+        ingress("b-second", &second, ""),
+        annotate(
+            ingress("c-closed", &[("c.test", "Prefix", "/", "a")], ""),
+            "allowlist-source-range: ten",
+        ),
+        foreign.replacen("spec:\n", "spec:\n  ingressClassName: other\n", 1),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)]).start();
+    let admin = portico.admin();
+    let answer = get(admin, &admin.to_string(), "/api/v1/ingresses");
+    let json: serde_json::Value = serde_json::from_str(answer.text()).unwrap();
+    let of = |name: &str| {
+        let all = json["ingresses"].as_array().unwrap();
+        all.iter().find(|it| it["name"] == name).unwrap().clone()
+    };
+    let location = |name: &str, path: &str| {
+        let ingress = of(name);
+        let all = ingress["locations"].as_array().unwrap();
+        all.iter().find(|it| it["path"] == path).unwrap().clone()
+    };
+    for (name, path, state, endpoints, reason) in [
+        ("a-first", "/", "open", Some(1), None),
+        ("b-second", "/", "shadowed", None, Some("default/a-first")),
+        ("b-second", "/own", "open", Some(1), None),
+        ("b-second", "/gone", "open", Some(0), Some("missing")),
+        ("c-closed", "/", "closed", Some(1), Some("allowlist-source-range")),
+    ] {
+        let got = location(name, path);
+        assert_eq!(got["state"], state, "ingress 1.8: {name} {path}");
+        assert_eq!(got["endpoints"].as_u64(), endpoints, "{name} {path}");
+        let said = got["reason"].as_str();
+        assert!(said.is_some() == reason.is_some(), "{name} {path}: {said:?}");
+        assert!(
+            said.unwrap_or_default()
+                .contains(reason.unwrap_or_default()),
+            "{said:?}"
+        );
+    }
+    assert_eq!(of("d-foreign")["served"], false, "ingress 1.7");
+    assert_eq!(of("d-foreign")["status"]["loadBalancer"]["ingress"], serde_json::json!([]));
+    let at = &of("a-first")["status"]["loadBalancer"]["ingress"][0];
+    assert_eq!(at["ip"], "127.0.0.1");
+    let ports: Vec<_> = at["ports"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["port"])
+        .collect();
+    assert!(ports.contains(&&portico.http().port().into()), "{ports:?}");
+}

@@ -23,6 +23,7 @@ mod policies;
 mod host_tls;
 mod ingress;
 mod canaries;
+mod claims;
 mod other_names;
 mod listeners;
 mod services;
@@ -131,7 +132,7 @@ pub(crate) fn compile(
         let owned = ingress::owned(objects, inputs.settings, &mut found);
         if rules {
             let routes = ingress::compile(&owned, objects, &snapshot.services, inputs, &mut found);
-            snapshot.routes = share(routes, &previous.routes);
+            snapshot.routes = share(claims::noted(routes, objects, &owned), &previous.routes);
             memory.routes = found;
         }
         if certificates {

@@ -41,7 +41,11 @@ pub(super) fn changes(old: &Snapshot, new: &Snapshot) -> Vec<String> {
         group(&mut parts, ["certificate", "certificates"], sorted);
     }
     if parts.is_empty() {
-        parts.push("names".to_owned());
+        let what = match Arc::ptr_eq(&old.routes, &new.routes) {
+            true => "names",
+            false => "whose Ingresses are",
+        };
+        parts.push(what.to_owned());
     }
     parts
 }

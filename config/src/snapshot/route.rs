@@ -20,6 +20,34 @@ pub struct RouteTable {
     pub wildcard: HashMap<Arc<str>, Arc<Host>, foldhash::fast::RandomState>,
     /// Host-less rules, and the catch-all default backend of Ingresses without rules.
     pub any: Option<Arc<Host>>,
+    /// Every Ingress in object order, those of others too: for lists, not for requests.
+    pub claims: Vec<Claim>,
+}
+
+/// Whose an Ingress is (`ingress 1.7`).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Claim {
+    /// The Ingress.
+    pub ingress: ObjectName,
+    /// The class that it names.
+    pub class: Option<Arc<str>>,
+    /// Whether portico serves it.
+    pub is_ours: bool,
+    /// Its paths that another Ingress serves.
+    pub shadowed: Vec<Shadowed>,
+}
+
+/// A path that another Ingress serves, which comes first in object order (`ingress 1.4`).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Shadowed {
+    /// Of which host.
+    pub host: HostPattern,
+    /// How it is compared.
+    pub kind: PathKind,
+    /// As written.
+    pub path: Arc<str>,
+    /// Who serves it.
+    pub by: ObjectName,
 }
 
 impl RouteTable {
