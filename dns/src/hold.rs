@@ -231,6 +231,9 @@ fn world() -> Dns {
     let mut settings = Settings { dns_nsid: Some("here".into()), ..Settings::default() };
     let upstream = "192.0.2.53".parse().expect("an upstream");
     settings.forwarding = Forwarding { rules: vec![upstream], ..Forwarding::default() };
+    settings.dns_rewrites = ["suffix .corp.test .default.svc.cluster.local", "prefix old- new-"]
+        .map(|rule| rule.parse().expect("a rule"))
+        .into();
     dns.follow(&settings);
     let mut tables = build::Tables::default();
     dns.shared

@@ -2,6 +2,7 @@
 
 mod changes;
 mod packets;
+mod reference;
 mod rewrites;
 mod scripts;
 mod sockets;

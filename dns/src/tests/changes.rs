@@ -24,7 +24,7 @@ use crate::table::AnswerTable;
 
 /// One edit of the objects.
 #[derive(Clone, Debug)]
-enum Edit {
+pub(super) enum Edit {
     Service(ObjectName, Option<Arc<Service>>),
     Namespaces(Vec<&'static str>),
     /// Names with an address, or with the name that they lead to.
@@ -120,6 +120,13 @@ fn service() -> impl Strategy<Value = Service> {
     })
 }
 
+/// Edits of Services and namespaces alone.
+pub(super) fn edits_of_services() -> impl Strategy<Value = Edit> {
+    let namespaces = vec!["default", "kube-system", "other"];
+    let namespaces = prop::sample::subsequence(namespaces, 0..=3);
+    prop_oneof![6 => services(), 1 => namespaces.prop_map(Edit::Namespaces)]
+}
+
 fn edits() -> impl Strategy<Value = Edit> {
     let namespaces = vec!["default", "kube-system", "other"];
     let host = select(vec![
@@ -211,7 +218,7 @@ const CLIENT: &str = "127.0.0.1";
 /// How zones lie to each other.
 const LAYOUTS: usize = 5;
 
-fn lay_out(zones: &mut Zones, layout: usize) {
+pub(super) fn lay_out(zones: &mut Zones, layout: usize) {
     let long = [&"l".repeat(63), "m", &"n".repeat(63), &"o".repeat(63), "p.test"].join(".");
     let (clusters, aliases, reverse): (&[&str], &[&str], &[&str]) = match layout {
         0 => (&["cluster.local"], &["portico.test"], &["127.96.0.0/16"]),
@@ -237,7 +244,7 @@ fn texts(all: &[&str]) -> Vec<Arc<str>> {
     all.iter().map(|text| (*text).into()).collect()
 }
 
-fn apply(snapshot: &Snapshot, edits: &[Edit]) -> Snapshot {
+pub(super) fn apply(snapshot: &Snapshot, edits: &[Edit]) -> Snapshot {
     let mut next = snapshot.clone();
     let mut zones = (*next.zones).clone();
     zones.serial += 1;

@@ -3,6 +3,7 @@
 //! ```text
 //! settings: podsMode=insecure        as in the settings file; words apart by blanks
 //! record: db.test A 192.0.2.1        one more static record
+//! rewrite: exact a.test b.test       one more rule for names that are asked as others
 //! manifests:                         what is served from here on
 //! …
 //! questions:
@@ -98,6 +99,9 @@ impl Script {
                 self.dns.follow(&self.settings);
             } else if let Some(record) = line.strip_prefix("record: ") {
                 self.settings.names.records.push(record.parse().unwrap());
+            } else if let Some(rule) = line.strip_prefix("rewrite: ") {
+                self.settings.dns_rewrites.push(rule.parse().unwrap());
+                self.dns.follow(&self.settings);
             } else if line == "manifests:" {
                 let mut manifests = String::new();
                 while let Some(line) = lines.next_if(|line| *line != "questions:") {
@@ -106,7 +110,8 @@ impl Script {
                 }
                 self.serve(manifests);
             } else if let Some(question) = line.strip_prefix("? ") {
-                let begins = ["#", "? ", "settings:", "record:", "manifests:", "questions:"];
+                let begins =
+                    ["#", "? ", "settings:", "record:", "rewrite:", "manifests:", "questions:"];
                 let is_answer =
                     |line: &&str| !line.is_empty() && !begins.iter().any(|it| line.starts_with(it));
                 while lines.next_if(is_answer).is_some() {}
