@@ -37,8 +37,12 @@ pub(crate) fn html(results: &Results) -> String {
     render(PAGE, &[("machine", &about), ("body", &body)]).expect("the page has these two places")
 }
 
-/// The ratios of all scenarios as a picture of its own, for a README; none where there are none.
+/// The ratios of all scenarios as a picture of its own, for a README; none where there are none that may
+/// be quoted.
 pub(crate) fn picture(results: &Results) -> Option<String> {
+    if results.machine.quick {
+        return None;
+    }
     let plot = overview_plot(&results.scenarios)?;
     let (_, style) = PAGE.split_once("<style>")?;
     let (style, _) = style.split_once("</style>")?;
@@ -439,6 +443,9 @@ mod tests {
         for part in ["prefers-color-scheme: dark", "dns-hit", "÷ knot"] {
             assert!(picture.contains(part), "{part} in {picture}");
         }
+        results.machine.quick = true;
+        assert!(super::picture(&results).is_none());
+        results.machine.quick = false;
         results.scenarios.clear();
         assert!(super::picture(&results).is_none());
     }

@@ -69,8 +69,13 @@ impl Machine {
             .map_or("processor unknown", |(_, name)| name.trim());
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let CompareArgs { rounds, seconds, warm_up, server_core, load_core, .. } = arguments;
-        let rounds =
-            rounds.map_or_else(|| "rounds".to_owned(), |rounds| format!("{rounds} rounds"));
+        let rounds = rounds.map_or_else(
+            || "rounds".to_owned(),
+            |rounds| match rounds {
+                1 => "one round".to_owned(),
+                more => format!("{more} rounds"),
+            },
+        );
         Self {
             processor: processor.to_owned(),
             kernel: format!("Linux {}", kernel.trim()),
