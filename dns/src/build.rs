@@ -29,6 +29,7 @@ use crate::pods::Pods;
 use crate::service;
 use crate::statics;
 use crate::table::AnswerTable;
+use crate::views::{Views, seen_from};
 use crate::wire::{
     A, AAAA, LONGEST_NAME, LONGEST_ZONE, NS, OWNER, TXT, below, is_within, put_address, put_record,
     reverse_zones, wire,
@@ -77,7 +78,9 @@ impl Tables {
             }
         };
         let mut table = next.draft.table.clone();
-        statics::lay(&snapshot.zones.records, &mut table);
+        let records = &snapshot.zones.records;
+        statics::lay(&seen_from(None, records), &mut table);
+        table.views = Views::new(&next.draft.table, records, &self.numbers);
         let table = Arc::new(table);
         self.last = Some(next);
         table
@@ -107,11 +110,12 @@ impl Last {
             wildcards: Arc::default(),
             deep_wildcards: Arc::default(),
             pods: Pods::of(snapshot),
-            numbers: numbers.number(&all),
+            numbers: numbers.number("", &all),
             zones: all.into(),
             autopath: Autopath::of(snapshot, &Autopath::default()),
             fallthrough: fallthrough(zones),
             is_loaded: true,
+            views: Views::default(),
             ttl_seconds: zones.ttl_seconds,
             serial: zones.serial,
         };

@@ -77,8 +77,8 @@ impl Tallies {
         for tally in all.iter() {
             for (number, cells) in tally.counted() {
                 // A zone has its number before anything is counted in it.
-                let Some((zone, plugin)) = zones.get(number) else { continue };
-                sums.add(&tally.ends, zone, plugin, cells);
+                let Some(labels) = zones.get(number) else { continue };
+                sums.add(&tally.ends, labels, cells);
             }
         }
         sums
@@ -86,27 +86,32 @@ impl Tallies {
 }
 
 impl Sums {
-    fn add(&mut self, ends: &TallyEnds, zone: &str, plugin: &str, cells: &Cells) {
+    fn add(
+        &mut self,
+        ends: &TallyEnds,
+        (zone, plugin, view): &(String, &'static str, String),
+        cells: &Cells,
+    ) {
         let TallyEnds { server, proto, family } = ends;
         let server = server.as_str();
         for (kind, count) in TYPES.iter().zip(&cells.requests) {
             let count = count.get();
-            add(&mut self.requests, &[server, zone, VIEW, proto, family, kind], count);
+            add(&mut self.requests, &[server, zone, view, proto, family, kind], count);
             add(&mut self.own_requests, &[proto, family, kind], count);
         }
         for (rcode, count) in RCODES.iter().zip(&cells.responses) {
             let count = count.get();
-            add(&mut self.responses, &[server, zone, VIEW, rcode, plugin], count);
+            add(&mut self.responses, &[server, zone, view, rcode, plugin], count);
             add(&mut self.own_responses, &[rcode], count);
-            if plugin == "acl" {
-                add(&mut self.blocked, &[server, zone, VIEW], count);
+            if *plugin == "acl" {
+                add(&mut self.blocked, &[server, zone, view], count);
             }
         }
         // Shown while it is 0 too: a dashboard divides by the requests of the same zone.
-        let labels = owned(&[server, zone, VIEW]);
+        let labels = owned(&[server, zone, view]);
         *self.dnssec_ok.entry(labels).or_default() += cells.dnssec_ok.get();
-        spread(&mut self.durations, &[server, zone, VIEW], &cells.durations);
-        let labels = [server, zone, VIEW, proto];
+        spread(&mut self.durations, &[server, zone, view], &cells.durations);
+        let labels = [server, zone, view, proto];
         spread(&mut self.request_bytes, &labels, &cells.request_bytes);
         spread(&mut self.response_bytes, &labels, &cells.response_bytes);
     }
@@ -246,8 +251,6 @@ fn float(count: u64) -> f64 {
     count as f64
 }
 
-/// There are no views: CoreDNS leaves the label empty then.
-const VIEW: &str = "";
 const MICROSECONDS: f64 = 0.000_001;
 const ZONE: &[&str] = &["server", "zone", "view"];
 const SIZE: &[&str] = &["server", "zone", "view", "proto"];
@@ -292,7 +295,7 @@ mod tests {
         let tallies = Tallies::new();
         let zone = tallies
             .zones
-            .number(&[wire("cluster.local").unwrap().into()])[0];
+            .number("", &[wire("cluster.local").unwrap().into()])[0];
         let ends = TallyEnds { server: "dns://127.0.0.1:53".into(), proto: "udp", family: "1" };
         let heard = Heard { kind: 28, zone, dnssec_ok: true };
         for worker in [tallies.begin(ends.clone()), tallies.begin(ends)] {

@@ -21,6 +21,7 @@ use crate::rewrite::Rewrites;
 use crate::serve::Ends;
 use crate::special::is_special;
 use crate::table::{AnswerTable, Found};
+use crate::views::seen_from;
 use crate::wire::wire;
 
 /// What a question comes to, and why.
@@ -102,6 +103,7 @@ fn explain_by(
     asking: Asking<'_>,
 ) -> Option<Explained> {
     let key = wire(asking.name)?;
+    let table = table.seen_by(asking.from);
     let head = [0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     let message = [&head[..], &key, &asking.kind.to_be_bytes(), &[0, 1]].concat();
     let mut reply = Vec::new();
@@ -135,7 +137,8 @@ fn explain_by(
         return Some(Explained { why, ..found });
     }
     let outcome = answer(&message, peer, local, Transport::Tcp, table, &mut reply);
-    let asked = Asked { snapshot, table, key: &key, labels };
+    let view = table_view(snapshot, asking.from);
+    let asked = Asked { snapshot, view, table, key: &key, labels };
     let (mut rule, mut why, object) = asked.why(zone.as_deref());
     let is_found = reply.get(3).is_some_and(|code| code & 15 == 0);
     if is_found && matches!(table.find(&key), Found::Missing(_)) {
@@ -147,6 +150,8 @@ fn explain_by(
 
 struct Asked<'a> {
     snapshot: &'a Snapshot,
+    /// The network whose records count for who asks.
+    view: Option<IpNet>,
     table: &'a AnswerTable,
     key: &'a [u8],
     /// In front of the zone.
@@ -189,6 +194,7 @@ impl Asked<'_> {
     fn record(&self) -> Option<Why> {
         let name = dotted(self.key);
         let records = &self.snapshot.zones.records;
+        let records = seen_from(self.view, records);
         let exact = records.iter().find(|record| *record.name == *name);
         let is_below = |suffix: &str| {
             name.strip_suffix(suffix)
@@ -324,6 +330,15 @@ impl Asked<'_> {
             .or_else(|| services.find(of_endpoint))
             .map(|service| &**service)
     }
+}
+
+/// The narrowest network of records that a client is in.
+fn table_view(snapshot: &Snapshot, client: IpAddr) -> Option<IpNet> {
+    let views = snapshot.zones.records.iter().filter_map(|it| it.view);
+    let client = client.to_canonical();
+    views
+        .filter(|view| view.contains(&client))
+        .max_by_key(IpNet::prefix_len)
 }
 
 /// The labels of a wire name in front of its last `behind` octets.

@@ -19,6 +19,7 @@ mod service;
 mod hosts;
 mod draft;
 mod statics;
+mod views;
 mod build;
 mod reply;
 mod answer;

@@ -137,7 +137,8 @@ impl Moment<'_> {
         reply: &mut Vec<u8>,
     ) -> Begun {
         let Ends { peer, local, transport, .. } = ends;
-        let outcome = answer(message, peer, local, transport, &self.table, reply);
+        let table = self.table.seen_by(peer.ip());
+        let outcome = answer(message, peer, local, transport, table, reply);
         let begun = match outcome {
             Outcome::Elsewhere { .. } if self.is_open => {
                 forwarder.begin(message, transport, outcome, reply)

@@ -14,6 +14,7 @@ use crate::autopath::Autopath;
 use crate::block::{Block, FIRST, Node};
 use crate::names::Names;
 use crate::pods::Pods;
+use crate::views::Views;
 use crate::wire::{LONGEST_ZONE, SOA, is_within, parent, put_record};
 use crate::zones::Zone;
 
@@ -35,6 +36,8 @@ pub(crate) struct AnswerTable {
     pub(crate) fallthrough: Arc<[Box<[u8]>]>,
     /// Whether it was made from a snapshot: before that, what is not known is not denied.
     pub(crate) is_loaded: bool,
+    /// What clients of some networks see instead.
+    pub(crate) views: Views,
     /// Where each of them is counted.
     pub(crate) numbers: Arc<[Zone]>,
     /// TTL of every local record.
@@ -69,6 +72,7 @@ impl Default for AnswerTable {
             autopath: Autopath::default(),
             fallthrough: Arc::default(),
             is_loaded: false,
+            views: Views::default(),
             numbers: Arc::default(),
             ttl_seconds: 0,
             serial: 0,

@@ -9,6 +9,7 @@ mod sockets;
 mod strange;
 mod tls;
 mod transfers;
+mod views;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -13,7 +13,10 @@ pub(crate) struct Zone(u8);
 
 /// The zones that were ever counted, in the order of their numbers.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ZoneNames(Arc<Mutex<Vec<Box<[u8]>>>>);
+pub(crate) struct ZoneNames(Arc<Mutex<Vec<Named>>>);
+
+/// A zone, and the view in which it is seen: a network, or nothing.
+type Named = (Box<str>, Box<[u8]>);
 
 impl Zone {
     /// Nobody's: malformed, refused, not answered.
@@ -36,14 +39,14 @@ impl Zone {
 }
 
 impl ZoneNames {
-    /// The numbers of `zones`, wire names; one that is new gets the next.
-    pub(crate) fn number(&self, zones: &[Box<[u8]>]) -> Arc<[Zone]> {
+    /// The numbers of `zones`, wire names, as `view` sees them; one that is new gets the next.
+    pub(crate) fn number(&self, view: &str, zones: &[Box<[u8]>]) -> Arc<[Zone]> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut number = |zone: &[u8]| {
-            let place = known.iter().position(|it| **it == *zone);
+            let place = known.iter().position(|it| *it.0 == *view && *it.1 == *zone);
             let place = place.or_else(|| {
                 let is_room = FIXED.len() + known.len() < MOST_ZONES;
-                is_room.then(|| known.push(zone.into()))?;
+                is_room.then(|| known.push((view.into(), zone.into())))?;
                 Some(known.len() - 1)
             });
             let number = place.and_then(|place| u8::try_from(FIXED.len() + place).ok());
@@ -52,11 +55,12 @@ impl ZoneNames {
         zones.iter().map(|zone| number(zone)).collect()
     }
 
-    /// The labels `zone` and `plugin` of every number so far.
-    pub(crate) fn labels(&self) -> Vec<(String, &'static str)> {
+    /// The labels `zone`, `plugin` and `view` of every number so far.
+    pub(crate) fn labels(&self) -> Vec<(String, &'static str, String)> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fixed = FIXED.map(|(zone, plugin)| (zone.to_owned(), plugin));
-        let zones = known.iter().map(|zone| (dotted(zone), "kubernetes"));
+        let fixed = FIXED.map(|(zone, plugin)| (zone.to_owned(), plugin, String::new()));
+        let zones = known.iter();
+        let zones = zones.map(|(view, zone)| (dotted(zone), "kubernetes", view.to_string()));
         fixed.into_iter().chain(zones).collect()
     }
 }
@@ -106,14 +110,19 @@ mod tests {
     fn a_zone_keeps_its_number_and_numbers_end() {
         let names = ZoneNames::default();
         let zone = |text: &str| Box::<[u8]>::from(wire(text).unwrap());
-        let first = names.number(&[zone("cluster.local"), zone("portico.test")]);
-        let second = names.number(&[zone("portico.test"), zone("other.test")]);
+        let first = names.number("", &[zone("cluster.local"), zone("portico.test")]);
+        let second = names.number("", &[zone("portico.test"), zone("other.test")]);
         assert_eq!(first[1], second[0]);
-        assert_eq!(names.labels()[second[1].index()], ("other.test.".to_owned(), "kubernetes"));
+        assert_eq!(
+            names.labels()[second[1].index()],
+            ("other.test.".to_owned(), "kubernetes", String::new())
+        );
+        let seen = names.number("10.0.0.0/8", &[zone("portico.test")]);
+        assert_ne!(seen[0], second[0], "a view counts by itself");
         let many: Vec<_> = (0..100)
             .map(|number| zone(&format!("z{number}.test")))
             .collect();
-        let numbers = names.number(&many);
+        let numbers = names.number("", &many);
         assert!(numbers.iter().all(|zone| zone.index() < MOST_ZONES));
         assert_eq!((numbers[99], names.labels().len()), (Zone::HOST, MOST_ZONES));
     }

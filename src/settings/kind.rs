@@ -28,8 +28,8 @@ use super::{AppOptions, Format};
 use self::values::{
     CLUSTER_IPS, EXEC_PROBE, FORMATS, LIMIT_STATUS, PODS_MODE, POLICIES, PROBES, REQUIRED, SWITCH,
     address, choose, field_name, file, folder, listeners, log_file, log_filter, name, name_of,
-    network, number, object, one, parse_all, service_port, short_name, some, texts, until_off,
-    zone,
+    network, number, object, one, parse_all, records, service_port, short_name, some, texts,
+    until_off, zone,
 };
 
 /// Where a setting's value lives.
@@ -201,7 +201,7 @@ impl Kind {
                 let zones = parse_all(&items, zone)?;
                 *lens(options) = if *may_be_off { zones } else { some(zones)? };
             }
-            Self::Records(lens) => *lens(options) = parse_all(items, str::parse)?,
+            Self::Records(lens) => *lens(options) = records(items)?,
             Self::Rewrites(lens) => *lens(options) = parse_all(items, str::parse)?,
             Self::Files(lens) => *lens(options) = parse_all(items, file)?,
             Self::Names(lens) => *lens(options) = parse_all(items, name)?,

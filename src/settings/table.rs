@@ -160,7 +160,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "dns.record",
         Group::Names,
         "RECORD",
-        "A name of your own as in a zone file: NAME [TTL] A|AAAA|CNAME|TXT|SRV|MX DATA",
+        "A name of your own as in a zone file: [@CIDR] NAME [TTL] A|AAAA|CNAME|TXT|SRV|MX DATA",
         Kind::Records(|to| &mut to.settings.names.records),
     )
     .live(),

@@ -123,3 +123,26 @@ fn only_clients_of_networks_that_are_named_are_answered() {
         assert_eq!((reply.code, reply.answers.len()), (ResponseCode::Refused, 0), "dns 3.1");
     }
 }
+
+#[test]
+fn some_clients_see_records_of_their_own() {
+    let records = |network: &str| {
+        let seen = format!("@{network} office.corp.test A 192.0.2.2");
+        ["office.corp.test A 192.0.2.1", &seen]
+            .map(|record| record.parse().unwrap())
+            .to_vec()
+    };
+    for (network, want) in [("127.0.0.0/8", "A 192.0.2.2"), ("10.0.0.0/8", "A 192.0.2.1")] {
+        let records = records(network);
+        let portico = Portico::with(&[("names.yaml", MANIFESTS)])
+            .adjust(move |settings| settings.names.records = records)
+            .start();
+        for ask in [ask, ask_tcp] {
+            let reply = ask(portico.dns(), "office.corp.test.", RecordType::A);
+            assert_eq!(reply, Reply::of(&[want]), "dns 4.7: {network}");
+        }
+        let db = portico.cluster_ip("default/db", 3307).ip();
+        let reply = ask(portico.dns(), "db.default.svc.cluster.local.", RecordType::A);
+        assert_eq!(reply, Reply::of(&[&format!("A {db}")]), "dns 4.7: all else is as for others");
+    }
+}

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 /// One record of a name that a person wrote.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct StaticRecord {
@@ -18,6 +20,8 @@ pub struct StaticRecord {
     pub ttl_seconds: Option<u32>,
     /// What it says.
     pub data: RecordData,
+    /// The network whose clients alone are told; none: everybody.
+    pub view: Option<IpNet>,
     /// The hosts file that it is from; none: the settings.
     pub file: Option<Arc<PathBuf>>,
 }
@@ -61,8 +65,17 @@ impl StaticRecord {
 impl FromStr for StaticRecord {
     type Err = String;
 
-    /// Reads `NAME [TTL] [IN] TYPE DATA`.
+    /// Reads `[@CIDR] NAME [TTL] [IN] TYPE DATA`.
     fn from_str(line: &str) -> Result<Self, String> {
+        if let Some((network, rest)) = line.trim_start().strip_prefix('@').and_then(word) {
+            let network: Result<IpNet, _> = network.parse();
+            let network =
+                network.map_err(|_| "expected a network behind @, such as @10.0.0.0/8")?;
+            if rest.trim_start().starts_with('@') {
+                return Err("one network is enough: write a record for each".to_owned());
+            }
+            return Ok(Self { view: Some(network.trunc()), ..rest.parse()? });
+        }
         let (owner, rest) = word(line).ok_or(EXPECTED)?;
         let name = domain(owner, true).ok_or_else(|| format!("`{owner}` is no domain name"))?;
         let (mut kind, mut rest) = word(rest).ok_or(EXPECTED)?;
@@ -78,12 +91,15 @@ impl FromStr for StaticRecord {
             (kind, rest) = word(rest).ok_or(EXPECTED)?;
         }
         let data = data(&kind.to_ascii_uppercase(), rest.trim())?;
-        Ok(Self { name, ttl_seconds, data, file: None })
+        Ok(Self { name, ttl_seconds, data, view: None, file: None })
     }
 }
 
 impl fmt::Display for StaticRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(view) = self.view {
+            write!(f, "@{view} ")?;
+        }
         write!(f, "{} ", self.name)?;
         if let Some(ttl) = self.ttl_seconds {
             write!(f, "{ttl} ")?;
@@ -144,7 +160,7 @@ pub(crate) fn hosts_file(
             }
             let data = RecordData::Address(address);
             let file = Some(Arc::clone(file));
-            records.push(StaticRecord { name: known, ttl_seconds: None, data, file });
+            records.push(StaticRecord { name: known, ttl_seconds: None, data, view: None, file });
         }
         if is_alone {
             wrong.push((number, format!("{first} has no name behind it")));

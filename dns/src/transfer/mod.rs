@@ -106,6 +106,10 @@ impl Transfers {
             return Err(refused);
         }
         let table = table.load_full();
+        let table = table
+            .views
+            .of(ends.peer.ip())
+            .map_or_else(|| Arc::clone(&table), Arc::clone);
         if !table.is_loaded {
             return Err(fail(message, &query, reply));
         }

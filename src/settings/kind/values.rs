@@ -3,6 +3,7 @@
 //! Pure. A message is in lower case, without a full stop, and names the way out. Which of these a
 //! setting is read with is told by its [`Kind`](super::Kind).
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use http::HeaderName;
 use ipnet::IpNet;
 use portico_config::model::{
-    ClusterIps, ExecProbe, ForwardPolicy, ObjectName, PodsMode, Probes, ServiceTarget,
+    ClusterIps, ExecProbe, ForwardPolicy, ObjectName, PodsMode, Probes, ServiceTarget, StaticRecord,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -78,6 +79,17 @@ pub(super) fn until_off<T: FromStr<Err = String> + PartialEq>(
         }
     }
     Ok(rules)
+}
+
+/// Lines of a zone file, for a few networks.
+pub(super) fn records(items: &[String]) -> Result<Vec<StaticRecord>, Fault> {
+    let records: Vec<StaticRecord> = parse_all(items, str::parse)?;
+    let views: BTreeSet<IpNet> = records.iter().filter_map(|record| record.view).collect();
+    if views.len() > MAX_VIEWS {
+        let message = format!("names {} networks: at most {MAX_VIEWS}", views.len());
+        return Err(Fault { index: None, message });
+    }
+    Ok(records)
 }
 
 pub(super) fn network(text: &str) -> Result<IpNet, String> {
@@ -252,6 +264,8 @@ pub(super) const REQUIRED: [(&str, bool); 2] = [("off", false), ("required", tru
 pub(super) const SWITCH: [(&str, bool); 2] = [("true", true), ("false", false)];
 /// Room for a Service's labels below it within a name's 253 characters.
 pub(super) const MAX_ZONE_BYTES: usize = 200;
+/// Networks that see records of their own, each of which has a table.
+const MAX_VIEWS: usize = 32;
 pub(super) const MAX_NAME_BYTES: usize = 253;
 /// Fields that nobody sets but who frames the message.
 const OWN_FIELDS: [&str; 9] = [
