@@ -159,7 +159,15 @@ fn observed(portico: &Portico, decision: &Decision<'_>, flow: &Flow, named: &str
     if decision.verdict == Verdict::Forward {
         let flows = decision.endpoints().iter();
         let mut names: Vec<_> = flows
-            .map(|_| ask(flow).unwrap_or_else(|kind| format!("{kind:?}")))
+            .map(|_| {
+                // A front that refused in the row before takes datagrams once its worker has seen
+                // that there is a new view.
+                eventually(&format!("{named}: a front that takes"), || match ask(flow) {
+                    Ok(name) => Some(name),
+                    Err(ErrorKind::ConnectionRefused) if flow.protocol == Protocol::Udp => None,
+                    Err(kind) => Some(format!("{kind:?}")),
+                })
+            })
             .collect();
         names.sort();
         return format!("answers of {}", names.join(" "));
