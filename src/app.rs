@@ -13,6 +13,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -25,12 +26,13 @@ use portico_config::pipeline::Pipeline;
 use portico_config::publish::{Publication, Published};
 use portico_config::source::Source;
 use portico_dns::Dns;
+use portico_net::dev_ca::DevCa;
 use portico_net::listeners::{ListenerState, ListenerStatus};
 use portico_net::stream::StreamOptions;
 use portico_proxy::Proxy;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::compiler::{Compiler, Past, lock};
 use crate::metrics::Metrics;
@@ -87,6 +89,7 @@ impl App {
         let (state, assignments) = State::open(options.state_dir.as_deref());
         let (proxy, proxy_workers) = Proxy::new(portico_proxy::Options {
             session_key: state.session_key(),
+            dev_ca: dev_ca(settings.dev_tls, options.state_dir.as_deref()),
             ..proxy_options(count, limits, &settings)
         });
         let (mut dns, dns_workers) = Dns::new(dns_options(count, &settings));
@@ -372,6 +375,28 @@ fn proxy_options(
             user_timeout: settings.tcp.user_timeout,
         },
         ..portico_proxy::Options::default()
+    }
+}
+
+/// The authority for development, where settings ask for it. Without it hosts have the certificate
+/// that they had before.
+fn dev_ca(is_asked_for: bool, folder: Option<&Path>) -> Option<Arc<DevCa>> {
+    if !is_asked_for {
+        return None;
+    }
+    let Some(folder) = folder else {
+        warn!("--dev-tls needs a state folder to keep its CA in: --state-dir");
+        return None;
+    };
+    match DevCa::open(folder) {
+        Ok(ca) => {
+            info!("hosts without a certificate get one of the CA that `portico ca export` prints");
+            Some(Arc::new(ca))
+        }
+        Err(error) => {
+            warn!("{}: {error}; --dev-tls has no CA", folder.display());
+            None
+        }
     }
 }
 

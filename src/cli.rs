@@ -52,6 +52,9 @@ pub enum Command {
     /// Print how this host is told to ask portico for names
     #[command(subcommand, subcommand_value_name = "COMMAND")]
     Dns(DnsCommand),
+    /// The CA of --dev-tls
+    #[command(subcommand, subcommand_value_name = "COMMAND")]
+    Ca(CaCommand),
     /// Look at the settings
     #[command(subcommand, subcommand_value_name = "COMMAND")]
     Config(ConfigCommand),
@@ -77,6 +80,21 @@ pub enum DnsCommand {
     /// Print the lines for systemd-resolved, resolv.conf, dnsmasq, macOS and Windows; changes nothing
     #[command(after_help = SETUP_EXAMPLES)]
     Setup(SetupArgs),
+}
+
+/// `portico ca`.
+#[derive(Debug, Subcommand)]
+pub enum CaCommand {
+    /// Print its certificate, to be trusted by browsers and tools; it is made if there is none yet
+    Export(ExportArgs),
+}
+
+/// `portico ca export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The settings of the portico whose CA it is.
+    #[command(flatten)]
+    pub serve: ServeArgs,
 }
 
 /// `portico dns setup`.

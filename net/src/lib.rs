@@ -17,5 +17,6 @@ pub mod datagram;
 pub mod ready;
 pub mod client_cert;
 pub mod tls_accept;
+pub mod dev_ca;
 pub mod tls_dial;
 pub mod tls_verify;

@@ -30,6 +30,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use portico_config::model::FrontDoor;
 use portico_config::snapshot::Snapshot;
+use portico_net::dev_ca::DevCa;
 use portico_net::limit::{ConnectionLimit, connections_for, sessions_for};
 use portico_net::listeners::ListenerList;
 use portico_net::stream::StreamOptions;
@@ -73,6 +74,8 @@ pub struct Options {
     pub session_key: SessionKey,
     /// Limits and timeouts of Ingress, and what is believed of trusted proxies.
     pub front_door: FrontDoor,
+    /// Who signs certificates of hosts that have none.
+    pub dev_ca: Option<Arc<DevCa>>,
 }
 
 /// The control side of the plane.
@@ -158,6 +161,10 @@ impl Proxy {
             healthy: Arc::new(AtomicBool::new(true)),
             views_retired: AtomicUsize::default(),
         });
+        if let Some(ca) = &options.dev_ca {
+            // Nobody has set it before.
+            let _ = shared.l7.dev_ca.set(Arc::clone(ca));
+        }
         let (senders, workers) = (0..options.workers.max(1))
             .map(|_| {
                 let (sender, commands) = mpsc::channel(COMMAND_QUEUE);

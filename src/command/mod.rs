@@ -10,13 +10,14 @@ pub mod echo;
 mod demo;
 mod config;
 mod dns;
+mod ca;
 mod completions;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use crate::app::Running;
-use crate::cli::{Cli, Command, ConfigCommand, DnsCommand, LogArgs, ServeArgs};
+use crate::cli::{CaCommand, Cli, Command, ConfigCommand, DnsCommand, LogArgs, ServeArgs};
 use crate::exit::Exit;
 use crate::report::{self, Form, Look, Sources};
 use crate::settings::Loaded;
@@ -46,6 +47,8 @@ pub fn dispatch(cli: Cli) -> Exit {
                 .map_or_else(Ok, |loaded| Ok(config::dump(&loaded, arguments.format))),
             Command::Dns(DnsCommand::Setup(arguments)) => load(&arguments.serve, None)
                 .map_or_else(Ok, |loaded| Ok(dns::setup(&loaded.effective.options.settings))),
+            Command::Ca(CaCommand::Export(arguments)) => load(&arguments.serve, None)
+                .map_or_else(Ok, |loaded| ca::export(&loaded.effective.options)),
             Command::Echo(arguments) => {
                 telemetry::start(&log.options());
                 echo::echo(&arguments)

@@ -351,6 +351,13 @@ pub(crate) static SETTINGS: &[Setting] = &[
     )
     .live(),
     Setting::new(
+        "devTls",
+        Group::Ingress,
+        "true|false",
+        "Whether hosts of Ingresses without a certificate get one of a CA in the state folder",
+        Kind::Switch(|to| &mut to.settings.dev_tls),
+    ),
+    Setting::new(
         "ingress.proxyProtocol",
         Group::Ingress,
         "off|required",

@@ -19,6 +19,7 @@ mod command_line;
 mod connections;
 mod dashboard;
 mod decide;
+mod dev_tls;
 mod diagnostics;
 mod diff;
 mod dns_tls;

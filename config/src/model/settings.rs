@@ -109,6 +109,9 @@ pub struct Settings {
     /// `ingress.proxyProtocol`: whether each client of Ingress begins with a PROXY header; default
     /// off.
     pub proxy_protocol: bool,
+    /// `devTls`: whether hosts without a certificate get one of an authority of portico's own; default
+    /// false.
+    pub dev_tls: bool,
     /// What else is said about Ingress.
     pub front_door: FrontDoor,
     /// `trustedProxies`: who may say for which client a connection or a request stands; default none.
@@ -248,6 +251,7 @@ impl Default for Settings {
             class_names: vec!["portico".into(), "nginx".into()],
             serve_classless: true,
             proxy_protocol: false,
+            dev_tls: false,
             front_door: FrontDoor::default(),
             trusted_proxies: Vec::new(),
             probes: Probes::Auto,

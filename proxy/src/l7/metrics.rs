@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use std::sync::{Arc, OnceLock};
 
+use portico_net::dev_ca::DevCa;
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
@@ -30,6 +31,8 @@ pub(crate) struct Metrics {
     pub(crate) h2_expelled: AtomicU64,
     /// Who computes the hashes of passwords, for all workers, once there is one.
     pub(crate) verifier: OnceLock<Verifier>,
+    /// Who signs certificates of hosts that have none.
+    pub(crate) dev_ca: OnceLock<Arc<DevCa>>,
     /// The TLS configurations that all workers share, so that they share their tickets.
     pub(crate) tls: OnceLock<Option<Arc<Tls>>>,
 }

@@ -145,7 +145,7 @@ impl Worker {
         let ticker = Ticker::new(&door.timeouts);
         let tls = metrics
             .tls
-            .get_or_init(|| Tls::new(&view).ok().map(Arc::new))
+            .get_or_init(|| Tls::new(&view, metrics.dev_ca.get()).ok().map(Arc::new))
             .clone();
         let worker = Rc::new(Self {
             view: RefCell::new(Cache::new(view)),

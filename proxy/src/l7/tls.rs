@@ -9,16 +9,20 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use portico_config::model::{ClientAuth, Wants};
+use portico_net::dev_ca::DevCa;
 use portico_net::tls_accept::{asking_config, server_config};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 
+use super::route;
 use crate::view::View;
 
 /// Certificates of whatever view serves when the handshake comes.
 struct Certificates {
     view: Arc<ArcSwap<View>>,
+    /// Who signs for hosts of Ingresses that have none (`--dev-tls`).
+    ca: Option<Arc<DevCa>>,
 }
 
 impl std::fmt::Debug for Certificates {
@@ -34,9 +38,21 @@ impl ResolvesServerCert for Certificates {
             .server_name()
             .map(|name| name.trim_end_matches('.').to_ascii_lowercase());
         let view = self.view.load();
-        view.certificates
-            .find(name.as_deref())
-            .map(|found| Arc::clone(&found.key))
+        let table = &view.certificates;
+        let found = table.find(name.as_deref());
+        let is_default = match (found, &table.default) {
+            (Some(found), Some(default)) => Arc::ptr_eq(found, default),
+            (found, _) => found.is_none(),
+        };
+        // Names that a client made up get nothing that costs a signature.
+        if let (Some(ca), Some(name)) = (&self.ca, &name)
+            && is_default
+            && route::has_host(&view.routes, name)
+            && let Some(issued) = ca.issue(name)
+        {
+            return Some(issued);
+        }
+        found.map(|found| Arc::clone(&found.key))
     }
 }
 
@@ -56,9 +72,13 @@ type Key = (usize, bool);
 type Asking = (Weak<RootCertStore>, Arc<ServerConfig>);
 
 impl Tls {
-    /// Over the views in `view`.
-    pub(crate) fn new(view: &Arc<ArcSwap<View>>) -> Result<Self, rustls::Error> {
-        let certificates = Arc::new(Certificates { view: Arc::clone(view) });
+    /// Over the views in `view`; `ca` signs for hosts without a certificate.
+    pub(crate) fn new(
+        view: &Arc<ArcSwap<View>>,
+        ca: Option<&Arc<DevCa>>,
+    ) -> Result<Self, rustls::Error> {
+        let ca = ca.map(Arc::clone);
+        let certificates = Arc::new(Certificates { view: Arc::clone(view), ca });
         let plain = server_config(Arc::clone(&certificates) as _, PROTOCOLS)?;
         Ok(Self { certificates, plain, asking: Mutex::default() })
     }
