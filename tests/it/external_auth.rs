@@ -181,3 +181,27 @@ fn a_question_says_what_a_config_map_adds() {
     portico.edit("map.yaml", &map.replace("said", "other"));
     assert_eq!(ask(&portico, "asks.test", "/", "").status, 503, "ingress 2.1: it is gone");
 }
+
+#[test]
+fn settings_say_which_hosts_outside_may_be_asked() {
+    let (pod, judge) = (Pod::http("web"), judge());
+    let here = format!("http://{}/", judge.address);
+    let there = format!("http://[::1]:{}/", judge.address.port());
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&pod]),
+        annotated("here", "here.test", &[("auth-url", &here)], ""),
+        annotated("there", "there.test", &[("auth-url", &there)], ""),
+        annotated("own", "own.test", &[("auth-url", "http://open.test/")], ""),
+        annotated("open", "open.test", &[], ""),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)])
+        .adjust(|settings| settings.front_door.outbound_hosts = vec!["127.0.0.1".into()])
+        .start();
+    for (host, status) in
+        [("here.test", 200), ("there.test", 503), ("own.test", 200), ("open.test", 200)]
+    {
+        let answer = ask(&portico, host, "/", &token("good"));
+        assert_eq!(answer.status, status, "ingress 6.7: outboundHosts: {host}");
+    }
+}

@@ -279,3 +279,29 @@ fn an_answer_goes_no_faster_than_its_rate() {
     assert_eq!(answer.body.len(), body.len() + "web".len(), "ingress 2.5: limit-rate: all of it");
     assert!(began.elapsed() >= std::time::Duration::from_millis(450), "ingress 2.5: limit-rate");
 }
+
+#[test]
+fn a_config_map_sets_fields_that_settings_allow() {
+    let pod = Pod::http("web");
+    let map =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: said}\ndata: {X-Frame-Options: DENY}\n";
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&pod]),
+        annotated("said", "said.test", &[("custom-headers", "default/said")], ""),
+        annotated("none", "none.test", &[("custom-headers", "nothing")], ""),
+        annotated("open", "open.test", &[], ""),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests), ("map.yaml", map)])
+        .adjust(|settings| {
+            settings.front_door.allowed_response_headers = vec!["x-frame-options".into()];
+        })
+        .start();
+    let answer = ask(&portico, "GET", "said.test", "");
+    let said = (answer.status, answer.header("x-frame-options"));
+    assert_eq!(said, (200, Some("DENY")), "ingress 2.4: custom-headers");
+    assert_eq!(ask(&portico, "GET", "none.test", "").status, 503, "ingress 2.4: it is missing");
+    portico.edit("map.yaml", &map.replace("DENY", "DENY, X-Other: 'one'"));
+    assert_eq!(ask(&portico, "GET", "said.test", "").status, 503, "ingress 2.4: not allowed");
+    assert_eq!(ask(&portico, "GET", "open.test", "").status, 200, "a neighbour");
+}

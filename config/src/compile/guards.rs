@@ -14,7 +14,8 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
 use crate::model::annotation::PREFIX;
 use crate::model::{
-    AuthPlace, Basic, ExternalAuth, FieldEdits, ObjectName, Policy, ServiceAddress, Settings,
+    AuthPlace, Basic, ExternalAuth, FieldEdits, HostPattern, ObjectName, Policy, ServiceAddress,
+    Settings,
 };
 use crate::validate::{BasicAsk, ExternalAsk, InUse, Kind, is_field_name, is_field_value};
 
@@ -23,6 +24,7 @@ use crate::validate::{BasicAsk, ExternalAsk, InUse, Kind, is_field_name, is_fiel
 pub(super) struct Guards {
     basic: Option<Arc<Basic>>,
     external: Option<Arc<ExternalAuth>>,
+    custom: Arc<[(Box<str>, Box<str>)]>,
     /// Why nothing is served.
     closed: Option<Closed>,
 }
@@ -31,7 +33,7 @@ impl Guards {
     /// Looks up what an Ingress names, and tells what is wrong with it.
     pub(super) fn of(
         (object, ingress): Owned<'_>,
-        objects: &Objects,
+        (objects, owned): (&Objects, &[Owned<'_>]),
         settings: &Settings,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Self {
@@ -43,9 +45,15 @@ impl Guards {
             }
         }
         if let Some(ask) = &ingress.annotations.external {
-            match external(ask, object, (objects, settings), diagnostics) {
+            match external(ask, object, (objects, owned, settings), diagnostics) {
                 Ok(external) => guards.external = Some(Arc::new(external)),
-                Err(why) => guards.close(object, ("auth-proxy-set-headers", why), diagnostics),
+                Err(closed) => guards.close(object, closed, diagnostics),
+            }
+        }
+        if let Some(name) = &ingress.annotations.custom_fields {
+            match custom(name, objects, settings) {
+                Ok(fields) => guards.custom = fields.into(),
+                Err(why) => guards.close(object, ("custom-headers", why), diagnostics),
             }
         }
         guards
@@ -55,6 +63,7 @@ impl Guards {
     pub(super) fn apply(&self, policy: &mut Policy) {
         policy.basic.clone_from(&self.basic);
         policy.external.clone_from(&self.external);
+        policy.custom_fields = Arc::clone(&self.custom);
         // It was for portico (`ingress 2.4`: `auth-realm`).
         let authorization = self.basic.iter().map(|_| AUTHORIZATION.into());
         let answered = self.external.iter().flat_map(|it| &it.response_fields);
@@ -117,15 +126,23 @@ fn basic(
 fn external(
     ask: &ExternalAsk,
     object: &InUse,
-    (objects, settings): (&Objects, &Settings),
+    (objects, owned, settings): (&Objects, &[Owned<'_>], &Settings),
     diagnostics: &mut Vec<Diagnostic>,
-) -> Result<ExternalAuth, String> {
+) -> Result<ExternalAuth, (&'static str, String)> {
     let mut auth = ask.auth.clone();
     if let Some(name) = &ask.fields {
-        auth.fields = fields(name, objects)?;
+        auth.fields = fields(name, objects).map_err(|why| ("auth-proxy-set-headers", why))?;
     }
     let AuthPlace::Host(host, port) = &auth.place else { return Ok(auth) };
-    let Some(service) = service(host, settings) else { return Ok(auth) };
+    let Some(service) = service(host, settings) else {
+        let listed = &settings.front_door.outbound_hosts;
+        auth.listed = listed.iter().any(|it| it.eq_ignore_ascii_case(host));
+        if !listed.is_empty() && !auth.listed && !is_served(host, owned) {
+            let why = format!("`{host}` is none of the setting `outboundHosts`");
+            return Err(("auth-url", why));
+        }
+        return Ok(auth);
+    };
     let found = objects.services.get(&service).map(|it| &it.valid.kind);
     let has_port =
         matches!(found, Some(Kind::Service(it)) if it.ports.iter().any(|it| it.port == *port));
@@ -135,6 +152,30 @@ fn external(
     }
     auth.place = AuthPlace::Service(ServiceAddress { service, port: *port });
     Ok(auth)
+}
+
+/// Whether the rules of an Ingress are about a host.
+fn is_served(host: &str, owned: &[Owned<'_>]) -> bool {
+    let suffix = host.split_once('.').map_or("", |(_, suffix)| suffix);
+    let mut rules = owned.iter().flat_map(|(_, ingress)| &ingress.rules);
+    rules.any(|rule| match &rule.host {
+        HostPattern::Exact(name) => **name == *host,
+        HostPattern::Wildcard(of) => **of == *suffix,
+        HostPattern::Any => false,
+    })
+}
+
+/// The fields of a ConfigMap, if settings allow all of them.
+fn custom(name: &ObjectName, objects: &Objects, settings: &Settings) -> Result<Fields, String> {
+    let fields = fields(name, objects)?;
+    let allowed = &settings.front_door.allowed_response_headers;
+    let is_allowed = |name: &str| allowed.iter().any(|it| it.eq_ignore_ascii_case(name));
+    match fields.iter().find(|(name, _)| !is_allowed(name)) {
+        Some((name, _)) => {
+            Err(format!("`{name}` is none of the setting `ingress.allowedResponseHeaders`"))
+        }
+        None => Ok(fields),
+    }
 }
 
 /// The Service whose name a host is: `name.namespace.svc`, with or without a cluster domain.

@@ -75,7 +75,7 @@ impl<'a> Policies<'a> {
                 diagnostics.push(finding(Code::AnnotationCloses, object, field, text));
             }
             policies.backends.insert(&object.valid.name, backends);
-            let guards = Guards::of((object, ingress), objects, settings, diagnostics);
+            let guards = Guards::of((object, ingress), (objects, owned), settings, diagnostics);
             policies.guards.insert(&object.valid.name, guards);
             let Some(root) = &ingress.annotations.app_root else { continue };
             for rule in &ingress.rules {

@@ -100,7 +100,7 @@ pub const ROWS: &[Row] = &[
     row("client-body-buffer-size", 'A', Role::Tuning, "8k", Standing::Ignored("bodies always stream"), "room for a body in memory"),
     row("upstream-vhost", 'A', Role::Route, "", Standing::Supported, "Host for the backend"),
     row("x-forwarded-prefix", 'B', Role::Tuning, "", Standing::Supported, "a field for the backend of a rewritten path"),
-    row("custom-headers", 'B', Role::Guard, "", Standing::Closes("fields of a ConfigMap are not set yet"), "fields that every answer gets"),
+    row("custom-headers", 'B', Role::Guard, "", Standing::Supported, "fields that every answer gets, of a ConfigMap; names that the setting `allowedResponseHeaders` does not list close"),
     row("custom-http-errors", 'B', Role::Tuning, "", Standing::Later, "statuses whose answer another backend gives"),
     row("default-backend", 'B', Role::Tuning, "", Standing::Later, "a Service for when the backend has no endpoint"),
     row("disable-proxy-intercept-errors", 'C', Role::Tuning, "false", Standing::Later, "`custom-http-errors` for answers of portico alone"),

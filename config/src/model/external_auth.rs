@@ -15,6 +15,8 @@ pub struct ExternalAuth {
     pub place: AuthPlace,
     /// Whether its URL begins with `https`.
     pub tls: bool,
+    /// Whether settings list its host: then it may be of this machine's surroundings.
+    pub listed: bool,
     /// Whether its certificate is verified; only for TLS outside.
     pub verifies: bool,
     /// Host and port of its URL.

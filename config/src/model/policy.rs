@@ -57,6 +57,8 @@ pub struct Policy {
     pub request_fields: FieldEdits,
     /// What is done to the fields of answers.
     pub response_fields: FieldEdits,
+    /// `custom-headers`: names and values that take the place of those of answers.
+    pub custom_fields: Arc<[(Box<str>, Box<str>)]>,
     /// Whether a connection to a backend carries one request alone.
     pub backend_closes: bool,
     /// What the path must match; none: `path` is compared as its type says.

@@ -159,7 +159,10 @@ impl Worker {
             }
             AuthPlace::Host(host, _) if own(host) => self.by_own_rules(ask).await,
             AuthPlace::Host(host, port) => {
-                let addresses = self.outside.addresses(host, *port).await?;
+                let addresses = self
+                    .outside
+                    .addresses((host, *port), ask.auth.listed)
+                    .await?;
                 let secured = self.secured_to(ask).await?;
                 let inquiry = ask.inquiry(&ask.head, secured);
                 self.inquire_any(&addresses, &inquiry).await
@@ -332,6 +335,7 @@ mod tests {
         let auth = ExternalAuth {
             place: AuthPlace::OwnHost,
             tls: false,
+            listed: false,
             verifies: true,
             authority: Template::default(),
             target: Template::default(),

@@ -2,7 +2,7 @@
 //!
 //! Names are asked of this host's own resolver, apart from the workers, and kept for a short time.
 //! Invariant: an address that only this machine's surroundings have, such as that of a cloud's
-//! metadata, is never dialed; what a name leads to is looked at each time that it is asked for.
+//! metadata, is never dialed, unless settings list its host; what a name leads to is looked at each time that it is asked for.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -28,7 +28,12 @@ struct Found {
 
 impl Outside {
     /// Where a host is; none: nowhere.
-    pub(crate) async fn addresses(&self, host: &str, port: u16) -> Option<Arc<[SocketAddr]>> {
+    pub(crate) async fn addresses(
+        &self,
+        (host, port): (&str, u16),
+        listed: bool,
+    ) -> Option<Arc<[SocketAddr]>> {
+        let is_reachable = |found: &Arc<[SocketAddr]>| listed || is_reachable(found);
         if let Ok(address) = host.parse::<IpAddr>() {
             let address = [SocketAddr::new(address, port)].into();
             return is_reachable(&address).then_some(address);
@@ -37,7 +42,7 @@ impl Outside {
         let key = (Box::from(host), port);
         let known = self.found.borrow().get(&key).cloned();
         if let Some(found) = known.filter(|found| now < found.until) {
-            return Some(found.addresses);
+            return Some(found.addresses).filter(is_reachable);
         }
         let found = match tokio::net::lookup_host((host, port)).await {
             Ok(found) => found.take(MAX_ADDRESSES).collect(),

@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 
 pub(crate) use self::backends::{BackendAsk, BackendProtocol};
 pub(crate) use self::basic::BasicAsk;
+use self::basic::own;
 pub(crate) use self::clients::ClientAsk;
 pub(crate) use self::external::ExternalAsk;
 use self::paths::{app_root, forwarded_prefix, rewrite};
@@ -48,6 +49,8 @@ pub(crate) struct Annotations {
     pub(crate) clients: Option<ClientAsk>,
     /// `ssl-passthrough`: for its hosts.
     pub(crate) passes_through: bool,
+    /// `custom-headers`: the ConfigMap that has them.
+    pub(crate) custom_fields: Option<ObjectName>,
     /// `app-root`: for every location of its hosts.
     pub(crate) app_root: Option<Template>,
     /// Whether paths of type ImplementationSpecific are patterns: `use-regex`, or a rewrite.
@@ -95,6 +98,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
     let external = reader.external(name);
     let clients = reader.clients();
     let passes_through = reader.switch("ssl-passthrough").unwrap_or(false);
+    let custom_fields = reader.value("custom-headers", |text| own(text, name));
     let app_root = reader.value("app-root", app_root);
     let patterns = reader.switch("use-regex").unwrap_or(false) || has_rewrite;
     let ssl_redirect = reader.switch("ssl-redirect");
@@ -112,6 +116,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
         external,
         clients,
         passes_through,
+        custom_fields,
         app_root,
         patterns,
         ssl_redirect,
@@ -216,6 +221,7 @@ mod tests {
             ("auth-method", "CONNECT"),
             ("auth-response-headers", "X User"),
             ("auth-proxy-set-headers", "other/map"),
+            ("custom-headers", "other/map"),
             ("auth-type", "basic"),
             ("auth-type", "digest"),
             ("auth-secret", "users"),

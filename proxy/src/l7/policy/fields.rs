@@ -1,5 +1,5 @@
 //! Fields that owners of an Ingress set themselves (`ingress 2.1`: `portico.dev/request-headers`,
-//! `portico.dev/response-headers`).
+//! `portico.dev/response-headers`; `ingress 2.4`: `custom-headers`).
 
 use http::HeaderValue;
 use portico_config::model::Policy;
@@ -19,6 +19,11 @@ pub(crate) fn request_lines(policy: &Policy, visit: &Visit<'_>) -> Vec<u8> {
 
 /// What is done to every answer.
 pub(super) fn answer(policy: &Policy, visit: &Visit<'_>, edits: &mut Edits) {
+    for (name, value) in &*policy.custom_fields {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            edits.set(name.to_string(), value);
+        }
+    }
     for name in &policy.response_fields.removed {
         edits.remove(name.to_string());
     }

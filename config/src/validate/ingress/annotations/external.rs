@@ -54,6 +54,7 @@ impl Reader<'_> {
         let auth = ExternalAuth {
             place,
             tls,
+            listed: false,
             verifies,
             authority,
             target,
