@@ -26,6 +26,7 @@ mod dns_tls;
 mod doh;
 mod echo;
 mod door;
+mod error_pages;
 mod exchange;
 mod external_auth;
 mod explain;

@@ -19,6 +19,7 @@ mod endpoints;
 mod topology;
 mod backend_tls;
 mod guards;
+mod error_pages;
 mod policies;
 mod host_tls;
 mod ingress;

@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::backend_tls::{BackendUse, said};
+use super::error_pages;
 use super::guards::Guards;
 use super::ingress::Owned;
 use super::{Objects, finding};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
 use crate::model::annotation::PREFIX;
-use crate::model::{HostPattern, ObjectName, Policy, Settings, Template, ToHttps};
+use crate::model::{ErrorPages, HostPattern, ObjectName, Policy, Settings, Template, ToHttps};
 use crate::snapshot::Backend;
 use crate::validate::{BackendProtocol, InUse};
 
@@ -29,6 +30,8 @@ pub(super) struct Policies<'a> {
     backends: BTreeMap<&'a ObjectName, BackendUse>,
     /// What guards the locations of each Ingress and stands elsewhere.
     guards: BTreeMap<&'a ObjectName, Guards>,
+    /// Who answers in the place of errors of each.
+    pages: BTreeMap<&'a ObjectName, ErrorPages>,
     objects: &'a Objects,
     /// Whether hosts with a certificate are redirected where an Ingress does not say it.
     ssl_redirect: bool,
@@ -51,6 +54,7 @@ impl<'a> Policies<'a> {
             app_roots: BTreeMap::new(),
             backends: BTreeMap::new(),
             guards: BTreeMap::new(),
+            pages: BTreeMap::new(),
             objects,
             ssl_redirect: settings.front_door.ssl_redirect,
             limit_status: settings.front_door.limit_status,
@@ -77,6 +81,9 @@ impl<'a> Policies<'a> {
             policies.backends.insert(&object.valid.name, backends);
             let guards = Guards::of((object, ingress), (objects, owned), settings, diagnostics);
             policies.guards.insert(&object.valid.name, guards);
+            if let Some(pages) = error_pages::find((object, ingress), objects, diagnostics) {
+                policies.pages.insert(&object.valid.name, pages);
+            }
             let Some(root) = &ingress.annotations.app_root else { continue };
             for rule in &ingress.rules {
                 let (first, owner) = policies
@@ -143,6 +150,9 @@ impl<'a> Policies<'a> {
         }
         if let Some(limits) = &mut policy.limits {
             Arc::make_mut(limits).status = self.limit_status;
+        }
+        if let Some(pages) = self.pages.get(&object.valid.name) {
+            error_pages::apply(pages, &mut policy);
         }
         policy
     }

@@ -14,6 +14,7 @@ mod conduct;
 mod duration;
 mod external_auth;
 mod field_edits;
+mod error_pages;
 mod forwarding;
 mod front_door;
 mod host;
@@ -43,6 +44,7 @@ pub use clients::private_networks;
 pub use conduct::{CanaryHeader, CanaryRule, CanaryValue, Conditions, Retries, Timeouts};
 pub use cors::{Cors, Grant, Origin};
 pub use duration::{format_duration, parse_duration};
+pub use error_pages::ErrorPages;
 pub use external_auth::{AuthPlace, ExternalAuth, ServiceAddress, SignIn};
 pub use field_edits::FieldEdits;
 pub use forwarding::{

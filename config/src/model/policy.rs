@@ -13,6 +13,7 @@ use super::backend_tls::BackendTls;
 use super::balancing::Balancing;
 use super::conduct::{Retries, Timeouts};
 use super::cors::Cors;
+use super::error_pages::ErrorPages;
 use super::external_auth::ExternalAuth;
 use super::field_edits::FieldEdits;
 use super::limits::{ClientLimits, DownloadRate};
@@ -77,6 +78,8 @@ pub struct Policy {
     pub backend_as_client: bool,
     /// Whom a backend must be; none: who its Host says.
     pub backend_name: Option<Template>,
+    /// Whose answers take the place of errors; none: they are as they are.
+    pub error_pages: Option<Arc<ErrorPages>>,
     /// How endpoints are chosen.
     pub balancing: Balancing,
     /// How long backends may take.

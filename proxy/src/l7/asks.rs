@@ -9,6 +9,8 @@
 //! Asked after the head was read and before an endpoint is chosen (`ingress 1.10`, step 8); what
 //! becomes of the request otherwise is known by then, and told to nobody who may not come in.
 
+use std::rc::Rc;
+
 use http::StatusCode;
 use portico_config::model::Policy;
 
@@ -16,6 +18,7 @@ use super::Worker;
 use super::edits::Edits;
 use super::exchange::Order;
 use super::external::{Asking, Granted, ServiceAsk};
+use super::pages::Page;
 use super::passwords::PasswordAsk;
 use super::policy::Declined;
 
@@ -42,6 +45,8 @@ pub(crate) struct Pending {
     asks: Asks,
     /// What is done to the answer of who is not let in.
     edits: Edits,
+    /// Whose answer that is, if it is another's.
+    page: Option<Rc<Page>>,
     /// What becomes of it else.
     then: Result<Order, Declined>,
 }
@@ -53,8 +58,12 @@ impl Asks {
     }
 
     /// Holds back what would become of the request.
-    pub(crate) fn hold(self, edits: Edits, then: Result<Order, Declined>) -> Pending {
-        Pending { asks: self, edits, then }
+    pub(crate) fn hold(
+        self,
+        (edits, page): (Edits, Option<Rc<Page>>),
+        then: Result<Order, Declined>,
+    ) -> Pending {
+        Pending { asks: self, edits, page, then }
     }
 
     /// Notes who refused: 401 says more than 403 (`ingress 2.5`: satisfy).
@@ -101,8 +110,14 @@ impl Worker {
     }
 
     /// Waits for what is asked; an error is the answer.
-    pub(crate) async fn grant(&self, pending: Pending) -> Result<Order, Declined> {
-        let Pending { mut asks, edits, mut then } = pending;
+    pub(crate) async fn grant(&self, mut pending: Pending) -> Result<Order, Declined> {
+        let page = pending.page.take();
+        let granted = self.granted(pending).await;
+        granted.map_err(|declined| declined.or_page(page.as_ref()))
+    }
+
+    async fn granted(&self, pending: Pending) -> Result<Order, Declined> {
+        let Pending { mut asks, edits, mut then, .. } = pending;
         for ask in std::mem::take(&mut asks.asks) {
             let answer = match ask {
                 Ask::Password(ask) => self.prove(ask).await.map(|()| Granted::default()),

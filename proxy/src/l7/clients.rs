@@ -151,5 +151,5 @@ pub(crate) fn unproven(auth: &ClientAuth) -> Declined {
     let mut edits = Edits::default();
     edits.set("Location", page);
     let refused = Refused { status: StatusCode::FOUND, close: false };
-    Declined { refused, edits: Some(Box::new(edits)) }
+    Declined { refused, edits: Some(Box::new(edits)), page: None }
 }

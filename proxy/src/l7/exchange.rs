@@ -21,6 +21,7 @@ use super::clients;
 use super::edits::Edits;
 use super::external::Asking;
 use super::forward::{self, Added, Announced, ForwardedFor};
+use super::pages::{self, Page};
 use super::policy::{self, Declined, Visit};
 use super::pool::{Backend, Stream};
 use super::queries::Query;
@@ -113,6 +114,10 @@ pub(crate) struct Terms {
     pub(crate) session: Option<Session>,
     /// Which endpoint is asked first.
     pub(crate) lead: Lead,
+    /// Who answers in the place of an error, if anybody does.
+    pub(crate) page: Option<Rc<Page>>,
+    /// Whether another backend than the location's is asked.
+    pub(crate) is_aside: bool,
 }
 
 /// What annotations ask of the head that goes to a backend, and of the way there.
@@ -173,7 +178,9 @@ impl Worker {
         let mut routed = self.target(&checked, asked.fields, incoming.from)?;
         let unproven = routed.unproven.take();
         let (mut edits, mut asks) = <(Edits, Asks)>::default();
-        let mut ordered = self.order(incoming, checked, routed, (&mut edits, &mut asks));
+        let page = self.page(incoming, &checked, &routed);
+        let to = (routed, page.as_ref());
+        let mut ordered = self.order(incoming, checked, to, (&mut edits, &mut asks));
         // Who has come without TLS is sent there, or nowhere.
         if let Some(auth) = unproven
             && ordered.is_ok()
@@ -183,10 +190,10 @@ impl Worker {
         if asks.is_empty() {
             return ordered
                 .map(Decided::Order)
-                .map_err(|declined| declined.with(edits));
+                .map_err(|declined| declined.with(edits).or_page(page.as_ref()));
         }
-        let then = ordered.map_err(|declined| declined.with(edits.clone()));
-        Ok(Decided::Pending(Box::new(asks.hold(edits, then))))
+        let then = ordered.map_err(|declined| declined.with(edits.clone()).or_page(page.as_ref()));
+        Ok(Decided::Pending(Box::new(asks.hold((edits, page), then))))
     }
 
     /// The order for a request whose location is known; `edits` are done to the answer, whoever
@@ -195,16 +202,14 @@ impl Worker {
         &self,
         incoming: &Incoming<'_>,
         checked: Checked<'_>,
-        routed: Routed,
+        (routed, page): (Routed, Option<&Rc<Page>>),
         (edits, asks): (&mut Edits, &mut Asks),
     ) -> Result<Order, Declined> {
         let Incoming { asked, from, .. } = incoming;
-        let kept = |status| Declined::from(Refused { status, close: false });
-        let told = (from.is_trusted && self.trusts(from.client))
-            .then(|| trust::told(asked.fields, from, |ip| self.trusts(ip)));
+        let told = self.told(incoming);
         let told = told.as_ref();
         let seen = Seen::new(from, told);
-        let request_id = self.request_id();
+        let request_id = routed.request_id;
         let policy = routed.policy.as_ref().map(Arc::clone);
         let balancing = routed.balancing();
         let asking = (incoming, seen, &request_id[..]);
@@ -218,11 +223,7 @@ impl Worker {
         }
         let affinity = balancing.filter(|it| !it.by_service);
         let affinity = affinity.and_then(|it| it.affinity.as_ref().map(Arc::clone));
-        let port = match routed.target {
-            Target::Port(port) => port,
-            Target::Missing => return Err(kept(StatusCode::SERVICE_UNAVAILABLE)),
-            Target::Resource => return Err(kept(StatusCode::NOT_FOUND)),
-        };
+        let (port, stands_in) = place(routed.target, page)?;
         let path = path.map_or(checked.path, Cow::Owned);
         let checked = Checked { path, ..checked };
         let added = Added {
@@ -234,11 +235,17 @@ impl Worker {
             prefix: prefix.as_deref(),
             lines: &lines,
             closes: policy.as_ref().is_some_and(|policy| policy.backend_closes),
-            withheld: policy.as_ref().map_or(&[], |policy| &policy.withheld),
-            http2: policy.as_ref().is_some_and(|policy| policy.backend_http2),
+            withheld: match &stands_in {
+                Some((page, _)) => page.withheld(),
+                None => policy.as_ref().map_or(&[], |policy| &policy.withheld),
+            },
+            http2: stands_in.is_none() && policy.as_ref().is_some_and(|it| it.backend_http2),
         };
         let mut head = self.scratch.take();
         forward::to_upstream(&mut head, &checked, &added);
+        if let Some((page, target)) = &stands_in {
+            pages::tell(&mut head, (page, target), incoming);
+        }
         let edits = match asks.is_empty() {
             true => std::mem::take(edits),
             false => edits.clone(),
@@ -248,9 +255,21 @@ impl Worker {
             Session::of(&affinity, &port, came, || self.next_random())
         });
         let lead = session.as_ref().map_or(lead, Session::lead);
-        let terms =
-            policy.map(|policy| Box::new(Terms { policy, edits, permit, secured, session, lead }));
-        Ok(Order { port, head, client: seen.client, terms })
+        let terms = policy.map(|policy| match stands_in {
+            Some(_) => Terms { permit, ..Terms::aside(&policy, edits) },
+            None => {
+                let (page, is_aside) = (page.map(Rc::clone), false);
+                Terms { policy, edits, permit, secured, session, lead, page, is_aside }
+            }
+        });
+        Ok(Order { port, head, client: seen.client, terms: terms.map(Box::new) })
+    }
+
+    /// What a trusted proxy says of a request; none: nobody who is trusted says anything.
+    pub(super) fn told<'a>(&self, incoming: &Incoming<'a>) -> Option<Told<'a>> {
+        let Incoming { asked, from, .. } = incoming;
+        (from.is_trusted && self.trusts(from.client))
+            .then(|| trust::told(asked.fields, from, |ip| self.trusts(ip)))
     }
 
     /// Takes the steps that annotations ask for; an error is the answer.
@@ -345,6 +364,24 @@ impl Worker {
         Ok(Stream::Tls(Box::new(stream)))
     }
 }
+
+/// Whose endpoints are asked: those of `target`, or of who stands in where it has none.
+fn place(
+    target: Target<Arc<Port>>,
+    page: Option<&Rc<Page>>,
+) -> Result<(Arc<Port>, StandsIn<'_>), Declined> {
+    let kept = |status| Declined::from(Refused { status, close: false });
+    match (target, page) {
+        (Target::Resource, _) => Err(kept(StatusCode::NOT_FOUND)),
+        (Target::Missing, None) => Err(kept(StatusCode::SERVICE_UNAVAILABLE)),
+        (Target::Port(port), None) => Ok((port, None)),
+        (Target::Port(port), Some(_)) if !port.upstreams().is_empty() => Ok((port, None)),
+        (target, Some(page)) => Ok((Arc::clone(&page.port), Some((page, target)))),
+    }
+}
+
+/// Who stands in for whom.
+type StandsIn<'a> = Option<(&'a Rc<Page>, Target<Arc<Port>>)>;
 
 /// No connection to an endpoint.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

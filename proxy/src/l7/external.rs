@@ -135,7 +135,7 @@ impl ServiceAsk {
             _ => return Err(broken()),
         };
         let refused = Refused { status, close: false };
-        Err(Declined { refused, edits: Some(Box::new(edits)) })
+        Err(Declined { refused, edits: Some(Box::new(edits)), page: None })
     }
 }
 

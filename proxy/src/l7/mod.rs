@@ -31,6 +31,7 @@ mod respond;
 mod watch;
 mod secured;
 mod session;
+mod pages;
 mod pool;
 mod metrics;
 mod tls;
@@ -89,6 +90,8 @@ struct Routed {
     canary: Option<Arc<Canary>>,
     /// What its host asks of clients' certificates, where it came without TLS.
     unproven: Option<Arc<ClientAuth>>,
+    /// What it is called where the client calls it nothing.
+    request_id: [u8; 32],
 }
 
 impl Routed {
@@ -218,15 +221,22 @@ impl Worker {
         let (target, policy, canary) = route::within(host, &checked.path).ok_or_else(none)?;
         let policy = policy.map(Arc::clone);
         let target = view.resolve(target);
+        let request_id = self.request_id();
         if let Some(canary) = canary
             && let Target::Port(port) = view.resolve(&canary.target)
             && !port.upstreams().is_empty()
             && self.takes(&canary.of, (policy.as_deref(), &target), &port, fields)
         {
             let canary = Some(Arc::clone(&canary.of));
-            return Ok(Routed { target: Target::Port(port), policy, canary, unproven });
+            return Ok(Routed {
+                target: Target::Port(port),
+                policy,
+                canary,
+                unproven,
+                request_id,
+            });
         }
-        Ok(Routed { target, policy, canary: None, unproven })
+        Ok(Routed { target, policy, canary: None, unproven, request_id })
     }
 
     /// Whether a request is for the alternative of its location, whose port is `port`: who was served

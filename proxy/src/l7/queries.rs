@@ -97,7 +97,7 @@ fn read(incoming: &Incoming<'_>, checked: &Checked<'_>) -> Result<Query, Decline
             let mut edits = Edits::default();
             edits.set("Allow", HeaderValue::from_static("GET, POST"));
             let refused = Refused { status: StatusCode::METHOD_NOT_ALLOWED, close: false };
-            Err(Declined { refused, edits: Some(Box::new(edits)) })
+            Err(Declined { refused, edits: Some(Box::new(edits)), page: None })
         }
     }
 }

@@ -73,6 +73,11 @@ impl Port {
         Self { sets: [first, second], state, service_port, sessions }
     }
 
+    /// The number of the Service's port.
+    pub(crate) fn number(&self) -> u16 {
+        self.service_port.port
+    }
+
     /// How its traffic is treated.
     pub(crate) fn traffic(&self) -> &Traffic {
         &self.service_port.traffic

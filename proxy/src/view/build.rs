@@ -312,12 +312,16 @@ fn limiters(table: &RouteTable, before: &Limiters) -> Limiters {
 
 /// The slots of the Services' ports that policies name; those that do not exist have none.
 fn services(snapshot: &Snapshot, slots: &Slots) -> Services {
-    let asked = policies(&snapshot.routes).filter_map(|policy| policy.external.as_ref());
-    let addresses = asked.filter_map(|external| match &external.place {
-        AuthPlace::Service(address) => Some(address),
-        AuthPlace::Host(..) | AuthPlace::OwnHost => None,
+    let asked = policies(&snapshot.routes).flat_map(|policy| {
+        let external = policy.external.as_ref();
+        let external = external.and_then(|external| match &external.place {
+            AuthPlace::Service(address) => Some(address),
+            AuthPlace::Host(..) | AuthPlace::OwnHost => None,
+        });
+        let pages = policy.error_pages.as_ref().map(|pages| &pages.backend);
+        external.into_iter().chain(pages)
     });
-    let found = addresses.filter_map(|address| {
+    let found = asked.filter_map(|address| {
         let service = snapshot.services.get(&address.service)?;
         let is_it = |port: &&Arc<ServicePort>| {
             port.port == address.port && port.id.protocol == Protocol::Tcp

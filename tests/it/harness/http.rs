@@ -66,6 +66,13 @@ impl Client {
         self.reader.get_mut().write_all(bytes)
     }
 
+    /// Reads all that comes until the connection ends.
+    pub(crate) fn read_to_end(&mut self, text: &mut String) {
+        self.reader
+            .read_to_string(text)
+            .expect("text until the end");
+    }
+
     /// Reads an interim answer, and says which.
     pub(crate) fn interim(&mut self) -> std::io::Result<u16> {
         let line = self.line()?;

@@ -11,6 +11,7 @@ mod backends;
 mod clients;
 mod affinity;
 mod balancing;
+mod errors;
 mod names;
 mod conduct;
 mod basic;
@@ -25,6 +26,7 @@ pub(crate) use self::backends::{BackendAsk, BackendProtocol};
 pub(crate) use self::basic::BasicAsk;
 use self::basic::own;
 pub(crate) use self::clients::ClientAsk;
+pub(crate) use self::errors::ErrorsAsk;
 pub(crate) use self::external::ExternalAsk;
 use self::paths::{app_root, forwarded_prefix, rewrite};
 use self::reader::Reader;
@@ -51,6 +53,8 @@ pub(crate) struct Annotations {
     pub(crate) passes_through: bool,
     /// `custom-headers`: the ConfigMap that has them.
     pub(crate) custom_fields: Option<ObjectName>,
+    /// Who answers in the place of errors.
+    pub(crate) errors: Option<ErrorsAsk>,
     /// `app-root`: for every location of its hosts.
     pub(crate) app_root: Option<Template>,
     /// Whether paths of type ImplementationSpecific are patterns: `use-regex`, or a rewrite.
@@ -99,6 +103,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
     let clients = reader.clients();
     let passes_through = reader.switch("ssl-passthrough").unwrap_or(false);
     let custom_fields = reader.value("custom-headers", |text| own(text, name));
+    let errors = reader.errors(name);
     let app_root = reader.value("app-root", app_root);
     let patterns = reader.switch("use-regex").unwrap_or(false) || has_rewrite;
     let ssl_redirect = reader.switch("ssl-redirect");
@@ -117,6 +122,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
         clients,
         passes_through,
         custom_fields,
+        errors,
         app_root,
         patterns,
         ssl_redirect,

@@ -80,8 +80,24 @@ pub(super) enum Ended {
     Cut,
     /// There is a response that another endpoint may do better than; nothing was passed on.
     Rejected(StatusCode),
+    /// There is a response that another backend's takes the place of; nothing was passed on.
+    Replaced(StatusCode),
     /// What the client sends makes an end of it; nothing was passed on.
     Refused(StatusCode),
+}
+
+impl Ended {
+    /// The same, or the end where the client has part of something that nothing may follow.
+    pub(super) fn or_cut(self, midway: bool) -> Self {
+        match self {
+            Self::Failed { .. } | Self::Rejected(_) | Self::Replaced(_) | Self::Refused(_)
+                if midway =>
+            {
+                Self::Cut
+            }
+            ended => ended,
+        }
+    }
 }
 
 const MALFORMED: Ended = Ended::Failed { failure: Failure::Bad, silent: false };
@@ -393,6 +409,9 @@ impl Download {
             .is_some_and(|it| upload.is_whole() && it.has(line.status))
         {
             return Err(Ended::Rejected(line.status));
+        }
+        if facts.page(line.status, true).is_some() {
+            return Err(Ended::Replaced(line.status));
         }
         let length = framing::of_response(fields, line.minor, line.status, facts.to_head)
             .map_err(|_| MALFORMED)?;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
@@ -15,15 +16,22 @@ use tracing::debug;
 use super::Facts;
 use super::chunked::ROOM_BEFORE;
 use super::download::{Download, Ended};
+use super::framing::Length;
 use super::repeat::{Lost, Repeats};
 use super::server::{After, Connection};
 use super::upload::{Fault, Upload};
+use crate::l7::edits::Edits;
 use crate::l7::exchange::{Failure, Undialed};
 use crate::l7::io::{Downstream, READ_BYTES, poll_read};
 use crate::l7::metrics::class;
+use crate::l7::pages::Page;
 use crate::l7::pool::Backend;
 use crate::l7::watch::{Phase, Ticker};
 use crate::upstream::{Caller, Fault as Breakdown, Port, Upstream};
+
+/// The status of an answer that another backend's takes the place of, and whether what the client
+/// sends on is not read.
+type Instead = (StatusCode, bool);
 
 impl<S: Downstream> Connection<S> {
     /// Sends a request to the endpoints of `port` in turn until one answers, and passes the answer
@@ -38,10 +46,61 @@ impl<S: Downstream> Connection<S> {
         let caller = Caller { client, now: Instant::now() };
         let repeats = Repeats::new(facts, caller.now);
         upload.keep(repeats.keeps(facts));
-        if let Err(fault) = upload.begin(&mut self.inbox, &self.worker.scratch) {
-            return self.refuse(&port, fault, facts).await;
+        let answered = match upload.begin(&mut self.inbox, &self.worker.scratch) {
+            Ok(()) => self.ask(&port, upload, (caller, repeats), facts).await,
+            Err(fault) => self.refuse(&port, fault, facts).await,
+        };
+        match answered {
+            Ok(after) => after,
+            Err(instead) => Box::pin(self.ask_instead(instead, facts)).await,
         }
-        self.ask(&port, upload, (caller, repeats), facts).await
+    }
+
+    /// Passes on the answer that another backend gives in the place of one of `facts`' own.
+    async fn ask_instead(&mut self, (status, close): Instead, facts: &Facts) -> After {
+        let edits = facts.edits().cloned().unwrap_or_default();
+        // Whether it is replaced was asked before.
+        match facts.page(status, false) {
+            Some(page) => {
+                let page = Rc::clone(page);
+                self.stand_in(&page, (status, close), edits, facts).await
+            }
+            None => self.own(status, close, facts).await,
+        }
+    }
+
+    /// Passes on what a page says in the place of an answer with this status; `close`: what the client
+    /// sends on is not read.
+    pub(super) async fn stand_in(
+        &mut self,
+        page: &Page,
+        (status, close): Instead,
+        edits: Edits,
+        facts: &Facts,
+    ) -> After {
+        self.watch.renew(Phase::Waiting);
+        let other = Facts {
+            to_head: facts.to_head,
+            old: facts.old,
+            keep: facts.keep && !close,
+            idempotent: true,
+            terms: Some(page.terms(edits)),
+            client: facts.client,
+            ..Facts::default()
+        };
+        let client = facts.client.unwrap_or(self.from.client);
+        let caller = Caller { client, now: Instant::now() };
+        let repeats = Repeats::new(&other, caller.now);
+        let upload = Upload::new(page.request(status), Length::Absent, false, 0);
+        let answered = self
+            .ask(&page.port, upload, (caller, repeats), &other)
+            .await;
+        match (answered, close) {
+            // Nobody stands in for who stands in.
+            (Err(_), _) => After::Cut,
+            (Ok(After::Close), true) => After::Linger,
+            (Ok(after), _) => after,
+        }
     }
 
     async fn ask(
@@ -50,7 +109,7 @@ impl<S: Downstream> Connection<S> {
         mut upload: Upload,
         (mut caller, repeats): (Caller, Repeats),
         facts: &Facts,
-    ) -> After {
+    ) -> Result<After, Instead> {
         let (mut failure, mut stale) = (Failure::NoEndpoint, 0);
         let mut choice = port.choose(caller, facts.lead()).take(repeats.tries());
         let mut next = choice.next();
@@ -71,19 +130,13 @@ impl<S: Downstream> Connection<S> {
             };
             let _open = upstream.open();
             backend.served += 1;
-            let others = choice.clone().next().is_some() && port.may_repeat(caller.now);
-            let rejects = repeats.rejects().filter(|_| others);
-            let cookie = self.cookie(port, (upstream, first), caller.now, facts);
-            let mut download = Download::new(self.worker.scratch.take(), rejects, cookie);
+            let others = choice.clone().next().is_some();
+            let asked = (upstream, first);
+            let mut download = self.download(port, asked, (others, repeats), caller.now, facts);
             let ended = self
                 .pass(&mut upload, &mut download, &mut backend, facts)
                 .await;
-            match ended {
-                Ended::Failed { .. } | Ended::Refused(_) | Ended::Rejected(_)
-                    if download.is_midway() =>
-                {
-                    return After::Cut;
-                }
+            match ended.or_cut(download.is_midway()) {
                 Ended::Failed { failure: why, silent } => {
                     failure = why;
                     caller.now = Instant::now();
@@ -108,17 +161,36 @@ impl<S: Downstream> Connection<S> {
                 Ended::Refused(status) => {
                     return self.refuse(port, Fault::Refused(status), facts).await;
                 }
-                Ended::Cut => return After::Cut,
+                Ended::Replaced(status) => {
+                    settle(port, (upstream, status), caller.now, facts);
+                    return Err((status, !upload.is_read()));
+                }
+                Ended::Cut => return Ok(After::Cut),
                 Ended::Sent | Ended::Upgraded => {
-                    port.answered((upstream, facts.lead()), caller.now, Instant::now);
-                    port.state.answers[class(download.status)].fetch_add(1, Relaxed);
-                    return self.finish((ended, facts), upload, download, backend);
+                    settle(port, (upstream, download.status), caller.now, facts);
+                    return Ok(self.finish((ended, facts), upload, download, backend));
                 }
             }
             self.again(&mut upload);
         }
         self.fail(port, (failure.status(), !upload.is_read()), facts)
             .await
+    }
+
+    /// What the answer of `upstream` comes through, `first` being asked before all; `others`: there are
+    /// more to ask.
+    fn download(
+        &self,
+        port: &Port,
+        asked: (&Upstream, Option<SocketAddr>),
+        (others, repeats): (bool, Repeats),
+        now: Instant,
+        facts: &Facts,
+    ) -> Download {
+        let rejects = repeats.rejects();
+        let rejects = rejects.filter(|_| others && port.may_repeat(now));
+        let cookie = self.cookie(port, asked, now, facts);
+        Download::new(self.worker.scratch.take(), rejects, cookie)
     }
 
     /// The cookie for a client of `port` that `upstream` answers, `first` being asked before all.
@@ -211,19 +283,22 @@ impl<S: Downstream> Connection<S> {
         after
     }
 
-    async fn refuse(&mut self, port: &Port, fault: Fault, facts: &Facts) -> After {
-        let Fault::Refused(status) = fault else { return After::Cut };
+    async fn refuse(&mut self, port: &Port, fault: Fault, facts: &Facts) -> Result<After, Instead> {
+        let Fault::Refused(status) = fault else { return Ok(After::Cut) };
         self.fail(port, (status, true), facts).await
     }
 
     async fn fail(
         &mut self,
         port: &Port,
-        (status, close): (StatusCode, bool),
+        (status, close): Instead,
         facts: &Facts,
-    ) -> After {
+    ) -> Result<After, Instead> {
         port.state.answers[class(status)].fetch_add(1, Relaxed);
-        self.own(status, close, facts).await
+        match facts.page(status, false) {
+            Some(_) => Err((status, close)),
+            None => Ok(self.own(status, close, facts).await),
+        }
     }
 
     /// Passes a request to a backend and its response to the client, both at once.
@@ -310,6 +385,12 @@ impl<S: Downstream> Connection<S> {
             false => download.cut(self),
         }
     }
+}
+
+/// Notes that an endpoint answered, and with which status.
+fn settle(port: &Port, (upstream, status): (&Upstream, StatusCode), sent: Instant, facts: &Facts) {
+    port.answered((upstream, facts.lead()), sent, Instant::now);
+    port.state.answers[class(status)].fetch_add(1, Relaxed);
 }
 
 /// How long may pass until the next byte: whose turn it is decides.

@@ -30,12 +30,14 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
+use http::StatusCode;
 use portico_config::model::Timeouts;
 
 use self::pace::Pace;
 use super::edits::Edits;
 use super::exchange::Terms;
 use super::forward;
+use super::pages::Page;
 use super::secured::Secured;
 use super::session::Session;
 use crate::upstream::Lead;
@@ -92,7 +94,13 @@ impl Facts {
     fn speaks_http2(&self) -> bool {
         self.terms
             .as_ref()
-            .is_some_and(|terms| terms.policy.backend_http2)
+            .is_some_and(|terms| terms.policy.backend_http2 && !terms.is_aside)
+    }
+
+    /// Who answers in the place of an answer with this status; `of_backend`: a backend gave it.
+    fn page(&self, status: StatusCode, of_backend: bool) -> Option<&Rc<Page>> {
+        let page = self.terms.as_ref()?.page.as_ref()?;
+        page.replaces(status, of_backend).then_some(page)
     }
 
     /// Whether the client waits no more.

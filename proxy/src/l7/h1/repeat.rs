@@ -191,6 +191,8 @@ mod tests {
             secured: None,
             session: None,
             lead: Lead::Turn,
+            page: None,
+            is_aside: false,
         }));
         Repeats::new(&Facts { idempotent, terms, ..Facts::default() }, Instant::now())
     }

@@ -321,9 +321,14 @@ impl<S: Downstream> Connection<S> {
 
     /// Answers a request that goes nowhere.
     async fn decline(&mut self, declined: Declined, length: Length, facts: &Facts) -> After {
-        let Declined { refused, edits } = declined;
-        self.worker.metrics.own_answer(refused.status);
+        let Declined { refused, edits, page } = declined;
         let close = refused.close || !self.skip(length, facts);
+        if let Some(page) = page {
+            let edits = edits.map(|edits| *edits).unwrap_or_default();
+            let stands_in = self.stand_in(&page, (refused.status, close), edits, facts);
+            return Box::pin(stands_in).await;
+        }
+        self.worker.metrics.own_answer(refused.status);
         let content = Content::Words;
         self.own_with((refused.status, content), edits.as_deref(), close, facts)
             .await

@@ -25,7 +25,7 @@ pub(crate) fn unauthorized(realm: &str) -> Declined {
     if let Ok(value) = HeaderValue::try_from(format!("Basic realm=\"{realm}\"")) {
         edits.set("WWW-Authenticate", value);
     }
-    Declined { refused: keep(StatusCode::UNAUTHORIZED), edits: Some(Box::new(edits)) }
+    Declined { refused: keep(StatusCode::UNAUTHORIZED), edits: Some(Box::new(edits)), page: None }
 }
 
 /// Of name and password together, encoded; nobody has longer ones.

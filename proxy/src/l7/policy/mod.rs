@@ -13,6 +13,7 @@ mod redirect;
 mod rewrite;
 
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,6 +22,7 @@ use portico_config::model::{Captures, Policy};
 
 use super::edits::Edits;
 use super::fields::Fields;
+use super::pages::Page;
 use super::request::{Checked, Refused};
 use crate::limiter::{Limiter, Permit};
 
@@ -36,6 +38,8 @@ pub(crate) struct Declined {
     pub(crate) refused: Refused,
     /// What is done to its fields, for a redirect the `Location`.
     pub(crate) edits: Option<Box<Edits>>,
+    /// Who gives the answer instead.
+    pub(crate) page: Option<Rc<Page>>,
 }
 
 impl Declined {
@@ -48,9 +52,18 @@ impl Declined {
     }
 }
 
+impl Declined {
+    /// With the answer of another backend, where it stands in for such answers.
+    pub(crate) fn or_page(mut self, page: Option<&Rc<Page>>) -> Self {
+        let page = page.filter(|page| page.replaces(self.refused.status, false));
+        self.page = page.map(Rc::clone);
+        self
+    }
+}
+
 impl From<Refused> for Declined {
     fn from(refused: Refused) -> Self {
-        Self { refused, edits: None }
+        Self { refused, edits: None, page: None }
     }
 }
 

@@ -86,7 +86,7 @@ fn redirect(status: StatusCode, location: String) -> Declined {
     };
     let mut edits = Edits::default();
     edits.set("Location", location);
-    Declined { refused: keep(status), edits: Some(Box::new(edits)) }
+    Declined { refused: keep(status), edits: Some(Box::new(edits)), page: None }
 }
 
 #[cfg(test)]
