@@ -209,3 +209,44 @@ fn a_host_has_other_names_that_no_rule_takes() {
         assert!(snapshot.certificates.exact.contains_key(name), "its certificate is for {name}");
     }
 }
+
+#[test]
+fn what_backends_say_of_places_is_put_in_other_words() {
+    let pod = Pod::serve(std::net::Ipv4Addr::LOCALHOST.into(), |stream| {
+        let mut reader = std::io::BufReader::new(stream);
+        let mut line = String::new();
+        while matches!(std::io::BufRead::read_line(&mut reader, &mut line), Ok(1..)) {
+            if line == "\r\n" {
+                let said = "HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\
+                            Location: http://inner.test/app/x\r\n\
+                            Set-Cookie: a=1; Domain=inner.test; Path=/app/x; Secure\r\n\r\n";
+                let writer = reader.get_mut();
+                if std::io::Write::write_all(writer, said.as_bytes()).is_err() {
+                    return;
+                }
+            }
+            line.clear();
+        }
+    });
+    let swaps = [
+        ("proxy-redirect-from", "http://inner.test/app"),
+        ("proxy-redirect-to", "https://shop.test"),
+        ("proxy-cookie-domain", "inner.test shop.test"),
+        ("proxy-cookie-path", "/app/ /"),
+    ];
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&pod]),
+        annotated("shop", "shop.test", &swaps, ""),
+        annotated("plain", "plain.test", &[], ""),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)]).start();
+    for (host, location, cookie) in [
+        ("shop.test", "https://shop.test/x", "a=1; Domain=shop.test; Path=/x; Secure"),
+        ("plain.test", "http://inner.test/app/x", "a=1; Domain=inner.test; Path=/app/x; Secure"),
+    ] {
+        let answer = get(portico.http(), host, "/");
+        assert_eq!(answer.header("location"), Some(location), "ingress 2.5: proxy-redirect");
+        assert_eq!(answer.header("set-cookie"), Some(cookie), "ingress 2.5: proxy-cookie");
+    }
+}

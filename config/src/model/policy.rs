@@ -19,6 +19,7 @@ use super::field_edits::FieldEdits;
 use super::limits::{ClientLimits, DownloadRate};
 use super::passwords::Basic;
 use super::pattern::Pattern;
+use super::rewrites::Rewrites;
 use super::template::Template;
 
 /// What is asked; the default asks nothing.
@@ -80,6 +81,8 @@ pub struct Policy {
     pub backend_name: Option<Template>,
     /// Whose answers take the place of errors; none: they are as they are.
     pub error_pages: Option<Arc<ErrorPages>>,
+    /// What backends say of places, in other words for clients; none: as they say it.
+    pub rewrites: Option<Arc<Rewrites>>,
     /// How endpoints are chosen.
     pub balancing: Balancing,
     /// How long backends may take.

@@ -5,14 +5,18 @@
 //! one connection.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode};
+use portico_config::model::Rewrites;
 
 /// Fields to take out of a response, and fields to put in.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Edits {
     removed: Vec<Cow<'static, str>>,
     added: Vec<(Cow<'static, str>, HeaderValue, On)>,
+    /// What is put for values of the backend.
+    rewrites: Option<Arc<Rewrites>>,
 }
 
 /// On which answers something is put in.
@@ -25,6 +29,16 @@ pub(crate) enum On {
 }
 
 impl Edits {
+    /// Puts other values for those of the backend.
+    pub(crate) fn rewrite(&mut self, rewrites: &Option<Arc<Rewrites>>) {
+        self.rewrites.clone_from(rewrites);
+    }
+
+    /// The value of a backend's field as clients get it; none: as it came.
+    pub(crate) fn rewritten(&self, name: &[u8], value: &[u8]) -> Option<Vec<u8>> {
+        self.rewrites.as_ref()?.of(name, value)
+    }
+
     /// Takes out all fields of a name, those included that were put in before.
     pub(crate) fn remove(&mut self, name: impl Into<Cow<'static, str>>) {
         let name = name.into();

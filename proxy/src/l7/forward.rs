@@ -303,7 +303,10 @@ fn passed_on(out: &mut Vec<u8>, fields: Fields<'_>, edits: Option<&Edits>) {
             | Name::Upgrade
             | Name::HopByHop => {}
             _ if edits.is_some_and(|edits| edits.removes(text)) => {}
-            _ => line(out, text, value),
+            _ => match edits.and_then(|edits| edits.rewritten(text, value)) {
+                Some(value) => line(out, text, &value),
+                None => line(out, text, value),
+            },
         }
     }
 }

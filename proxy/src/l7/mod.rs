@@ -228,13 +228,7 @@ impl Worker {
             && self.takes(&canary.of, (policy.as_deref(), &target), &port, fields)
         {
             let canary = Some(Arc::clone(&canary.of));
-            return Ok(Routed {
-                target: Target::Port(port),
-                policy,
-                canary,
-                unproven,
-                request_id,
-            });
+            return Ok(Routed { target: Target::Port(port), policy, canary, unproven, request_id });
         }
         Ok(Routed { target, policy, canary: None, unproven, request_id })
     }

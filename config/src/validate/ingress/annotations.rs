@@ -11,6 +11,7 @@ mod backends;
 mod clients;
 mod affinity;
 mod balancing;
+mod rewrites;
 mod errors;
 mod names;
 mod conduct;
@@ -158,6 +159,7 @@ fn policy(reader: &mut Reader<'_>, name: &ObjectName) -> (Policy, bool) {
         max_body_bytes: reader
             .value("proxy-body-size", |text| size(text).ok_or("is no size such as 8m, 512k or 0")),
         upstream_host: reader.upstream_host(),
+        rewrites: reader.rewrites().map(Into::into),
         balancing: reader.balancing(),
         timeouts: reader.timeouts(),
         retries: reader.retries(),

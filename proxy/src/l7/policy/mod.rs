@@ -156,6 +156,7 @@ pub(crate) fn moved(policy: &Policy, visit: &Visit<'_>) -> Result<(), Declined> 
 /// What is done to every answer of a location, whoever gives it (step 14).
 pub(crate) fn edits(policy: &Policy, visit: &Visit<'_>) -> Edits {
     let mut edits = Edits::default();
+    edits.rewrite(&policy.rewrites);
     if let Some(cors) = &policy.cors {
         cors::answer(cors, visit.origin, &mut edits);
     }
