@@ -27,6 +27,7 @@ use portico_config::publish::{Publication, Published};
 use portico_config::source::Source;
 use portico_dns::Dns;
 use portico_net::dev_ca::DevCa;
+use portico_net::line_log::Reopen;
 use portico_net::listeners::{ListenerState, ListenerStatus};
 use portico_net::stream::StreamOptions;
 use portico_proxy::Proxy;
@@ -60,6 +61,8 @@ pub struct Running {
     shared: Arc<Shared>,
     sources: Controls,
     life: Life,
+    /// Logs that may be told to begin their files anew.
+    logs: Reopen,
     drain_delay: Duration,
     /// What health checks of Services say.
     healthy: Arc<AtomicBool>,
@@ -87,12 +90,17 @@ impl App {
         let count = options.workers.max(1);
         let limits = (options.max_connections, options.endpoint_series);
         let (state, assignments) = State::open(options.state_dir.as_deref());
+        let logs = Reopen::default();
         let (proxy, proxy_workers) = Proxy::new(portico_proxy::Options {
             session_key: state.session_key(),
             dev_ca: dev_ca(settings.dev_tls, options.state_dir.as_deref()),
+            reopen: logs.clone(),
             ..proxy_options(count, limits, &settings)
         });
-        let (mut dns, dns_workers) = Dns::new(dns_options(count, &settings));
+        let (mut dns, dns_workers) = Dns::new(portico_dns::Options {
+            reopen: logs.clone(),
+            ..dns_options(count, &settings)
+        });
         // What is asked before manifests are read hears that it is too early.
         dns.open();
         let probe_metrics = prober::Metrics::new()?;
@@ -118,6 +126,7 @@ impl App {
                 drain_timeout: options.drain_timeout,
                 failed: CancellationToken::new(),
             },
+            logs,
             drain_delay: options.drain_delay,
             healthy: proxy.healthy(),
             close: CancellationToken::new(),
@@ -214,6 +223,11 @@ impl Running {
     /// Reads every manifest and the settings file again and compares.
     pub fn rescan(&self) {
         self.sources.rescan();
+    }
+
+    /// Has logs in files begin them anew, with their next lines.
+    pub fn reopen_logs(&self) {
+        self.logs.reopen();
     }
 
     /// Cancelled when a part of the process has died, so that it should end.
@@ -367,6 +381,7 @@ fn proxy_options(
         query_hosts: settings.dns_doh_hosts.clone(),
         proxy_protocol: settings.proxy_protocol,
         front_door: settings.front_door.clone(),
+        access_log: settings.access_log.clone(),
         descriptors: portico_net::limit::raise_descriptor_limit(),
         max_connections,
         endpoint_series,
@@ -415,6 +430,7 @@ fn dns_options(workers: usize, settings: &Settings) -> portico_dns::Options {
         log: settings.dns_log.clone(),
         forwarding: settings.forwarding.clone(),
         own: host::facts().addresses,
+        ..portico_dns::Options::default()
     }
 }
 

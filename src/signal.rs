@@ -1,7 +1,6 @@
 //! Signals, for code that is not asynchronous.
 //!
-//! TERM and INT end, HUP reads again, USR1 is reserved for reopening logs and does nothing yet,
-//! PIPE is ignored by Rust's start-up code.
+//! TERM and INT end, HUP reads again, USR1 has logs begin their files anew, PIPE is ignored by Rust's start-up code.
 
 use std::io;
 
@@ -16,6 +15,8 @@ pub(crate) enum Event {
     End(u8),
     /// Read the manifests again.
     Rescan,
+    /// Begin the files of logs anew.
+    Reopen,
     /// A part of the process died.
     Failed,
 }
@@ -49,14 +50,12 @@ impl Signals {
     pub(crate) fn wait(&mut self, failed: &CancellationToken) -> Event {
         let Self { runtime, terminate, interrupt, hangup, user1 } = self;
         runtime.block_on(async {
-            loop {
-                tokio::select! {
-                    _ = terminate.recv() => return Event::End(15),
-                    _ = interrupt.recv() => return Event::End(2),
-                    _ = hangup.recv() => return Event::Rescan,
-                    _ = user1.recv() => {}
-                    () = failed.cancelled() => return Event::Failed,
-                }
+            tokio::select! {
+                _ = terminate.recv() => Event::End(15),
+                _ = interrupt.recv() => Event::End(2),
+                _ = hangup.recv() => Event::Rescan,
+                _ = user1.recv() => Event::Reopen,
+                () = failed.cancelled() => Event::Failed,
             }
         })
     }

@@ -58,6 +58,7 @@ use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use portico_config::model::{Forwarding, QueryLog, Rewrite, Settings, private_networks};
 use portico_config::snapshot::{CertificateTable, Snapshot};
+use portico_net::line_log::Reopen;
 use portico_net::listeners::ListenerStatus;
 use tokio::sync::mpsc;
 use tracing::warn;
@@ -101,6 +102,8 @@ pub struct Options {
     pub transfer_to: Vec<IpNet>,
     /// Which questions are logged.
     pub log: QueryLog,
+    /// Tells that log to begin its file anew.
+    pub reopen: Reopen,
     /// Who is asked about names that are not ours.
     pub forwarding: Forwarding,
     /// Addresses of this host's interfaces: what a listener on all of them is called by.
@@ -120,6 +123,7 @@ impl Default for Options {
             rewrites: Vec::new(),
             transfer_to: Vec::new(),
             log: QueryLog::default(),
+            reopen: Reopen::default(),
             forwarding: Forwarding::off(),
             own: Vec::new(),
         }
@@ -184,7 +188,8 @@ impl Dns {
         let listeners = plain.chain(tls).collect();
         let forward = forward::Control::new(Arc::clone(&shared.forward), options.forwarding);
         let counts = shared.metrics.log.clone();
-        let log = query_log::Control::new(Arc::clone(&shared.log), options.log, counts);
+        let to = (Arc::clone(&shared.log), options.reopen);
+        let log = query_log::Control::new(to, options.log, counts);
         let dns = Self {
             workers: senders,
             listeners,

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use portico_config::model::{self, ReplyClass};
-use portico_net::line_log::{Counts, LineLog, Lines};
+use portico_net::line_log::{Counts, LineLog, Lines, Reopen};
 use tracing::warn;
 
 use crate::answer::Transport;
@@ -49,6 +49,7 @@ pub(crate) struct Control {
     /// There once it was needed.
     log: Option<LineLog>,
     counts: Counts,
+    reopen: Reopen,
 }
 
 /// Lines of one batch.
@@ -83,8 +84,12 @@ impl Logging {
 
 impl Control {
     /// Logs what `settings` say, counted in `counts`.
-    pub(crate) fn new(logging: Arc<Logging>, settings: model::QueryLog, counts: Counts) -> Self {
-        let mut control = Self { logging, settings, log: None, counts };
+    pub(crate) fn new(
+        (logging, reopen): (Arc<Logging>, Reopen),
+        settings: model::QueryLog,
+        counts: Counts,
+    ) -> Self {
+        let mut control = Self { logging, settings, log: None, counts, reopen };
         control.apply();
         control
     }
@@ -109,10 +114,13 @@ impl Control {
         }
         let log = match self.log.take() {
             Some(log) => log,
-            None => match LineLog::start(self.settings.file.clone(), self.counts.clone()) {
-                Ok(log) => log,
-                Err(error) => return warn!(%error, "questions cannot be logged"),
-            },
+            None => {
+                let (file, counts) = (self.settings.file.clone(), self.counts.clone());
+                match LineLog::start(file, counts, &self.reopen) {
+                    Ok(log) => log,
+                    Err(error) => return warn!(%error, "questions cannot be logged"),
+                }
+            }
         };
         let lines = log.lines();
         self.log = Some(log);
@@ -367,7 +375,8 @@ mod tests {
         let settings = model::QueryLog { rules: rules.into(), file: Some(path.clone()) };
         let logging = Arc::new(Logging::default());
         assert!(logging.begin().is_none());
-        let mut control = Control::new(Arc::clone(&logging), settings, Counts::default());
+        let mut control =
+            Control::new((Arc::clone(&logging), Reopen::default()), settings, Counts::default());
         let mut notes = logging.begin().unwrap();
         for (name, rcode) in
             [(&b"\x04corp\0"[..], 0), (b"\x01a\x04corp\0", 5), (b"\x02no\0", 0), (b"\x02no\0", 3)]

@@ -6,7 +6,7 @@
 //!
 //! Where the queue is full or nothing can be written (a full disk, a pipe that nobody reads), lines are
 //! dropped and counted. A file that was renamed or removed is begun anew within a second, so that
-//! rotating it takes no signal. Invariants: [`Lines::add`] never waits; at most [`MOST_BYTES`] are
+//! rotating it takes no signal; [`Reopen`] has it done with the next lines. Invariants: [`Lines::add`] never waits; at most [`MOST_BYTES`] are
 //! queued; the end waits [`LAST_WORDS`] for what is queued, and no longer.
 
 use std::fs::{File, OpenOptions};
@@ -42,6 +42,22 @@ pub struct Counts {
     dropped: Arc<AtomicU64>,
 }
 
+/// Tells logs to open their files anew; one for all logs of a process.
+#[derive(Clone, Debug, Default)]
+pub struct Reopen(Arc<AtomicU64>);
+
+impl Reopen {
+    /// From the next lines on they go to what then has the files' names.
+    pub fn reopen(&self) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
+
+    /// How often that was asked for.
+    fn times(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 /// Whole lines.
 #[derive(Debug)]
 struct Chunk {
@@ -51,13 +67,14 @@ struct Chunk {
 
 impl LineLog {
     /// Writes to `file`, or to standard output; fails where the system gives no thread. A file that
-    /// cannot be opened is tried again.
-    pub fn start(file: Option<PathBuf>, counts: Counts) -> io::Result<Self> {
+    /// cannot be opened is tried again, and each is opened anew where `reopen` says so.
+    pub fn start(file: Option<PathBuf>, counts: Counts, reopen: &Reopen) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(MOST_CHUNKS);
         let (end, ended) = sync_channel(1);
         let queued = Arc::new(AtomicUsize::new(0));
         let lines = Lines { sender, counts: counts.clone(), queued: Arc::clone(&queued) };
-        let mut writer = Writer { sink: Sink::new(file), is_torn: false, complained: None, counts };
+        let sink = Sink::new(file, reopen.clone());
+        let mut writer = Writer { sink, is_torn: false, complained: None, counts };
         std::thread::Builder::new()
             .name("portico-log".to_owned())
             .spawn(move || {
@@ -166,21 +183,23 @@ impl Writer {
 /// Where lines go.
 enum Sink {
     Stdout(io::Stdout),
-    File { path: PathBuf, file: Option<File>, looked: Instant },
+    File { path: PathBuf, file: Option<File>, looked: Instant, reopen: Reopen, times: u64 },
 }
 
 impl Sink {
-    fn new(file: Option<PathBuf>) -> Self {
-        match file {
-            None => Self::Stdout(io::stdout()),
-            Some(path) => Self::File { path, file: None, looked: Instant::now() },
-        }
+    fn new(file: Option<PathBuf>, reopen: Reopen) -> Self {
+        let Some(path) = file else { return Self::Stdout(io::stdout()) };
+        let times = reopen.times();
+        Self::File { path, file: None, looked: Instant::now(), reopen, times }
     }
 
     fn open(&mut self, now: Instant) -> io::Result<&mut dyn Write> {
         match self {
             Self::Stdout(stdout) => Ok(stdout),
-            Self::File { path, file, looked } => {
+            Self::File { path, file, looked, reopen, times } => {
+                if std::mem::replace(times, reopen.times()) != *times {
+                    *file = None;
+                }
                 if now.saturating_duration_since(*looked) >= LOOK_AGAIN {
                     *looked = now;
                     let is_same = |file: &File| {
@@ -232,7 +251,8 @@ mod tests {
         let path = folder.join("log");
         for round in 1..=2 {
             let counts = Counts::default();
-            let log = LineLog::start(Some(path.clone()), counts.clone()).unwrap();
+            let log =
+                LineLog::start(Some(path.clone()), counts.clone(), &Reopen::default()).unwrap();
             let lines = log.lines();
             for number in 0..100 {
                 lines.add(format!("line {number}\n").into_bytes(), 1);
@@ -252,7 +272,8 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("line-log-renamed-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("log");
-        let mut sink = Sink::new(Some(path.clone()));
+        let reopen = Reopen::default();
+        let mut sink = Sink::new(Some(path.clone()), reopen.clone());
         let now = Instant::now();
         sink.open(now).unwrap().write_all(b"one\n").unwrap();
         std::fs::rename(&path, folder.join("old")).unwrap();
@@ -263,6 +284,13 @@ mod tests {
             .unwrap();
         assert_eq!(std::fs::read(folder.join("old")).unwrap(), b"one\ntwo\n");
         assert_eq!(std::fs::read(&path).unwrap(), b"three\n");
+        std::fs::rename(&path, folder.join("older")).unwrap();
+        reopen.reopen();
+        sink.open(now + LOOK_AGAIN)
+            .unwrap()
+            .write_all(b"four\n")
+            .unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"four\n", "at once");
         std::fs::remove_dir_all(folder).unwrap();
     }
 
@@ -287,10 +315,10 @@ mod tests {
     fn what_cannot_be_written_is_dropped_and_does_not_tear_what_follows() {
         let counts = Counts::default();
         let path = PathBuf::from("/nonexistent/log");
-        let sink = Sink::new(Some(path));
+        let sink = Sink::new(Some(path), Reopen::default());
         let mut writer = Writer { sink, is_torn: false, complained: None, counts };
         assert!(writer.write(b"one\n").is_err() && !writer.is_torn);
-        writer.sink = Sink::new(Some("/dev/full".into()));
+        writer.sink = Sink::new(Some("/dev/full".into()), Reopen::default());
         if std::path::Path::new("/dev/full").exists() {
             assert!(writer.write(b"two\n").is_err() && writer.is_torn);
         }

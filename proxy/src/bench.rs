@@ -121,6 +121,7 @@ pub fn cluster(services: usize) -> Snapshot {
             default_policy: Arc::default(),
             clients: None,
             passed_to: None,
+            default_ingress: None,
         };
         routes.exact.insert(name, Arc::new(host));
     }

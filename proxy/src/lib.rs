@@ -28,10 +28,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use portico_config::model::FrontDoor;
+use portico_config::model::{AccessLog, FrontDoor, LogTarget};
 use portico_config::snapshot::Snapshot;
 use portico_net::dev_ca::DevCa;
 use portico_net::limit::{ConnectionLimit, connections_for, sessions_for};
+use portico_net::line_log::{Counts, LineLog, Reopen};
 use portico_net::listeners::ListenerList;
 use portico_net::stream::StreamOptions;
 use tokio::sync::mpsc;
@@ -76,6 +77,10 @@ pub struct Options {
     pub front_door: FrontDoor,
     /// Who signs certificates of hosts that have none.
     pub dev_ca: Option<Arc<DevCa>>,
+    /// The log of requests to Ingress.
+    pub access_log: AccessLog,
+    /// Tells it to begin its file anew.
+    pub reopen: Reopen,
 }
 
 /// The control side of the plane.
@@ -88,6 +93,8 @@ pub struct Proxy {
     /// Endpoints that are out, and whose return the log is to hear of.
     outs: Arc<Outs>,
     descriptors: u64,
+    /// The log of requests, where there is one.
+    _access: Option<LineLog>,
 }
 
 /// Which endpoints are put out since they failed again and again.
@@ -115,6 +122,8 @@ struct Shared {
     /// Clients of Ingress without the PROXY header that is required.
     unproxied: AtomicU64,
     l7: Arc<l7::Metrics>,
+    /// Lines of the log of requests.
+    access: Counts,
     /// Hosts that answer DNS over HTTPS.
     query_hosts: Arc<l7::QueryHosts>,
     /// Every listener and how it is.
@@ -150,6 +159,7 @@ impl Proxy {
             front_door: options.front_door.clone(),
             unproxied: AtomicU64::default(),
             l7: Arc::default(),
+            access: Counts::default(),
             query_hosts: Arc::new(ArcSwap::from_pointee(options.query_hosts.clone())),
             listeners: ArcSwap::default(),
             sessions: sessions_for(options.descriptors).div_ceil(options.workers.max(1)),
@@ -165,16 +175,22 @@ impl Proxy {
             // Nobody has set it before.
             let _ = shared.l7.dev_ca.set(Arc::clone(ca));
         }
+        let log = access_log(&options, &shared.access);
+        let access = log.as_ref().map(|log| l7::Access {
+            format: Arc::new(options.access_log.format.clone()),
+            lines: log.lines(),
+        });
         let (senders, workers) = (0..options.workers.max(1))
             .map(|_| {
                 let (sender, commands) = mpsc::channel(COMMAND_QUEUE);
-                (sender, Worker::new(Arc::clone(&shared), commands))
+                (sender, Worker::new(Arc::clone(&shared), commands, access.clone()))
             })
             .unzip();
         let listeners = Listeners::new(&options, senders);
         let (retired, outs) = (Retired::default(), Arc::clone(builder.outs()));
         let descriptors = options.descriptors;
-        (Self { shared, builder, listeners, retired, outs, descriptors }, workers)
+        let proxy = Self { shared, builder, listeners, retired, outs, descriptors, _access: log };
+        (proxy, workers)
     }
 
     /// Builds the next view and opens every socket that it needs; changes nothing that serves.
@@ -262,6 +278,18 @@ impl Proxy {
         let held = self.retired.len();
         self.shared.views_retired.store(held, Ordering::Relaxed);
     }
+}
+
+/// The log of requests; none where it is off or cannot begin.
+fn access_log(options: &Options, counts: &Counts) -> Option<LineLog> {
+    let file = match &options.access_log.target {
+        LogTarget::Off => return None,
+        LogTarget::Stdout => None,
+        LogTarget::File(file) => Some(file.clone()),
+    };
+    LineLog::start(file, counts.clone(), &options.reopen)
+        .inspect_err(|error| warn!(%error, "requests cannot be logged"))
+        .ok()
 }
 
 /// How many connections may be open; the log hears where descriptors allow fewer than asked for.

@@ -69,6 +69,14 @@ impl Collector {
         let unproxied = IntCounter::new("portico_l7_proxy_protocol_errors_total", UNPROXIED)?;
         unproxied.inc_by(self.shared.unproxied.load(Relaxed));
         registry.register(Box::new(unproxied))?;
+        let counter = |name, help, count: u64| -> prometheus::Result<()> {
+            let counter = IntCounter::new(name, help)?;
+            counter.inc_by(count);
+            registry.register(Box::new(counter))
+        };
+        let access = &self.shared.access;
+        counter("portico_l7_access_log_lines_total", LOGGED, access.written())?;
+        counter("portico_l7_access_log_dropped_total", UNLOGGED, access.dropped())?;
         let mut families = registry.gather();
         let answers = ports
             .iter()
@@ -219,6 +227,8 @@ const REFUSALS: [(&str, Value); 2] =
     [("limit", |s| &s.over_limit), ("proxy_protocol", |s| &s.unproxied)];
 
 const LABELS: &[&str] = &["service", "port", "protocol"];
+const LOGGED: &str = "Requests that were logged.";
+const UNLOGGED: &str = "Requests that should have been logged and were not.";
 const UNPROXIED: &str = "Clients without the PROXY header that is required.";
 const ACTIVE: &str = "Client connections of all listeners that are open now.";
 const LIMIT: &str = "How many client connections may be open at once.";

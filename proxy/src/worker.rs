@@ -70,11 +70,17 @@ pub(crate) enum Serve {
 pub struct Worker {
     shared: Arc<Shared>,
     commands: mpsc::Receiver<Command>,
+    /// The log of requests, where there is one.
+    access: Option<l7::Access>,
 }
 
 impl Worker {
-    pub(crate) fn new(shared: Arc<Shared>, commands: mpsc::Receiver<Command>) -> Self {
-        Self { shared, commands }
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        commands: mpsc::Receiver<Command>,
+        access: Option<l7::Access>,
+    ) -> Self {
+        Self { shared, commands, access }
     }
 
     /// Serves until `stop` is cancelled: then takes what is queued, stops accepting, lets open
@@ -98,6 +104,7 @@ impl Worker {
             drain.clone(),
             l7::Queries { hosts: Arc::clone(&self.shared.query_hosts), resolver },
             &self.shared.front_door,
+            self.access.take(),
         );
         let udp = datagrams(&self.shared, &end);
         let plane = Rc::new(Plane { tcp, udp, http, connections: connections.clone() });

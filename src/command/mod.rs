@@ -96,6 +96,7 @@ fn serve(running: Running, mut signals: Signals) -> Exit {
     loop {
         match signals.wait(running.failed()) {
             Event::Rescan => running.rescan(),
+            Event::Reopen => running.reopen_logs(),
             Event::Failed => return Exit::Internal,
             Event::End(_) => break,
         }

@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use portico_config::model::{
-    ClusterIps, ExecProbe, FailoverCode, ForwardPolicy, ForwardRule, ObjectName, PodsMode, Probes,
-    QueryLogRule, Rewrite, ServiceTarget, StaticRecord, format_bytes, format_duration, parse_bytes,
-    parse_duration,
+    ClusterIps, ExecProbe, FailoverCode, ForwardPolicy, ForwardRule, LogFormat, LogTarget,
+    ObjectName, PodsMode, Probes, QueryLogRule, Rewrite, ServiceTarget, StaticRecord, format_bytes,
+    format_duration, parse_bytes, parse_duration,
 };
 use serde_json::Value;
 
@@ -64,6 +64,10 @@ pub(crate) enum Kind {
     QueryLog(Lens<Vec<QueryLogRule>>),
     /// A file, or `stdout`.
     LogFile(Lens<Option<PathBuf>>),
+    /// Where requests are logged.
+    LogTarget(Lens<LogTarget>),
+    /// What a line of that log says.
+    LogShape(Lens<LogFormat>),
     /// Response codes, or `off`.
     Failover(Lens<Vec<FailoverCode>>),
     /// Which of them first.
@@ -215,6 +219,8 @@ impl Kind {
             Self::QueryLog(lens) => *lens(options) = until_off(items)?,
             Self::Failover(lens) => *lens(options) = until_off(items)?,
             Self::LogFile(lens) => *lens(options) = one(items, log_file)?,
+            Self::LogTarget(lens) => *lens(options) = one(items, str::parse)?,
+            Self::LogShape(lens) => *lens(options) = one(items, str::parse)?,
             Self::ForwardPolicy(lens) => *lens(options) = one(items, |it| choose(&POLICIES, it))?,
             Self::ClusterIps(lens) => *lens(options) = one(items, |it| choose(&CLUSTER_IPS, it))?,
             Self::Probes(lens) => *lens(options) = one(items, |it| choose(&PROBES, it))?,
@@ -279,6 +285,8 @@ impl Kind {
                 let file = lens(of).as_ref();
                 vec![file.map_or_else(|| "stdout".to_owned(), |it| it.display().to_string())]
             }
+            Self::LogTarget(lens) => vec![lens(of).to_string()],
+            Self::LogShape(lens) => vec![lens(of).to_string()],
             Self::ForwardPolicy(lens) => vec![name_of(&POLICIES, *lens(of))],
             Self::ClusterIps(lens) => vec![name_of(&CLUSTER_IPS, *lens(of))],
             Self::Probes(lens) => vec![name_of(&PROBES, *lens(of))],
@@ -343,6 +351,7 @@ impl Kind {
                 Self::Listeners(_)
                 | Self::Forwards(_)
                 | Self::QueryLog(_)
+                | Self::LogTarget(_)
                 | Self::Failover(_)
                 | Self::Folder(_)
                 | Self::TimeOrOff(..)

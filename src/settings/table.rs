@@ -365,6 +365,20 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Required(|to| &mut to.settings.proxy_protocol),
     ),
     Setting::new(
+        "accessLog",
+        Group::Ingress,
+        "off|-|FILE",
+        "Where requests are logged, - for standard output; SIGUSR1 begins a file anew",
+        Kind::LogTarget(|to| &mut to.settings.access_log.target),
+    ),
+    Setting::new(
+        "accessLogFormat",
+        Group::Ingress,
+        "common|combined|json|TEXT",
+        "What a line says; TEXT has variables by nginx's names, such as $status and $http_user_agent",
+        Kind::LogShape(|to| &mut to.settings.access_log.format),
+    ),
+    Setting::new(
         "ingress.fullForwardedFor",
         Group::Ingress,
         "true|false",

@@ -10,6 +10,7 @@
 
 mod harness;
 
+mod access_log;
 mod annotations;
 mod backend_tls;
 mod bad_input;

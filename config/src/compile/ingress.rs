@@ -89,6 +89,8 @@ pub(super) struct Draft {
 struct Fallback {
     backend: Backend,
     policy: Arc<Policy>,
+    /// None: settings say it.
+    ingress: Option<ObjectName>,
 }
 
 /// The route table of all owned Ingresses.
@@ -120,7 +122,8 @@ pub(super) fn compile(
             let said = policies.said((object, ingress), backend);
             let policy = policies.of_any_host((object, ingress), said);
             let policy = at_root(Arc::new(Policy { redirect: None, ..policy }));
-            catch_all = Some(Fallback { backend: backend.clone(), policy });
+            let ingress = Some(object.valid.name.clone());
+            catch_all = Some(Fallback { backend: backend.clone(), policy, ingress });
         }
         for (index, rule) in ingress.rules.iter().enumerate() {
             let field = FieldPath::from("spec.rules").index(index);
@@ -136,7 +139,8 @@ pub(super) fn compile(
                 && host.fallback.is_none()
             {
                 let policy = at_root(policy_of(backend));
-                host.fallback = Some(Fallback { backend: backend.clone(), policy });
+                let ingress = Some(object.valid.name.clone());
+                host.fallback = Some(Fallback { backend: backend.clone(), policy, ingress });
             }
             for (index, path) in rule.paths.iter().flatten().enumerate() {
                 let field = field.key("http").key("paths").index(index);
@@ -232,8 +236,8 @@ fn table(
             (std::cmp::Reverse(trimmed), class, std::cmp::Reverse(location.path.len()))
         });
         let fallback = draft.fallback.take().or_else(|| catch_all.cloned());
-        let (default_backend, default_policy) = fallback
-            .map(|fallback| (Some(fallback.backend), fallback.policy))
+        let (default_backend, default_policy, default_ingress) = fallback
+            .map(|it| (Some(it.backend), it.policy, it.ingress))
             .unwrap_or_default();
         let passed_to = tls.passed(pattern, &draft.locations, diagnostics);
         let host = Arc::new(Host {
@@ -243,6 +247,7 @@ fn table(
             default_policy,
             clients: tls.clients(pattern),
             passed_to,
+            default_ingress,
         });
         match pattern {
             HostPattern::Any => table.any = Some(host),
@@ -380,7 +385,7 @@ impl Resolver<'_> {
                 Backend::Missing(text.into())
             }
         };
-        Some(Fallback { backend, policy: Arc::default() })
+        Some(Fallback { backend, policy: Arc::default(), ingress: None })
     }
 
     pub(super) fn backend(

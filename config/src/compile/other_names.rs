@@ -137,6 +137,7 @@ fn moved(name: &HostPattern, to: &HostPattern) -> Host {
         default_policy: Arc::new(Policy { moved_to, ..Policy::default() }),
         clients: None,
         passed_to: None,
+        default_ingress: None,
     }
 }
 

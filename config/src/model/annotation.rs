@@ -104,7 +104,7 @@ pub const ROWS: &[Row] = &[
     row("custom-http-errors", 'B', Role::Tuning, "", Standing::Supported, "statuses from 400 to 599, with commas, whose answer `default-backend` gives: it is asked for `/`, by GET or HEAD"),
     row("default-backend", 'B', Role::Tuning, "", Standing::Supported, "a Service, its first port: it gets the requests for which there is no endpoint, and answers in the place of errors"),
     row("disable-proxy-intercept-errors", 'C', Role::Tuning, "false", Standing::Supported, "`custom-http-errors` for answers of portico alone"),
-    row("enable-access-log", 'B', Role::Tuning, "true", Standing::Ignored("there is no access log yet"), "whether requests are logged"),
+    row("enable-access-log", 'B', Role::Tuning, "true", Standing::Supported, "whether requests are logged, where there is a log (`--access-log`)"),
     row("enable-rewrite-log", 'B', Role::Tuning, "false", Standing::Ignored("nothing is rewritten by rules with a log"), "whether rewrites are logged"),
     row("service-upstream", 'A', Role::Tuning, "false", Standing::Supported, "the endpoint is chosen as at the ClusterIP, by the Service's own affinity too, and no other is tried"),
     row("upstream-hash-by", 'B', Role::Tuning, "", Standing::Supported, "the same endpoint for the same text, of variables and others; an endpoint that comes takes its share of texts and moves no other"),

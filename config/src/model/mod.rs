@@ -3,6 +3,7 @@
 //! Invariants: no I/O, no clock, no manifest type. What a word *means* for traffic is said by the
 //! stage or plane that uses it.
 
+mod access_log;
 pub mod annotation;
 mod backend_tls;
 mod balancing;
@@ -36,6 +37,7 @@ mod settings;
 mod template;
 mod traffic;
 
+pub use access_log::{AccessLog, LogFormat, LogPart, LogTarget, LogTemplate, LogVariable};
 pub use backend_tls::{BackendTls, Same, TlsVersions};
 pub(crate) use balancing::is_cookie_path;
 pub use balancing::{AffinityMode, Balancing, CookieAffinity, HashBy, SameSite};

@@ -27,6 +27,8 @@ use super::template::Template;
 pub struct Policy {
     /// Why every request gets 503; none: it is open.
     pub closed: Option<Arc<str>>,
+    /// Whether its requests are left out of the log of requests.
+    pub unlogged: bool,
     /// Clients that get 403, before `allow` is asked.
     pub deny: Box<[IpNet]>,
     /// The only clients that do not get 403; empty: all.

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::{Forwarding, FrontDoor, Names, ObjectName, QueryLog, Rewrite, private_networks};
+use super::{
+    AccessLog, Forwarding, FrontDoor, Names, ObjectName, QueryLog, Rewrite, private_networks,
+};
 
 /// What is done with a Service's address (`--cluster-ips`).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -114,6 +116,8 @@ pub struct Settings {
     pub dev_tls: bool,
     /// What else is said about Ingress.
     pub front_door: FrontDoor,
+    /// The log of requests to Ingress.
+    pub access_log: AccessLog,
     /// `trustedProxies`: who may say for which client a connection or a request stands; default none.
     pub trusted_proxies: Vec<IpNet>,
     /// `--probes`: which Pods are probed.
@@ -253,6 +257,7 @@ impl Default for Settings {
             proxy_protocol: false,
             dev_tls: false,
             front_door: FrontDoor::default(),
+            access_log: AccessLog::default(),
             trusted_proxies: Vec::new(),
             probes: Probes::Auto,
             exec_probe: ExecProbe::Ready,

@@ -76,6 +76,8 @@ pub struct Host {
     pub clients: Option<Arc<ClientAuth>>,
     /// Where TLS goes as it comes; none: it ends here.
     pub passed_to: Option<Backend>,
+    /// That Ingress; none: settings say it, or nothing.
+    pub default_ingress: Option<ObjectName>,
 }
 
 /// One host + pathType + path.

@@ -29,6 +29,7 @@ impl Worker {
             let _ = stream.set_nodelay(true);
             worker.metrics.active.0.fetch_add(1, Relaxed);
             let mut from = ForwardedFor::new(peer.ip(), listener.address, listener.tls);
+            from.peer_port = peer.port();
             // Only queries ask, which come over TLS.
             if from.local.is_unspecified() && listener.tls {
                 from.local = stream.local_addr().map_or(from.local, |it| it.ip());

@@ -16,6 +16,7 @@ use portico_config::model::{Balancing, Policy, Template};
 use tokio::net::TcpStream;
 use tracing::debug;
 
+use super::access::Entry;
 use super::asks::{Asks, Pending};
 use super::clients;
 use super::edits::Edits;
@@ -32,7 +33,7 @@ use super::trust::{self, Told};
 use super::{Routed, Worker};
 use crate::limiter::Permit;
 use crate::upstream::{Lead, Port};
-use crate::view::Target;
+use crate::view::{Rule, Target};
 
 /// Why no endpoint answered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -68,6 +69,15 @@ pub(crate) struct Incoming<'a> {
     /// Whether the client waits to be told to send its body.
     pub(crate) expects: bool,
     pub(crate) websocket: bool,
+}
+
+/// What is known of a request whatever becomes of it.
+#[derive(Default)]
+pub(crate) struct Noted {
+    /// What the log says of it, where there is one.
+    pub(crate) entry: Option<Box<Entry>>,
+    /// The rule that was found for it.
+    pub(crate) rule: Option<Arc<Rule>>,
 }
 
 /// What becomes of a request that is not declined.
@@ -158,16 +168,25 @@ impl<'a> Seen<'a> {
 
 impl Worker {
     /// What becomes of a request; the same for every codec.
-    pub(crate) fn decide(&self, incoming: &Incoming<'_>) -> Result<Decided, Declined> {
+    pub(crate) fn decide(
+        &self,
+        incoming: &Incoming<'_>,
+        noted: &mut Noted,
+    ) -> Result<Decided, Declined> {
         let checked = check(&incoming.asked)?;
         match self.queries.of(incoming, &checked) {
             Some(query) => query.map(Decided::Query),
-            None => self.routed(incoming, checked),
+            None => self.routed(incoming, checked, noted),
         }
     }
 
     /// Where a request goes, and with which head.
-    fn routed(&self, incoming: &Incoming<'_>, checked: Checked<'_>) -> Result<Decided, Declined> {
+    fn routed(
+        &self,
+        incoming: &Incoming<'_>,
+        checked: Checked<'_>,
+        noted: &mut Noted,
+    ) -> Result<Decided, Declined> {
         let Incoming { asked, .. } = incoming;
         if forward::names_too_much(asked.fields) {
             return Err(refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).into());
@@ -176,6 +195,10 @@ impl Worker {
             return Err(refuse(StatusCode::LOOP_DETECTED).into());
         }
         let mut routed = self.target(&checked, asked.fields, incoming.from)?;
+        noted.rule = routed.rule.take();
+        if let Some(id) = noted.entry.as_ref().and_then(|entry| entry.own_id()) {
+            routed.request_id = id;
+        }
         let unproven = routed.unproven.take();
         let (mut edits, mut asks) = <(Edits, Asks)>::default();
         let page = self.page(incoming, &checked, &routed);

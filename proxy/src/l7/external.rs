@@ -18,7 +18,7 @@ use portico_config::model::{AuthPlace, ExternalAuth, SignIn};
 
 use super::Worker;
 use super::edits::{Edits, On};
-use super::exchange::{Decided, Incoming, Order};
+use super::exchange::{Decided, Incoming, Noted, Order};
 use super::fields::Name;
 use super::forward::{Announced, ForwardedFor, Named, is_request_id, line, put};
 use super::h1::head;
@@ -206,7 +206,7 @@ impl Worker {
         let from = ForwardedFor::new(ask.client, (ask.local, 0).into(), ask.auth.tls);
         let body = Announced::Nothing;
         let incoming = Incoming { asked, from: &from, body, expects: false, websocket: false };
-        Some(self.decide(&incoming))
+        Some(self.decide(&incoming, &mut Noted::default()))
     }
 
     /// How a connection must be made; none: it cannot be.

@@ -22,6 +22,10 @@ pub(crate) struct ForwardedFor {
     pub(crate) client: IpAddr,
     /// Whether it speaks TLS.
     pub(crate) tls: bool,
+    /// Where its connection came from.
+    pub(crate) peer_port: u16,
+    /// The listener that it came to.
+    pub(crate) listener: SocketAddr,
     /// Which of our addresses it came to.
     pub(crate) local: IpAddr,
     /// Whether it is a trusted proxy, of whose requests [`trust`](super::trust) is asked.
@@ -44,6 +48,8 @@ impl ForwardedFor {
         let mut from = Self {
             client: peer.to_canonical(),
             tls,
+            peer_port: 0,
+            listener,
             local: listener.ip(),
             is_trusted: false,
             full: false,
@@ -392,7 +398,7 @@ pub(super) fn port_of(authority: &str) -> Option<&str> {
 }
 
 /// `http-proxy 3.6`.
-pub(super) fn is_request_id(value: &[u8]) -> bool {
+pub(crate) fn is_request_id(value: &[u8]) -> bool {
     let known = |b: &u8| b.is_ascii_alphanumeric() || b"._~+/=-".contains(b);
     (1..=128).contains(&value.len()) && value.iter().all(known)
 }

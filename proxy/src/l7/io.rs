@@ -21,6 +21,11 @@ pub(crate) trait Downstream: AsyncRead + AsyncWrite + Unpin {
     /// Makes the coming close a reset: what was sent is not all.
     fn reset(&self);
 
+    /// Whether the client speaks HTTP/2.
+    fn is_http2(&self) -> bool {
+        false
+    }
+
     /// Resolves once the client is known to want no response any more, where a codec says so beside
     /// the bytes. Polled while a response is awaited or on its way.
     fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<()> {

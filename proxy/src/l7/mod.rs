@@ -36,6 +36,8 @@ mod pool;
 mod metrics;
 mod tls;
 mod clients;
+mod access;
+mod account;
 mod exchange;
 mod upgrade;
 mod preface;
@@ -63,8 +65,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::limiter::Limiter;
 use crate::upstream::Port;
-use crate::view::{Target, View};
+use crate::view::{Rule, Target, View};
 
+use self::access::AccessLog;
 use self::fields::Fields;
 use self::forward::{ForwardedFor, Via};
 use self::h2::backend::Backends;
@@ -78,6 +81,7 @@ use self::secured::Handshakes;
 use self::tls::Tls;
 use self::watch::{TICK, Ticker};
 
+pub(crate) use self::access::Access;
 pub(crate) use self::metrics::Metrics;
 pub use self::queries::{Answered, Answering, Resolver};
 pub(crate) use self::queries::{Queries, QueryHosts};
@@ -92,6 +96,7 @@ struct Routed {
     unproven: Option<Arc<ClientAuth>>,
     /// What it is called where the client calls it nothing.
     request_id: [u8; 32],
+    rule: Option<Arc<Rule>>,
 }
 
 impl Routed {
@@ -133,6 +138,8 @@ pub(crate) struct Worker {
     door: FrontDoor,
     tls: Option<Arc<Tls>>,
     queries: Queries,
+    /// The log of requests, where there is one.
+    access: Option<AccessLog>,
 }
 
 impl Worker {
@@ -144,6 +151,7 @@ impl Worker {
         drain: CancellationToken,
         queries: Queries,
         door: &FrontDoor,
+        access: Option<Access>,
     ) -> Rc<Self> {
         let ticker = Ticker::new(&door.timeouts);
         let tls = metrics
@@ -168,6 +176,7 @@ impl Worker {
             door: door.clone(),
             tls,
             queries,
+            access: access.map(AccessLog::new),
         });
         let clock = Rc::downgrade(&worker);
         // Ends with the worker; belongs to no tracker, since nobody waits for a clock.
@@ -196,6 +205,9 @@ impl Worker {
         }
         self.date.set(date());
         self.ticker.tick();
+        if let Some(access) = &self.access {
+            access.flush();
+        }
         self.pool.sweep();
         self.backends.sweep();
         self.handshakes.sweep(self.ticker.now());
@@ -218,8 +230,8 @@ impl Worker {
         let view = view.load();
         let host = route::find_host(&view.routes, &checked.host).ok_or_else(none)?;
         let unproven = clients::admit(host, from)?;
-        let (target, policy, canary) = route::within(host, &checked.path).ok_or_else(none)?;
-        let policy = policy.map(Arc::clone);
+        let (target, policy, canary, rule) = route::within(host, &checked.path).ok_or_else(none)?;
+        let (policy, rule) = (policy.map(Arc::clone), rule.map(Arc::clone));
         let target = view.resolve(target);
         let request_id = self.request_id();
         if let Some(canary) = canary
@@ -228,9 +240,16 @@ impl Worker {
             && self.takes(&canary.of, (policy.as_deref(), &target), &port, fields)
         {
             let canary = Some(Arc::clone(&canary.of));
-            return Ok(Routed { target: Target::Port(port), policy, canary, unproven, request_id });
+            return Ok(Routed {
+                target: Target::Port(port),
+                policy,
+                canary,
+                unproven,
+                request_id,
+                rule,
+            });
         }
-        Ok(Routed { target, policy, canary: None, unproven, request_id })
+        Ok(Routed { target, policy, canary: None, unproven, request_id, rule })
     }
 
     /// Whether a request is for the alternative of its location, whose port is `port`: who was served

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use portico_config::model::{PathKind, Policy};
 
-use crate::view::{Canary, Host, Location, Routes, Slot, Target};
+use crate::view::{Canary, Host, Location, Routes, Rule, Slot, Target};
 
-/// Where a request goes, what is asked of it before, and where it may go instead.
-pub(crate) type Way<'a> = (&'a Target<Slot>, Option<&'a Arc<Policy>>, Option<&'a Canary>);
+/// Where a request goes, what is asked of it before, where it may go instead, and by which rule.
+pub(crate) type Way<'a> =
+    (&'a Target<Slot>, Option<&'a Arc<Policy>>, Option<&'a Canary>, Option<&'a Arc<Rule>>);
 
 /// Where a request for `host` (lower case, no port, no trailing dot) and a normal `path` goes.
 #[cfg(any(test, feature = "bench"))]
@@ -26,9 +27,13 @@ pub(crate) fn within<'a>(host: &'a Host, path: &str) -> Option<Way<'a>> {
         .find(|location| matches(location, path));
     match location {
         Some(location) => {
-            Some((&location.target, location.policy.as_ref(), location.canary.as_deref()))
+            let (policy, canary) = (location.policy.as_ref(), location.canary.as_deref());
+            Some((&location.target, policy, canary, Some(&location.rule)))
         }
-        None => Some((host.default_target.as_ref()?, host.default_policy.as_ref(), None)),
+        None => {
+            let (target, policy) = (host.default_target.as_ref()?, host.default_policy.as_ref());
+            Some((target, policy, None, host.default_rule.as_ref()))
+        }
     }
 }
 
@@ -90,8 +95,14 @@ mod tests {
             (Prefix, "/aaa/bbb", "/aaa/bbb/ccc", true),
         ] {
             let target = Target::Missing;
-            let location =
-                Location { kind, path: pattern.into(), target, policy: None, canary: None };
+            let location = Location {
+                kind,
+                path: pattern.into(),
+                target,
+                policy: None,
+                canary: None,
+                rule: Arc::default(),
+            };
             assert_eq!(matches(&location, path), want, "ingress 1.3: {kind:?} {pattern} {path}");
         }
     }
@@ -105,6 +116,7 @@ mod tests {
                 target: Target::Resource,
                 policy: None,
                 canary: None,
+                rule: Arc::default(),
             };
             Arc::new(Host {
                 locations: [location].into(),
@@ -112,6 +124,7 @@ mod tests {
                 default_policy: None,
                 clients: None,
                 passed_to: None,
+                default_rule: None,
             })
         };
         let mut routes = Routes { any: Some(host("/")), ..Routes::default() };

@@ -17,7 +17,8 @@ use portico_config::snapshot::diff::{self, Change};
 use portico_config::snapshot::{self, Backend, Place, PortId, RouteTable, ServicePort, Snapshot};
 
 use super::{
-    Canary, Checks, FastMap, Fronts, Host, Limiters, Location, Routes, Services, Slot, Target, View,
+    Canary, Checks, FastMap, Fronts, Host, Limiters, Location, Routes, Rule, Services, Slot,
+    Target, View,
 };
 use crate::upstream::{AffinityTable, Outs, Port, Registry, SessionKey};
 
@@ -276,6 +277,7 @@ fn host(host: &snapshot::Host, slots: &Slots) -> Host {
             asks.then(|| Arc::clone(&location.policy))
         }),
         canary: location.canary.as_ref().map(canary),
+        rule: Rule::of(location),
     };
     Host {
         locations: host.locations.iter().map(location).collect(),
@@ -283,6 +285,7 @@ fn host(host: &snapshot::Host, slots: &Slots) -> Host {
         default_policy: asking(&host.default_policy),
         clients: host.clients.clone(),
         passed_to: host.passed_to.as_ref().map(|it| slots.target(it)),
+        default_rule: Rule::rest(host),
     }
 }
 
@@ -341,7 +344,9 @@ fn policies(table: &RouteTable) -> impl Iterator<Item = &Arc<Policy>> {
     })
 }
 
-/// A policy that asks something: most ask nothing, and cost nothing.
+/// A policy that asks something: most ask nothing, and cost nothing. Whether requests are logged is
+/// the rule's.
 fn asking(policy: &Arc<Policy>) -> Option<Arc<Policy>> {
-    (**policy != Policy::default()).then(|| Arc::clone(policy))
+    let nothing = Policy { unlogged: policy.unlogged, ..Policy::default() };
+    (**policy != nothing).then(|| Arc::clone(policy))
 }

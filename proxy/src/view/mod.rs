@@ -13,6 +13,7 @@
 //! view: [`Retired`] does, on the control side.
 
 mod build;
+mod rule;
 mod retired;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use crate::upstream::{Port, Refusal, Way};
 
 pub(crate) use build::Builder;
 pub(crate) use retired::Retired;
+pub(crate) use rule::Rule;
 
 type FastMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
@@ -102,6 +104,8 @@ pub(crate) struct Host {
     pub(crate) clients: Option<Arc<ClientAuth>>,
     /// Where TLS goes as it comes.
     pub(crate) passed_to: Option<Target<Slot>>,
+    /// What they are called.
+    pub(crate) default_rule: Option<Arc<Rule>>,
 }
 
 /// One location.
@@ -117,6 +121,8 @@ pub(crate) struct Location {
     pub(crate) policy: Option<Arc<Policy>>,
     /// Where some of them go instead.
     pub(crate) canary: Option<Box<Canary>>,
+    /// What they are called.
+    pub(crate) rule: Arc<Rule>,
 }
 
 /// The alternative of a location.

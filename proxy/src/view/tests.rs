@@ -107,6 +107,7 @@ impl World {
                 pattern: HostPattern::Any,
                 default_backend: locations.first().and_then(backend),
                 default_policy: Arc::default(),
+                default_ingress: None,
                 locations: locations.iter().enumerate().map(location).collect(),
                 clients: None,
                 passed_to: None,

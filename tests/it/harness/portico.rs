@@ -132,6 +132,11 @@ impl Portico {
         check.expect("the Service has a health check").address
     }
 
+    /// Has logs in files begun anew.
+    pub(crate) fn reopen_logs(&self) {
+        self.running().reopen_logs();
+    }
+
     /// The value of a series of `/metrics`, by its name with labels; 0 where there is none.
     pub(crate) fn metric(&self, series: &str) -> u64 {
         let admin = self.running().admin();

@@ -169,6 +169,7 @@ fn policy(reader: &mut Reader<'_>, name: &ObjectName) -> (Policy, bool) {
         backend_closes: reader
             .value("connection-proxy-header", closes)
             .unwrap_or(false),
+        unlogged: reader.switch("enable-access-log") == Some(false),
         any_suffices: reader.value("satisfy", any_suffices).unwrap_or(false),
         ..Policy::default()
     };

@@ -38,6 +38,10 @@ pub(super) struct Download {
     /// What the client did not take yet.
     out: Vec<u8>,
     sent: usize,
+    /// Bytes that the client took, without those of `out`.
+    written: u64,
+    /// How many came before the body.
+    head_bytes: u64,
     /// Whether the transport still holds something back.
     flushing: bool,
     body: Body,
@@ -111,6 +115,8 @@ impl Download {
             scan: Scan::default(),
             out,
             sent: 0,
+            written: 0,
+            head_bytes: 0,
             flushing: false,
             body: Body::Exact(0),
             chunked: false,
@@ -145,6 +151,16 @@ impl Download {
         self.state != State::Head || self.sent > 0
     }
 
+    /// The status of the response, once its head is passed on.
+    pub(super) fn answered(&self) -> Option<StatusCode> {
+        (self.state != State::Head).then_some(self.status)
+    }
+
+    /// Bytes that the client was sent, and how many of them come before the body.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        (self.written + self.sent as u64, self.head_bytes)
+    }
+
     /// The buffer, for another use.
     pub(super) fn into_buffer(self) -> Vec<u8> {
         self.out
@@ -173,6 +189,7 @@ impl Download {
                 if ready!(sent).is_err() {
                     return Poll::Ready(Ended::Cut);
                 }
+                self.written += self.out.len() as u64;
                 self.out.clear();
                 (self.sent, self.flushing) = (0, false);
             }
@@ -238,7 +255,9 @@ impl Download {
         let framed = if self.chunked { encode(&mut bytes, data, done) } else { data };
         let framed = &bytes[framed];
         let mut sent = 0;
-        match poll_send(&mut connection.stream, cx, framed, &mut sent) {
+        let polled = poll_send(&mut connection.stream, cx, framed, &mut sent);
+        self.written += sent as u64;
+        match polled {
             Poll::Ready(Err(_)) => return Poll::Ready(Err(Ended::Cut)),
             Poll::Ready(Ok(())) => connection.watch.written(),
             Poll::Pending => {
@@ -382,6 +401,7 @@ impl Download {
                     &date,
                 );
                 self.status = line.status;
+                self.head_bytes = self.written + self.out.len() as u64;
                 self.state = State::Tunnel;
             }
             StatusCode::CONTINUE if upload.held => {
@@ -441,6 +461,7 @@ impl Download {
         let date = connection.worker.date.get();
         let fields = (fields, facts.edits(), self.cookie.as_ref());
         forward::to_downstream(&mut self.out, (line.status, line.reason), fields, how, &date);
+        self.head_bytes = self.written + self.out.len() as u64;
         connection.watch.enter(Phase::Busy);
         Ok(())
     }

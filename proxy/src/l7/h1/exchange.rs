@@ -20,6 +20,7 @@ use super::framing::Length;
 use super::repeat::{Lost, Repeats};
 use super::server::{After, Connection};
 use super::upload::{Fault, Upload};
+use crate::l7::access::Flag;
 use crate::l7::edits::Edits;
 use crate::l7::exchange::{Failure, Undialed};
 use crate::l7::io::{Downstream, READ_BYTES, poll_read};
@@ -45,6 +46,7 @@ impl<S: Downstream> Connection<S> {
         let client = facts.client.unwrap_or(self.from.client);
         let caller = Caller { client, now: Instant::now() };
         let repeats = Repeats::new(facts, caller.now);
+        self.note(|entry| entry.goes_to(&port.state.id, client));
         upload.keep(repeats.keeps(facts));
         let answered = match upload.begin(&mut self.inbox, &self.worker.scratch) {
             Ok(()) => self.ask(&port, upload, (caller, repeats), facts).await,
@@ -173,7 +175,7 @@ impl<S: Downstream> Connection<S> {
             }
             self.again(&mut upload);
         }
-        self.fail(port, (failure.status(), !upload.is_read()), facts)
+        self.give_up(port, (failure, !upload.is_read()), facts)
             .await
     }
 
@@ -193,6 +195,32 @@ impl<S: Downstream> Connection<S> {
         Download::new(self.worker.scratch.take(), rejects, cookie)
     }
 
+    /// Answers for endpoints of which none did.
+    async fn give_up(
+        &mut self,
+        port: &Port,
+        (failure, close): (Failure, bool),
+        facts: &Facts,
+    ) -> Result<After, Instead> {
+        self.note(|entry| entry.flag(Flag::of(failure)));
+        self.fail(port, (failure.status(), close), facts).await
+    }
+
+    /// Notes what came of one try.
+    fn tell(&mut self, upload: &Upload, download: &Download, ended: Ended) {
+        self.account.body_in = upload.body_bytes();
+        (self.account.sent, self.account.head_out) = download.bytes();
+        let answered = download.answered();
+        if let Some(status) = answered {
+            self.account.status = status.as_u16();
+        }
+        let status = match ended {
+            Ended::Rejected(status) => Some(status),
+            _ => answered,
+        };
+        self.note(|entry| entry.tried(status.map(|status| status.as_u16())));
+    }
+
     /// The cookie for a client of `port` that `upstream` answers, `first` being asked before all.
     fn cookie(
         &self,
@@ -206,12 +234,21 @@ impl<S: Downstream> Connection<S> {
         facts.session()?.cookie(port, served, now, random)
     }
 
-    /// A connection to an endpoint, and whether it was there already.
+    /// A connection to an endpoint, and whether it was there already; the log hears of the try.
     async fn connect(
-        &self,
+        &mut self,
         upstream: &Upstream,
         facts: &Facts,
     ) -> Result<(bool, Backend), Undialed> {
+        self.note(|entry| entry.tries(upstream.address));
+        let connected = self.reach(upstream, facts).await;
+        if connected.is_err() {
+            self.note(|entry| entry.tried(None));
+        }
+        connected
+    }
+
+    async fn reach(&self, upstream: &Upstream, facts: &Facts) -> Result<(bool, Backend), Undialed> {
         let endpoint = upstream.address;
         let timeout = self.time_to_connect(facts);
         if facts.speaks_http2() {
@@ -354,7 +391,9 @@ impl<S: Downstream> Connection<S> {
                 .poll_expired(cx)
                 .map(|()| self.expired(upload, download))
         });
-        passed.await
+        let ended = passed.await;
+        self.tell(upload, download, ended);
+        ended
     }
 
     /// Keeps what the client sends ahead; false: it left.

@@ -15,10 +15,12 @@ use super::head::{self, RequestLine, Scan};
 use super::linger::linger;
 use super::upload::Upload;
 use crate::l7::Worker;
+use crate::l7::access::{AccessLog, Entry, Flag};
+use crate::l7::account::Account;
 use crate::l7::asks::Pending;
 use crate::l7::calls;
 use crate::l7::edits::Edits;
-use crate::l7::exchange::{Decided, Incoming, Order};
+use crate::l7::exchange::{Decided, Incoming, Noted, Order};
 use crate::l7::fields::{Fields, Name};
 use crate::l7::forward::ForwardedFor;
 use crate::l7::io::{Downstream, READ_BYTES, poll_read, poll_send};
@@ -44,6 +46,10 @@ pub(crate) struct Connection<S> {
     served: usize,
     /// The tick after which the next response is the last.
     last_tick: u32,
+    /// What the request that is served came to so far.
+    pub(super) account: Account,
+    /// What the log says of it, where there is one.
+    pub(super) entry: Option<Box<Entry>>,
 }
 
 /// A head that was read.
@@ -51,6 +57,8 @@ struct Request {
     facts: Facts,
     length: Length,
     action: Action,
+    noted: Noted,
+    head_bytes: usize,
 }
 
 enum Action {
@@ -108,6 +116,8 @@ impl<S: Downstream> Connection<S> {
             scan: Scan::default(),
             served: 0,
             last_tick: worker.last_tick(),
+            account: Account::default(),
+            entry: None,
         }
     }
 
@@ -117,8 +127,9 @@ impl<S: Downstream> Connection<S> {
             // Through a tunnel too: it is the exchange's for as long as that lasts.
             let mut held = None;
             let after = match std::future::poll_fn(|cx| self.poll_head(cx)).await {
-                Next::Request(Request { mut facts, length, action }) => {
+                Next::Request(Request { mut facts, length, action, noted, head_bytes }) => {
                     self.served += 1;
+                    self.open(noted, head_bytes);
                     self.watch.enter(Phase::Waiting);
                     let action = match action {
                         Action::Ask(pending) => self.granted(*pending).await,
@@ -143,10 +154,12 @@ impl<S: Downstream> Connection<S> {
                 }
                 Next::Refused(refused) => {
                     self.worker.metrics.own_answer(refused.status);
+                    self.entry = self.worker.access.as_ref().map(AccessLog::begin_refused);
                     self.own(refused.status, true, &Facts::default()).await
                 }
                 Next::End => After::Close,
             };
+            self.settle(&after);
             match after {
                 After::Next => {
                     self.watch.enter(Phase::Idle);
@@ -164,9 +177,40 @@ impl<S: Downstream> Connection<S> {
                 After::Tunnel(backend) => {
                     let early = std::mem::take(&mut self.inbox);
                     Box::pin(tunnel(&mut self.stream, backend, early, &self.watch)).await;
+                    self.settle(&After::Close);
                     return drop(held);
                 }
             }
+        }
+    }
+
+    /// Begins the account of a request.
+    fn open(&mut self, noted: Noted, head_bytes: usize) {
+        let Noted { entry, rule } = noted;
+        let head_in = head_bytes as u64;
+        self.account = Account { rule, head_in, ..Account::default() };
+        self.entry = entry;
+    }
+
+    /// Ends it, and has the log hear of it; that of a tunnel goes on.
+    fn settle(&mut self, after: &After) {
+        if matches!(after, After::Tunnel(_)) {
+            return;
+        }
+        if let Some(mut entry) = self.entry.take()
+            && let Some(access) = &self.worker.access
+        {
+            if matches!(after, After::Cut) {
+                entry.flag(Flag::Cut);
+            }
+            access.end(entry, std::mem::take(&mut self.account), &self.from);
+        }
+    }
+
+    /// Notes for the log what happened.
+    pub(super) fn note(&mut self, note: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = &mut self.entry {
+            note(entry);
         }
     }
 
@@ -275,13 +319,23 @@ impl<S: Downstream> Connection<S> {
             expects: facts.expects,
             websocket: facts.websocket,
         };
-        let action = match self.worker.decide(&incoming) {
+        let mut noted = Noted::default();
+        if let Some(access) = &self.worker.access {
+            let protocol = match (self.stream.is_http2(), asked.old) {
+                (true, _) => "HTTP/2.0",
+                (false, true) => "HTTP/1.0",
+                (false, false) => "HTTP/1.1",
+            };
+            noted.entry = Some(access.begin(&incoming, protocol, || self.worker.request_id()));
+        }
+        let action = match self.worker.decide(&incoming, &mut noted) {
             Err(declined) => Action::Own(declined),
             Ok(Decided::Order(order)) => Action::Forward(order),
             Ok(Decided::Pending(pending)) => Action::Ask(pending),
             Ok(Decided::Query(query)) => Action::Query(query),
         };
-        Ok(Some((Request { facts, length, action }, end)))
+        let request = Request { facts, length, action, noted, head_bytes: end };
+        Ok(Some((request, end)))
     }
 
     /// Discards a body that nobody wants, if all of it is here (`http-proxy 8.8`).
@@ -328,6 +382,7 @@ impl<S: Downstream> Connection<S> {
             let stands_in = self.stand_in(&page, (refused.status, close), edits, facts);
             return Box::pin(stands_in).await;
         }
+        self.note(|entry| entry.flag(Flag::Own));
         self.worker.metrics.own_answer(refused.status);
         let content = Content::Words;
         self.own_with((refused.status, content), edits.as_deref(), close, facts)
@@ -361,6 +416,12 @@ impl<S: Downstream> Connection<S> {
             _ => respond::answer(&mut out, what, edits, facts.to_head, connection, &date),
         }
         let written = self.send(&out).await;
+        self.account.status = what.0.as_u16();
+        self.account.sent = if written { out.len() as u64 } else { 0 };
+        if self.entry.is_some() {
+            let end = out.windows(4).position(|four| four == b"\r\n\r\n");
+            self.account.head_out = end.map_or(0, |end| end as u64 + 4);
+        }
         self.worker.scratch.put(out);
         match (written, close, last) {
             (false, ..) => After::Cut,

@@ -23,7 +23,9 @@ pub(super) struct Upload {
     sent: usize,
     body: Body,
     chunked: bool,
-    /// What the body may still have.
+    /// What the body may have.
+    most: u64,
+    /// What it may still have.
     left: u64,
     /// Up to which length `out` is everything that was sent, to be sent again.
     keep: usize,
@@ -56,6 +58,7 @@ impl Upload {
             sent: 0,
             body: Body::new(length),
             chunked: length == Length::Chunked,
+            most,
             left: most,
             keep: 0,
             whole: true,
@@ -80,6 +83,11 @@ impl Upload {
             self.out.extend_from_slice(&bytes[framed]);
         }
         Ok(())
+    }
+
+    /// Bytes of the body that came.
+    pub(super) fn body_bytes(&self) -> u64 {
+        self.most - self.left
     }
 
     /// Whether the backend has been sent everything.

@@ -136,6 +136,10 @@ impl Stream {
 }
 
 impl Downstream for Stream {
+    fn is_http2(&self) -> bool {
+        true
+    }
+
     /// Dropping it says that already.
     fn reset(&self) {}
 

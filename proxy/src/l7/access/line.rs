@@ -1,0 +1,402 @@
+//! The line of a request, in each format.
+//!
+//! Pure. Invariant: a line has at most [`MAX_BYTES`], its end included; texts are cut, numbers never.
+
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use portico_config::model::{LogFormat, LogPart, LogVariable};
+
+use super::entry::{Entry, Try};
+use super::escape::{self, Style};
+use super::time::Clock;
+use crate::l7::account::Account;
+use crate::l7::forward::ForwardedFor;
+
+type Around<'a> = (&'a ForwardedFor, &'a Clock);
+
+/// Writes the line of `entry`; `fields` are those that the format asks for.
+pub(super) fn put(
+    out: &mut Vec<u8>,
+    format: &LogFormat,
+    entry: &Entry,
+    (from, clock): Around<'_>,
+    fields: &[Box<str>],
+) {
+    let style = if *format == LogFormat::Json { Style::Json } else { Style::Text };
+    let line = Line { begin: out.len(), style, entry, from, clock };
+    match format {
+        LogFormat::Json => line.json(out),
+        LogFormat::Text(template) => {
+            for part in template.parts() {
+                match part {
+                    LogPart::Text(text) => out.extend_from_slice(text.as_bytes()),
+                    LogPart::Variable(variable) => line.variable(out, variable, fields),
+                }
+            }
+            cut(out, line.begin);
+        }
+    }
+    out.push(b'\n');
+}
+
+/// Leaves no more than a line may have: endpoints and numbers are not cut one by one.
+fn cut(out: &mut Vec<u8>, begin: usize) {
+    if out.len() - begin < MAX_BYTES {
+        return;
+    }
+    let mut end = begin + MAX_BYTES - "…\n".len();
+    // Not within a letter.
+    while out[end] & 0xc0 == 0x80 {
+        end -= 1;
+    }
+    out.truncate(end);
+    out.extend_from_slice("…".as_bytes());
+}
+
+/// A line that is being written.
+struct Line<'a> {
+    begin: usize,
+    style: Style,
+    entry: &'a Entry,
+    from: &'a ForwardedFor,
+    clock: &'a Clock,
+}
+
+impl Line<'_> {
+    /// What a text may have now.
+    fn room(&self, out: &[u8]) -> usize {
+        let left = (MAX_BYTES - RESERVE_BYTES).saturating_sub(out.len() - self.begin);
+        left.min(MAX_TEXT_BYTES)
+    }
+
+    fn text(&self, out: &mut Vec<u8>, text: &[u8]) {
+        let room = self.room(out);
+        match text {
+            [] if self.style == Style::Text => out.push(b'-'),
+            text => escape::put(out, text, self.style, room),
+        }
+    }
+
+    fn url(&self, out: &mut Vec<u8>, text: &[u8]) {
+        let room = self.room(out);
+        match text {
+            [] if self.style == Style::Text => out.push(b'-'),
+            text => escape::put_masked(out, text, self.style, room),
+        }
+    }
+
+    fn query(&self, out: &mut Vec<u8>, text: &[u8]) {
+        let room = self.room(out);
+        match text {
+            [] if self.style == Style::Text => out.push(b'-'),
+            text => escape::put_query(out, text, self.style, room),
+        }
+    }
+
+    fn variable(&self, out: &mut Vec<u8>, variable: &LogVariable, fields: &[Box<str>]) {
+        let Self { entry, from, clock, .. } = self;
+        let Account { head_in, body_in, sent, head_out: head, .. } = entry.account;
+        let (path, query) = split(entry.target());
+        // Writing to memory does not fail.
+        let _ = match variable {
+            LogVariable::RemoteAddr => write!(out, "{}", self.client()),
+            LogVariable::RemotePort => write!(out, "{}", from.peer_port),
+            LogVariable::RemoteUser => write!(out, "-"),
+            LogVariable::TimeLocal => write!(out, "{}", clock.local()),
+            LogVariable::TimeIso => write!(out, "{}+00:00", clock.iso()),
+            LogVariable::Msec => seconds(out, clock.now()),
+            LogVariable::Scheme => write!(out, "{}", scheme(from)),
+            LogVariable::ServerAddr => write!(out, "{}", from.listener.ip()),
+            LogVariable::ServerPort => write!(out, "{}", from.listener.port()),
+            LogVariable::Status => write!(out, "{:03}", status(entry)),
+            LogVariable::BytesSent => write!(out, "{sent}"),
+            LogVariable::BodyBytesSent => write!(out, "{}", sent.saturating_sub(head)),
+            LogVariable::RequestLength => write!(out, "{}", head_in + body_in),
+            LogVariable::RequestTime => seconds(out, entry.begun.elapsed()),
+            LogVariable::Request => {
+                if entry.method().is_empty() {
+                    return out.push(b'-');
+                }
+                self.text(out, entry.method());
+                out.push(b' ');
+                self.url(out, entry.target());
+                write!(out, " {}", entry.protocol)
+            }
+            LogVariable::Method => return self.text(out, entry.method()),
+            LogVariable::RequestUri => return self.url(out, entry.target()),
+            LogVariable::Uri => return self.text(out, path),
+            LogVariable::Args => return self.query(out, query),
+            LogVariable::Protocol => return self.text(out, entry.protocol.as_bytes()),
+            LogVariable::Host => return self.text(out, entry.host()),
+            LogVariable::RequestId => return self.text(out, entry.id()),
+            LogVariable::TraceId => return self.text(out, entry.trace_id()),
+            LogVariable::Namespace => return self.text(out, self.names().0.as_bytes()),
+            LogVariable::IngressName => return self.text(out, self.names().1.as_bytes()),
+            LogVariable::LocationPath => return self.text(out, self.path().as_bytes()),
+            LogVariable::ServiceName => return self.text(out, self.service().as_bytes()),
+            LogVariable::ServicePort => return self.text(out, self.port().as_bytes()),
+            LogVariable::UpstreamName => return self.upstream_name(out),
+            LogVariable::UpstreamAddr => {
+                return self.each(out, |out, it| write!(out, "{}", it.endpoint));
+            }
+            LogVariable::UpstreamStatus => {
+                return self.each(out, |out, it| match it.status {
+                    Some(status) => write!(out, "{status}"),
+                    None => write!(out, "-"),
+                });
+            }
+            LogVariable::UpstreamTime => {
+                return self.each(out, |out, it| seconds(out, it.took));
+            }
+            LogVariable::Field(name) => {
+                let index = fields.iter().position(|field| field == name);
+                let value = index.and_then(|index| entry.field(index));
+                return match &**name {
+                    "referer" => self.url(out, value.unwrap_or_default()),
+                    _ => self.text(out, value.unwrap_or_default()),
+                };
+            }
+        };
+    }
+
+    /// Every try with commas, as nginx has them.
+    fn each(&self, out: &mut Vec<u8>, put: impl Fn(&mut Vec<u8>, &Try) -> std::io::Result<()>) {
+        if self.entry.tries.is_empty() {
+            out.push(b'-');
+        }
+        for (index, one) in self.entry.tries.iter().take(MOST_TRIES).enumerate() {
+            out.extend_from_slice(if index > 0 { b", " } else { b"" });
+            let _ = put(out, one);
+        }
+    }
+
+    fn client(&self) -> IpAddr {
+        self.entry.client.unwrap_or(self.from.client)
+    }
+
+    fn names(&self) -> (&str, &str) {
+        let ingress = self
+            .entry
+            .account
+            .rule
+            .as_ref()
+            .and_then(|rule| rule.ingress.as_ref());
+        ingress.map_or(("", ""), |it| (&*it.namespace, &*it.name))
+    }
+
+    fn path(&self) -> &str {
+        self.entry
+            .account
+            .rule
+            .as_ref()
+            .map_or("", |rule| &*rule.path)
+    }
+
+    fn service(&self) -> &str {
+        self.entry
+            .port
+            .as_ref()
+            .map_or("", |port| &*port.service.name)
+    }
+
+    fn port(&self) -> &str {
+        self.entry.port.as_ref().map_or("", |port| &*port.name)
+    }
+
+    fn upstream_name(&self, out: &mut Vec<u8>) {
+        let Some(port) = &self.entry.port else { return out.push(b'-') };
+        self.text(out, port.service.namespace.as_bytes());
+        out.push(b'-');
+        self.text(out, port.service.name.as_bytes());
+        out.push(b'-');
+        self.text(out, port.name.as_bytes());
+    }
+
+    fn json(&self, out: &mut Vec<u8>) {
+        let Self { entry, from, clock, .. } = self;
+        let (path, query) = split(entry.target());
+        let Account { head_in, body_in, sent, head_out: head, .. } = entry.account;
+        let micros = clock.now().subsec_micros();
+        let _ = write!(out, "{{\"time\":\"{}.{micros:06}Z\",\"duration_ms\":", clock.iso());
+        millis(out, entry.begun.elapsed());
+        let _ = write!(out, ",\"client\":\"{}\",\"peer\":\"{}\"", self.client(), from.client);
+        let _ = write!(out, ",\"listener\":\"{}\"", from.listener);
+        let _ = write!(out, ",\"scheme\":\"{}\",\"status\":{}", scheme(from), status(entry));
+        let _ = write!(out, ",\"bytes_in\":{},\"bytes_out\":{sent}", head_in + body_in);
+        let _ = write!(out, ",\"body_bytes_out\":{}", sent.saturating_sub(head));
+        let _ = write!(out, ",\"tries\":{}", entry.tries.len());
+        if let Some(last) = entry.tries.last() {
+            let _ = write!(out, ",\"endpoint\":\"{}\",\"upstream_ms\":", last.endpoint);
+            millis(out, last.took);
+        }
+        if let Some(flag) = entry.flag {
+            let _ = write!(out, ",\"flag\":\"{}\"", flag.text());
+        }
+        let (namespace, ingress) = self.names();
+        for (name, text) in [
+            ("protocol", entry.protocol.as_bytes()),
+            ("method", entry.method()),
+            ("request_id", entry.id()),
+            ("trace_id", entry.trace_id()),
+            ("namespace", namespace.as_bytes()),
+            ("ingress", ingress.as_bytes()),
+            ("route", self.path().as_bytes()),
+            ("service", self.service().as_bytes()),
+            ("service_port", self.port().as_bytes()),
+            ("host", entry.host()),
+            ("path", path),
+        ] {
+            self.member(out, name, text, Self::text);
+        }
+        self.member(out, "query", query, Self::query);
+        self.member(out, "user_agent", entry.field(0).unwrap_or_default(), Self::text);
+        self.member(out, "referer", entry.field(1).unwrap_or_default(), Self::url);
+        out.push(b'}');
+    }
+
+    /// One member of an object; what is empty is left out.
+    fn member(
+        &self,
+        out: &mut Vec<u8>,
+        name: &str,
+        text: &[u8],
+        put: fn(&Self, &mut Vec<u8>, &[u8]),
+    ) {
+        if !text.is_empty() && self.room(out) > name.len() + 16 {
+            let _ = write!(out, ",\"{name}\":\"");
+            put(self, out, text);
+            out.push(b'"');
+        }
+    }
+}
+
+/// Path and query of a target.
+fn split(target: &[u8]) -> (&[u8], &[u8]) {
+    match target.iter().position(|&byte| byte == b'?') {
+        Some(at) => (&target[..at], &target[at + 1..]),
+        None => (target, &[]),
+    }
+}
+
+fn scheme(from: &ForwardedFor) -> &'static str {
+    if from.tls { "https" } else { "http" }
+}
+
+/// 499, as nginx has it, where the client left before anything was sent.
+fn status(entry: &Entry) -> u16 {
+    if entry.account.status == 0 { 499 } else { entry.account.status }
+}
+
+fn seconds(out: &mut Vec<u8>, time: Duration) -> std::io::Result<()> {
+    write!(out, "{}.{:03}", time.as_secs(), time.subsec_millis())
+}
+
+fn millis(out: &mut Vec<u8>, time: Duration) {
+    let micros = time.as_micros();
+    let _ = write!(out, "{}.{:03}", micros / 1_000, micros % 1_000);
+}
+
+/// Of one line (`http-proxy 9.2`).
+pub(super) const MAX_BYTES: usize = 8 << 10;
+/// What is left for numbers.
+const RESERVE_BYTES: usize = 1 << 10;
+/// Of one text of a client.
+const MAX_TEXT_BYTES: usize = 2 << 10;
+/// Endpoints that a line names.
+const MOST_TRIES: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::l7::exchange::Incoming;
+    use crate::l7::fields::Fields;
+    use crate::l7::forward::Announced;
+    use crate::l7::h1::head;
+    use crate::l7::request::Asked;
+
+    /// The line of a GET with these lines in its head.
+    fn line(format: &str, target: &str, lines: &str) -> String {
+        let head = format!("GET {target} HTTP/1.1\r\nHost: a.test\r\n{lines}\r\n");
+        let mut places = Vec::new();
+        let line = head::request(head.as_bytes(), &mut places)
+            .unwrap()
+            .unwrap();
+        let fields = Fields::new(head.as_bytes(), &places);
+        let asked = Asked { method: line.method, target: line.target, old: false, fields };
+        let from = ForwardedFor::new([192, 0, 2, 7].into(), ([127, 0, 0, 1], 8080).into(), false);
+        let body = Announced::Nothing;
+        let incoming = Incoming { asked, from: &from, body, expects: false, websocket: false };
+        let format: LogFormat = format.parse().unwrap();
+        let fields: Vec<Box<str>> = format.fields().into_iter().map(Into::into).collect();
+        let mut entry = Entry::default();
+        entry.clear(Instant::now());
+        entry.read(&incoming, &fields, || [b'7'; 32]);
+        entry.protocol = "HTTP/1.1";
+        entry.tries(([10, 0, 0, 1], 80).into());
+        entry.tried(None);
+        entry.tries(([10, 0, 0, 2], 80).into());
+        entry.tried(Some(200));
+        entry.account =
+            Account { status: 200, head_in: 90, sent: 300, head_out: 100, ..Account::default() };
+        let mut out = Vec::new();
+        put(&mut out, &format, &entry, (&from, &Clock::default()), &fields);
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.len() <= MAX_BYTES && out.ends_with('\n'), "http-proxy 9.2: {}", out.len());
+        out.trim_end_matches('\n').to_owned()
+    }
+
+    #[test]
+    fn lines_are_those_of_nginx() {
+        for (format, lines, want) in [
+            ("common", "", r#"192.0.2.7 - - [] "GET /a?token=*** HTTP/1.1" 200 200"#),
+            (
+                "combined",
+                "Referer: http://b/?key=1\r\nUser-Agent: c\"url\r\n",
+                r#"192.0.2.7 - - [] "GET /a?token=*** HTTP/1.1" 200 200 "http://b/?key=***" "c\x22url""#,
+            ),
+            ("$upstream_addr $upstream_status", "", "10.0.0.1:80, 10.0.0.2:80 -, 200"),
+            ("$uri $args ${host}:$server_port $scheme", "", "/a token=*** a.test:8080 http"),
+            ("$bytes_sent $request_length $http_none", "", "300 90 -"),
+            ("$request_id", "", "77777777777777777777777777777777"),
+            ("$request_id", "X-Request-ID: mine\r\n", "mine"),
+            ("$request_id", "X-Request-ID: not mine\r\n", "77777777777777777777777777777777"),
+            (
+                "$trace_id",
+                "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n",
+                "4bf92f3577b34da6a3ce929d0e0e4736",
+            ),
+        ] {
+            assert_eq!(line(format, "/a?token=1", lines), want, "http-proxy 9.1: {format}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_json_is_one_object() {
+        let text = line("json", "/a?b=c", "User-Agent: x\\\"y\r\n");
+        for want in [
+            r#"{"time":""#,
+            r#","client":"192.0.2.7","peer":"192.0.2.7","listener":"127.0.0.1:8080","scheme":"http","status":200,"#,
+            r#""bytes_in":90,"bytes_out":300,"body_bytes_out":200,"tries":2,"endpoint":"10.0.0.2:80""#,
+            r#","method":"GET","request_id":"77777777777777777777777777777777","host":"a.test","#,
+            r#""path":"/a","query":"b=c","user_agent":"x\u005c\u0022y"}"#,
+        ] {
+            assert!(text.contains(want), "http-proxy 9.1: {want} in {text}");
+        }
+    }
+
+    #[test]
+    fn no_line_is_longer_than_it_may_be() {
+        let long = "\\".repeat(4_000);
+        let target = format!("/{}?{}", "a".repeat(2_500), "b=\"&".repeat(500));
+        let lines = format!("User-Agent: {long}\r\nReferer: {long}\r\n");
+        let many = "$request_time $upstream_addr ".repeat(31) + "$request $http_referer";
+        for format in ["json", "combined", &many] {
+            let text = line(format, &target.replace('"', "%22"), &lines);
+            assert!(text.contains('…'), "http-proxy 9.2: {format}");
+        }
+    }
+}
