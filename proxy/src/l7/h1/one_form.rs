@@ -59,9 +59,11 @@ fn seen_by_backend(
 }
 
 /// Writes requests for a backend, one after the other, as a worker does.
+#[cfg(feature = "bench")]
 #[derive(Default)]
 pub(crate) struct Rewriter(Scratch);
 
+#[cfg(feature = "bench")]
 impl Rewriter {
     /// How many bytes a backend gets for the first request in `bytes`; none where it is refused or
     /// not whole.
