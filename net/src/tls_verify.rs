@@ -92,14 +92,15 @@ impl ServerCertVerifier for SignedBy {
 }
 
 /// Any certificate, whoever signed it and whatever it is for: the connection is private, but nobody
-/// knows with whom (`proxy-ssl-verify: off`).
+/// knows with whom (`proxy-ssl-verify: off`, and HTTPS probes, as the kubelet's).
 #[derive(Debug)]
-pub(crate) struct Anybody {
+pub struct Anybody {
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl Anybody {
-    pub(crate) fn new(algorithms: WebPkiSupportedAlgorithms) -> Self {
+    /// One that verifies signatures of the handshake by these algorithms.
+    pub fn new(algorithms: WebPkiSupportedAlgorithms) -> Self {
         Self { algorithms }
     }
 }
