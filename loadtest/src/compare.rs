@@ -47,8 +47,9 @@ pub(crate) fn run(arguments: &CompareArgs, portico: std::path::PathBuf) -> Resul
             portico: portico.clone(),
             server_core: arguments.server_core,
             load_core: arguments.load_core,
-            connections: arguments.connections,
+            connections: scenario.idle_connections(arguments.connections),
             dns_client: arguments.dns_client,
+            peers: if arguments.quick { 2 } else { usize::MAX },
         };
         let (table, json) = outcome(&site, arguments, ticks_per_second)
             .with_context(|| format!("measuring {}", scenario.name()))?;
@@ -116,12 +117,12 @@ impl Field {
     pub(crate) fn start(site: &Site) -> Result<Self> {
         let backend = site.start_backend()?;
         let (mut servers, mut skipped) = (Vec::new(), Vec::new());
-        for kind in site.scenario.servers() {
-            match site.start(*kind, backend.as_ref()) {
-                Ok(server) => servers.push((*kind, server)),
+        for kind in site.kinds() {
+            match site.start(kind, backend.as_ref()) {
+                Ok(server) => servers.push((kind, server)),
                 Err(error) => {
                     println!("  {} is left out: {error:#}", kind.name());
-                    skipped.push((*kind, format!("{error:#}")));
+                    skipped.push((kind, format!("{error:#}")));
                 }
             }
         }

@@ -1,28 +1,48 @@
-//! Our own load generator for short connections: `connect-load`.
+//! Our own load generators for short connections: `connect-load` and `http-close-load`.
 //!
 //! A closed loop: every place has one connection under way, which is opened, carries 64 bytes there
-//! and back, and is closed by the client. One thread takes the places in order, as that of `tcp`.
+//! and back, and is closed by the client; or carries a request that asks for the end, and is closed by the
+//! server behind its answer. One thread takes the places in order, as that of `tcp`.
 //!
 //! A closed connection keeps its port for a minute (TIME_WAIT), so clients come from many loopback
 //! addresses in turn; behind the server, many backend addresses do the same for it.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use socket2::{Domain, Socket, Type};
 
+use crate::answer::Answer;
 use crate::message::{Message, TIMEOUT};
+use crate::scenario::HOST;
 use crate::tcp::Exchanges;
 
 /// Opens, uses and closes connections in `places` at once for `length`; fails where there is
 /// nobody at all to connect to.
 pub(crate) fn load(address: SocketAddr, places: usize, length: Duration) -> Result<Exchanges> {
+    run::<Short>(address, places, length)
+}
+
+/// As [`load`], with requests that close.
+pub(crate) fn load_http(address: SocketAddr, places: usize, length: Duration) -> Result<Exchanges> {
+    run::<Request>(address, places, length)
+}
+
+/// A connection under way.
+trait Connection: Sized {
+    /// Connects as number `number` and sends a request.
+    fn open(address: SocketAddr, number: u64) -> io::Result<Self>;
+    /// Takes the answer and closes, or sees it closed.
+    fn finish(self) -> io::Result<()>;
+}
+
+fn run<C: Connection>(address: SocketAddr, places: usize, length: Duration) -> Result<Exchanges> {
     let mut number = 0;
     let mut open = || {
         number += 1;
-        Short::open(address, number)
+        C::open(address, number)
     };
     let start = Instant::now();
     let (mut done, mut errors) = (0_u64, 0_u64);
@@ -33,13 +53,13 @@ pub(crate) fn load(address: SocketAddr, places: usize, length: Duration) -> Resu
     // At least one round, however late the first answers are.
     loop {
         for place in &mut places {
-            match place.take().map(Short::finish) {
+            match place.take().map(C::finish) {
                 Some(Ok(())) => done += 1,
                 Some(Err(_)) => errors += 1,
                 None => {}
             }
             match open() {
-                Ok(short) => *place = Some(short),
+                Ok(connection) => *place = Some(connection),
                 Err(_) => errors += 1,
             }
         }
@@ -47,8 +67,8 @@ pub(crate) fn load(address: SocketAddr, places: usize, length: Duration) -> Resu
             break;
         }
     }
-    for short in places.into_iter().flatten() {
-        match short.finish() {
+    for connection in places.into_iter().flatten() {
+        match connection.finish() {
             Ok(()) => done += 1,
             Err(_) => errors += 1,
         }
@@ -62,17 +82,38 @@ struct Short {
     request: Message,
 }
 
-impl Short {
-    /// Connects and sends a request.
+impl Connection for Short {
     fn open(address: SocketAddr, number: u64) -> io::Result<Self> {
         let (mut stream, request) = (from(address, number)?, Message::new(number));
         request.send(&mut stream)?;
         Ok(Self { stream, request })
     }
 
-    /// Takes the answer and closes.
     fn finish(mut self) -> io::Result<()> {
         self.request.receive(&mut self.stream)
+    }
+}
+
+/// A connection of one request over HTTP.
+struct Request(TcpStream);
+
+impl Connection for Request {
+    fn open(address: SocketAddr, number: u64) -> io::Result<Self> {
+        let mut stream = from(address, number)?;
+        let head = format!("GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes())?;
+        Ok(Self(stream))
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        let mut bytes = Vec::with_capacity(ANSWER_BYTES);
+        (&mut self.0)
+            .take(MAX_ANSWER_BYTES)
+            .read_to_end(&mut bytes)?;
+        match Answer::read(&bytes)? {
+            Some(Answer { status: 200, length, .. }) if length == bytes.len() => Ok(()),
+            _ => Err(io::Error::other("an answer that is no success, or not whole")),
+        }
     }
 }
 
@@ -97,6 +138,10 @@ fn source(number: u64) -> IpAddr {
 }
 
 const SOURCES: u64 = 32;
+/// Room for an answer of 64 bytes with its head,
+const ANSWER_BYTES: usize = 1_024;
+/// and the most that is taken of one.
+const MAX_ANSWER_BYTES: u64 = 64 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -134,6 +179,28 @@ mod tests {
         let run = load(address, 1, Duration::ZERO).unwrap();
         server.join().unwrap();
         assert_eq!((run.done, run.errors), (0, 2), "{run}");
+    }
+
+    #[test]
+    fn a_request_counts_once_its_answer_is_whole_and_the_connection_is_closed() {
+        let (listener, address) = listen();
+        let server = thread::spawn(move || {
+            for answer in [
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no",
+                "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n",
+                "",
+            ] {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut head = [0; 1_024];
+                let read = stream.read(&mut head).unwrap();
+                assert!(head[..read].ends_with(b"Connection: close\r\n\r\n"));
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        let [first, second] = [(); 2].map(|()| load_http(address, 1, Duration::ZERO).unwrap());
+        server.join().unwrap();
+        assert_eq!((first.done, first.errors, second.done, second.errors), (1, 1, 0, 2));
     }
 
     #[test]

@@ -33,19 +33,19 @@ pub(crate) fn run(site: &Site, arguments: &CompareArgs) -> Result<Outcome> {
     fleet.start(site, 0)?;
     fleet.start(site, 1)?;
     let (mut measured, mut skipped) = (Vec::new(), Vec::new());
-    for kind in site.scenario.servers() {
-        match site.start_before(*kind, &fleet.addresses(&[0])) {
+    for kind in site.kinds() {
+        match site.start_before(kind, &fleet.addresses(&[0])) {
             Ok(server) => {
                 let edits = u32::from(arguments.rounds_of(site.scenario)) * EDITS_OF_A_ROUND;
                 let times =
-                    measure(site, (*kind, server), &fleet, edits).with_context(|| kind.name())?;
+                    measure(site, (kind, server), &fleet, edits).with_context(|| kind.name())?;
                 let spread = Spread::of(times.iter().map(milliseconds));
                 println!("  {:<10} {} ms", kind.name(), with_range(spread));
-                measured.push((*kind, site.version(*kind), times));
+                measured.push((kind, site.version(kind), times));
             }
             Err(error) => {
                 println!("  {} is left out: {error:#}", kind.name());
-                skipped.push((*kind, format!("{error:#}")));
+                skipped.push((kind, format!("{error:#}")));
             }
         }
     }

@@ -10,7 +10,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::CompareArgs;
 use crate::fleet::{Event, Fleet};
@@ -63,17 +63,7 @@ fn plan(scenario: Scenario) -> (&'static [usize], &'static [(u64, Event)]) {
 /// Measures every server of the scenario, round after round.
 #[expect(clippy::print_stdout, reason = "a command-line program")]
 pub(crate) fn run(site: &Site, arguments: &CompareArgs) -> Result<Outcome> {
-    let (mut measured, mut skipped) = (Vec::new(), Vec::new());
-    for kind in site.scenario.servers() {
-        match site.program(*kind) {
-            Ok(_) => measured.push((*kind, site.version(*kind), Vec::new())),
-            Err(error) => {
-                println!("  {} is left out: {error:#}", kind.name());
-                skipped.push((*kind, format!("{error:#}")));
-            }
-        }
-    }
-    ensure!(!measured.is_empty(), "no server to measure");
+    let (mut measured, skipped) = site.present()?;
     let rounds = arguments.rounds_of(site.scenario);
     for round in 1..=rounds {
         for (kind, _, runs) in &mut measured {

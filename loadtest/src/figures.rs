@@ -1,7 +1,7 @@
 //! What the runs mean: cost per unit of work, medians, ratios, and whether a target holds.
 //!
 //! Pure. Invariants: a ratio is taken within a round, between runs that are seconds apart at most,
-//! and only between runs that may be compared; the median of those ratios is judged.
+//! and only where that cannot flatter portico; the median of those ratios is judged.
 
 use crate::latency::Curve;
 use crate::scenario::Target;
@@ -37,14 +37,19 @@ impl Sample {
             Some("nothing was carried")
         } else if self.errors > 0 {
             Some("errors")
-        } else if self.busy < LEAST_BUSY {
-            Some("core not full")
         } else if self.others > MOST_OTHERS {
             Some("core shared")
         } else {
             None
         }
     }
+}
+
+/// Whether a ratio of these two tells something: an idle core makes a unit look dearer, never cheaper, so
+/// the peer's has to be full, or at least as busy as ours.
+fn comparable(our: &Sample, peer: &Sample) -> bool {
+    let sound = our.objection().is_none() && peer.objection().is_none();
+    sound && (peer.busy >= LEAST_BUSY || peer.busy >= our.busy)
 }
 
 /// The middle of some values, with the smallest and the largest, and the ends of the middle half.
@@ -60,9 +65,12 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// None for no values; the median is the mean of the two middle ones for an even number.
+    /// None for no values; one that is no number, as the cost of nothing, is none. The median is the mean of the two middle ones for an even number.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
-        let mut values: Vec<f64> = values.into_iter().collect();
+        let mut values: Vec<f64> = values
+            .into_iter()
+            .filter(|value| value.is_finite())
+            .collect();
         values.sort_by(f64::total_cmp);
         let (min, max) = (*values.first()?, *values.last()?);
         let last = values.len() - 1;
@@ -94,9 +102,8 @@ impl Ratio {
         let ratios: Vec<f64> = ours
             .iter()
             .zip(peers)
-            .filter(|(our, peer)| our.objection().is_none() && peer.objection().is_none())
+            .filter(|(our, peer)| comparable(our, peer))
             .map(|(our, peer)| our.cost_us() / peer.cost_us())
-            .filter(|ratio| ratio.is_finite())
             .collect();
         let compared = ratios.len();
         Self { spread: Spread::of(ratios), compared, rounds: ours.len().min(peers.len()) }
@@ -178,6 +185,8 @@ mod tests {
             ("odd, unsorted", &[9.0, 1.0, 2.0], Some([1.0, 1.5, 2.0, 5.5, 9.0])),
             ("even", &[4.0, 1.0, 2.0, 9.0], Some([1.0, 1.75, 3.0, 5.25, 9.0])),
             ("none", &[], None),
+            ("one of nothing", &[f64::NAN, 3.0, f64::INFINITY], Some([3.0, 3.0, 3.0, 3.0, 3.0])),
+            ("all of nothing", &[f64::NAN], None),
         ] {
             let want =
                 want.map(|[min, low, median, high, max]| Spread { median, min, max, low, high });
@@ -203,7 +212,6 @@ mod tests {
     fn a_run_that_may_not_be_compared_takes_its_round_out() {
         let good = sample(10.0);
         for (objection, bad) in [
-            ("core not full", Sample { busy: 0.899, ..good.clone() }),
             ("core shared", Sample { others: 0.051, ..good.clone() }),
             ("errors", Sample { errors: 1, ..good.clone() }),
             ("nothing was carried", Sample { units: 0.0, ..good.clone() }),
@@ -215,7 +223,18 @@ mod tests {
                 assert_eq!((ratio.compared, ratio.rounds), (1, 2), "{objection}");
             }
         }
-        assert_eq!(Sample { busy: 0.90, others: 0.05, ..good.clone() }.objection(), None);
+        assert_eq!(Sample { others: 0.05, ..good.clone() }.objection(), None);
+    }
+
+    #[test]
+    fn a_core_that_is_not_full_may_only_flatter_the_peer() {
+        for (ours, peers, want) in
+            [(1.0, 0.90, 1), (1.0, 0.89, 0), (0.70, 0.95, 1), (0.70, 0.70, 1), (0.71, 0.70, 0)]
+        {
+            let run = |busy| [Sample { busy, ..sample(10.0) }];
+            let ratio = Ratio::between(&run(ours), &run(peers));
+            assert_eq!(ratio.compared, want, "{ours} beside {peers}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -109,6 +110,14 @@ fn service(n: u32) -> String {
     )
 }
 
+/// Where the endpoints of Service `n` are.
+pub(crate) fn addresses(n: u32, endpoints: u32) -> impl Iterator<Item = Ipv4Addr> {
+    (0..endpoints).map(move |index| {
+        let [_, a, b, c] = (n * endpoints + index + 1).to_be_bytes();
+        Ipv4Addr::new(10, a, b, c)
+    })
+}
+
 fn slice(n: u32, endpoints: u32) -> String {
     let namespace = namespace(n);
     let mut text = format!(
@@ -116,11 +125,10 @@ fn slice(n: u32, endpoints: u32) -> String {
          namespace: {namespace}\n  labels:\n    kubernetes.io/service-name: app-{n:05}\n\
          addressType: IPv4\nports:\n- name: http\n  port: 8080\n  protocol: TCP\nendpoints:\n"
     );
-    for index in 0..endpoints {
-        let [_, a, b, c] = (n * endpoints + index + 1).to_be_bytes();
+    for (index, address) in addresses(n, endpoints).enumerate() {
         writeln!(
             text,
-            "- addresses: [10.{a}.{b}.{c}]\n  conditions: {{ready: true}}\n  nodeName: node-{}\n  \
+            "- addresses: [{address}]\n  conditions: {{ready: true}}\n  nodeName: node-{}\n  \
              targetRef: {{kind: Pod, name: app-{n:05}-{index}, namespace: {namespace}}}",
             index % 7
         )

@@ -64,17 +64,7 @@ pub(crate) struct Outcome {
 pub(crate) fn run(site: &Site, arguments: &CompareArgs) -> Result<Outcome> {
     let connections = site.connections;
     let mut backend = site.start_backend()?;
-    let (mut measured, mut skipped) = (Vec::new(), Vec::new());
-    for kind in site.scenario.servers() {
-        match site.program(*kind) {
-            Ok(_) => measured.push((*kind, site.version(*kind), Vec::new())),
-            Err(error) => {
-                println!("  {} is left out: {error:#}", kind.name());
-                skipped.push((*kind, format!("{error:#}")));
-            }
-        }
-    }
-    ensure!(!measured.is_empty(), "no server to measure");
+    let (mut measured, skipped) = site.present()?;
     let rounds = arguments.rounds_of(site.scenario);
     for round in 1..=rounds {
         for (kind, _, readings) in &mut measured {

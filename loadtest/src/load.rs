@@ -35,6 +35,9 @@ pub(crate) struct Done {
 pub(crate) fn drive(site: &Site, kind: Kind, address: SocketAddr, seconds: u64) -> Result<Done> {
     let (scenario, core) = (site.scenario, site.load_core);
     match scenario.traffic() {
+        Traffic::Http if scenario == Scenario::Http1Close => {
+            exchange("http-close-load", address, seconds, core)
+        }
         Traffic::Http => wrk(site, kind, &format!("http://{address}"), seconds),
         Traffic::Tls => match scenario {
             Scenario::TlsHandshake => exchange("tls-load", address, seconds, core),
@@ -82,9 +85,6 @@ fn wrk(site: &Site, kind: Kind, server: &str, seconds: u64) -> Result<Done> {
         .arg(format!("--duration={seconds}s"))
         .arg(format!("--header=Host: {HOST}"));
     let path = if scenario == Scenario::Http1Large { "/large" } else { "/" };
-    if scenario == Scenario::Http1Close {
-        command.arg("--header=Connection: close");
-    }
     if scenario.ingresses(kind).is_some() {
         command.arg("--script").arg(site.script(kind));
     }

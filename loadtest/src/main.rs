@@ -103,6 +103,9 @@ enum Command {
     /// Connect, exchange 64 bytes and close, over and over, and print how often
     #[command(hide = true)]
     ConnectLoad(LoadArgs),
+    /// Connect, ask over HTTP and see the connection closed, over and over, and print how often
+    #[command(hide = true)]
+    HttpCloseLoad(LoadArgs),
     /// Send back what comes
     #[command(hide = true)]
     TcpEcho {
@@ -176,8 +179,8 @@ impl LoadArgs {
 
 #[derive(Args, Clone, Debug)]
 struct CompareArgs {
-    /// What to measure
-    #[arg(value_name = "SCENARIO", value_enum, default_values_t = Scenario::ALL)]
+    /// What to measure [default: all]
+    #[arg(value_name = "SCENARIO", value_enum)]
     scenarios: Vec<Scenario>,
     /// Runs of each server: many and short ones tell more than a few long ones [default: 25 where
     /// time is measured, 5 where memory is, 3 around events]
@@ -192,8 +195,8 @@ struct CompareArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 2)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
     warm_up: u64,
-    /// One round of one second and few idle connections, all scenarios in some minutes: shows that all
-    /// works, its figures are not to be quoted
+    /// Three rounds against two peers at most, few idle connections, and the headline scenarios unless some
+    /// are named: a first look in some minutes, whose figures are not to be quoted
     #[arg(long, conflicts_with_all = ["rounds", "seconds", "warm_up", "connections"])]
     quick: bool,
     /// Idle connections of idle-connections and idle-http
@@ -230,10 +233,16 @@ enum DnsClient {
 }
 
 impl CompareArgs {
-    /// Puts the settings of a quick run in place of the usual ones.
+    /// Puts what was meant in place of what was left out.
     fn settle(&mut self) {
         if self.quick {
-            (self.rounds, self.seconds, self.warm_up, self.connections) = (Some(1), 1, 1, 500);
+            (self.rounds, self.seconds, self.warm_up, self.connections) = (Some(3), 1, 1, 500);
+        }
+        if self.scenarios.is_empty() {
+            self.scenarios = match self.quick {
+                true => Scenario::HEADLINES.to_vec(),
+                false => Scenario::ALL.to_vec(),
+            };
         }
     }
 
@@ -281,6 +290,7 @@ fn main() -> Result<ExitCode> {
         }
         Command::TcpLoad(arguments) => arguments.run(tcp::load),
         Command::ConnectLoad(arguments) => arguments.run(connect::load),
+        Command::HttpCloseLoad(arguments) => arguments.run(connect::load_http),
         Command::TlsLoad(arguments) => arguments.run(tls::load),
         Command::UdpLoad(arguments) => arguments.run(udp::load),
         Command::WebsocketLoad(arguments) => arguments.run(websocket::load),
@@ -330,6 +340,7 @@ const COMPARE_EXAMPLES: &str = "\
 Build portico first: cargo build --release
 Examples:
   loadtest compare
+  loadtest compare --quick
   loadtest compare http1-small --rounds 50 --json http1.json
   loadtest compare dns-hit dns-nxdomain --report report
   loadtest compare idle-connections --connections 2000
@@ -353,10 +364,14 @@ mod tests {
         for (arguments, want) in [
             (&["loadtest", "compare"][..], Scenario::ALL.to_vec()),
             (&["loadtest", "compare", "tcp-rr"], vec![Scenario::TcpRr]),
+            (&["loadtest", "compare", "--quick"], Scenario::HEADLINES.to_vec()),
+            (&["loadtest", "compare", "--quick", "dns-tcp"], vec![Scenario::DnsTcp]),
         ] {
-            let Command::Compare(compare) = Cli::try_parse_from(arguments).unwrap().command else {
+            let Command::Compare(mut compare) = Cli::try_parse_from(arguments).unwrap().command
+            else {
                 panic!("not compare");
             };
+            compare.settle();
             assert_eq!(compare.scenarios, want);
         }
     }

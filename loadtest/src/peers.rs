@@ -77,6 +77,35 @@ impl Site {
         self.write_with(&file, template, (port, backends), (&options, &tls))
     }
 
+    /// Writes what Caddy reads, as an Ingress.
+    pub(crate) fn write_caddy(&self, port: u16, backends: &[SocketAddr]) -> Result<String> {
+        let tls = match self.certificate()? {
+            true => format!("tls {0}/bench.crt {0}/bench.key", self.folder.display()),
+            false => String::new(),
+        };
+        self.write_with("Caddyfile", CADDY, (port, backends), ("", &tls))
+    }
+
+    /// The listeners of a peer for all Services but the one that is measured, by `one`: its number, the
+    /// address that it is served at, and the endpoints.
+    fn all_services(&self, one: impl Fn(u32, SocketAddr, &[SocketAddr]) -> String) -> String {
+        if !self.scenario.peers_have_all_services() {
+            return String::new();
+        }
+        let services = self.scenario.services(Kind::Nginx) - 1;
+        let with_address = (0..services).filter(|number| !generate::is_headless(*number));
+        let mut text = String::new();
+        for number in with_address {
+            let [_, _, high, low] = number.to_be_bytes();
+            let address = SocketAddr::from(([127, 99, high, low], 80));
+            let endpoints: Vec<SocketAddr> = generate::addresses(number, ENDPOINTS)
+                .map(|ip| SocketAddr::from((ip, 8080)))
+                .collect();
+            text.push_str(&one(number, address, &endpoints));
+        }
+        text
+    }
+
     /// Writes the folder that portico serves: what is measured, and everything beside it.
     pub(crate) fn write_manifests(
         &self,
@@ -92,7 +121,10 @@ impl Site {
             fs::copy(from, folder.join("secret.yaml")).context("copying the Secret")?;
         }
         let services = self.scenario.services(kind) - 1;
-        generate::write(&folder, Size { services, endpoints: 10, ingresses: 0, secrets: 0 })?;
+        generate::write(
+            &folder,
+            Size { services, endpoints: ENDPOINTS, ingresses: 0, secrets: 0 },
+        )?;
         if let Some(ingresses) = self.scenario.ingresses(kind) {
             generate::write_hosts(&folder, ingresses)?;
             let script = generate::script_of_hosts(ingresses);
@@ -183,11 +215,17 @@ impl Site {
             _ => "TCP",
         };
         let scheme = if self.scenario.traffic() == Traffic::Tls { "https" } else { "http" };
-        // Idle connections have room, with one descriptor each way; the others have plenty.
+        // Idle connections have room, with one descriptor each way; the others have plenty. A listener is a
+        // descriptor too.
+        let listeners = match self.scenario.peers_have_all_services() {
+            true => self.scenario.services(Kind::Nginx),
+            false => 0,
+        };
         let (clients, descriptors) = match self.scenario.is_idle() {
-            true => (self.connections + 200, self.connections * 2 + 300),
+            true => (self.connections + 200, self.connections * 2 + listeners + 300),
             false => (4_096, 4_096),
         };
+        let (log, more) = self.log_and_more(file);
         let values = [
             ("user", nginx_user()),
             ("dir", &self.dir()),
@@ -206,10 +244,48 @@ impl Site {
             ("clients", &clients.to_string()),
             ("descriptors", &descriptors.to_string()),
             ("stream_module", &stream_module),
+            ("log", &log),
+            ("more", &more),
         ];
         let text = render(template, &values).with_context(|| format!("rendering {file}"))?;
         fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
         Ok(path.to_string_lossy().into_owned())
+    }
+}
+
+impl Site {
+    /// How the server that reads `file` logs requests, and what it serves besides.
+    fn log_and_more(&self, file: &str) -> (String, String) {
+        let log = match (file, self.scenario.logs()) {
+            // In steps, as its documentation advises for many lines.
+            ("nginx.conf", true) => format!(
+                "access_log {}/nginx-access.log combined buffer=64k flush=1s;",
+                self.folder.display()
+            ),
+            ("nginx.conf", false) => "access_log off;".to_owned(),
+            // Its standard output is a file here.
+            ("haproxy.cfg", true) => "log stdout format raw local0\n    option httplog".to_owned(),
+            _ => String::new(),
+        };
+        let more = match file {
+            "nginx.conf" => self.all_services(|number, address, endpoints| {
+                let servers: String =
+                    endpoints.iter().map(|endpoint| format!(" server {endpoint};")).collect();
+                format!(
+                    "\n    upstream app-{number} {{{servers} }}\n    server {{ listen {address}; proxy_pass app-{number}; }}"
+                )
+            }),
+            "haproxy.cfg" => self.all_services(|number, address, endpoints| {
+                let servers: String = endpoints
+                    .iter()
+                    .enumerate()
+                    .map(|(index, endpoint)| format!("    server s{index} {endpoint}\n"))
+                    .collect();
+                format!("\nlisten app-{number}\n    bind {address}\n{servers}")
+            }),
+            _ => String::new(),
+        };
+        (log, more)
     }
 }
 
@@ -227,6 +303,8 @@ const HAPROXY_FAILOVER: &str = "option redispatch 1
     retries 3
     retry-on all-retryable-errors
     default-server check inter 200ms fall 1 rise 1";
+/// Endpoints of every Service but the one that is measured.
+const ENDPOINTS: u32 = 10;
 /// The body of `http1-1m`.
 const LARGE_BYTES: usize = 1 << 20;
 
@@ -238,6 +316,7 @@ pub(crate) const NGINX_WEBSOCKET: &str = include_str!("../peers/nginx-websocket.
 pub(crate) const NGINX_STREAM: &str = include_str!("../peers/nginx-stream.conf.tmpl");
 pub(crate) const HAPROXY_HTTP: &str = include_str!("../peers/haproxy-http.cfg.tmpl");
 pub(crate) const HAPROXY_TCP: &str = include_str!("../peers/haproxy-tcp.cfg.tmpl");
+pub(crate) const CADDY: &str = include_str!("../peers/Caddyfile.tmpl");
 pub(crate) const PORTICO: &str = include_str!("../peers/portico.yaml.tmpl");
 pub(crate) const KNOT: &str = include_str!("../peers/knot.conf.tmpl");
 pub(crate) const NSD: &str = include_str!("../peers/nsd.conf.tmpl");

@@ -8,7 +8,7 @@ use std::fs;
 use time::OffsetDateTime;
 
 use crate::CompareArgs;
-use crate::figures::{Ratio, Sample, Spread};
+use crate::figures::{LEAST_BUSY, Ratio, Sample, Spread};
 use crate::latency::Curve;
 use crate::paced::{Paced, Slot};
 use crate::scenario::Scenario;
@@ -106,9 +106,11 @@ impl fmt::Display for Machine {
 
 /// One run in a line.
 pub(crate) fn progress(kind: Kind, sample: &Sample) -> String {
-    let flag = sample
-        .objection()
-        .map_or_else(String::new, |why| format!("  not compared: {why}"));
+    let flag = match sample.objection() {
+        Some(why) => format!("  not compared: {why}"),
+        None if sample.busy < LEAST_BUSY => "  core not full".to_owned(),
+        None => String::new(),
+    };
     let p99 = sample.latency.at(99.0);
     let p99 = p99.map_or_else(String::new, |p99| format!("  p99 {p99:>7.0} µs"));
     format!(
@@ -429,7 +431,7 @@ target: at most 0.95 × nginx: met (0.94)";
             sample.busy = 0.5;
         }
         let line = progress(Kind::Nginx, &outcome.measured[0].samples[0]);
-        assert!(line.ends_with("busy  50.0 %  not compared: core not full"), "{line}");
+        assert!(line.ends_with("busy  50.0 %  core not full"), "{line}");
         let table = table(&outcome);
         assert!(table.contains("| 0 of 2 |") || table.contains(" 0 of 2 |"), "{table}");
         assert!(table.ends_with("open: too few rounds may be compared"), "{table}");

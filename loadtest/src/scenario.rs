@@ -12,6 +12,8 @@ use crate::server::Kind;
 pub(crate) enum Scenario {
     /// Small keep-alive GETs through an Ingress, 64 connections
     Http1Small,
+    /// http1-small with an access log to a file
+    Http1SmallLog,
     /// GETs of 1 MiB through an Ingress, 16 connections
     #[value(name = "http1-1m")]
     Http1Large,
@@ -71,6 +73,8 @@ pub(crate) enum Scenario {
     IdleConnections,
     /// Memory of keep-alive connections to an Ingress that do nothing
     IdleHttp,
+    /// Memory of 10,000 Services of ten endpoints, and of connections beside them
+    MemoryAtScale,
 }
 
 /// How a scenario is measured.
@@ -117,8 +121,9 @@ pub(crate) struct Target {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 27] = [
+    pub(crate) const ALL: [Self; 29] = [
         Self::Http1Small,
+        Self::Http1SmallLog,
         Self::Http1Large,
         Self::Http1Close,
         Self::HttpsKeepalive,
@@ -145,11 +150,28 @@ impl Scenario {
         Self::RollingRestart,
         Self::IdleConnections,
         Self::IdleHttp,
+        Self::MemoryAtScale,
+    ];
+
+    /// What `--quick` measures where nothing is named: of each part what most traffic is like.
+    pub(crate) const HEADLINES: [Self; 11] = [
+        Self::Http1Small,
+        Self::HttpsKeepalive,
+        Self::TlsHandshake,
+        Self::Http2,
+        Self::TcpRr,
+        Self::TcpConnect,
+        Self::UdpEcho,
+        Self::DnsHit,
+        Self::DnsNxdomain,
+        Self::ReloadUnderLoad,
+        Self::IdleConnections,
     ];
 
     pub(crate) fn traffic(self) -> Traffic {
         match self {
             Self::Http1Small
+            | Self::Http1SmallLog
             | Self::Http1Large
             | Self::Http1Close
             | Self::Ingress1000
@@ -163,9 +185,11 @@ impl Scenario {
             Self::HttpsKeepalive | Self::TlsHandshake | Self::Http2 => Traffic::Tls,
             Self::GrpcUnary => Traffic::Grpc,
             Self::WebsocketEcho => Traffic::Websocket,
-            Self::TcpRr | Self::TcpConnect | Self::Services10000 | Self::IdleConnections => {
-                Traffic::Echo
-            }
+            Self::TcpRr
+            | Self::TcpConnect
+            | Self::Services10000
+            | Self::IdleConnections
+            | Self::MemoryAtScale => Traffic::Echo,
             Self::TcpBulk | Self::TcpBulk8 => Traffic::Bulk,
             Self::UdpEcho => Traffic::Datagrams,
             Self::DnsHit | Self::DnsNxdomain | Self::Dns10000 | Self::DnsTcp => Traffic::Names,
@@ -180,7 +204,7 @@ impl Scenario {
     /// How it is measured.
     pub(crate) fn method(self) -> Method {
         match self {
-            Self::IdleConnections | Self::IdleHttp => Method::Memory,
+            Self::IdleConnections | Self::IdleHttp | Self::MemoryAtScale => Method::Memory,
             Self::LatencyAt70 => Method::Latency,
             Self::ReloadLatency => Method::Edits,
             Self::ReloadUnderLoad | Self::BackendFailure | Self::RollingRestart => Method::Events,
@@ -191,6 +215,22 @@ impl Scenario {
     /// Whether memory is measured, and not time.
     pub(crate) fn is_idle(self) -> bool {
         self.method() == Method::Memory
+    }
+
+    /// How many idle connections there are, where `asked` are asked for: the listeners of many Services
+    /// take most descriptors.
+    pub(crate) fn idle_connections(self, asked: u32) -> u32 {
+        if self == Self::MemoryAtScale { asked.min(CONNECTIONS_AT_SCALE) } else { asked }
+    }
+
+    /// Whether peers have listeners of their own for all the other Services.
+    pub(crate) fn peers_have_all_services(self) -> bool {
+        self == Self::MemoryAtScale
+    }
+
+    /// Whether every server writes a line for each request to a file.
+    pub(crate) fn logs(self) -> bool {
+        self == Self::Http1SmallLog
     }
 
     /// What portico may have resident with all idle connections open, in 10^6 bytes.
@@ -211,6 +251,7 @@ impl Scenario {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Http1Small => "http1-small",
+            Self::Http1SmallLog => "http1-small-log",
             Self::Http1Large => "http1-1m",
             Self::Http1Close => "http1-close",
             Self::HttpsKeepalive => "https-keepalive",
@@ -237,6 +278,7 @@ impl Scenario {
             Self::RollingRestart => "rolling-restart",
             Self::IdleConnections => "idle-connections",
             Self::IdleHttp => "idle-http",
+            Self::MemoryAtScale => "memory-at-scale",
         }
     }
 
@@ -244,6 +286,7 @@ impl Scenario {
     pub(crate) fn unit(self) -> &'static str {
         match self {
             Self::Http1Small
+            | Self::Http1SmallLog
             | Self::Http1Close
             | Self::HttpsKeepalive
             | Self::Http2
@@ -258,9 +301,11 @@ impl Scenario {
             Self::TlsHandshake => "handshake",
             Self::GrpcUnary => "call",
             Self::TcpRr | Self::UdpEcho | Self::WebsocketEcho => "exchange",
-            Self::TcpConnect | Self::Services10000 | Self::IdleConnections | Self::IdleHttp => {
-                "connection"
-            }
+            Self::TcpConnect
+            | Self::Services10000
+            | Self::IdleConnections
+            | Self::IdleHttp
+            | Self::MemoryAtScale => "connection",
             Self::TcpBulk | Self::TcpBulk8 => "MB",
             Self::DnsHit | Self::DnsNxdomain | Self::Dns10000 | Self::DnsTcp => "query",
         }
@@ -276,16 +321,20 @@ impl Scenario {
     }
 
     /// What is done, in a line for the report.
+    #[expect(clippy::too_many_lines, reason = "a line or two for each scenario")]
     pub(crate) fn summary(self) -> &'static str {
         match self {
             Self::Http1Small => {
                 "GET with an answer of 64 bytes through an Ingress; wrk, 64 connections, keep-alive"
             }
+            Self::Http1SmallLog => {
+                "http1-small with a line for each request in a file, in the combined format or one like it"
+            }
             Self::Http1Large => {
                 "GET with an answer of 1 MiB through an Ingress; wrk, 16 connections"
             }
             Self::Http1Close => {
-                "http1-small with `Connection: close`: each client connection has one request"
+                "GET with an answer of 64 bytes and `Connection: close` through an Ingress; a connection for each, 64 at once"
             }
             Self::HttpsKeepalive => "http1-small over TLS 1.3, ECDSA P-256; wrk, 64 connections",
             Self::TlsHandshake => {
@@ -346,17 +395,22 @@ impl Scenario {
             Self::IdleHttp => {
                 "memory of keep-alive connections to an Ingress, after one request each"
             }
+            Self::MemoryAtScale => {
+                "memory of 10,000 Services of ten endpoints (a tenth of them headless, which peers do not \
+                 have), and of idle connections to one of them"
+            }
         }
     }
 
     /// The servers compared, in the order of their runs within a round.
     pub(crate) fn servers(self) -> &'static [Kind] {
         match self {
-            Self::Http1Small
+            Self::Http1Small | Self::HttpsKeepalive | Self::Http2 => {
+                &[Kind::Nginx, Kind::Haproxy, Kind::Caddy, Kind::Portico]
+            }
+            Self::Http1SmallLog
             | Self::Http1Close
-            | Self::HttpsKeepalive
             | Self::TlsHandshake
-            | Self::Http2
             | Self::GrpcUnary
             | Self::WebsocketEcho => &[Kind::Nginx, Kind::Haproxy, Kind::Portico],
             Self::Http1Large => &[Kind::Nginx, Kind::Haproxy, Kind::HaproxySplice, Kind::Portico],
@@ -376,7 +430,8 @@ impl Scenario {
             | Self::BackendFailure
             | Self::RollingRestart
             | Self::IdleConnections
-            | Self::IdleHttp => &[Kind::Nginx, Kind::Haproxy, Kind::Portico],
+            | Self::IdleHttp
+            | Self::MemoryAtScale => &[Kind::Nginx, Kind::Haproxy, Kind::Portico],
         }
     }
 
@@ -401,7 +456,7 @@ impl Scenario {
         match (self, kind) {
             (Self::Services10000, Kind::PorticoOfFewer) => 10,
             (Self::Dns10000, Kind::PorticoOfFewer) => 1_000,
-            (Self::Services10000 | Self::Dns10000, _) => 10_000,
+            (Self::Services10000 | Self::Dns10000 | Self::MemoryAtScale, _) => 10_000,
             (Self::DnsHit | Self::DnsNxdomain | Self::DnsTcp, _) => 1_000,
             _ => 1,
         }
@@ -430,7 +485,9 @@ impl Scenario {
     /// What a unit of work may cost portico; None where none is measured.
     pub(crate) fn target(self) -> Option<Target> {
         Some(match self {
-            Self::Http1Small | Self::HttpsKeepalive => Target { peer: Kind::Nginx, ratio: 0.95 },
+            Self::Http1Small | Self::Http1SmallLog | Self::HttpsKeepalive => {
+                Target { peer: Kind::Nginx, ratio: 0.95 }
+            }
             Self::Http1Large | Self::Http1Close => Target { peer: Kind::Nginx, ratio: 1.00 },
             // Three tenths more handshakes per CPU second.
             Self::TlsHandshake => Target { peer: Kind::Nginx, ratio: 1.0 / 1.3 },
@@ -453,13 +510,17 @@ impl Scenario {
             | Self::BackendFailure
             | Self::RollingRestart
             | Self::IdleConnections
-            | Self::IdleHttp => return None,
+            | Self::IdleHttp
+            | Self::MemoryAtScale => return None,
         })
     }
 }
 
 /// Connections that the load generator keeps open.
 pub(crate) const CONNECTIONS: u16 = 64;
+
+/// Idle connections beside 10,000 Services.
+const CONNECTIONS_AT_SCALE: u32 = 1_000;
 
 /// Hosts of each Ingress, in scenarios of many Ingresses.
 pub(crate) const HOSTS_OF_AN_INGRESS: u32 = 10;
@@ -470,6 +531,20 @@ pub(crate) const HOST: &str = "bench.test";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quick_run_has_scenarios_of_every_part_and_each_once() {
+        let mut names = Scenario::HEADLINES.map(Scenario::name).to_vec();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Scenario::HEADLINES.len());
+        for traffic in
+            [Traffic::Http, Traffic::Tls, Traffic::Echo, Traffic::Datagrams, Traffic::Names]
+        {
+            let has = |scenario: &Scenario| scenario.traffic() == traffic;
+            assert!(Scenario::HEADLINES.iter().any(has), "{traffic:?}");
+        }
+    }
 
     #[test]
     fn several_units_are_called_as_a_person_would() {

@@ -6,7 +6,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 
 use crate::DnsClient;
@@ -25,6 +25,7 @@ pub(crate) enum Kind {
     Haproxy,
     /// HAProxy that leaves bytes in the kernel, by splice(2).
     HaproxySplice,
+    Caddy,
     Knot,
     Nsd,
     Dnsmasq,
@@ -40,6 +41,7 @@ impl Kind {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
             Self::HaproxySplice => "haproxy-splice",
+            Self::Caddy => "caddy",
             Self::Knot => "knot",
             Self::Nsd => "nsd",
             Self::Dnsmasq => "dnsmasq",
@@ -59,6 +61,12 @@ pub(crate) struct Server {
     pub(crate) process: Running,
 }
 
+/// A server, its version, and what was measured of it.
+pub(crate) type Run<T> = (Kind, String, Vec<T>);
+
+/// A server that is not measured, and why.
+pub(crate) type Skipped = (Kind, String);
+
 /// Where things are for one scenario's servers.
 #[derive(Debug)]
 pub(crate) struct Site {
@@ -73,9 +81,39 @@ pub(crate) struct Site {
     pub(crate) connections: u32,
     /// What asks for names, in scenarios that have them.
     pub(crate) dns_client: DnsClient,
+    /// The most peers that are measured.
+    pub(crate) peers: usize,
 }
 
 impl Site {
+    /// Who is measured, in the order of their runs within a round.
+    pub(crate) fn kinds(&self) -> Vec<Kind> {
+        let (peers, own): (Vec<Kind>, Vec<Kind>) = self
+            .scenario
+            .servers()
+            .iter()
+            .partition(|kind| **kind != Kind::Portico);
+        peers.into_iter().take(self.peers).chain(own).collect()
+    }
+
+    /// The servers that are on this machine, each with its version and room for what is measured, and those
+    /// that are not, with the reason; fails where none is.
+    #[expect(clippy::print_stdout, reason = "a command-line program")]
+    pub(crate) fn present<T>(&self) -> Result<(Vec<Run<T>>, Vec<Skipped>)> {
+        let (mut present, mut skipped) = (Vec::new(), Vec::new());
+        for kind in self.kinds() {
+            match self.program(kind) {
+                Ok(_) => present.push((kind, self.version(kind), Vec::new())),
+                Err(error) => {
+                    println!("  {} is left out: {error:#}", kind.name());
+                    skipped.push((kind, format!("{error:#}")));
+                }
+            }
+        }
+        ensure!(!present.is_empty(), "no server to measure");
+        Ok((present, skipped))
+    }
+
     /// The program of a server, else why there is none.
     pub(crate) fn program(&self, kind: Kind) -> Result<PathBuf> {
         match kind {
@@ -86,6 +124,7 @@ impl Site {
                 tools::NGINX.require()
             }
             Kind::Haproxy | Kind::HaproxySplice => tools::HAPROXY.require(),
+            Kind::Caddy => tools::CADDY.require(),
             Kind::Knot => tools::KNOT.require(),
             Kind::Nsd => tools::NSD.require(),
             Kind::Dnsmasq => tools::DNSMASQ.require(),
@@ -102,6 +141,7 @@ impl Site {
         let argument = match kind {
             Kind::PorticoOfFewer | Kind::Portico | Kind::Knot | Kind::Dnsmasq => "--version",
             Kind::Unbound => "-V",
+            Kind::Caddy => "version",
             Kind::Nginx | Kind::Haproxy | Kind::HaproxySplice | Kind::Nsd => "-v",
         };
         self.program(kind)
@@ -200,6 +240,11 @@ impl Site {
                 let arguments = [master, "-q", "-f", &config];
                 self.run(kind.name(), &program, &arguments, self.server_core)?
             }
+            Kind::Caddy => {
+                let config = self.write_caddy(port, backends)?;
+                let arguments = ["run", "--adapter=caddyfile", "--config", &config];
+                self.run(kind.name(), &program, &arguments, self.server_core)?
+            }
             Kind::Knot | Kind::Nsd | Kind::Dnsmasq | Kind::Unbound => {
                 self.start_resolver(kind, &program, port)?
             }
@@ -223,6 +268,7 @@ impl Site {
                 server.process.signal(Signal::USR2)
             }
             Kind::PorticoOfFewer | Kind::Portico => self.write_bench(kind, port, backends),
+            Kind::Caddy => bail!("{} is not led elsewhere", kind.name()),
             Kind::Knot | Kind::Nsd | Kind::Dnsmasq | Kind::Unbound => {
                 bail!("{} has no backends", kind.name())
             }
@@ -262,6 +308,14 @@ impl Site {
             Traffic::Http | Traffic::Grpc | Traffic::Websocket => front(true),
             _ => local(http_port).to_string(),
         };
+        let access_log = match self.scenario.logs() {
+            true => self
+                .folder
+                .join("portico-access.log")
+                .to_string_lossy()
+                .into_owned(),
+            false => "off".to_owned(),
+        };
         let arguments = [
             "run",
             &manifests.to_string_lossy(),
@@ -273,6 +327,7 @@ impl Site {
             "--admin=off",
             "--node-address=127.0.0.1",
             &format!("--service-cidr={service_cidr}"),
+            &format!("--access-log={access_log}"),
             "--log-level=warn",
             "--state-dir=off",
         ];

