@@ -88,7 +88,7 @@ impl App {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let settings = Arc::new(options.settings);
         let count = options.workers.max(1);
-        let limits = (options.max_connections, options.endpoint_series);
+        let limits = (options.max_connections, options.endpoint_series, options.rule_series);
         let (state, assignments) = State::open(options.state_dir.as_deref());
         let logs = Reopen::default();
         let (proxy, proxy_workers) = Proxy::new(portico_proxy::Options {
@@ -371,7 +371,7 @@ fn control(
 /// What the proxy is told at start.
 fn proxy_options(
     workers: usize,
-    (max_connections, endpoint_series): (Option<usize>, usize),
+    (max_connections, endpoint_series, rule_series): (Option<usize>, usize, usize),
     settings: &Settings,
 ) -> portico_proxy::Options {
     portico_proxy::Options {
@@ -385,6 +385,7 @@ fn proxy_options(
         descriptors: portico_net::limit::raise_descriptor_limit(),
         max_connections,
         endpoint_series,
+        rule_series,
         stream: StreamOptions {
             keepalive: settings.tcp.keepalive,
             user_timeout: settings.tcp.user_timeout,

@@ -10,6 +10,7 @@
 
 mod metrics;
 mod upstream;
+mod ledger;
 mod limiter;
 mod view;
 mod l4;
@@ -38,6 +39,7 @@ use portico_net::stream::StreamOptions;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
+use crate::ledger::Ledgers;
 use crate::reconcile::Listeners;
 use crate::upstream::{AffinityTable, Outs};
 use crate::view::{Builder, Retired, View};
@@ -63,6 +65,8 @@ pub struct Options {
     pub max_connections: Option<usize>,
     /// How many endpoints have metrics of their own; 0: nothing is counted for that.
     pub endpoint_series: usize,
+    /// How many rules of Ingress have metrics of their own; others share theirs.
+    pub rule_series: usize,
     /// Options of TCP connections, those that are accepted and those that are dialled.
     pub stream: StreamOptions,
     /// Hosts, in lower case, that answer DNS over HTTPS, with the [`Resolver`] of each worker.
@@ -138,6 +142,8 @@ struct Shared {
     endpoint_series: usize,
     /// Scrapes that left endpoints out for that.
     endpoint_series_exceeded: AtomicU64,
+    /// What the requests of rules without metrics of their own come to.
+    shared_ledger: ledger::Shared,
     /// How often a listener found the limit of descriptors reached.
     listeners_refused: AtomicU64,
     /// Whether health checks may say that all is well.
@@ -150,7 +156,10 @@ impl Proxy {
     /// The plane and one [`Worker`] for each worker thread.
     pub fn new(options: Options) -> (Self, Vec<Worker>) {
         let most = most_connections(options.descriptors, options.max_connections);
-        let builder = Builder::new(options.endpoint_series > 0, options.session_key.clone());
+        let threads = options.workers.max(1);
+        let ledgers = Ledgers::new(threads, options.rule_series);
+        let session_key = options.session_key.clone();
+        let builder = Builder::new(options.endpoint_series > 0, session_key, ledgers);
         let shared = Arc::new(Shared {
             view: Arc::new(ArcSwap::from_pointee(View::default())),
             connections: ConnectionLimit::new(most),
@@ -158,7 +167,7 @@ impl Proxy {
             proxy_protocol: options.proxy_protocol,
             front_door: options.front_door.clone(),
             unproxied: AtomicU64::default(),
-            l7: Arc::default(),
+            l7: Arc::new(l7::Metrics::new(threads)),
             access: Counts::default(),
             query_hosts: Arc::new(ArcSwap::from_pointee(options.query_hosts.clone())),
             listeners: ArcSwap::default(),
@@ -167,6 +176,7 @@ impl Proxy {
             affinity: Arc::clone(builder.affinity()),
             endpoint_series: options.endpoint_series,
             endpoint_series_exceeded: AtomicU64::default(),
+            shared_ledger: builder.shared_ledger().clone(),
             listeners_refused: AtomicU64::default(),
             healthy: Arc::new(AtomicBool::new(true)),
             views_retired: AtomicUsize::default(),
@@ -180,10 +190,10 @@ impl Proxy {
             format: Arc::new(options.access_log.format.clone()),
             lines: log.lines(),
         });
-        let (senders, workers) = (0..options.workers.max(1))
-            .map(|_| {
+        let (senders, workers) = (0..threads)
+            .map(|number| {
                 let (sender, commands) = mpsc::channel(COMMAND_QUEUE);
-                (sender, Worker::new(Arc::clone(&shared), commands, access.clone()))
+                (sender, Worker::new(Arc::clone(&shared), number, commands, access.clone()))
             })
             .unzip();
         let listeners = Listeners::new(&options, senders);

@@ -1,9 +1,10 @@
 //! The plane's metrics, read from living state when somebody asks.
 //!
-//! Labels are Services, ports, endpoints, roles and reasons of configuration, never anything that a
+//! Labels are Ingresses and their rules, Services, ports, endpoints, roles and reasons of configuration, never anything that a
 //! client sent; series leave with their Service, those of endpoints with their endpoint.
 
 mod endpoints;
+mod rules;
 mod udp;
 
 use std::collections::BTreeMap;
@@ -77,10 +78,20 @@ impl Collector {
         let access = &self.shared.access;
         counter("portico_l7_access_log_lines_total", LOGGED, access.written())?;
         counter("portico_l7_access_log_dropped_total", UNLOGGED, access.dropped())?;
+        let shared = &self.shared.shared_ledger;
+        hits.with_label_values(&["rule_series"])
+            .inc_by(shared.hits.load(Relaxed));
+        let omitted = view
+            .ledgers()
+            .filter(|it| Arc::ptr_eq(it, &shared.ledger))
+            .count();
+        gauge("portico_l7_rule_series_omitted", OMITTED, omitted)?;
         let mut families = registry.gather();
+        let others = [&*shared.ledger, &self.shared.l7.unrouted];
+        families.extend(rules::families(view.ledgers().map(|it| &**it).chain(others)));
         let answers = ports
             .iter()
-            .map(|port| (&*port.service, &*port.name, &port.port.state.answers));
+            .map(|port| (&*port.service, &*port.name, &port.port.state.inquiries));
         families.extend(self.shared.l7.families(answers)?);
         Ok(families)
     }
@@ -232,4 +243,5 @@ const UNLOGGED: &str = "Requests that should have been logged and were not.";
 const UNPROXIED: &str = "Clients without the PROXY header that is required.";
 const ACTIVE: &str = "Client connections of all listeners that are open now.";
 const LIMIT: &str = "How many client connections may be open at once.";
+const OMITTED: &str = "Rules of Ingress without series of their own, since there are more.";
 const RETIRED: &str = "Views that no longer serve and that somebody still holds.";

@@ -69,6 +69,8 @@ pub(crate) enum Serve {
 #[derive(Debug)]
 pub struct Worker {
     shared: Arc<Shared>,
+    /// Which of the workers it is, from 0.
+    number: usize,
     commands: mpsc::Receiver<Command>,
     /// The log of requests, where there is one.
     access: Option<l7::Access>,
@@ -77,10 +79,11 @@ pub struct Worker {
 impl Worker {
     pub(crate) fn new(
         shared: Arc<Shared>,
+        number: usize,
         commands: mpsc::Receiver<Command>,
         access: Option<l7::Access>,
     ) -> Self {
-        Self { shared, commands, access }
+        Self { shared, number, commands, access }
     }
 
     /// Serves until `stop` is cancelled: then takes what is queued, stops accepting, lets open
@@ -99,7 +102,7 @@ impl Worker {
         let tcp = Rc::new(l4::Worker::new(&self.shared.view, self.shared.stream));
         let http = l7::Worker::new(
             Arc::clone(&self.shared.view),
-            Arc::clone(&self.shared.l7),
+            (Arc::clone(&self.shared.l7), self.number),
             connections.clone(),
             drain.clone(),
             l7::Queries { hosts: Arc::clone(&self.shared.query_hosts), resolver },

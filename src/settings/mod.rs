@@ -45,6 +45,8 @@ pub struct AppOptions {
     pub max_connections: Option<usize>,
     /// Endpoints that have metrics of their own, at most; default 0.
     pub endpoint_series: usize,
+    /// How many rules of Ingress have metrics of their own; those beyond share theirs.
+    pub rule_series: usize,
     /// How long open connections may finish at the end; default 30 s.
     pub drain_timeout: Duration,
     /// How long everything goes on, not ready, before the drain; default 0.
@@ -64,6 +66,7 @@ impl Default for AppOptions {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             max_connections: None,
             endpoint_series: 0,
+            rule_series: 500,
             drain_timeout: Duration::from_secs(30),
             drain_delay: Duration::ZERO,
             state_dir: None,

@@ -612,6 +612,13 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "How many endpoints have metrics of their own, at most; 0 counts nothing for it",
         Kind::Count(0..=1_000_000, |to| &mut to.endpoint_series),
     ),
+    Setting::new(
+        "metrics.rules",
+        Group::Metrics,
+        "N",
+        "How many rules of Ingress have metrics of their own, at most; others share theirs",
+        Kind::Count(0..=100_000, |to| &mut to.rule_series),
+    ),
     // Reload.
     Setting::new(
         "reload.quiet",

@@ -48,6 +48,7 @@ mod reload;
 mod resolver;
 mod resolvers;
 mod routes;
+mod rule_metrics;
 mod services;
 mod sessions;
 mod settings;

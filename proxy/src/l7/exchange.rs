@@ -31,6 +31,7 @@ use super::secured::Secured;
 use super::session::Session;
 use super::trust::{self, Told};
 use super::{Routed, Worker};
+use crate::ledger::Verb;
 use crate::limiter::Permit;
 use crate::upstream::{Lead, Port};
 use crate::view::{Rule, Target};
@@ -78,6 +79,8 @@ pub(crate) struct Noted {
     pub(crate) entry: Option<Box<Entry>>,
     /// The rule that was found for it.
     pub(crate) rule: Option<Arc<Rule>>,
+    /// Its method, as far as methods are told apart.
+    pub(crate) verb: Verb,
 }
 
 /// What becomes of a request that is not declined.

@@ -1,9 +1,9 @@
-//! What the front door counts: requests by ServicePort and status class, connections by kind.
+//! What the front door counts beside what requests come to, which is `ledger`'s: connections by kind,
+//! and what backends were asked for its own sake.
 //!
 //! Labels are closed sets and names of configuration; a client cannot make a series.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
-
 use std::sync::{Arc, OnceLock};
 
 use portico_net::dev_ca::DevCa;
@@ -12,13 +12,14 @@ use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
 use super::tls::Tls;
 use super::verify::Verifier;
+use crate::ledger::{Ledger, Subject};
 use crate::upstream::{Padded, STATUS_CLASSES as CLASSES};
 
 /// Counters of all workers.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
-    /// Answers made here, without a backend, by status class.
-    pub(crate) own: [AtomicU64; CLASSES],
+    /// Requests that no rule was found for.
+    pub(crate) unrouted: Ledger,
     /// Client connections that are open now.
     pub(crate) active: Padded<AtomicI64>,
     /// Connections to endpoints opened anew.
@@ -38,28 +39,27 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Counts an answer that no backend gave.
-    pub(crate) fn own_answer(&self, status: http::StatusCode) {
-        self.own[class(status)].fetch_add(1, Relaxed);
+    /// None yet, for so many workers.
+    pub(crate) fn new(workers: usize) -> Self {
+        Self { unrouted: Ledger::new(Subject::default(), workers), ..Self::default() }
     }
 
-    /// Everything, as a scrape wants it; `ports` gives each ServicePort's answers by class.
+    /// Everything, as a scrape wants it; `ports` gives what each ServicePort answered by class.
     pub(crate) fn families<'a>(
         &'a self,
         ports: impl Iterator<Item = (&'a str, &'a str, &'a [AtomicU64; CLASSES])>,
     ) -> prometheus::Result<Vec<MetricFamily>> {
         let registry = Registry::new();
-        let requests = IntCounterVec::new(
-            Opts::new("portico_l7_requests_total", "Requests answered, by class of the status."),
+        let inquiries = IntCounterVec::new(
+            Opts::new("portico_l7_inquiries_total", "What backends answered to requests of ours."),
             &["service", "port", "code"],
         )?;
-        registry.register(Box::new(requests.clone()))?;
-        let own = [("", "", &self.own)];
-        for (service, port, counts) in ports.chain(own) {
+        registry.register(Box::new(inquiries.clone()))?;
+        for (service, port, counts) in ports {
             for (code, count) in CODES.iter().zip(counts) {
                 let count = count.load(Relaxed);
                 if count > 0 {
-                    requests
+                    inquiries
                         .with_label_values(&[service, port, *code])
                         .inc_by(count);
                 }

@@ -63,6 +63,7 @@ use portico_config::snapshot::Canary;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::ledger::Column;
 use crate::limiter::Limiter;
 use crate::upstream::Port;
 use crate::view::{Rule, Target, View};
@@ -118,6 +119,8 @@ pub(crate) struct HttpListener {
 
 /// L7 on one worker thread.
 pub(crate) struct Worker {
+    /// Which of the workers it is, from 0.
+    number: usize,
     view: RefCell<Cache<Arc<ArcSwap<View>>, Arc<View>>>,
     metrics: Arc<Metrics>,
     connections: TaskTracker,
@@ -146,7 +149,7 @@ impl Worker {
     /// L7 over the views in `view`; its connections belong to `connections` and end by `drain`.
     pub(crate) fn new(
         view: Arc<ArcSwap<View>>,
-        metrics: Arc<Metrics>,
+        (metrics, number): (Arc<Metrics>, usize),
         connections: TaskTracker,
         drain: CancellationToken,
         queries: Queries,
@@ -159,6 +162,7 @@ impl Worker {
             .get_or_init(|| Tls::new(&view, metrics.dev_ca.get()).ok().map(Arc::new))
             .clone();
         let worker = Rc::new(Self {
+            number,
             view: RefCell::new(Cache::new(view)),
             metrics,
             connections,
@@ -213,6 +217,12 @@ impl Worker {
         self.handshakes.sweep(self.ticker.now());
     }
 
+    /// Where requests of a rule are counted, or those that no rule was found for.
+    fn column<'a>(&'a self, rule: Option<&'a Arc<Rule>>) -> Option<&'a Column> {
+        let ledger = rule.map_or(&self.metrics.unrouted, |rule| &rule.ledger);
+        ledger.column(self.number)
+    }
+
     /// Whether connections end with their next response.
     fn is_draining(&self) -> bool {
         self.draining.get()
@@ -239,6 +249,7 @@ impl Worker {
             && !port.upstreams().is_empty()
             && self.takes(&canary.of, (policy.as_deref(), &target), &port, fields)
         {
+            let rule = Some(Arc::clone(&canary.rule));
             let canary = Some(Arc::clone(&canary.of));
             return Ok(Routed {
                 target: Target::Port(port),

@@ -127,7 +127,8 @@ impl Worker {
             {
                 Ok(backend) => {
                     port.answered((upstream, <_>::default()), caller.now, Instant::now);
-                    return tunnel(&mut stream, backend, begin, &watch).await;
+                    let _carried = tunnel(&mut stream, backend, begin, &watch).await;
+                    return;
                 }
                 Err(why) if why.blames => {
                     port.failed((None, caller), upstream, Fault::Dial, Instant::now());

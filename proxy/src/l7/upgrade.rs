@@ -1,5 +1,6 @@
 //! A WebSocket once both sides have agreed: bytes both ways, no frame is looked at.
 
+use std::cell::Cell;
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -13,13 +14,19 @@ use super::watch::{Phase, Watch};
 
 /// Carries bytes until both sides have ended, or nothing came for the tunnel's idle time. `early`
 /// came from the client before the backend agreed. A drain does not cut it before the drain's own
-/// deadline.
-pub(crate) async fn tunnel<S>(client: &mut S, backend: Backend, early: Vec<u8>, watch: &Rc<Watch>)
+/// deadline. Says how many bytes went to the backend, and to the client.
+pub(crate) async fn tunnel<S>(
+    client: &mut S,
+    backend: Backend,
+    early: Vec<u8>,
+    watch: &Rc<Watch>,
+) -> (u64, u64)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     watch.enter(Phase::Tunnel);
-    let mut client = Watched { inner: client, watch };
+    let (received, sent) = (Cell::new(early.len() as u64), Cell::new(0));
+    let mut client = Watched { inner: client, watch, received: &received, sent: &sent };
     let mut backend = backend.stream;
     let mut carried = pin!(async {
         backend.write_all(&early).await?;
@@ -34,12 +41,16 @@ where
         Some(result) => debug!(?result, "tunnel ended"),
         None => debug!("tunnel was idle for too long"),
     }
+    (received.get(), sent.get())
 }
 
 /// A stream whose bytes keep a watch from expiring; both directions count.
 struct Watched<'a, S> {
     inner: &'a mut S,
     watch: &'a Watch,
+    /// Bytes from the client, and to it.
+    received: &'a Cell<u64>,
+    sent: &'a Cell<u64>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<'_, S> {
@@ -48,8 +59,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<'_, S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         let polled = Pin::new(&mut *self.inner).poll_read(cx, buffer);
         if polled.is_ready() {
+            let count = buffer.filled().len().saturating_sub(before);
+            self.received.set(self.received.get() + count as u64);
             self.watch.read();
         }
         polled
@@ -63,7 +77,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<'_, S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut *self.inner).poll_write(cx, bytes);
-        if polled.is_ready() {
+        if let Poll::Ready(Ok(count)) = &polled {
+            self.sent.set(self.sent.get() + *count as u64);
             self.watch.written();
         }
         polled

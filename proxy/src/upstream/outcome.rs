@@ -100,7 +100,7 @@ impl Port {
     }
 
     fn requests(&self) -> u64 {
-        self.state.answers.iter().map(|it| it.load(Relaxed)).sum()
+        self.state.requests.load(Relaxed)
     }
 
     /// Notes that an endpoint failed which was chosen earlier, if it is still there.

@@ -158,8 +158,10 @@ pub(crate) struct PortState {
     pub(crate) breaks: AtomicU64,
     /// Times that one of its endpoints was put out for having failed again and again.
     pub(crate) ejections: AtomicU64,
-    /// Requests answered by its endpoints or for want of one, by class of the status (L7).
-    pub(crate) answers: [AtomicU64; STATUS_CLASSES],
+    /// Requests that its endpoints were asked for, whatever came of them (L7).
+    pub(crate) requests: AtomicU64,
+    /// What its endpoints answered to requests of ours, by class of the status (L7).
+    pub(crate) inquiries: [AtomicU64; STATUS_CLASSES],
     /// How many of them may be sent again (L7).
     pub(crate) retries: RetryBudget,
     /// What is counted of UDP.
@@ -194,7 +196,8 @@ impl PortState {
             connect_failures: AtomicU64::default(),
             breaks: AtomicU64::default(),
             ejections: AtomicU64::default(),
-            answers: Default::default(),
+            requests: AtomicU64::default(),
+            inquiries: Default::default(),
             retries: RetryBudget::new(Instant::now()),
             datagrams: DatagramCounters::default(),
             bytes_received: Padded::default(),

@@ -18,8 +18,9 @@ use portico_config::snapshot::{self, Backend, Place, PortId, RouteTable, Service
 
 use super::{
     Canary, Checks, FastMap, Fronts, Host, Limiters, Location, Routes, Rule, Services, Slot,
-    Target, View,
+    Target, View, rule,
 };
+use crate::ledger::{self, Ledgers};
 use crate::upstream::{AffinityTable, Outs, Port, Registry, SessionKey};
 
 /// Builds views, each from the one that it built before.
@@ -27,6 +28,7 @@ use crate::upstream::{AffinityTable, Outs, Port, Registry, SessionKey};
 pub(crate) struct Builder {
     base: Option<Base>,
     registry: Registry,
+    ledgers: Ledgers,
 }
 
 /// What the last build came from and came to.
@@ -39,8 +41,8 @@ struct Base {
 
 impl Builder {
     /// Nothing built yet; `counts_endpoints`: whether each endpoint is to have counters of its own.
-    pub(crate) fn new(counts_endpoints: bool, session_key: SessionKey) -> Self {
-        Self { base: None, registry: Registry::new(counts_endpoints, session_key) }
+    pub(crate) fn new(counts_endpoints: bool, session_key: SessionKey, ledgers: Ledgers) -> Self {
+        Self { base: None, registry: Registry::new(counts_endpoints, session_key), ledgers }
     }
 
     /// Joins `snapshot` with living state, and lets state go that it no longer names.
@@ -74,8 +76,11 @@ impl Builder {
         let routes = match !moved && Arc::ptr_eq(&old.routes, &snapshot.routes) {
             true => Arc::clone(&before.routes),
             false => {
-                let kept = (!moved).then_some((&*old.routes, &*before.routes));
-                Arc::new(routes(&snapshot.routes, kept, slots))
+                // A rule that had no room for a ledger may have it now.
+                let was_full = self.ledgers.is_full();
+                self.ledgers.renew(rule::subjects(&snapshot.routes));
+                let kept = (!moved && !was_full).then_some((&*old.routes, &*before.routes));
+                Arc::new(routes(&snapshot.routes, kept, (slots, &self.ledgers)))
             }
         };
         let limiters = match !is_first && Arc::ptr_eq(&old.routes, &snapshot.routes) {
@@ -169,6 +174,11 @@ impl Builder {
         *place = Some(Arc::new(next));
     }
 
+    /// What the requests of rules without a ledger of their own come to.
+    pub(crate) fn shared_ledger(&self) -> &ledger::Shared {
+        self.ledgers.shared()
+    }
+
     /// The list of endpoints that are out.
     pub(crate) fn outs(&self) -> &Arc<Outs> {
         self.registry.outs()
@@ -235,8 +245,11 @@ fn checks(snapshot: &Snapshot, slots: &Slots) -> Checks {
     checks.collect()
 }
 
+/// Where the ports are, and what requests come to.
+type With<'a> = (&'a Slots, &'a Ledgers);
+
 /// `kept`: the table before and what it became, where no slot moved since.
-fn routes(table: &RouteTable, kept: Option<(&RouteTable, &Routes)>, slots: &Slots) -> Routes {
+fn routes(table: &RouteTable, kept: Option<(&RouteTable, &Routes)>, with: With<'_>) -> Routes {
     type Hosts<H> = FastMap<Arc<str>, Arc<H>>;
     let all = |hosts: &Hosts<snapshot::Host>,
                kept: Option<(&Hosts<snapshot::Host>, &Hosts<Host>)>| {
@@ -248,7 +261,7 @@ fn routes(table: &RouteTable, kept: Option<(&RouteTable, &Routes)>, slots: &Slot
         hosts
             .iter()
             .map(|(name, host)| {
-                let built = same(name, host).unwrap_or_else(|| Arc::new(self::host(host, slots)));
+                let built = same(name, host).unwrap_or_else(|| Arc::new(self::host(host, with)));
                 (Arc::clone(name), built)
             })
             .collect()
@@ -256,15 +269,16 @@ fn routes(table: &RouteTable, kept: Option<(&RouteTable, &Routes)>, slots: &Slot
     Routes {
         exact: all(&table.exact, kept.map(|(old, built)| (&old.exact, &built.exact))),
         wildcard: all(&table.wildcard, kept.map(|(old, built)| (&old.wildcard, &built.wildcard))),
-        any: table.any.as_ref().map(|any| Arc::new(host(any, slots))),
+        any: table.any.as_ref().map(|any| Arc::new(host(any, with))),
         asks_of_tls: asks_of_tls(table),
     }
 }
 
-fn host(host: &snapshot::Host, slots: &Slots) -> Host {
-    let canary = |canary: &Arc<snapshot::Canary>| {
+fn host(host: &snapshot::Host, (slots, ledgers): With<'_>) -> Host {
+    let canary = |location: &snapshot::Location, canary: &Arc<snapshot::Canary>| {
         let target = slots.target(&canary.backend);
-        Box::new(Canary { of: Arc::clone(canary), target })
+        let rule = Rule::of_canary(host, location, canary, ledgers);
+        Box::new(Canary { of: Arc::clone(canary), target, rule })
     };
     let location = |location: &snapshot::Location| Location {
         kind: location.kind,
@@ -276,8 +290,8 @@ fn host(host: &snapshot::Host, slots: &Slots) -> Host {
             let asks = canary.balancing != Balancing::default();
             asks.then(|| Arc::clone(&location.policy))
         }),
-        canary: location.canary.as_ref().map(canary),
-        rule: Rule::of(location),
+        canary: location.canary.as_ref().map(|it| canary(location, it)),
+        rule: Rule::of(host, location, ledgers),
     };
     Host {
         locations: host.locations.iter().map(location).collect(),
@@ -285,7 +299,7 @@ fn host(host: &snapshot::Host, slots: &Slots) -> Host {
         default_policy: asking(&host.default_policy),
         clients: host.clients.clone(),
         passed_to: host.passed_to.as_ref().map(|it| slots.target(it)),
-        default_rule: Rule::rest(host),
+        default_rule: Rule::rest(host, ledgers),
     }
 }
 

@@ -26,6 +26,7 @@ use portico_config::model::{ClientAuth, ObjectName, PathKind, Policy, Protocol, 
 use portico_config::snapshot::{self, CertificateTable, Cluster, FrontKind, Place, Tcp};
 use portico_net::copy::Patience;
 
+use crate::ledger::Ledger;
 use crate::limiter::Limiter;
 use crate::upstream::{Port, Refusal, Way};
 
@@ -132,6 +133,8 @@ pub(crate) struct Canary {
     pub(crate) of: Arc<snapshot::Canary>,
     /// Where they go.
     pub(crate) target: Target<Slot>,
+    /// What they are called.
+    pub(crate) rule: Arc<Rule>,
 }
 
 /// Where requests go: by `Slot` in routes, by `Arc<Port>` once a view was asked.
@@ -214,6 +217,20 @@ impl View {
     /// Every ServicePort.
     pub(crate) fn ports(&self) -> impl Iterator<Item = &Arc<Port>> {
         self.ports.iter().flatten()
+    }
+
+    /// What the requests of every rule came to; some have one for several.
+    pub(crate) fn ledgers(&self) -> impl Iterator<Item = &Arc<Ledger>> {
+        let Routes { exact, wildcard, any, .. } = &*self.routes;
+        let hosts = exact.values().chain(wildcard.values()).chain(any);
+        let rules = hosts.flat_map(|host| {
+            let locations = host.locations.iter().flat_map(|location| {
+                let canary = location.canary.as_ref().map(|canary| &canary.rule);
+                [Some(&location.rule), canary].into_iter().flatten()
+            });
+            locations.chain(&host.default_rule)
+        });
+        rules.map(|rule| &rule.ledger)
     }
 
     fn port(&self, slot: Slot) -> Option<&Arc<Port>> {

@@ -18,8 +18,6 @@ use crate::l7::forward::is_request_id;
 /// A request that goes on.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// When its head was there.
-    pub(super) begun: Instant,
     text: Vec<u8>,
     method: Range<usize>,
     target: Range<usize>,
@@ -89,7 +87,6 @@ impl Flag {
 impl Default for Entry {
     fn default() -> Self {
         Self {
-            begun: Instant::now(),
             text: Vec::new(),
             method: 0..0,
             target: 0..0,
@@ -109,14 +106,14 @@ impl Default for Entry {
 
 impl Entry {
     /// Makes it that of the next request.
-    pub(super) fn clear(&mut self, now: Instant) {
+    pub(super) fn clear(&mut self) {
         let (mut text, mut fields) =
             (std::mem::take(&mut self.text), std::mem::take(&mut self.fields));
         let mut tries = std::mem::take(&mut self.tries);
         text.clear();
         fields.clear();
         tries.clear();
-        *self = Self { begun: now, text, fields, tries, ..Self::default() };
+        *self = Self { text, fields, tries, ..Self::default() };
     }
 
     /// Notes what a head says.

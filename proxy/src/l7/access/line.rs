@@ -110,11 +110,11 @@ impl Line<'_> {
             LogVariable::Scheme => write!(out, "{}", scheme(from)),
             LogVariable::ServerAddr => write!(out, "{}", from.listener.ip()),
             LogVariable::ServerPort => write!(out, "{}", from.listener.port()),
-            LogVariable::Status => write!(out, "{:03}", status(entry)),
+            LogVariable::Status => write!(out, "{:03}", entry.account.shown_status()),
             LogVariable::BytesSent => write!(out, "{sent}"),
             LogVariable::BodyBytesSent => write!(out, "{}", sent.saturating_sub(head)),
             LogVariable::RequestLength => write!(out, "{}", head_in + body_in),
-            LogVariable::RequestTime => seconds(out, entry.begun.elapsed()),
+            LogVariable::RequestTime => seconds(out, entry.account.took),
             LogVariable::Request => {
                 if entry.method().is_empty() {
                     return out.push(b'-');
@@ -220,10 +220,15 @@ impl Line<'_> {
         let Account { head_in, body_in, sent, head_out: head, .. } = entry.account;
         let micros = clock.now().subsec_micros();
         let _ = write!(out, "{{\"time\":\"{}.{micros:06}Z\",\"duration_ms\":", clock.iso());
-        millis(out, entry.begun.elapsed());
+        millis(out, entry.account.took);
         let _ = write!(out, ",\"client\":\"{}\",\"peer\":\"{}\"", self.client(), from.client);
         let _ = write!(out, ",\"listener\":\"{}\"", from.listener);
-        let _ = write!(out, ",\"scheme\":\"{}\",\"status\":{}", scheme(from), status(entry));
+        let _ = write!(
+            out,
+            ",\"scheme\":\"{}\",\"status\":{}",
+            scheme(from),
+            entry.account.shown_status()
+        );
         let _ = write!(out, ",\"bytes_in\":{},\"bytes_out\":{sent}", head_in + body_in);
         let _ = write!(out, ",\"body_bytes_out\":{}", sent.saturating_sub(head));
         let _ = write!(out, ",\"tries\":{}", entry.tries.len());
@@ -284,11 +289,6 @@ fn scheme(from: &ForwardedFor) -> &'static str {
     if from.tls { "https" } else { "http" }
 }
 
-/// 499, as nginx has it, where the client left before anything was sent.
-fn status(entry: &Entry) -> u16 {
-    if entry.account.status == 0 { 499 } else { entry.account.status }
-}
-
 fn seconds(out: &mut Vec<u8>, time: Duration) -> std::io::Result<()> {
     write!(out, "{}.{:03}", time.as_secs(), time.subsec_millis())
 }
@@ -309,8 +309,6 @@ const MOST_TRIES: usize = 4;
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
     use crate::l7::exchange::Incoming;
     use crate::l7::fields::Fields;
@@ -333,7 +331,7 @@ mod tests {
         let format: LogFormat = format.parse().unwrap();
         let fields: Vec<Box<str>> = format.fields().into_iter().map(Into::into).collect();
         let mut entry = Entry::default();
-        entry.clear(Instant::now());
+        entry.clear();
         entry.read(&incoming, &fields, || [b'7'; 32]);
         entry.protocol = "HTTP/1.1";
         entry.tries(([10, 0, 0, 1], 80).into());

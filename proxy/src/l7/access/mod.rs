@@ -15,7 +15,6 @@ mod time;
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::time::Instant;
 
 use portico_config::model::LogFormat;
 use portico_net::line_log::Lines;
@@ -86,7 +85,7 @@ impl AccessLog {
 
     fn blank(&self) -> Box<Entry> {
         let mut entry = self.spare.borrow_mut().pop().unwrap_or_default();
-        entry.clear(Instant::now());
+        entry.clear();
         entry
     }
 

@@ -8,6 +8,7 @@
 //! ended; bytes beyond a message end the backend's connection.
 
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use http::{HeaderValue, StatusCode};
 use tracing::debug;
@@ -61,6 +62,10 @@ pub(super) struct Download {
     pub(super) close: bool,
     /// Of the response whose head was passed on.
     pub(super) status: StatusCode,
+    /// When that was there.
+    pub(super) answered_at: Option<Instant>,
+    /// Whether all of the response came with it.
+    pub(super) at_once: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -128,6 +133,8 @@ impl Download {
             reusable: false,
             close: false,
             status: StatusCode::OK,
+            answered_at: None,
+            at_once: false,
         }
     }
 
@@ -179,6 +186,7 @@ impl Download {
         (backend, upload): (&mut Stream, &mut Upload),
         facts: &Facts,
     ) -> Poll<Ended> {
+        let awaited = self.is_awaited();
         loop {
             if self.flushing || !self.out.is_empty() {
                 let before = self.sent;
@@ -194,7 +202,10 @@ impl Download {
                 (self.sent, self.flushing) = (0, false);
             }
             match self.state {
-                State::Done => return Poll::Ready(Ended::Sent),
+                State::Done => {
+                    self.at_once = awaited;
+                    return Poll::Ready(Ended::Sent);
+                }
                 State::Tunnel => return Poll::Ready(Ended::Upgraded),
                 State::Head | State::Body => {}
             }
@@ -401,6 +412,7 @@ impl Download {
                     &date,
                 );
                 self.status = line.status;
+                self.answered_at = Some(Instant::now());
                 self.head_bytes = self.written + self.out.len() as u64;
                 self.state = State::Tunnel;
             }
@@ -456,6 +468,7 @@ impl Download {
         self.body = Body::new(length);
         self.chunked = announced == Announced::Chunked;
         self.status = line.status;
+        self.answered_at = Some(Instant::now());
         self.state = State::Body;
         let how = (announced, facts.connection(self.close));
         let date = connection.worker.date.get();

@@ -44,13 +44,15 @@ impl<S: Downstream> Connection<S> {
         facts: &Facts,
     ) -> After {
         let client = facts.client.unwrap_or(self.from.client);
-        let caller = Caller { client, now: Instant::now() };
+        // The clock was asked when the head was there.
+        let begun = self.account.begun.filter(|_| !self.account.has_waited);
+        let caller = Caller { client, now: begun.unwrap_or_else(Instant::now) };
         let repeats = Repeats::new(facts, caller.now);
         self.note(|entry| entry.goes_to(&port.state.id, client));
         upload.keep(repeats.keeps(facts));
         let answered = match upload.begin(&mut self.inbox, &self.worker.scratch) {
             Ok(()) => self.ask(&port, upload, (caller, repeats), facts).await,
-            Err(fault) => self.refuse(&port, fault, facts).await,
+            Err(fault) => self.refuse(fault, facts).await,
         };
         match answered {
             Ok(after) => after,
@@ -112,6 +114,7 @@ impl<S: Downstream> Connection<S> {
         (mut caller, repeats): (Caller, Repeats),
         facts: &Facts,
     ) -> Result<After, Instead> {
+        port.state.requests.fetch_add(1, Relaxed);
         let (mut failure, mut stale) = (Failure::NoEndpoint, 0);
         let mut choice = port.choose(caller, facts.lead()).take(repeats.tries());
         let mut next = choice.next();
@@ -135,6 +138,7 @@ impl<S: Downstream> Connection<S> {
             let others = choice.clone().next().is_some();
             let asked = (upstream, first);
             let mut download = self.download(port, asked, (others, repeats), caller.now, facts);
+            self.account.asked = (!facts.is_aside()).then_some(caller.now);
             let ended = self
                 .pass(&mut upload, &mut download, &mut backend, facts)
                 .await;
@@ -161,7 +165,7 @@ impl<S: Downstream> Connection<S> {
                     next = choice.next();
                 }
                 Ended::Refused(status) => {
-                    return self.refuse(port, Fault::Refused(status), facts).await;
+                    return self.refuse(Fault::Refused(status), facts).await;
                 }
                 Ended::Replaced(status) => {
                     settle(port, (upstream, status), caller.now, facts);
@@ -175,8 +179,7 @@ impl<S: Downstream> Connection<S> {
             }
             self.again(&mut upload);
         }
-        self.give_up(port, (failure, !upload.is_read()), facts)
-            .await
+        self.give_up((failure, !upload.is_read()), facts).await
     }
 
     /// What the answer of `upstream` comes through, `first` being asked before all; `others`: there are
@@ -198,12 +201,11 @@ impl<S: Downstream> Connection<S> {
     /// Answers for endpoints of which none did.
     async fn give_up(
         &mut self,
-        port: &Port,
         (failure, close): (Failure, bool),
         facts: &Facts,
     ) -> Result<After, Instead> {
         self.note(|entry| entry.flag(Flag::of(failure)));
-        self.fail(port, (failure.status(), close), facts).await
+        self.fail((failure.status(), close), facts).await
     }
 
     /// Notes what came of one try.
@@ -213,6 +215,9 @@ impl<S: Downstream> Connection<S> {
         let answered = download.answered();
         if let Some(status) = answered {
             self.account.status = status.as_u16();
+        }
+        if let Some(now) = download.answered_at {
+            self.account.answered(now, download.at_once);
         }
         let status = match ended {
             Ended::Rejected(status) => Some(status),
@@ -320,18 +325,12 @@ impl<S: Downstream> Connection<S> {
         after
     }
 
-    async fn refuse(&mut self, port: &Port, fault: Fault, facts: &Facts) -> Result<After, Instead> {
+    async fn refuse(&mut self, fault: Fault, facts: &Facts) -> Result<After, Instead> {
         let Fault::Refused(status) = fault else { return Ok(After::Cut) };
-        self.fail(port, (status, true), facts).await
+        self.fail((status, true), facts).await
     }
 
-    async fn fail(
-        &mut self,
-        port: &Port,
-        (status, close): Instead,
-        facts: &Facts,
-    ) -> Result<After, Instead> {
-        port.state.answers[class(status)].fetch_add(1, Relaxed);
+    async fn fail(&mut self, (status, close): Instead, facts: &Facts) -> Result<After, Instead> {
         match facts.page(status, false) {
             Some(_) => Err((status, close)),
             None => Ok(self.own(status, close, facts).await),
@@ -429,7 +428,9 @@ impl<S: Downstream> Connection<S> {
 /// Notes that an endpoint answered, and with which status.
 fn settle(port: &Port, (upstream, status): (&Upstream, StatusCode), sent: Instant, facts: &Facts) {
     port.answered((upstream, facts.lead()), sent, Instant::now);
-    port.state.answers[class(status)].fetch_add(1, Relaxed);
+    if facts.is_aside() {
+        port.state.inquiries[class(status)].fetch_add(1, Relaxed);
+    }
 }
 
 /// How long may pass until the next byte: whose turn it is decides.

@@ -113,7 +113,7 @@ impl Worker {
             let (again, fault) = match self.exchange(upstream.address, inquiry).await {
                 Ok(reply) => {
                     port.answered((upstream, Lead::Turn), caller.now, Instant::now);
-                    port.state.answers[class(reply.status)].fetch_add(1, Relaxed);
+                    port.state.inquiries[class(reply.status)].fetch_add(1, Relaxed);
                     return Some(reply);
                 }
                 Err(Lost::Dial(why)) => (true, why.blames.then_some(Breakdown::Dial)),

@@ -90,6 +90,11 @@ impl Facts {
             .unwrap_or_default()
     }
 
+    /// Whether another backend than the location's is asked.
+    fn is_aside(&self) -> bool {
+        self.terms.as_ref().is_some_and(|terms| terms.is_aside)
+    }
+
     /// Whether its backend is spoken to by HTTP/2.
     fn speaks_http2(&self) -> bool {
         self.terms

@@ -34,10 +34,8 @@ impl<S: Downstream> Connection<S> {
             None => None,
         };
         let Some(Answered { message, max_age_seconds }) = answered else {
-            self.worker.metrics.own_answer(StatusCode::BAD_REQUEST);
             return self.own(StatusCode::BAD_REQUEST, close, facts).await;
         };
-        self.worker.metrics.own_answer(StatusCode::OK);
         let mut edits = Edits::default();
         if let Ok(value) = HeaderValue::try_from(format!("max-age={max_age_seconds}")) {
             edits.set("Cache-Control", value);

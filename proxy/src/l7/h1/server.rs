@@ -31,6 +31,7 @@ use crate::l7::request::{Asked, Refused, is_idempotent, is_websocket, refuse};
 use crate::l7::respond::{self, Content};
 use crate::l7::upgrade::tunnel;
 use crate::l7::watch::{Phase, Watch};
+use crate::ledger::{Column, Verb};
 
 /// A client's connection.
 pub(crate) struct Connection<S> {
@@ -132,7 +133,10 @@ impl<S: Downstream> Connection<S> {
                     self.open(noted, head_bytes);
                     self.watch.enter(Phase::Waiting);
                     let action = match action {
-                        Action::Ask(pending) => self.granted(*pending).await,
+                        Action::Ask(pending) => {
+                            self.account.has_waited = true;
+                            self.granted(*pending).await
+                        }
                         known => known,
                     };
                     match action {
@@ -153,7 +157,7 @@ impl<S: Downstream> Connection<S> {
                     }
                 }
                 Next::Refused(refused) => {
-                    self.worker.metrics.own_answer(refused.status);
+                    self.account = Account::default();
                     self.entry = self.worker.access.as_ref().map(AccessLog::begin_refused);
                     self.own(refused.status, true, &Facts::default()).await
                 }
@@ -175,9 +179,7 @@ impl<S: Downstream> Connection<S> {
                 After::Close | After::Linger => return Box::pin(linger(self.stream)).await,
                 After::Cut => return,
                 After::Tunnel(backend) => {
-                    let early = std::mem::take(&mut self.inbox);
-                    Box::pin(tunnel(&mut self.stream, backend, early, &self.watch)).await;
-                    self.settle(&After::Close);
+                    Box::pin(self.carry(backend)).await;
                     return drop(held);
                 }
             }
@@ -186,25 +188,49 @@ impl<S: Downstream> Connection<S> {
 
     /// Begins the account of a request.
     fn open(&mut self, noted: Noted, head_bytes: usize) {
-        let Noted { entry, rule } = noted;
-        let head_in = head_bytes as u64;
-        self.account = Account { rule, head_in, ..Account::default() };
+        let Noted { entry, rule, verb } = noted;
+        let (head_in, begun) = (head_bytes as u64, Some(Instant::now()));
+        self.account = Account { rule, verb, begun, head_in, ..Account::default() };
         self.entry = entry;
     }
 
-    /// Ends it, and has the log hear of it; that of a tunnel goes on.
+    /// Ends and counts it, and has the log hear of it; that of a tunnel goes on.
     fn settle(&mut self, after: &After) {
-        if matches!(after, After::Tunnel(_)) {
+        if !self.account.is_open() {
             return;
         }
-        if let Some(mut entry) = self.entry.take()
-            && let Some(access) = &self.worker.access
-        {
-            if matches!(after, After::Cut) {
-                entry.flag(Flag::Cut);
-            }
-            access.end(entry, std::mem::take(&mut self.account), &self.from);
+        let rule = self.account.rule.take();
+        self.account.settle(self.worker.column(rule.as_ref()));
+        self.account.rule = rule;
+        match after {
+            After::Tunnel(_) => return,
+            After::Cut => self.note(|entry| entry.flag(Flag::Cut)),
+            After::Next | After::Close | After::Linger => {}
         }
+        self.tell_log();
+    }
+
+    /// Has the log hear of a request that is over.
+    fn tell_log(&mut self) {
+        match (self.entry.take(), &self.worker.access) {
+            (Some(entry), Some(access)) => {
+                access.end(entry, std::mem::take(&mut self.account), &self.from);
+            }
+            _ => self.account.close(),
+        }
+    }
+
+    /// Carries the bytes of a tunnel, and ends the account of its request.
+    async fn carry(&mut self, backend: Backend) {
+        let early = std::mem::take(&mut self.inbox);
+        let worker = Rc::clone(&self.worker);
+        let rule = self.account.rule.clone();
+        let column = worker.column(rule.as_ref());
+        let open = column.map(Column::open_tunnel);
+        let carried = tunnel(&mut self.stream, backend, early, &self.watch).await;
+        drop(open);
+        self.account.carried(carried, column);
+        self.tell_log();
     }
 
     /// Notes for the log what happened.
@@ -319,7 +345,7 @@ impl<S: Downstream> Connection<S> {
             expects: facts.expects,
             websocket: facts.websocket,
         };
-        let mut noted = Noted::default();
+        let mut noted = Noted { verb: Verb::of(method), ..Noted::default() };
         if let Some(access) = &self.worker.access {
             let protocol = match (self.stream.is_http2(), asked.old) {
                 (true, _) => "HTTP/2.0",
@@ -383,7 +409,6 @@ impl<S: Downstream> Connection<S> {
             return Box::pin(stands_in).await;
         }
         self.note(|entry| entry.flag(Flag::Own));
-        self.worker.metrics.own_answer(refused.status);
         let content = Content::Words;
         self.own_with((refused.status, content), edits.as_deref(), close, facts)
             .await
