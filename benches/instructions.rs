@@ -19,7 +19,7 @@ use portico_config::pipeline::Pipeline;
 use portico_config::snapshot::{Assignments, Snapshot};
 use portico_config::source::Changes;
 use portico_dns::bench::Tables;
-use portico_proxy::bench::{Rewriter, Views};
+use portico_proxy::bench::{Lines, Rewriter, Views, request};
 
 /// A file and its content.
 type File = (Arc<PathBuf>, Arc<[u8]>);
@@ -28,10 +28,11 @@ type Step = Box<dyn FnMut(usize)>;
 /// Makes a piece ready.
 type Piece = fn() -> Step;
 
-const PIECES: [(&str, Piece); 7] = [
+const PIECES: [(&str, Piece); 8] = [
     ("route-match", route_match),
     ("endpoint-select", endpoint_select),
     ("header-rewrite", header_rewrite),
+    ("access-log-line", access_log_line),
     ("dns-hit", dns_hit),
     ("dns-nxdomain", dns_nxdomain),
     ("yaml-decode", yaml_decode),
@@ -87,22 +88,18 @@ fn endpoint_select() -> Step {
 
 /// A request as a browser sends it, read, checked and written for a backend.
 fn header_rewrite() -> Step {
-    let requests: Vec<Vec<u8>> = (0..16)
-        .map(|number| {
-            format!(
-                "GET /shop/items/{number}?page=2 HTTP/1.1\r\nHost: host-{number}.test\r\nUser-Agent: \
-                 Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\nAccept: \
-                 text/html,application/xhtml+xml\r\nAccept-Language: en\r\nAccept-Encoding: gzip, br\r\n\
-                 Cookie: session=0123456789abcdef{number}\r\nConnection: keep-alive\r\n\r\n"
-            )
-            .into_bytes()
-        })
-        .collect();
+    let requests: Vec<Vec<u8>> = (0..16).map(request).collect();
     let rewriter = Rewriter::default();
     Box::new(move |index| {
         let written = rewriter.rewrite(&requests[index % requests.len()]);
         assert!(written.is_some(), "each request is right");
     })
+}
+
+/// The line of a request in nginx's combined format, from its head to the batch.
+fn access_log_line() -> Step {
+    let lines = Lines::new("combined").expect("a format that there is");
+    Box::new(move |index| lines.write(TARGETS[index % TARGETS.len()]))
 }
 
 /// The address of a Service: look-up, and answer as it is sent.
@@ -192,5 +189,6 @@ fn file(number: usize) -> File {
     (Arc::new(format!("{number}.yaml").into()), text.into_bytes().into())
 }
 
+const TARGETS: [&str; 4] = ["/", "/shop/items/7?page=2", "/api/v1/items", "/login?token=secret"];
 const SERVICES: usize = 200;
 const ENDPOINTS: usize = 10;

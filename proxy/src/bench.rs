@@ -4,13 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use portico_config::model::{HostPattern, ObjectName, PathKind, Protocol};
+use portico_config::model::{HostPattern, LogFormat, ObjectName, PathKind, Protocol};
 use portico_config::snapshot::{
     Backend, Endpoint, Front, FrontKind, Host, Location, PortId, Reach, RouteTable, Service,
     ServicePort, Snapshot,
 };
 
-use crate::l7::one_form;
+use crate::l7::{Logger, one_form};
 use crate::upstream::{Caller, Lead, Port};
 use crate::view::{Builder, View};
 
@@ -33,6 +33,34 @@ impl Rewriter {
     /// is refused or not whole.
     pub fn rewrite(&self, bytes: &[u8]) -> Option<usize> {
         self.0.rewrite(bytes)
+    }
+}
+
+/// A browser's request number `number`, for a host that [`cluster`] has.
+pub fn request(number: usize) -> Vec<u8> {
+    format!(
+        "GET /shop/items/{number}?page=2 HTTP/1.1\r\nHost: h{}.test\r\nUser-Agent: Mozilla/5.0 (X11; \
+         Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\nAccept: \
+         text/html,application/xhtml+xml\r\nAccept-Language: en\r\nAccept-Encoding: gzip, br\r\nCookie: \
+         session=0123456789abcdef{number}\r\nConnection: keep-alive\r\n\r\n",
+        number * 10
+    )
+    .into_bytes()
+}
+
+/// Writes lines of the access log that go nowhere.
+pub struct Lines(Logger);
+
+impl Lines {
+    /// In `format`, about one request; none where there is no such format.
+    pub fn new(format: &str) -> Option<Self> {
+        let format: LogFormat = format.parse().ok()?;
+        Logger::new(format, &request(0)).map(Self)
+    }
+
+    /// The line of a request for `target` that was answered.
+    pub fn write(&self, target: &str) {
+        self.0.line(target);
     }
 }
 

@@ -45,6 +45,8 @@ mod server_name;
 mod connection;
 
 #[cfg(feature = "bench")]
+pub(crate) use self::access::bench::Logger;
+#[cfg(feature = "bench")]
 pub(crate) use self::h1::one_form;
 #[cfg(feature = "bench")]
 pub(crate) use self::route::route as way_of;

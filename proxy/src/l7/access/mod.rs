@@ -8,6 +8,8 @@
 //! worker shares nothing with another for a line; lines are handed on in batches, after a second at the
 //! latest, and never waited for; where there is no log, its absence is all that is looked at.
 
+#[cfg(feature = "bench")]
+pub(crate) mod bench;
 mod entry;
 mod escape;
 mod line;
