@@ -95,6 +95,21 @@ impl Origin {
         let found = outline::find(text, indentation, field.steps())?;
         Some(Position { line: found.line.saturating_add(self.start.line - 1), ..found })
     }
+
+    /// Where line `number` (from 1) of a text stands whose first is at `first`; none where that line of
+    /// the file does not have `word`: the text is written in another way than line by line.
+    pub(crate) fn line_of(&self, first: Position, number: usize, word: &str) -> Option<Position> {
+        let text = std::str::from_utf8(self.content.get(self.start.offset()..self.end)?).ok()?;
+        let line = first
+            .line
+            .checked_add(u32::try_from(number.checked_sub(1)?).ok()?)?;
+        let found = text
+            .lines()
+            .nth(usize::try_from(line.checked_sub(self.start.line)?).ok()?)?;
+        let inside = found.trim_start();
+        let column = u32::try_from(found.len() - inside.len() + 1).ok()?;
+        inside.contains(word).then_some(Position { line, column })
+    }
 }
 
 /// A path into an object: `spec.ports[0].nodePort`.

@@ -102,6 +102,15 @@ impl Pipeline {
         Some(Probed { pods, exec: self.settings.exec_probe })
     }
 
+    /// What was found, and what becomes of each annotation of ingress-nginx that nothing was found about: for
+    /// whoever moves from there.
+    pub fn with_annotations(&self, found: &[Diagnostic]) -> Vec<Diagnostic> {
+        let mut all = crate::compile::rows(&self.objects, &self.settings, found);
+        all.extend_from_slice(found);
+        sort(&mut all);
+        all
+    }
+
     /// How many files and objects the pipeline holds.
     pub fn counts(&self) -> (usize, usize) {
         self.store.counts()
@@ -203,14 +212,19 @@ impl Pipeline {
         diagnostics.extend(self.hosts.diagnostics().cloned());
         let Settings { probes, exec_probe, .. } = *self.settings;
         diagnostics.extend(self.objects.notes_on_probes(probes, exec_probe));
-        diagnostics.sort_by(|a, b| {
-            let order = |found: &Diagnostic| (found.position, found.code);
-            (&a.file, order(a))
-                .cmp(&(&b.file, order(b)))
-                .then_with(|| a.message.cmp(&b.message))
-        });
+        sort(&mut diagnostics);
         diagnostics
     }
+}
+
+/// By file and position.
+fn sort(diagnostics: &mut [Diagnostic]) {
+    diagnostics.sort_by(|a, b| {
+        let order = |found: &Diagnostic| (found.position, found.code);
+        (&a.file, order(a))
+            .cmp(&(&b.file, order(b)))
+            .then_with(|| a.message.cmp(&b.message))
+    });
 }
 
 /// Files decoded before any of them is stored: bounds what is held twice.

@@ -14,6 +14,8 @@ use portico_config::snapshot::{Backend, Canary, Claim, Host, Location, Shadowed,
 use portico_net::listeners::{ListenerState, ListenerStatus};
 use serde_json::{Value, json};
 
+use super::policy;
+
 /// The whole answer.
 pub(super) fn render(snapshot: &Snapshot, listeners: &[Arc<ListenerStatus>]) -> Value {
     let mut locations: BTreeMap<&ObjectName, Vec<Value>> = BTreeMap::new();
@@ -66,6 +68,7 @@ fn served(host: &Host, location: &Location, snapshot: &Snapshot) -> Value {
         "mode": "spec",
         "state": if closed.is_some() { "closed" } else { "open" },
         "reason": closed.or(missing),
+        "policy": policy::render(&location.policy),
         "canary": location.canary.as_ref().map(|canary| canary.ingress.to_string()),
     })
 }
@@ -83,6 +86,8 @@ fn of_canary(host: &Host, (location, canary): (&Location, &Canary), snapshot: &S
         "mode": "spec",
         "state": if closed.is_some() { "closed" } else { "open" },
         "reason": closed.or(missing),
+        "policy": policy::of_canary(&canary.balancing),
+        "rule": policy::canary(&canary.rule),
         "canaryOf": location.ingress.to_string(),
     })
 }

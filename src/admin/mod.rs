@@ -7,6 +7,7 @@
 
 mod explain;
 mod hosts;
+mod policy;
 mod ingresses;
 mod probes;
 mod snapshot;

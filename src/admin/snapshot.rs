@@ -1,16 +1,17 @@
 //! `/api/v1/snapshot`: what serves, as JSON for people and programs.
 //!
-//! Names, addresses and states; of a certificate its Secret's name and end, never a key.
+//! Names, addresses, states and what is asked; of a certificate its Secret's name and end, never a key.
 
 use std::sync::Arc;
 
 use portico_config::model::{Certificate, PathKind};
 use portico_config::publish::Published;
-use portico_config::snapshot::{Backend, Reach, Service, Snapshot};
+use portico_config::snapshot::{Backend, Canary, Host, Location, Reach, Service, Snapshot};
 use portico_net::listeners::{ListenerState, ListenerStatus};
 use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use serde_json::{Value, json};
 
+use super::policy;
 use crate::report::diagnostic_json;
 
 /// The whole answer.
@@ -86,27 +87,47 @@ fn listener(listener: &ListenerStatus) -> Value {
 }
 
 fn routes(snapshot: &Snapshot) -> Vec<Value> {
-    let hosts = snapshot.routes.hosts();
-    let host = |host: &portico_config::snapshot::Host| {
-        let locations = host.locations.iter().map(|location| {
-            json!({
-                "path": &*location.path,
-                "pathType": match location.kind {
-                    PathKind::Exact => "Exact",
-                    PathKind::Prefix => "Prefix",
-                },
-                "backend": backend(&location.backend),
-                "ingress": location.ingress.to_string(),
-                "closed": location.policy.closed.as_deref(),
-            })
-        });
-        json!({
-            "host": host.pattern.to_string(),
-            "locations": locations.collect::<Vec<_>>(),
-            "defaultBackend": host.default_backend.as_ref().map(backend),
-        })
-    };
-    hosts.into_iter().map(|it| host(it)).collect()
+    let hosts = snapshot.routes.hosts().into_iter();
+    hosts.map(|it| host(it)).collect()
+}
+
+fn host(host: &Host) -> Value {
+    let mut shown = json!({
+        "host": host.pattern.to_string(),
+        "locations": host.locations.iter().map(location).collect::<Vec<_>>(),
+        "defaultBackend": host.default_backend.as_ref().map(backend),
+        "clients": host.clients.as_ref().map(|auth| policy::clients(auth)),
+        "passedTo": host.passed_to.as_ref().map(backend),
+    });
+    if host.default_backend.is_some() {
+        shown["defaultPolicy"] = policy::render(&host.default_policy);
+        shown["defaultClosed"] = host.default_policy.closed.as_deref().into();
+    }
+    shown
+}
+
+fn location(location: &Location) -> Value {
+    json!({
+        "path": &*location.path,
+        "pathType": match location.kind {
+            PathKind::Exact => "Exact",
+            PathKind::Prefix => "Prefix",
+        },
+        "backend": backend(&location.backend),
+        "ingress": location.ingress.to_string(),
+        "closed": location.policy.closed.as_deref(),
+        "policy": policy::render(&location.policy),
+        "canary": location.canary.as_ref().map(|it| canary(it)),
+    })
+}
+
+fn canary(canary: &Canary) -> Value {
+    json!({
+        "ingress": canary.ingress.to_string(),
+        "backend": backend(&canary.backend),
+        "rule": policy::canary(&canary.rule),
+        "policy": policy::of_canary(&canary.balancing),
+    })
 }
 
 fn backend(backend: &Backend) -> Value {
@@ -143,17 +164,15 @@ fn certificates(snapshot: &Snapshot) -> Vec<Value> {
 
 /// The SHA-256 of the certificate itself, which everybody may see.
 fn fingerprint(certificate: &Certificate) -> Option<String> {
+    sha256(certificate.key.cert.first()?)
+}
+
+/// In hexadecimal digits; none where the crypto library has no SHA-256.
+pub(super) fn sha256(bytes: &[u8]) -> Option<String> {
     let suite = TLS13_AES_128_GCM_SHA256.tls13()?;
-    let digest = suite
-        .common
-        .hash_provider
-        .hash(certificate.key.cert.first()?);
-    Some(
-        digest
-            .as_ref()
-            .iter()
-            .fold(String::new(), |text, byte| text + &format!("{byte:02x}")),
-    )
+    let digest = suite.common.hash_provider.hash(bytes);
+    let text = |text: String, byte: &u8| text + &format!("{byte:02x}");
+    Some(digest.as_ref().iter().fold(String::new(), text))
 }
 
 /// What was allocated because manifests were silent.

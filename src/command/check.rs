@@ -6,13 +6,13 @@ use std::time::SystemTime;
 
 use portico_config::diagnostic::Diagnostic;
 use portico_config::pipeline::Pipeline;
-use portico_config::snapshot::Assignments;
+use portico_config::snapshot::{Assignments, Snapshot};
 use portico_config::source::files::read_once;
 
 use super::{DEFAULT_WIDTH, complain};
 use crate::cli::{CheckArgs, CheckFormat, Color};
 use crate::exit::Exit;
-use crate::report::{self, Counts, Form, Look, Sources};
+use crate::report::{self, Counts, Form, Look, Sources, Verdict};
 use crate::settings::Loaded;
 use crate::{host, telemetry};
 
@@ -35,13 +35,15 @@ pub(super) fn check(arguments: CheckArgs, loaded: Loaded) -> anyhow::Result<Exit
     let mut pipeline = Pipeline::new(settings, host::facts(), Assignments::default());
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let update = pipeline.apply(changes, now.unwrap_or_default().as_secs());
-    let counts = Counts::of(&update.diagnostics);
+    let findings = pipeline.with_annotations(&update.diagnostics);
+    let counts = Counts::of(&findings);
     let services = update.snapshot.services.len();
     let total =
         format!("{}, {}: {counts}", report::many(files, "file"), report::many(services, "Service"));
     let mut out = BufWriter::new(io::stdout().lock());
     // A closed pipe is no reason to fail: whoever reads has seen enough.
-    let _ = print(&mut out, &arguments, &update.diagnostics, &sources, &total);
+    let told = (&findings[..], &*update.snapshot);
+    let _ = print(&mut out, &arguments, told, &sources, &total);
     drop(out);
     for (path, reason) in &unreadable {
         complain(&format!("{}: {reason}", path.display()));
@@ -54,11 +56,12 @@ pub(super) fn check(arguments: CheckArgs, loaded: Loaded) -> anyhow::Result<Exit
     })
 }
 
-/// The findings, then a line for each file with problems, then the total.
+/// The findings, then what becomes of annotations of ingress-nginx, then a line for each file with
+/// problems, then the total.
 fn print(
     out: &mut impl Write,
     arguments: &CheckArgs,
-    findings: &[Diagnostic],
+    (findings, snapshot): (&[Diagnostic], &Snapshot),
     sources: &Sources,
     total: &str,
 ) -> io::Result<()> {
@@ -67,9 +70,21 @@ fn print(
         return report::print(out, findings, sources, form, true);
     }
     if !arguments.quiet {
-        report::print(out, findings, sources, form, arguments.all)?;
-        if let (Form::Text(_), Some(worst)) = (form, findings.iter().min_by_key(|d| d.severity())) {
-            writeln!(out, "`portico explain {}` says more about a code.\n", worst.code)?;
+        // In the text each annotation stands in the report alone; elsewhere one that is supported is no news.
+        let is_text = matches!(form, Form::Text(_));
+        let is_shown = |found: &&Diagnostic| match report::verdict(found) {
+            Some((_, verdict)) => !is_text && verdict != Verdict::Supported,
+            None => true,
+        };
+        let shown: Vec<Diagnostic> = findings.iter().filter(is_shown).cloned().collect();
+        report::print(out, &shown, sources, form, arguments.all)?;
+        if is_text {
+            if let Some(worst) = shown.iter().min_by_key(|found| found.severity()) {
+                writeln!(out, "`portico explain {}` says more about a code.\n", worst.code)?;
+            }
+            for line in report::migration(findings, snapshot, arguments.all) {
+                writeln!(out, "{}", telemetry::escape(&line))?;
+            }
         }
         for (file, counts) in Counts::by_file(findings) {
             writeln!(out, "{}", telemetry::escape(&format!("{file}: {counts}")))?;

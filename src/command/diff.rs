@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use portico_config::diagnostic::{Diagnostic, Severity};
+use portico_config::diagnostic::Diagnostic;
 use portico_config::model::{ObjectName, ProbeVerdict, ProbedPod};
 use portico_config::pipeline::Pipeline;
 use portico_config::publish::Published;
@@ -64,7 +64,7 @@ pub(super) fn diff(arguments: DiffArgs, loaded: Loaded) -> anyhow::Result<Exit> 
     let refused: Vec<_> = update
         .diagnostics
         .iter()
-        .filter(|found| found.severity() == Severity::Error)
+        .filter(|found| found.refuses_object())
         .collect();
     let published =
         Published { snapshot: update.snapshot, diagnostics: Arc::clone(&update.diagnostics) };

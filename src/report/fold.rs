@@ -96,11 +96,12 @@ impl fmt::Display for Counts {
     }
 }
 
-/// `no file`, `1 file`, `2 files`.
+/// `no file`, `1 file`, `2 files`, `2 Ingresses`.
 pub(crate) fn many(count: usize, noun: &str) -> String {
     match count {
         0 => format!("no {noun}"),
         1 => format!("1 {noun}"),
+        _ if noun.ends_with('s') => format!("{count} {noun}es"),
         _ => format!("{count} {noun}s"),
     }
 }

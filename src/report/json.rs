@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use portico_config::diagnostic::{Diagnostic, Position, Related};
 use serde_json::{Value, json};
 
+use super::verdict::{replacement, verdict};
+
 /// Prints the whole list.
 pub(super) fn print(out: &mut impl Write, findings: &[Diagnostic]) -> io::Result<()> {
     let list: Vec<Value> = findings.iter().map(diagnostic).collect();
@@ -30,6 +32,12 @@ pub(crate) fn diagnostic(found: &Diagnostic) -> Value {
         "column": position.map(|Position { column, .. }| column),
         "help": found.help,
     });
+    if let Some((annotation, verdict)) = verdict(found) {
+        value["annotation"] = annotation.into();
+        value["verdict"] = verdict.label().into();
+        value["reason"] = found.message.as_str().into();
+        value["replacement"] = replacement(found).into();
+    }
     if !found.related.is_empty() {
         value["related"] = found.related.iter().map(related).collect();
     }
@@ -83,11 +91,31 @@ mod tests {
     }
 
     #[test]
+    fn a_finding_about_an_annotation_says_what_becomes_of_it() {
+        let key = "nginx.ingress.kubernetes.io/configuration-snippet";
+        let found = Diagnostic {
+            field: Some(FieldPath::from("metadata.annotations").key(key)),
+            help: Some("instead: another".to_owned()),
+            ..Diagnostic::new(Code::AnnotationRefused, "line 1 is dropped")
+        };
+        let value = diagnostic(&found);
+        for (key, want) in [
+            ("annotation", "configuration-snippet"),
+            ("verdict", "refused"),
+            ("reason", "line 1 is dropped"),
+            ("replacement", "another"),
+            ("severity", "error"),
+        ] {
+            assert_eq!(value[key], want, "ingress 3: {key}");
+        }
+    }
+
+    #[test]
     fn what_is_not_known_is_null() {
         let value = diagnostic(&Diagnostic::new(Code::Syntax, "no"));
         for key in ["object", "field", "file", "line", "column", "help"] {
             assert!(value[key].is_null(), "{key}");
         }
-        assert!(value.get("related").is_none());
+        assert!(value.get("related").is_none() && value.get("verdict").is_none());
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! diagnostics ─▶ fold ─▶ text | short | github      (json is never folded)
-//!                          └─ excerpts from what was read
+//!      │                   └─ excerpts from what was read
+//!      └─ about annotations of ingress-nginx ─▶ verdict ─▶ migration, in place of text
 //! ```
 //!
 //! Invariants: what a manifest holds cannot leave its line nor steer the terminal; values of
@@ -11,7 +12,9 @@
 
 mod fold;
 mod github;
+mod verdict;
 mod json;
+mod migration;
 mod sources;
 mod text;
 
@@ -23,8 +26,10 @@ use crate::telemetry;
 
 pub(crate) use self::fold::{Counts, many};
 pub(crate) use self::json::diagnostic as diagnostic_json;
+pub(crate) use self::migration::lines as migration;
 pub(crate) use self::sources::Sources;
 pub(crate) use self::text::Look;
+pub(crate) use self::verdict::{Verdict, verdict};
 
 use self::fold::{Item, fold};
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Output;
 
+use crate::annotations::annotated;
 use crate::front_door::ingress;
 use crate::harness::eventually;
 use crate::harness::pod::Pod;
@@ -105,6 +106,40 @@ fn the_same_manifests_differ_in_nothing_and_others_by_name() {
         .collect();
     assert_eq!(names, ["default/new", "default/old", "default/web"]);
     assert_eq!(portico.generation(), generation, "a diff changes nothing");
+}
+
+#[test]
+fn what_annotations_would_change_is_shown_by_their_names() {
+    let pod = Pod::http("pod");
+    let manifests = |annotations: &[(&str, &str)]| {
+        let web = annotated("i", "web.test", annotations, "");
+        [service("web", "ClusterIP", 80, &[&pod]), web].join("---\n")
+    };
+    let before = [("limit-rps", "5"), ("rewrite-target", "/old"), ("proxy-body-size", "2m")];
+    let portico = Portico::with(&[("all.yaml", &manifests(&before))]).start();
+    assert_eq!(text(&diff(&portico, &manifests(&before), &[]), 0), "no difference\n");
+    let after = [
+        ("allowlist-source-range", "10.0.0.0/8, 192.0.2.1"),
+        ("rewrite-target", "/new"),
+        ("proxy-body-size", "2m"),
+        ("affinity", "cookie"),
+        ("session-cookie-name", "SHOP"),
+        ("proxy-next-upstream", "error http_502"),
+    ];
+    let want = "~ host web.test\n    \
+                - Prefix /: limit-rps burst 25 requests 5\n    \
+                - Prefix /: limit-status 429\n    \
+                - Prefix /: rewrite-target /old\n    \
+                + Prefix /: affinity cookie\n    \
+                + Prefix /: allowlist-source-range 10.0.0.0/8, 192.0.2.1/32\n    \
+                + Prefix /: proxy-next-upstream error http_502\n    \
+                + Prefix /: rewrite-target /new\n    \
+                + Prefix /: session-cookie-name SHOP\n    \
+                + Prefix /: session-cookie-path /\n";
+    assert_eq!(text(&diff(&portico, &manifests(&after), &[]), 1), want);
+    let closed = text(&diff(&portico, &manifests(&[("limit-rps", "many")]), &[]), 1);
+    assert!(closed.contains("+ Prefix /: closed annotation"), "{closed}");
+    assert!(!closed.contains("last good version"), "the Ingress is used, and closed: {closed}");
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use portico_config::model::annotation::{ROWS, Role, Row, Standing};
+use portico_config::model::annotation::{ROWS, Role, Row, Seen, Standing};
+use portico_config::model::controller_key::{Becomes, ControllerKey, KEYS};
 
 use crate::tree;
 
@@ -12,6 +13,8 @@ use crate::tree;
 const GENERATED: &str = "<!-- Generated from src/settings/table.rs: CONTRIBUTING.md says how. -->";
 /// And `docs/annotations.md`, between this line and the same end.
 const FROM_ROWS: &str = "<!-- Generated from config/src/model/annotation.rs likewise. -->";
+/// And `docs/migrate-from-ingress-nginx.md`.
+const FROM_KEYS: &str = "<!-- Generated from config/src/model/controller_key.rs likewise. -->";
 const END_OF_GENERATED: &str = "<!-- End of the generated part. -->";
 /// The two commands of the README, in their order.
 const README_COMMANDS: [&str; 2] = ["cargo run --release -- demo", "cargo test --workspace"];
@@ -105,15 +108,61 @@ fn annotations_of_ingress_nginx_are_documented_as_they_are() {
     }
 }
 
+#[test]
+fn keys_of_ingress_nginx_are_documented_as_they_are() {
+    let page = tree::read("docs/migrate-from-ingress-nginx.md".as_ref());
+    let parts = page
+        .split_once(FROM_KEYS)
+        .and_then(|(before, rest)| Some((before, rest.split_once(END_OF_GENERATED)?.1)));
+    let (before, after) = parts.expect("the page marks its generated part");
+    let row = |key: &ControllerKey| {
+        let becomes = match key.becomes {
+            Becomes::Settings(which) => format!("setting `{}`", which.replace(" and ", "` and `")),
+            Becomes::Annotation(which) => format!("annotation {which}"),
+            Becomes::Nothing(why) => format!("nothing: {why}"),
+            Becomes::Refused(why) => format!("**refused**: {why}"),
+        };
+        format!("| `{}` | {becomes} |\n", key.name)
+    };
+    let rows: String = KEYS.iter().map(row).collect();
+    let want = format!(
+        "{before}{FROM_KEYS}\n\n| key | what does its work |\n|---|---|\n{rows}\n{END_OF_GENERATED}{after}"
+    );
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let path = tree::root().join("docs/migrate-from-ingress-nginx.md");
+        std::fs::write(path, &want).expect("the page is written");
+    } else {
+        assert!(page == want, "run: UPDATE_DOCS=1 cargo test -p portico --test meta");
+    }
+    let settings = portico::settings::reference();
+    for key in KEYS {
+        let Becomes::Settings(which) = key.becomes else { continue };
+        for setting in which.split(" and ") {
+            assert!(settings.contains(&format!("`{setting}`")), "{}: {setting}", key.name);
+        }
+    }
+}
+
 /// One row of the page.
 fn annotation(row: &Row) -> String {
     let default = match row.default {
         "" => String::new(),
         default => format!("`{default}`"),
     };
+    let done = match row.role {
+        Role::Tuning => "done",
+        _ => "done; a value that cannot be read closes",
+    };
     let standing = match (row.standing, row.role) {
-        (Standing::Supported, Role::Tuning) => "done".to_owned(),
-        (Standing::Supported, _) => "done; a value that cannot be read closes".to_owned(),
+        (Standing::Supported, _) => done.to_owned(),
+        (Standing::Differs(seen, how), _) => {
+            let values = match seen {
+                Seen::Always => String::new(),
+                Seen::Is(value) => format!(" for `{value}`"),
+                Seen::Begins(text) => format!(" for `{text}…`"),
+            };
+            format!("{done}. **Differs**{values}: {how}")
+        }
         (Standing::Later, _) => "not done yet: no effect".to_owned(),
         (Standing::Ignored(why), _) => format!("not needed: {why}"),
         (Standing::Refused(why), _) => format!("refused: {why}"),

@@ -25,6 +25,7 @@ mod host_tls;
 mod ingress;
 mod canaries;
 mod claims;
+mod moving;
 mod other_names;
 mod listeners;
 mod services;
@@ -38,6 +39,7 @@ use crate::model::{Certificate, HostFacts, PodsMode, Settings, StaticRecord};
 use crate::snapshot::{PodNames, Snapshot, Tcp, diff};
 use crate::validate::InUse;
 
+pub(crate) use moving::rows;
 pub(crate) use objects::{Dirty, Objects};
 
 /// Everything that the result depends on beside the objects.

@@ -68,6 +68,9 @@ impl<'a> Policies<'a> {
                 let field = FieldPath::from("metadata.annotations").key(&found.key);
                 let mut told = finding(found.code, object, field, found.text.clone());
                 told.help.clone_from(&found.help);
+                if let (Some((line, word)), Some(first)) = (&found.line, told.position) {
+                    told.position = object.origin.line_of(first, *line, word).or(told.position);
+                }
                 diagnostics.push(told);
             }
             let backends = BackendUse::of((object, ingress), objects);

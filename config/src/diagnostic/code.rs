@@ -154,6 +154,9 @@ codes! {
     514 UnknownIngressAnnotation Warning "an annotation of ingress-nginx does not exist",
     515 InvalidIngressAnnotation Warning "an annotation of ingress-nginx cannot be read",
     516 HostWideTaken Warning "two Ingresses ask different things of one host",
+    517 AnnotationRefused Error "what ingress-nginx does is refused",
+    518 AnnotationDiffers Warning "what ingress-nginx does is done with a difference",
+    519 AnnotationSupported Note "what ingress-nginx does is done",
 
     601 NoCertificate Error "a TLS Secret holds no usable certificate",
     602 NoKey Error "a TLS Secret holds no usable key",

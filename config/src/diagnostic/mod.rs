@@ -93,6 +93,25 @@ impl Diagnostic {
         self.code.severity()
     }
 
+    /// Whether the object is not used as it is written: its last good version stays. Of one that is served, errors
+    /// say which part is not.
+    pub fn refuses_object(&self) -> bool {
+        let of_a_part = matches!(self.code, Code::AnnotationCloses | Code::AnnotationRefused);
+        self.severity() == Severity::Error && !of_a_part
+    }
+
+    /// The key of the annotation that it is about; none where it is about something else.
+    pub fn annotation(&self) -> Option<&str> {
+        match self.field.as_ref()?.steps() {
+            [Step::Key(metadata), Step::Key(annotations), Step::Key(key)]
+                if **metadata == *"metadata" && **annotations == *"annotations" =>
+            {
+                Some(key)
+            }
+            _ => None,
+        }
+    }
+
     /// Names the object.
     pub(crate) fn object(mut self, object: ObjectRef) -> Self {
         self.object = Some(object);

@@ -1,8 +1,8 @@
 //! Every annotation of ingress-nginx, and what portico does with it (`ingress 2.4` to `2.7`).
 //!
-//! Words alone, as the rest of `model`. One row for each: `check`, a live load and `docs/annotations.md` read the same rows. Invariant: a
-//! row that guards or routes and is not done closes the locations of its Ingress; nothing is served
-//! that was to be guarded.
+//! Words alone, as the rest of `model`. One row for each: `check` with its report, a live load and
+//! `docs/annotations.md` read the same rows. Invariant: a row that guards or routes and is not done
+//! closes the locations of its Ingress; nothing is served that was to be guarded.
 
 /// One annotation.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +39,8 @@ pub enum Role {
 pub enum Standing {
     /// What ingress-nginx does.
     Supported,
+    /// The same but for this, which can be seen where the value is such a one.
+    Differs(Seen, &'static str),
     /// Nothing yet: the default counts.
     Later,
     /// Nothing, for this reason, and nobody is the worse for it.
@@ -49,6 +51,28 @@ pub enum Standing {
     Closes(&'static str),
     /// Each line is looked at: one that guards closes, others are dropped.
     Lines,
+}
+
+/// Which values of an annotation show a difference; one that says nothing never does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Seen {
+    /// Every one.
+    Always,
+    /// This one.
+    Is(&'static str),
+    /// Those that begin so.
+    Begins(&'static str),
+}
+
+impl Seen {
+    /// Whether `value` is one of them.
+    pub fn by(self, value: &str) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Is(text) => value.trim() == text,
+            Self::Begins(text) => value.trim().starts_with(text),
+        }
+    }
 }
 
 /// The prefix of all.
@@ -67,7 +91,7 @@ pub const ROWS: &[Row] = &[
     row("temporal-redirect", 'B', Role::Route, "", Standing::Supported, "as `permanent-redirect`, and before it"),
     row("temporal-redirect-code", 'B', Role::Route, "302", Standing::Supported, "its status, 300 to 307"),
     row("app-root", 'B', Role::Tuning, "", Standing::Supported, "`/` is redirected to this path, with 302"),
-    row("from-to-www-redirect", 'B', Role::Tuning, "false", Standing::Supported, "the name with or without `www.` that no rule has is redirected to the other, with 308"),
+    row("from-to-www-redirect", 'B', Role::Tuning, "false", Standing::Differs(Seen::Always, "the redirect names a port only where Host did"), "the name with or without `www.` that no rule has is redirected to the other, with 308"),
     row("server-alias", 'B', Role::Tuning, "", Standing::Supported, "further names of the first host, with commas: exact or `*.name`; one that a rule has, and a pattern, has no effect"),
     row("ssl-passthrough", 'A', Role::Route, "false", Standing::Supported, "TLS with the host's name goes as it came to the backend of its path `/`; over HTTPS nothing else of the host counts"),
     row("backend-protocol", 'A', Role::Route, "HTTP", Standing::Supported, "`HTTP`, `HTTPS`, `AUTO_HTTP` (as the client came), `GRPC` (HTTP/2) and `GRPCS` (HTTP/2 over TLS); `FCGI` closes. Absent, the `appProtocol` of the Service's port counts: `https` and `kubernetes.io/wss`, `kubernetes.io/h2c`, `grpc` and `grpcs`"),
@@ -90,7 +114,7 @@ pub const ROWS: &[Row] = &[
     row("proxy-read-timeout", 'A', Role::Tuning, "60", Standing::Supported, "seconds between two reads from the backend"),
     row("proxy-request-buffering", 'B', Role::Tuning, "on", Standing::Supported, "whether 64 KiB of a body are kept to be sent again; longer ones stream"),
     row("proxy-next-upstream", 'B', Role::Tuning, "error timeout", Standing::Supported, "what is tried again"),
-    row("proxy-next-upstream-tries", 'B', Role::Tuning, "3", Standing::Supported, "how often"),
+    row("proxy-next-upstream-tries", 'B', Role::Tuning, "3", Standing::Differs(Seen::Is("0"), "16 endpoints are tried at most"), "how often"),
     row("proxy-next-upstream-timeout", 'B', Role::Tuning, "0", Standing::Supported, "for how long"),
     row("proxy-buffering", 'A', Role::Tuning, "off", Standing::Ignored("answers always stream"), "whether an answer is buffered"),
     row("proxy-buffers-number", 'A', Role::Tuning, "4", Standing::Ignored("answers always stream"), "buffers for an answer"),
@@ -101,17 +125,17 @@ pub const ROWS: &[Row] = &[
     row("upstream-vhost", 'A', Role::Route, "", Standing::Supported, "Host for the backend"),
     row("x-forwarded-prefix", 'B', Role::Tuning, "", Standing::Supported, "a field for the backend of a rewritten path"),
     row("custom-headers", 'B', Role::Guard, "", Standing::Supported, "fields that every answer gets, of a ConfigMap; names that the setting `allowedResponseHeaders` does not list close"),
-    row("custom-http-errors", 'B', Role::Tuning, "", Standing::Supported, "statuses from 400 to 599, with commas, whose answer `default-backend` gives: it is asked for `/`, by GET or HEAD"),
+    row("custom-http-errors", 'B', Role::Tuning, "", Standing::Differs(Seen::Always, "the Service that answers is asked by GET, or HEAD for HEAD, whatever the request was"), "statuses from 400 to 599, with commas, whose answer `default-backend` gives: it is asked for `/`, by GET or HEAD"),
     row("default-backend", 'B', Role::Tuning, "", Standing::Supported, "a Service, its first port: it gets the requests for which there is no endpoint, and answers in the place of errors"),
     row("disable-proxy-intercept-errors", 'C', Role::Tuning, "false", Standing::Supported, "`custom-http-errors` for answers of portico alone"),
     row("enable-access-log", 'B', Role::Tuning, "true", Standing::Supported, "whether requests are logged, where there is a log (`--access-log`)"),
     row("enable-rewrite-log", 'B', Role::Tuning, "false", Standing::Ignored("nothing is rewritten by rules with a log"), "whether rewrites are logged"),
     row("service-upstream", 'A', Role::Tuning, "false", Standing::Supported, "the endpoint is chosen as at the ClusterIP, by the Service's own affinity too, and no other is tried"),
-    row("upstream-hash-by", 'B', Role::Tuning, "", Standing::Supported, "the same endpoint for the same text, of variables and others; an endpoint that comes takes its share of texts and moves no other"),
+    row("upstream-hash-by", 'B', Role::Tuning, "", Standing::Differs(Seen::Always, "a text leads to another endpoint than there, always the same"), "the same endpoint for the same text, of variables and others; an endpoint that comes takes its share of texts and moves no other"),
     row("upstream-hash-by-subset", 'B', Role::Tuning, "false", Standing::Supported, "any of a few endpoints, which are the text's"),
     row("upstream-hash-by-subset-size", 'B', Role::Tuning, "3", Standing::Supported, "how many"),
     row("load-balance", 'C', Role::Tuning, "round_robin", Standing::Supported, "`ewma`: latency decides; else what `portico.dev/balance` on the Service says"),
-    row("affinity", 'A', Role::Tuning, "", Standing::Supported, "`cookie`: a client returns to its endpoint; in the cookie stands nothing that is of use elsewhere"),
+    row("affinity", 'A', Role::Tuning, "", Standing::Differs(Seen::Always, "cookies that ingress-nginx has set are not known: each client gets a new one once"), "`cookie`: a client returns to its endpoint; in the cookie stands nothing that is of use elsewhere"),
     row("affinity-mode", 'A', Role::Tuning, "balanced", Standing::Supported, "`balanced`: an endpoint that comes takes its share of sessions; `persistent`: each stays while its endpoint lives"),
     row("affinity-canary-behavior", 'A', Role::Tuning, "sticky", Standing::Supported, "of a canary: `sticky`, with the affinity of the main Ingress: who had one of both backends stays there; `legacy`: its rules are asked each time, and its own affinity counts"),
     row("session-cookie-name", 'A', Role::Tuning, "INGRESSCOOKIE", Standing::Supported, "name of the cookie"),
@@ -130,13 +154,13 @@ pub const ROWS: &[Row] = &[
     row("canary-by-cookie", 'A', Role::Tuning, "", Standing::Supported, "the same, by a cookie"),
     row("canary-weight", 'A', Role::Tuning, "0", Standing::Supported, "the same, by chance"),
     row("canary-weight-total", 'A', Role::Tuning, "100", Standing::Supported, "of how many"),
-    row("allowlist-source-range", 'A', Role::Guard, "", Standing::Supported, "who is not of these CIDRs gets 403"),
-    row("whitelist-source-range", 'A', Role::Guard, "", Standing::Supported, "the older name of `allowlist-source-range`"),
-    row("denylist-source-range", 'B', Role::Guard, "", Standing::Supported, "who is of these CIDRs gets 403"),
-    row("limit-rps", 'A', Role::Guard, "", Standing::Supported, "requests a second of one client"),
-    row("limit-rpm", 'A', Role::Guard, "", Standing::Supported, "requests a minute of one client"),
+    row("allowlist-source-range", 'A', Role::Guard, "", Standing::Differs(Seen::Always, "it counts before redirects and CORS: who is kept out gets 403 there too"), "who is not of these CIDRs gets 403"),
+    row("whitelist-source-range", 'A', Role::Guard, "", Standing::Differs(Seen::Always, "it counts before redirects and CORS: who is kept out gets 403 there too"), "the older name of `allowlist-source-range`"),
+    row("denylist-source-range", 'B', Role::Guard, "", Standing::Differs(Seen::Always, "it counts before redirects and CORS: who is kept out gets 403 there too"), "who is of these CIDRs gets 403"),
+    row("limit-rps", 'A', Role::Guard, "0", Standing::Differs(Seen::Always, "who asks for more gets 429, not 503; the setting `ingress.limitStatus` says which"), "requests a second of one client"),
+    row("limit-rpm", 'A', Role::Guard, "0", Standing::Differs(Seen::Always, "who asks for more gets 429, not 503; the setting `ingress.limitStatus` says which"), "requests a minute of one client"),
     row("limit-burst-multiplier", 'A', Role::Tuning, "5", Standing::Supported, "how many at once"),
-    row("limit-connections", 'B', Role::Guard, "", Standing::Supported, "requests under way of one client"),
+    row("limit-connections", 'B', Role::Guard, "0", Standing::Differs(Seen::Always, "who asks for more gets 429, not 503; the setting `ingress.limitStatus` says which"), "requests under way of one client"),
     row("limit-rate", 'C', Role::Tuning, "0", Standing::Supported, "KiB a second of an answer"),
     row("limit-rate-after", 'C', Role::Tuning, "0", Standing::Supported, "KiB before that counts"),
     row("limit-allowlist", 'C', Role::Guard, "", Standing::Supported, "clients without limits"),
@@ -145,7 +169,7 @@ pub const ROWS: &[Row] = &[
     row("auth-secret", 'A', Role::Guard, "", Standing::Supported, "the Secret that has them: bcrypt, `$apr1$`, `$1$`, `$5$`, `$6$`, `{SHA}`, `{SSHA}`, `{PLAIN}`; one that is missing closes"),
     row("auth-secret-type", 'A', Role::Guard, "auth-file", Standing::Supported, "`auth-file`: key `auth` has lines `user:hash`; `auth-map`: each key is a user"),
     row("auth-realm", 'A', Role::Guard, "", Standing::Supported, "what they are for, as the browser says it"),
-    row("auth-url", 'A', Role::Guard, "", Standing::Supported, "who is asked whether a request may pass: a Service's name, a host of an Ingress, or a host outside; `portico.dev/auth-url-verify: off` takes any certificate"),
+    row("auth-url", 'A', Role::Guard, "", Standing::Differs(Seen::Begins("https://"), "the certificate of the host is verified; `portico.dev/auth-url-verify: off` takes any"), "who is asked whether a request may pass: a Service's name, a host of an Ingress, or a host outside; `portico.dev/auth-url-verify: off` takes any certificate"),
     row("auth-method", 'C', Role::Guard, "GET", Standing::Supported, "by which method"),
     row("auth-response-headers", 'A', Role::Guard, "", Standing::Supported, "fields of the answer for the backend, in place of the client's"),
     row("auth-signin", 'A', Role::Tuning, "", Standing::Supported, "where who may not pass is sent"),
@@ -163,8 +187,8 @@ pub const ROWS: &[Row] = &[
     row("satisfy", 'C', Role::Guard, "all", Standing::Supported, "`any`: one of the access lists and credentials is enough"),
     row("enable-cors", 'A', Role::Tuning, "false", Standing::Supported, "answers for scripts of other origins"),
     row("cors-allow-origin", 'A', Role::Tuning, "*", Standing::Supported, "which origins"),
-    row("cors-allow-methods", 'A', Role::Tuning, "", Standing::Supported, "which methods"),
-    row("cors-allow-headers", 'A', Role::Tuning, "", Standing::Supported, "which fields"),
+    row("cors-allow-methods", 'A', Role::Tuning, "GET, PUT, POST, DELETE, PATCH, OPTIONS", Standing::Supported, "which methods"),
+    row("cors-allow-headers", 'A', Role::Tuning, "DNT,Keep-Alive,User-Agent,X-Requested-With,If-Modified-Since,Cache-Control,Content-Type,Range,Authorization", Standing::Supported, "which fields"),
     row("cors-allow-credentials", 'A', Role::Tuning, "true", Standing::Supported, "with cookies"),
     row("cors-expose-headers", 'A', Role::Tuning, "", Standing::Supported, "fields that scripts see"),
     row("cors-max-age", 'A', Role::Tuning, "1728000", Standing::Supported, "how long that counts"),
@@ -175,11 +199,11 @@ pub const ROWS: &[Row] = &[
     row("proxy-redirect-from", 'C', Role::Tuning, "off", Standing::Supported, "the begin of `Location`, and of the URL in `Refresh`, that becomes"),
     row("proxy-redirect-to", 'C', Role::Tuning, "off", Standing::Supported, "this"),
     row("connection-proxy-header", 'C', Role::Tuning, "keep-alive", Standing::Supported, "`close`: each connection to a backend carries one request"),
-    row("proxy-http-version", 'C', Role::Tuning, "1.1", Standing::Ignored("HTTP/1.1 is spoken to backends"), "version of HTTP for the backend"),
+    row("proxy-http-version", 'C', Role::Tuning, "1.1", Standing::Differs(Seen::Always, "HTTP/1.1 is spoken to backends"), "version of HTTP for the backend"),
     row("mirror-target", 'C', Role::Tuning, "", Standing::Later, "where copies of requests go"),
     row("mirror-host", 'C', Role::Tuning, "", Standing::Later, "their Host"),
     row("mirror-request-body", 'C', Role::Tuning, "on", Standing::Later, "whether with body"),
-    row("ssl-ciphers", 'C', Role::Tuning, "", Standing::Ignored("the cipher suites of rustls are used"), "cipher suites"),
+    row("ssl-ciphers", 'C', Role::Tuning, "", Standing::Differs(Seen::Always, "the cipher suites of rustls are used: those of TLS 1.3, and of TLS 1.2 with forward secrecy"), "cipher suites"),
     row("ssl-prefer-server-ciphers", 'C', Role::Tuning, "", Standing::Ignored("the server's order counts"), "whose order counts"),
     row("http2-push-preload", 'C', Role::Tuning, "false", Standing::Ignored("browsers have given up push"), "push"),
     row("enable-opentelemetry", 'C', Role::Tuning, "false", Standing::Ignored("there is no tracing"), "tracing"),
@@ -193,6 +217,13 @@ pub const ROWS: &[Row] = &[
     row("enable-modsecurity", 'B', Role::Guard, "false", Standing::Closes("there is no web application firewall; `portico.dev/accept-missing: modsecurity` serves without"), "a web application firewall"),
     row("enable-owasp-core-rules", 'B', Role::Guard, "false", Standing::Closes("there is no web application firewall; `portico.dev/accept-missing: modsecurity` serves without"), "its rules"),
     row("modsecurity-transaction-id", 'C', Role::Tuning, "", Standing::Ignored("there is no web application firewall"), "its log"),
+    row("global-rate-limit", 'C', Role::Tuning, "0", Standing::Refused("ingress-nginx itself has given it up: `limit-rps` and `limit-rpm` count for each client"), "requests of all clients together"),
+    row("global-rate-limit-window", 'C', Role::Tuning, "", Standing::Ignored("it is for `global-rate-limit`"), "in which time"),
+    row("global-rate-limit-key", 'C', Role::Tuning, "$remote_addr", Standing::Ignored("it is for `global-rate-limit`"), "by what they count"),
+    row("global-rate-limit-ignored-cidrs", 'C', Role::Tuning, "", Standing::Ignored("it is for `global-rate-limit`"), "whose do not"),
+    row("enable-opentracing", 'C', Role::Tuning, "false", Standing::Ignored("there is no tracing"), "tracing, before `enable-opentelemetry`"),
+    row("opentracing-trust-incoming-span", 'C', Role::Tuning, "true", Standing::Ignored("there is no tracing"), "tracing, before `enable-opentelemetry`"),
+    row("enable-influxdb", 'C', Role::Tuning, "false", Standing::Ignored("metrics are at `/metrics` of the admin listener"), "metrics, which ingress-nginx itself has given up"),
     row("fastcgi-index", 'C', Role::Guard, "", Standing::Closes("FastCGI is not spoken"), "FastCGI"),
     row("fastcgi-params-configmap", 'C', Role::Guard, "", Standing::Closes("FastCGI is not spoken"), "FastCGI"),
 ];

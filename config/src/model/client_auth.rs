@@ -43,6 +43,11 @@ pub enum Wants {
 pub struct Subject(Regex);
 
 impl Subject {
+    /// As it is written.
+    pub fn text(&self) -> &str {
+        self.0.as_str()
+    }
+
     /// Reads `CN=` and a pattern; fails with what is wrong.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if !text.starts_with("CN=") || text.len() > MAX_PATTERN_BYTES {

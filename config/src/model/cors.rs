@@ -3,6 +3,8 @@
 //! Invariants: an origin is compared whole, so nothing that merely ends or begins like a listed one
 //! is let in; every text here is a value that a field may have.
 
+use std::fmt;
+
 /// What answers say to scripts of other origins.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Cors {
@@ -38,6 +40,17 @@ pub enum Grant {
     ToAny,
     /// By its own name.
     ToOne,
+}
+
+/// As it is written, in lower case.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Exact(exact) => f.write_str(exact),
+            Self::Below(scheme, host) => write!(f, "{scheme}*{host}"),
+        }
+    }
 }
 
 impl Cors {

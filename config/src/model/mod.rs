@@ -12,6 +12,7 @@ mod client_auth;
 mod clients;
 mod cors;
 mod conduct;
+pub mod controller_key;
 mod duration;
 mod external_auth;
 mod field_edits;

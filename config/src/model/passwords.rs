@@ -83,6 +83,11 @@ impl Passwords {
         (Self(users), skipped)
     }
 
+    /// How many users there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// The hash of a user.
     pub fn find(&self, user: &str) -> Option<&PasswordHash> {
         self.0.get(user)

@@ -45,6 +45,11 @@ impl Pattern {
         Ok(Self { text: text.into(), regex, literal_bytes: literal(text).len() })
     }
 
+    /// As it is written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Whether a path in its normal form is matched.
     pub fn matches(&self, path: &str) -> bool {
         self.regex.is_match(path.as_bytes())

@@ -128,6 +128,38 @@ impl Template {
     }
 }
 
+/// As it is written, each name in braces: `https://${host}/`.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|part| match part {
+            Part::Text(text) => f.write_str(text),
+            Part::Variable(variable) => write!(f, "${{{variable}}}"),
+        })
+    }
+}
+
+/// Its name, without the `$`.
+impl fmt::Display for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Scheme => "scheme",
+            Self::Host => "host",
+            Self::HttpHost => "http_host",
+            Self::RequestUri => "request_uri",
+            Self::Uri => "uri",
+            Self::Args => "args",
+            Self::IsArgs => "is_args",
+            Self::EscapedRequestUri => "escaped_request_uri",
+            Self::RequestMethod => "request_method",
+            Self::RemoteAddr => "remote_addr",
+            Self::Field(name) => return write!(f, "http_{name}"),
+            Self::Cookie(name) => return write!(f, "cookie_{name}"),
+            Self::Argument(name) => return write!(f, "arg_{name}"),
+            Self::Capture(number) => return write!(f, "{number}"),
+        })
+    }
+}
+
 impl Variable {
     fn named(name: &str) -> Option<Self> {
         Some(match name {
@@ -215,6 +247,16 @@ mod tests {
             let parsed = Template::parse(template, KNOWN);
             assert_eq!(parsed.unwrap().parts(), want, "ingress 2.3: {template}");
         }
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_the_same() {
+        let text = "${scheme}://${host}${http_host}${request_uri}${uri}${args}${is_args}\
+                    ${escaped_request_uri}${request_method}${remote_addr}${http_a_b}${cookie_c}${arg_d}";
+        let template = Template::of_any(text).unwrap();
+        assert_eq!(template.to_string(), text, "ingress 2.3");
+        let captures = Template::parse("/$1x${2}", KNOWN).unwrap();
+        assert_eq!(captures.to_string(), "/${1}x${2}");
     }
 
     #[test]

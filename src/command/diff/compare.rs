@@ -159,14 +159,25 @@ fn endpoint(endpoint: &Map<String, Value>) -> String {
 
 fn hosts(snapshot: &Value) -> Things {
     let lines = |host: &Map<String, Value>| {
-        let mut lines: Lines = rest(host, &["host", "locations"]).collect();
+        let known = ["host", "locations", "defaultPolicy", "clients"];
+        let mut lines: Lines = rest(host, &known).collect();
+        lines.extend(asked(host, "defaultPolicy").map(|line| format!("default: {line}")));
+        lines.extend(asked(host, "clients").map(|line| format!("clients: {line}")));
         let locations = host.get("locations").and_then(Value::as_array);
         for location in locations.into_iter().flatten().filter_map(Value::as_object) {
             let text = |key: &str| location.get(key).map(plain).unwrap_or_default();
             let place = format!("{} {}", text("pathType"), text("path"));
             lines.insert(format!("{place} to {}", text("backend")));
-            let known = ["path", "pathType", "backend"];
+            let known = ["path", "pathType", "backend", "policy", "canary"];
             lines.extend(rest(location, &known).map(|line| format!("{place}: {line}")));
+            lines.extend(asked(location, "policy").map(|line| format!("{place}: {line}")));
+            if let Some(canary) = location.get("canary").and_then(Value::as_object) {
+                let parts = rest(canary, &["rule", "policy"]);
+                let parts = parts
+                    .chain(asked(canary, "rule"))
+                    .chain(asked(canary, "policy"));
+                lines.extend(parts.map(|line| format!("{place}: canary: {line}")));
+            }
         }
         lines
     };
@@ -202,6 +213,12 @@ fn named(
     list(value, key)
         .map(|thing| (thing.get(name).map(plain).unwrap_or_default(), lines(thing)))
         .collect()
+}
+
+/// What annotations ask, a line for each: `allowlist-source-range 10.0.0.0/8`.
+fn asked<'a>(thing: &'a Map<String, Value>, key: &str) -> impl Iterator<Item = String> + 'a {
+    let asked = thing.get(key).and_then(Value::as_object);
+    asked.into_iter().flat_map(|asked| rest(asked, &[]))
 }
 
 /// `key value` for every other field that says something.
@@ -294,6 +311,29 @@ mod tests {
         ] {
             assert_eq!(text(before, after, &Kept::default()), want, "{case}");
         }
+    }
+
+    #[test]
+    fn what_annotations_ask_is_a_line_each() {
+        let of = |policy: Value| {
+            json!({ "routes": [{
+                "host": "web.test",
+                "defaultPolicy": policy,
+                "clients": null,
+                "locations": [{
+                    "path": "/", "pathType": "Prefix", "backend": {"service": "default/web:/TCP"},
+                    "policy": policy,
+                    "canary": {"ingress": "default/c", "rule": policy, "policy": {}},
+                }],
+            }] })
+        };
+        let (before, after) =
+            (of(json!({"limit-rps": 5})), of(json!({"limit-rps": 6, "a": ["b", "c"]})));
+        let want = "~ host web.test\n    - Prefix /: canary: limit-rps 5\n    - Prefix /: limit-rps 5\n    \
+                    - default: limit-rps 5\n    + Prefix /: a b, c\n    + Prefix /: canary: a b, c\n    \
+                    + Prefix /: canary: limit-rps 6\n    + Prefix /: limit-rps 6\n    + default: a b, c\n    \
+                    + default: limit-rps 6\n";
+        assert_eq!(text(&before, &after, &Kept::default()), want);
     }
 
     #[test]

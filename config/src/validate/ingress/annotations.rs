@@ -74,6 +74,17 @@ pub(crate) struct Annotations {
     pub(crate) canary: Option<CanaryRule>,
     /// What is to be told, once it is known that the Ingress is ours.
     pub(crate) findings: Vec<Finding>,
+    /// Those of ingress-nginx that `findings` says nothing of.
+    pub(crate) named: Box<[Named]>,
+}
+
+/// An annotation of ingress-nginx that is done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Named {
+    /// Without its prefix.
+    pub(crate) name: &'static str,
+    /// What its value shows that is not as there.
+    pub(crate) differs: Option<&'static str>,
 }
 
 /// Something to tell about one annotation.
@@ -84,11 +95,13 @@ pub(crate) struct Finding {
     pub(crate) key: String,
     pub(crate) text: String,
     pub(crate) help: Option<String>,
+    /// A line of the value, from 1, and a word in it; none where it is about the whole.
+    pub(crate) line: Option<(usize, String)>,
 }
 
 /// Reads all annotations of the Ingress `name`.
 pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) -> Annotations {
-    let mut reader = Reader { annotations, closed: None, findings: Vec::new(), left_out: 0 };
+    let mut reader = Reader::new(annotations);
     let accepted = reader.accepted();
     for (key, value) in annotations {
         if let Some(name) = key.strip_prefix(PREFIX)
@@ -113,6 +126,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
     let www = reader.switch("from-to-www-redirect").unwrap_or(false);
     let keeps_slash = reader.switch("preserve-trailing-slash").unwrap_or(false);
     let canary = reader.canary();
+    let named = reader.named();
     let (closed, findings) = told(reader);
     let policy = Policy { closed: closed.map(Into::into), ..policy };
     Annotations {
@@ -133,6 +147,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
         www,
         canary,
         findings,
+        named,
     }
 }
 
@@ -190,7 +205,7 @@ fn told(reader: Reader<'_>) -> (Option<String>, Vec<Finding>) {
     if more > 0 {
         let text = format!("{more} more findings are not listed");
         let key = PREFIX.to_owned();
-        findings.push(Finding { code: Code::MoreFindings, key, text, help: None });
+        findings.push(Finding { code: Code::MoreFindings, key, text, help: None, line: None });
     }
     (closed, findings)
 }
@@ -270,17 +285,13 @@ mod tests {
     #[test]
     fn what_is_served_without_is_told() {
         use Code::{
-            AnnotationIgnored, AnnotationWithoutEffect, InvalidIngressAnnotation,
+            AnnotationIgnored, AnnotationRefused, InvalidIngressAnnotation,
             UnknownIngressAnnotation,
         };
         for (name, value, code) in [
             ("cors-max-age", "long", InvalidIngressAnnotation),
-            ("auth-cache-key", "$remote_user", AnnotationWithoutEffect),
-            (
-                "configuration-snippet",
-                "# nothing\nmore_set_headers \"A: b\";",
-                AnnotationWithoutEffect,
-            ),
+            ("auth-cache-key", "$remote_user", AnnotationRefused),
+            ("configuration-snippet", "# nothing\nmore_set_headers \"A: b\";", AnnotationRefused),
             ("proxy-buffering", "on", AnnotationIgnored),
             ("proxy-body-size", "a lot", InvalidIngressAnnotation),
             ("ssl-redirect", "yes", InvalidIngressAnnotation),
@@ -316,6 +327,7 @@ mod tests {
         let read =
             of(&[("enable-modsecurity", "true"), ("configuration-snippet", "deny all;"), accept]);
         assert_eq!(read.policy.closed, None, "ingress 2.6");
+        assert_eq!(codes(&read), [Code::AnnotationWithoutEffect; 2], "and it is told");
         let read = of(&[("auth-url", "a.test"), accept]);
         assert!(read.policy.closed.is_some(), "a guard of portico's own is not given up so");
     }
@@ -347,6 +359,37 @@ mod tests {
         assert_eq!(both.policy.redirect.unwrap().status, 302, "the temporal one is first");
         let odd = of(&[("temporal-redirect", "https://t.test"), ("temporal-redirect-code", "308")]);
         assert_eq!(odd.policy.redirect.unwrap().status, 302);
+    }
+
+    #[test]
+    fn what_is_done_is_named_with_what_its_value_shows_of_a_difference() {
+        let differs = |name, value| {
+            of(&[(name, value)])
+                .named
+                .first()
+                .map(|it| it.differs.is_some())
+        };
+        for (name, value, want) in [
+            ("rewrite-target", "/x", Some(false)),
+            ("enable-cors", "false", Some(false)),
+            ("limit-rps", "5", Some(true)),
+            ("limit-rps", "0", Some(false)),
+            ("limit-rps", "five", None),
+            ("proxy-next-upstream-tries", "0", Some(true)),
+            ("proxy-next-upstream-tries", "2", Some(false)),
+            ("auth-url", "https://auth.test/", Some(true)),
+            ("auth-url", "http://auth.test/", Some(false)),
+            ("proxy-buffering", "on", None),
+            ("rewrite-targt", "/x", None),
+            ("affinity", "", None),
+        ] {
+            assert_eq!(differs(name, value), want, "ingress 3: {name}: {value}");
+        }
+        let lines = "more_set_headers x;\n".repeat(MAX_FINDINGS);
+        let read =
+            of(&[("configuration-snippet", &lines), ("server-alias", "~x"), ("use-regex", "1")]);
+        let names: Vec<_> = read.named.iter().map(|it| it.name).collect();
+        assert_eq!(names, ["use-regex"], "what is left out is not taken for done");
     }
 
     #[test]

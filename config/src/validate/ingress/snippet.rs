@@ -4,6 +4,8 @@
 //! A line that may guard is taken for one that does: whoever wrote it relies on it. Values of lines
 //! are not repeated, since some hold passwords.
 
+use crate::model::annotation::{self, Standing};
+
 /// One line that says something.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Line {
@@ -13,8 +15,8 @@ pub(super) struct Line {
     pub(super) directive: String,
     /// Whether it may keep somebody or something out.
     pub(super) guards: bool,
-    /// What does it in portico.
-    pub(super) instead: Option<String>,
+    /// What does it in portico, or that nothing does.
+    pub(super) instead: String,
 }
 
 /// Every line that is neither empty, a comment nor a closing brace.
@@ -32,7 +34,7 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = Line> {
                 number,
                 directive: directive.chars().take(MAX_SHOWN).collect(),
                 guards: guard.is_some(),
-                instead: instead(directive, line).map(|it| format!("instead: {it}")),
+                instead: instead(directive, line),
             }
         })
 }
@@ -49,33 +51,62 @@ fn is_guard(word: &str) -> bool {
     exact.contains(&word) || begins.iter().any(|begin| word.starts_with(begin))
 }
 
-fn instead(directive: &str, line: &str) -> Option<&'static str> {
-    Some(match directive {
+/// What does the work of a directive; of one that has another name here, or several.
+fn instead(directive: &str, line: &str) -> String {
+    let has = |word: &str| line.to_ascii_lowercase().contains(word);
+    let text = match directive {
+        _ if has("strict-transport-security") => "the settings about HSTS, under `ingress`",
+        _ if has("access-control-") => "enable-cors and cors-allow-origin with what belongs to it",
         "add_header" | "more_set_headers" | "more_clear_headers" | "proxy_hide_header" => {
-            "annotation portico.dev/response-headers"
+            "portico.dev/response-headers"
         }
-        "proxy_set_header" | "more_set_input_headers" if line.contains("Host") => {
-            "annotation upstream-vhost"
+        "proxy_set_header" | "more_set_input_headers" | "more_clear_input_headers"
+            if has(" host ") || has("\"host:") =>
+        {
+            "upstream-vhost"
         }
-        "proxy_set_header" | "more_set_input_headers" => "annotation portico.dev/request-headers",
+        "proxy_set_header" | "more_set_input_headers"
+            if has("x-forwarded-") || has("x-real-ip") =>
+        {
+            "nothing: portico writes it; the setting `trustedProxies` says whom it believes"
+        }
+        "proxy_set_header" | "more_set_input_headers" | "more_clear_input_headers" => {
+            "portico.dev/request-headers"
+        }
         "deny" | "allow" => {
             "denylist-source-range and allowlist-source-range, on an Ingress of its own for a path"
         }
-        "return" if line.contains("403") => "denylist-source-range: 0.0.0.0/0,::/0",
+        "return" if has("403") => "denylist-source-range: 0.0.0.0/0,::/0",
         "return" => "permanent-redirect or temporal-redirect, on an Ingress of its own for a path",
-        "rewrite" if line.contains("redirect") || line.contains("permanent") => {
+        "rewrite" if has("redirect;") || has("permanent;") => {
             "permanent-redirect or temporal-redirect, on an Ingress of its own for a path"
         }
+        "rewrite" => "rewrite-target, on a path of type ImplementationSpecific",
+        "location" => "an Ingress of its own for the path",
+        "if" if has("$host") || has("$http_host") => "a rule for each host",
         "client_max_body_size" => "proxy-body-size",
         "auth_basic" | "auth_basic_user_file" => "auth-type and auth-secret",
         "auth_request" | "auth_request_set" => "auth-url and auth-response-headers",
-        "satisfy" => "annotation satisfy",
-        "limit_req" => "limit-rps and limit-rpm",
+        "limit_req" => "limit-rps or limit-rpm",
         "limit_conn" => "limit-connections",
-        "limit_rate" => "annotation limit-rate",
-        "if" => "a rule for each host",
-        _ => return None,
-    })
+        "error_page" => "custom-http-errors and default-backend",
+        "mirror" => "mirror-target",
+        "access_log" | "log_format" => "enable-access-log, and `--access-log-format` for all",
+        "keepalive_timeout" | "client_header_timeout" | "client_body_timeout" => {
+            "the settings about timeouts of clients, under `ingress`"
+        }
+        _ => match same_name(directive) {
+            Some(name) => return format!("annotation {name}"),
+            None => "nothing: do it in the backend",
+        },
+    };
+    text.to_owned()
+}
+
+/// The annotation that has the name of a directive and is done.
+fn same_name(directive: &str) -> Option<&'static str> {
+    let row = annotation::find(&directive.replace('_', "-"))?;
+    matches!(row.standing, Standing::Supported | Standing::Differs(..)).then_some(row.name)
 }
 
 const MAX_LINES: usize = 1_000;
@@ -120,5 +151,34 @@ mod tests {
             assert!(lines(line).all(|line| line.guards), "ingress 2.6: {line}");
         }
         assert!(!lines("gzip on;").any(|line| line.guards));
+    }
+
+    #[test]
+    fn each_line_has_what_takes_its_place() {
+        for (line, want) in [
+            ("add_header X-A b;", "portico.dev/response-headers"),
+            ("more_set_headers \"Strict-Transport-Security: x\";", "HSTS"),
+            ("add_header Access-Control-Allow-Origin *;", "enable-cors"),
+            ("proxy_set_header Host inner;", "upstream-vhost"),
+            ("more_set_input_headers \"Host: inner\";", "upstream-vhost"),
+            ("proxy_set_header X-Forwarded-Host x;", "trustedProxies"),
+            ("proxy_set_header X-Ghost x;", "portico.dev/request-headers"),
+            ("location /a { deny all; }", "denylist-source-range"),
+            ("return 403;", "denylist-source-range: 0.0.0.0/0"),
+            ("return 301 https://x;", "permanent-redirect"),
+            ("rewrite ^/a /b permanent;", "permanent-redirect"),
+            ("rewrite ^/a /b break;", "rewrite-target"),
+            ("client_max_body_size 8m;", "proxy-body-size"),
+            ("proxy_read_timeout 9s;", "annotation proxy-read-timeout"),
+            ("proxy_cookie_path / /a;", "annotation proxy-cookie-path"),
+            ("satisfy any;", "annotation satisfy"),
+            ("limit_rate 9k;", "annotation limit-rate"),
+            ("if ($host = x) {", "a rule for each host"),
+            ("gzip on;", "nothing: do it in the backend"),
+            ("sub_filter a b;", "nothing: do it in the backend"),
+        ] {
+            let found = lines(line).next().unwrap();
+            assert!(found.instead.contains(want), "ingress 2.6: {line}: {}", found.instead);
+        }
     }
 }

@@ -36,7 +36,7 @@ impl Reader<'_> {
 /// One further name.
 fn alias(text: &str) -> Result<HostPattern, (Code, &'static str)> {
     if text.starts_with('~') {
-        return Err((Code::AnnotationWithoutEffect, "is a pattern, and hosts are names alone"));
+        return Err((Code::AnnotationRefused, "is a pattern, and hosts are names alone"));
     }
     let lower = text.to_ascii_lowercase();
     let grammar = if lower.starts_with("*.") { names::wildcard } else { names::domain };
@@ -61,7 +61,7 @@ mod tests {
         let want = [HostPattern::parse("b.test"), HostPattern::parse("*.c.test")];
         assert_eq!(*read.aliases, want, "ingress 2.4: server-alias");
         for (entry, code) in [
-            ("~^www[0-9]+\\.test$", Code::AnnotationWithoutEffect),
+            ("~^www[0-9]+\\.test$", Code::AnnotationRefused),
             ("a b", Code::InvalidIngressAnnotation),
             ("a.test; return 200", Code::InvalidIngressAnnotation),
             ("*", Code::InvalidIngressAnnotation),

@@ -3,14 +3,14 @@
 //! Invariant: a value that guards or routes and cannot be read closes the Ingress's locations. What
 //! an annotation means is left to the file of its concern.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use super::super::snippet;
-use super::Finding;
 use super::values::boolean;
+use super::{Finding, Named};
 use crate::decode::distance;
 use crate::diagnostic::Code;
 use crate::model::annotation::{self, PREFIX, ROWS, Role, Row, Standing};
@@ -22,9 +22,30 @@ pub(super) struct Reader<'a> {
     pub(super) findings: Vec<Finding>,
     /// Findings beyond the most that are kept.
     pub(super) left_out: usize,
+    /// Rows that are met.
+    named: Vec<Named>,
+    /// Names that something is found about, also where that is not kept.
+    told: BTreeSet<String>,
 }
 
 impl<'a> Reader<'a> {
+    pub(super) fn new(annotations: &'a BTreeMap<String, String>) -> Self {
+        Self {
+            annotations,
+            closed: None,
+            findings: Vec::new(),
+            left_out: 0,
+            named: Vec::new(),
+            told: BTreeSet::new(),
+        }
+    }
+
+    /// The rows that are met and nothing is found about.
+    pub(super) fn named(&self) -> Box<[Named]> {
+        let quiet = |row: &&Named| !self.told.contains(row.name);
+        self.named.iter().filter(quiet).copied().collect()
+    }
+
     /// What the owner of the Ingress serves without (`portico.dev/accept-missing`).
     pub(super) fn accepted(&self) -> Vec<&'a str> {
         let list = self.annotations.get(ACCEPT_MISSING);
@@ -45,11 +66,16 @@ impl<'a> Reader<'a> {
             let text = "is no annotation of ingress-nginx: it has no effect";
             return self.find(Code::UnknownIngressAnnotation, name, text, help);
         };
+        let mut named = Named { name: row.name, differs: None };
         if says_nothing(row, value) {
-            return;
+            return self.named.push(named);
         }
+        if let Standing::Differs(seen, how) = row.standing {
+            named.differs = seen.by(value).then_some(how);
+        }
+        self.named.push(named);
         match row.standing {
-            Standing::Supported => {}
+            Standing::Supported | Standing::Differs(..) => {}
             Standing::Later => {
                 let text = match row.default {
                     "" => "is not done yet: it has no effect".to_owned(),
@@ -60,9 +86,13 @@ impl<'a> Reader<'a> {
             Standing::Ignored(why) => {
                 self.find(Code::AnnotationIgnored, name, format!("{NO_EFFECT}: {why}"), None);
             }
-            Standing::Refused(why) => self.find(Code::AnnotationWithoutEffect, name, why, None),
+            Standing::Refused(why) => self.find(Code::AnnotationRefused, name, why, None),
             Standing::Closes(_)
-                if MODSECURITY.contains(&name) && accepted.contains(&"modsecurity") => {}
+                if MODSECURITY.contains(&name) && accepted.contains(&"modsecurity") =>
+            {
+                let text = "requests are served without, as `portico.dev/accept-missing` says";
+                self.find(Code::AnnotationWithoutEffect, name, text, None);
+            }
             Standing::Closes(why) => self.close(name, why),
             Standing::Lines => self.lines(name, value, accepted.contains(&"snippets")),
         }
@@ -71,10 +101,23 @@ impl<'a> Reader<'a> {
     /// Looks at each line of a snippet (`ingress 2.6`).
     fn lines(&mut self, name: &str, text: &str, accepted: bool) {
         for line in snippet::lines(text) {
-            let said = format!("snippets are not read: line {}, `{}`", line.number, line.directive);
-            match line.guards && !accepted {
-                true => self.close_with(name, said, line.instead),
-                false => self.find(Code::AnnotationWithoutEffect, name, said, line.instead),
+            let said = format!("line {}, `{}`: snippets are not read", line.number, line.directive);
+            let help = Some(format!("instead: {}", line.instead));
+            let known = self.findings.len();
+            match (accepted, line.guards) {
+                (false, true) => self.close_with(name, format!("{said}, and it may guard"), help),
+                (false, false) => {
+                    let text = format!("{said}, it is dropped");
+                    self.find(Code::AnnotationRefused, name, text, help);
+                }
+                (true, _) => {
+                    let text =
+                        format!("{said}, it is dropped, as `portico.dev/accept-missing` says");
+                    self.find(Code::AnnotationWithoutEffect, name, text, help);
+                }
+            }
+            if let Some(found) = self.findings.get_mut(known) {
+                found.line = Some((line.number, line.directive));
             }
         }
     }
@@ -157,6 +200,7 @@ impl<'a> Reader<'a> {
             key: key.to_owned(),
             text,
             help: None,
+            line: None,
         });
     }
 
@@ -174,12 +218,14 @@ impl<'a> Reader<'a> {
         text: impl Into<String>,
         help: Option<String>,
     ) {
+        self.told.insert(name.to_owned());
         if self.findings.len() >= MAX_FINDINGS {
             self.left_out += 1;
             return;
         }
         let (key, text) = (format!("{PREFIX}{name}"), text.into());
-        self.findings.push(Finding { code, key, text, help });
+        self.findings
+            .push(Finding { code, key, text, help, line: None });
     }
 }
 
