@@ -170,7 +170,9 @@ fn answers(policy: &Policy, shown: &mut Shown) {
         shown.say("ssl-redirect", true);
         shown.say("ssl-redirect-port", to_https.port);
         shown.say("preserve-trailing-slash", to_https.keeps_slash);
+        shown.say("use-port-in-redirects", to_https.names_port);
     }
+    shown.say("relative-redirects", policy.relative_redirects);
     if let Some(rate) = &policy.download_rate {
         shown.say("limit-rate", rate.bytes_per_second);
         shown.say("limit-rate-after", rate.free_bytes);

@@ -90,6 +90,18 @@ fn redirects_lead_where_they_say() {
             "",
         ),
         annotated("root", "root.test", &[("app-root", "/start")], ""),
+        annotated(
+            "path",
+            "path.test",
+            &[("app-root", "/start"), ("relative-redirects", "true")],
+            "",
+        ),
+        annotated(
+            "port",
+            "port.test",
+            &[("force-ssl-redirect", "true"), ("use-port-in-redirects", "true")],
+            "",
+        ),
     ]
     .join("---\n");
     let portico = Portico::with(&[("all.yaml", &manifests)]).start();
@@ -99,6 +111,8 @@ fn redirects_lead_where_they_say() {
         ("force.test", "/", 308, "https://force.test".to_owned()),
         ("gone.test", "/x?y", 301, "https://new.test/x?y".to_owned()),
         ("root.test", "/", 302, "http://root.test/start".to_owned()),
+        ("path.test", "/", 302, "/start".to_owned()),
+        ("port.test", "/a", 308, "https://port.test:443/a".to_owned()),
     ] {
         let answer = get(portico.http(), host, path);
         let got = (answer.status, answer.header("location").unwrap_or_default().to_owned());

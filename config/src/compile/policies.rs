@@ -128,7 +128,8 @@ impl<'a> Policies<'a> {
             || (annotations.ssl_redirect.unwrap_or(self.ssl_redirect)
                 && self.has_certificate(host));
         let to_https = self.https.filter(|_| asked);
-        let to_https = to_https.map(|port| ToHttps { port, keeps_slash: annotations.keeps_slash });
+        let (keeps_slash, names_port) = (annotations.keeps_slash, annotations.names_port);
+        let to_https = to_https.map(|port| ToHttps { port, names_port, keeps_slash });
         let app_root = self.app_roots.get(host).map(|(root, _)| (*root).clone());
         Policy { to_https, app_root, ..self.of_any_host((object, ingress), said) }
     }

@@ -53,6 +53,8 @@ pub struct Policy {
     pub redirect: Option<Redirect>,
     /// Whether a request over plain HTTP is redirected to HTTPS, and how.
     pub to_https: Option<ToHttps>,
+    /// Whether a redirect to the same scheme and host names the path alone (`relative-redirects`).
+    pub relative_redirects: bool,
     /// The longest body of a request in bytes, 0 for any; none: the default of 1 MiB.
     pub max_body_bytes: Option<u64>,
     /// How fast an answer may go to its client; none: any.
@@ -132,6 +134,8 @@ pub struct Redirect {
 pub struct ToHttps {
     /// The port of the HTTPS listener, told to clients that named a port; none: 443.
     pub port: Option<u16>,
+    /// Whether all clients are told the port, 443 too (`use-port-in-redirects`).
+    pub names_port: bool,
     /// Whether a `/` at the end stays (`preserve-trailing-slash`).
     pub keeps_slash: bool,
 }

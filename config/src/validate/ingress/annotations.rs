@@ -70,6 +70,8 @@ pub(crate) struct Annotations {
     pub(crate) force_ssl_redirect: bool,
     /// `preserve-trailing-slash`.
     pub(crate) keeps_slash: bool,
+    /// `use-port-in-redirects`.
+    pub(crate) names_port: bool,
     /// Who gets the alternatives that the Ingress has instead of locations; none: it has locations.
     pub(crate) canary: Option<CanaryRule>,
     /// What is to be told, once it is known that the Ingress is ours.
@@ -125,6 +127,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
     let aliases = reader.aliases();
     let www = reader.switch("from-to-www-redirect").unwrap_or(false);
     let keeps_slash = reader.switch("preserve-trailing-slash").unwrap_or(false);
+    let names_port = reader.switch("use-port-in-redirects").unwrap_or(false);
     let canary = reader.canary();
     let named = reader.named();
     let (closed, findings) = told(reader);
@@ -143,6 +146,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
         ssl_redirect,
         force_ssl_redirect,
         keeps_slash,
+        names_port,
         aliases,
         www,
         canary,
@@ -171,6 +175,7 @@ fn policy(reader: &mut Reader<'_>, name: &ObjectName) -> (Policy, bool) {
         cors: reader.cors().map(Into::into),
         limits: reader.limits(name).map(Into::into),
         redirect: reader.redirect().or(moved),
+        relative_redirects: reader.switch("relative-redirects").unwrap_or(false),
         max_body_bytes: reader
             .value("proxy-body-size", |text| size(text).ok_or("is no size such as 8m, 512k or 0")),
         upstream_host: reader.upstream_host(),

@@ -15,8 +15,16 @@ pub(super) fn app_root(policy: &Policy, visit: &Visit<'_>) -> Result<(), Decline
     if visit.checked.path != "/" {
         return Ok(());
     }
-    let location = format!("{}://{}{}", scheme(visit), authority(visit)?, render(root, visit));
+    let location = format!("{}{}", here(policy, visit)?, render(root, visit));
     Err(redirect(StatusCode::FOUND, location))
+}
+
+/// What stands before the path where a client is sent to another place of the same host.
+fn here(policy: &Policy, visit: &Visit<'_>) -> Result<String, Declined> {
+    match policy.relative_redirects {
+        true => Ok(String::new()),
+        false => Ok(format!("{}://{}", scheme(visit), authority(visit)?)),
+    }
 }
 
 /// From another name of a host to the host itself (`ingress 2.4`: from-to-www-redirect).
@@ -54,9 +62,12 @@ pub(super) fn to_https(policy: &Policy, visit: &Visit<'_>) -> Result<(), Decline
 fn https(asked: ToHttps, visit: &Visit<'_>) -> Result<String, Declined> {
     let mut location = format!("https://{}", name(visit)?);
     // Who came to a port of its own finds the other at one, too.
-    if let Some(port) = asked.port
-        && visit.checked.authority.and_then(port_of).is_some()
-    {
+    let came_to_one = || visit.checked.authority.and_then(port_of).is_some();
+    let port = match asked.names_port {
+        true => Some(asked.port.unwrap_or(HTTPS_PORT)),
+        false => asked.port.filter(|_| came_to_one()),
+    };
+    if let Some(port) = port {
         location.push_str(&format!(":{port}"));
     }
     uri(&mut location, visit.checked);
@@ -89,6 +100,9 @@ fn redirect(status: StatusCode, location: String) -> Declined {
     Declined { refused: keep(status), edits: Some(Box::new(edits)), page: None }
 }
 
+/// Where HTTPS is where nothing else is said.
+const HTTPS_PORT: u16 = 443;
+
 #[cfg(test)]
 mod tests {
     use portico_config::model::Redirect;
@@ -99,7 +113,11 @@ mod tests {
     #[test]
     fn plain_http_is_sent_to_https() {
         let to = |port, keeps_slash| {
-            let to_https = Some(ToHttps { port, keeps_slash });
+            let to_https = Some(ToHttps { port, names_port: false, keeps_slash });
+            Policy { to_https, ..Policy::default() }
+        };
+        let named = |port| {
+            let to_https = Some(ToHttps { port, names_port: true, keeps_slash: false });
             Policy { to_https, ..Policy::default() }
         };
         for (policy, authority, target, want) in [
@@ -111,6 +129,8 @@ mod tests {
             (to(Some(8443), false), "a.test", "/x", "https://a.test/x"),
             (to(Some(8443), false), "a.test:8080", "/x", "https://a.test:8443/x"),
             (to(None, false), "a.test:80", "/x", "https://a.test/x"),
+            (named(None), "a.test", "/x", "https://a.test:443/x"),
+            (named(Some(8443)), "a.test", "/x", "https://a.test:8443/x"),
         ] {
             let got = answer(&policy, false, authority, target);
             assert_eq!(got, (308, want.into()), "ingress 2.4: ssl-redirect {authority}{target}");
@@ -151,5 +171,9 @@ mod tests {
         let got = answer(&root, true, "a.test:444", "/?q");
         assert_eq!(got, (302, "https://a.test:444/start?q".into()), "ingress 2.4: app-root");
         assert_eq!(answer(&root, true, "a.test", "/other").0, 301);
+        let root = Policy { relative_redirects: true, ..root };
+        let got = answer(&root, true, "a.test:444", "/?q");
+        assert_eq!(got, (302, "/start?q".into()), "ingress 2.5: relative-redirects");
+        assert_eq!(answer(&root, true, "", "/").0, 302, "no host is needed for that");
     }
 }
