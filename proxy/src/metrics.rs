@@ -175,6 +175,11 @@ fn count_ports(ports: &[Labelled<'_>], registry: &Registry) -> prometheus::Resul
         Opts::new("portico_endpoints_ejected", "Endpoints that are put out now, and tried last."),
         LABELS,
     )?;
+    let pending = IntGaugeVec::new(
+        Opts::new("portico_l7_requests_pending", "Requests that wait for a place at an endpoint."),
+        LABELS,
+    )?;
+    registry.register(Box::new(pending.clone()))?;
     registry.register(Box::new(active.clone()))?;
     registry.register(Box::new(ejected.clone()))?;
     registry.register(Box::new(endpoints.clone()))?;
@@ -183,6 +188,9 @@ fn count_ports(ports: &[Labelled<'_>], registry: &Registry) -> prometheus::Resul
         let (labels, port) = (port.labels(), port.port);
         let open = i64::try_from(port.state.active.0.load(Relaxed)).unwrap_or(i64::MAX);
         active.with_label_values(&labels).set(open);
+        pending
+            .with_label_values(&labels)
+            .set(i64::try_from(port.waiting()).unwrap_or(i64::MAX));
         ejected
             .with_label_values(&labels)
             .set(i64::try_from(port.out(now).count()).unwrap_or(i64::MAX));
@@ -224,6 +232,7 @@ const COUNTERS: &[Counter] = &[
     ("portico_l7_retries_refused_total", "Requests not sent again: too many were.", |s| {
         &s.retries.refused
     }),
+    ("portico_l7_overflows_total", "Requests that endpoints had no place for.", |s| &s.overflows),
     ("portico_l4_received_bytes_total", "Bytes from clients to endpoints.", |s| {
         &s.bytes_received.0
     }),

@@ -460,6 +460,20 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::TimeOrOff(SECOND..=DAY, |to| &mut to.settings.front_door.max_connection_age),
     ),
     Setting::new(
+        "ingress.maxEndpointRequests",
+        Group::Ingress,
+        "N",
+        "Requests that one endpoint has at once, each over a connection of its own by HTTP/1.1",
+        Kind::Count(1..=1_000_000, |to| &mut to.settings.front_door.max_endpoint_requests),
+    ),
+    Setting::new(
+        "ingress.maxEndpointPending",
+        Group::Ingress,
+        "N",
+        "Requests that wait for a place at one endpoint; beyond, they get 503",
+        Kind::Count(0..=1_000_000, |to| &mut to.settings.front_door.max_endpoint_pending),
+    ),
+    Setting::new(
         "ingress.requestHeaderTimeout",
         Group::Ingress,
         "TIME",

@@ -15,6 +15,7 @@ mod annotations;
 mod backend_tls;
 mod bad_input;
 mod balance;
+mod bounds;
 mod client_certs;
 mod command_line;
 mod confidential;

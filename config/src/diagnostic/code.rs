@@ -119,6 +119,7 @@ codes! {
     323 InvalidBalance Warning "portico.dev/balance names no way to balance",
     324 InvalidWeight Warning "portico.dev/weight cannot be read",
     325 InvalidSlowStart Warning "portico.dev/slow-start is no time",
+    326 InvalidEndpointBound Error "a bound of the endpoints of a Service is no number of requests",
     330 InvalidDnsAnnotation Warning "an annotation about names cannot be read",
 
     401 SliceWithoutService Warning "an EndpointSlice belongs to no Service",

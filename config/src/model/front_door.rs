@@ -36,6 +36,11 @@ pub struct FrontDoor {
     /// `maxConnectionAge`: a client's connection ends with the response after it; none: never.
     /// Default 1 h.
     pub max_connection_age: Option<Duration>,
+    /// `maxEndpointRequests`: requests that one endpoint may have at once, each of which has a
+    /// connection of its own by HTTP/1.1; default 1,024.
+    pub max_endpoint_requests: usize,
+    /// `maxEndpointPending`: requests that may wait for one of them to end; default 1,024.
+    pub max_endpoint_pending: usize,
     /// How long each side may take.
     pub timeouts: DoorTimeouts,
 }
@@ -71,6 +76,8 @@ impl Default for FrontDoor {
             max_body_bytes: 1 << 20,
             max_requests_per_connection: 10_000,
             max_connection_age: Some(Duration::from_secs(3600)),
+            max_endpoint_requests: 1_024,
+            max_endpoint_pending: 1_024,
             timeouts: DoorTimeouts::default(),
         }
     }

@@ -96,6 +96,12 @@ pub struct Traffic {
     /// `portico.dev/max-connections`: connections that may be open at once through the Service's
     /// fronts, `1..=1_000_000`; none: no limit.
     pub max_connections: Option<u32>,
+    /// `portico.dev/max-endpoint-requests`: requests of Ingress that one endpoint may have at once,
+    /// `1..=1_000_000`; none: what settings say.
+    pub max_endpoint_requests: Option<u32>,
+    /// `portico.dev/max-endpoint-pending`: requests that may wait for a place there, `0..=1_000_000`;
+    /// none: what settings say.
+    pub max_endpoint_pending: Option<u32>,
     /// `portico.dev/proxy-protocol`.
     pub proxy_protocol: ProxyProtocol,
     /// Label `service-proxy-name`: another proxy serves it, and it has no fronts here.

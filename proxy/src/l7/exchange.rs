@@ -41,6 +41,8 @@ use crate::view::{Rule, Target};
 pub(crate) enum Failure {
     /// There is none to ask.
     NoEndpoint,
+    /// All of them are full, and as many wait as may.
+    Full,
     /// It refused, broke off, or answered with something that is no response.
     Bad,
     /// It did not answer in time.
@@ -53,7 +55,7 @@ impl Failure {
     /// `http-proxy 0.4`.
     pub(crate) fn status(self) -> StatusCode {
         match self {
-            Self::NoEndpoint => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoEndpoint | Self::Full => StatusCode::SERVICE_UNAVAILABLE,
             Self::Bad => StatusCode::BAD_GATEWAY,
             Self::TimedOut | Self::Deadline => StatusCode::GATEWAY_TIMEOUT,
         }

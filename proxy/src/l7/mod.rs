@@ -67,7 +67,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::ledger::Column;
 use crate::limiter::Limiter;
-use crate::upstream::Port;
+use crate::upstream::{Bounds, Port};
 use crate::view::{Rule, Target, View};
 
 use self::access::AccessLog;
@@ -141,6 +141,8 @@ pub(crate) struct Worker {
     random: Cell<u64>,
     /// Limits and timeouts.
     door: FrontDoor,
+    /// How many requests an endpoint may have, where its Service does not say it.
+    bounds: Bounds,
     tls: Option<Arc<Tls>>,
     queries: Queries,
     /// The log of requests, where there is one.
@@ -180,6 +182,10 @@ impl Worker {
             date: Cell::new(date()),
             random: Cell::new(RandomState::new().hash_one(0_u8) | 1),
             door: door.clone(),
+            bounds: Bounds {
+                requests: door.max_endpoint_requests,
+                pending: door.max_endpoint_pending,
+            },
             tls,
             queries,
             access: access.map(AccessLog::new),

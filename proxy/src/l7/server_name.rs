@@ -120,7 +120,10 @@ impl Worker {
         let watch = self.ticker.watch(Phase::Waiting);
         let caller = Caller { client: from.client, now: Instant::now() };
         for upstream in port.choose(caller, <_>::default()) {
-            let _open = upstream.open();
+            let Some(_open) = upstream.enter(port.bounds(self.bounds)) else {
+                port.state.overflows.fetch_add(1, Relaxed);
+                continue;
+            };
             match self
                 .dial(upstream.address, None, self.door.timeouts.connect)
                 .await

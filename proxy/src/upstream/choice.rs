@@ -17,6 +17,7 @@ use portico_config::model::Balance;
 use super::affinity::Remembered;
 use super::balance::{Balancer, better_of_two, least, mix, place, ranked};
 use super::endpoint::{EndpointState, Open};
+use super::room::{Bounds, Waiting};
 use super::tally::Tally;
 
 /// One usable endpoint of a set.
@@ -53,6 +54,16 @@ impl Upstream {
     /// Counts what is opened there now, until it is dropped.
     pub(crate) fn open(&self) -> Open {
         self.state.open(self.tally.as_ref())
+    }
+
+    /// A place for one more request, until it is dropped; none: it is full.
+    pub(crate) fn enter(&self, bounds: Bounds) -> Option<Open> {
+        self.state.enter(bounds.requests, self.tally.as_ref())
+    }
+
+    /// A place among those who wait for one; none: it is full of them, too.
+    pub(crate) fn wait(&self, bounds: Bounds) -> Option<Waiting> {
+        self.state.wait(bounds, self.tally.as_ref())
     }
 
     /// Whether it is put out now.

@@ -4,19 +4,20 @@
 //! view names the endpoint. Times are those since the process began, so that each fits an atomic.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::{Duration, Instant};
 
 use super::balance::Latency;
 use super::health::{Fault, Health};
+use super::room::Room;
 use super::tally::Tally;
 
 /// Living state of one endpoint.
 #[derive(Debug)]
 pub(crate) struct EndpointState {
     began: Instant,
-    open: AtomicU32,
+    room: Room,
     latency: AtomicU64,
     health: Health,
 }
@@ -25,15 +26,27 @@ pub(crate) struct EndpointState {
 #[derive(Debug)]
 pub(crate) struct Open {
     state: Arc<EndpointState>,
+    kind: OpenKind,
     /// Where it is counted for its ServicePort, if anywhere.
     tally: Option<Arc<Tally>>,
+}
+
+/// How something that is open counts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum OpenKind {
+    /// As load.
+    Flow,
+    /// As load, and among the requests that there may be.
+    Request,
+    /// Not any more.
+    Forgotten,
 }
 
 impl EndpointState {
     pub(super) fn new(began: Instant) -> Self {
         Self {
             began,
-            open: AtomicU32::default(),
+            room: Room::default(),
             latency: AtomicU64::default(),
             health: Health::default(),
         }
@@ -41,17 +54,23 @@ impl EndpointState {
 
     /// Counts one more that is open.
     pub(super) fn open(self: &Arc<Self>, tally: Option<&Arc<Tally>>) -> Open {
-        self.open.fetch_add(1, Relaxed);
-        let tally = tally.map(Arc::clone);
-        if let Some(tally) = &tally {
-            tally.open();
-        }
-        Open { state: Arc::clone(self), tally }
+        self.room.add();
+        Open::new(self, OpenKind::Flow, tally)
+    }
+
+    /// Who is in, and who waits.
+    pub(super) fn room(&self) -> &Room {
+        &self.room
+    }
+
+    /// How many requests wait for a place.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.room.waiting()
     }
 
     /// How many are open.
     pub(super) fn opened(&self) -> u32 {
-        self.open.load(Relaxed)
+        self.room.opened()
     }
 
     /// Notes how long an answer took. Of two workers at once, one may be lost.
@@ -103,6 +122,26 @@ impl EndpointState {
     }
 }
 
+impl Open {
+    /// A request that its endpoint's room has counted.
+    pub(super) fn request(state: &Arc<EndpointState>, tally: Option<&Arc<Tally>>) -> Self {
+        Self::new(state, OpenKind::Request, tally)
+    }
+
+    /// Drops it without telling the room, which knows.
+    pub(super) fn forget(mut self) {
+        self.kind = OpenKind::Forgotten;
+    }
+
+    fn new(state: &Arc<EndpointState>, kind: OpenKind, tally: Option<&Arc<Tally>>) -> Self {
+        let tally = tally.map(Arc::clone);
+        if let Some(tally) = &tally {
+            tally.open();
+        }
+        Self { state: Arc::clone(state), kind, tally }
+    }
+}
+
 impl std::ops::Deref for Open {
     type Target = EndpointState;
 
@@ -113,7 +152,11 @@ impl std::ops::Deref for Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.state.open.fetch_sub(1, Relaxed);
+        match self.kind {
+            OpenKind::Flow => self.state.room.take_off(),
+            OpenKind::Request => self.state.leave(),
+            OpenKind::Forgotten => {}
+        }
         if let Some(tally) = &self.tally {
             tally.close();
         }

@@ -13,6 +13,7 @@ use portico_config::snapshot::{Endpoint, Place, ServicePort, SetKind, Sets, Traf
 
 use super::choice::{Members, Upstream};
 use super::registry::{OpenConnection, PortState, Registry};
+use super::room::Bounds;
 use super::sessions::Sessions;
 use super::tally::Tallies;
 
@@ -86,6 +87,24 @@ impl Port {
     /// One more open connection of the Service; none where its limit is reached.
     pub(crate) fn open_connection(&self) -> Option<OpenConnection<'_>> {
         OpenConnection::take(&self.state, self.traffic().max_connections)
+    }
+
+    /// How many requests each endpoint may have, where `usual` is what settings say.
+    pub(crate) fn bounds(&self, usual: Bounds) -> Bounds {
+        let Traffic { max_endpoint_requests, max_endpoint_pending, .. } = *self.traffic();
+        let or = |own: Option<u32>, usual| own.map_or(usual, |own| own.try_into().unwrap_or(usual));
+        Bounds {
+            requests: or(max_endpoint_requests, usual.requests),
+            pending: or(max_endpoint_pending, usual.pending),
+        }
+    }
+
+    /// How many requests wait for a place at its endpoints.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.upstreams()
+            .iter()
+            .map(|upstream| u64::from(upstream.state.waiting()))
+            .sum()
     }
 
     /// Whether an endpoint still serves, usable for new flows or not (`services 4.7`).

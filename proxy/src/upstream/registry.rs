@@ -162,6 +162,8 @@ pub(crate) struct PortState {
     pub(crate) requests: AtomicU64,
     /// What its endpoints answered to requests of ours, by class of the status (L7).
     pub(crate) inquiries: [AtomicU64; STATUS_CLASSES],
+    /// Requests for which its endpoints had no place, not even to wait (L7).
+    pub(crate) overflows: AtomicU64,
     /// How many of them may be sent again (L7).
     pub(crate) retries: RetryBudget,
     /// What is counted of UDP.
@@ -198,6 +200,7 @@ impl PortState {
             ejections: AtomicU64::default(),
             requests: AtomicU64::default(),
             inquiries: Default::default(),
+            overflows: AtomicU64::default(),
             retries: RetryBudget::new(Instant::now()),
             datagrams: DatagramCounters::default(),
             bytes_received: Padded::default(),

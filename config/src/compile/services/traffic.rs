@@ -115,6 +115,8 @@ pub(super) fn traffic(
         slow_start: service.balancing.slow_start,
         health_check_node_port,
         max_connections: service.connections.most,
+        max_endpoint_requests: service.connections.endpoint_requests,
+        max_endpoint_pending: service.connections.endpoint_pending,
         proxy_protocol: service.connections.proxy_protocol,
         other_proxy: service.other_proxy.clone(),
         // The short form names what it means, of whatever family.

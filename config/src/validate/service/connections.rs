@@ -1,5 +1,5 @@
-//! Annotations about the TCP connections of a Service: how many there may be, and who says in their
-//! first bytes which client they are for.
+//! Annotations about the TCP connections of a Service: how many there may be, how many requests its
+//! endpoints may have, and who says in the first bytes of a connection which client it is for.
 
 use super::Draft;
 use crate::diagnostic::Code;
@@ -12,12 +12,35 @@ use crate::validate::check::{Check, invalid};
 pub(crate) struct Connections {
     /// `portico.dev/max-connections`: open at once through its fronts; none: no limit.
     pub(crate) most: Option<u32>,
+    /// `portico.dev/max-endpoint-requests`: requests of Ingress in progress at one endpoint.
+    pub(crate) endpoint_requests: Option<u32>,
+    /// `portico.dev/max-endpoint-pending`: requests that wait there.
+    pub(crate) endpoint_pending: Option<u32>,
     /// `portico.dev/proxy-protocol`.
     pub(crate) proxy_protocol: ProxyProtocol,
 }
 
 pub(super) fn connections(draft: &Draft<'_>, check: &mut Check<'_>) -> Connections {
-    Connections { most: most(draft, check), proxy_protocol: proxy_protocol(draft, check) }
+    Connections {
+        most: most(draft, check),
+        endpoint_requests: bound(draft, (ENDPOINT_REQUESTS, 1), check),
+        endpoint_pending: bound(draft, (ENDPOINT_PENDING, 0), check),
+        proxy_protocol: proxy_protocol(draft, check),
+    }
+}
+
+/// A bound of each endpoint, of Services without an address too.
+fn bound(draft: &Draft<'_>, (name, least): (&str, u32), check: &mut Check<'_>) -> Option<u32> {
+    let text = draft.object.metadata.annotations.get(name)?.trim();
+    match text.parse() {
+        Ok(bound) if (least..=LARGEST).contains(&bound) => Some(bound),
+        _ => {
+            let field = FieldPath::from("metadata.annotations").key(name);
+            let fault = format!("must be a whole number from {least} to {LARGEST}");
+            check.report(Code::InvalidEndpointBound, &field, invalid(text, fault));
+            None
+        }
+    }
 }
 
 fn most(draft: &Draft<'_>, check: &mut Check<'_>) -> Option<u32> {
@@ -82,5 +105,7 @@ fn annotation<'a>(
 }
 
 const MOST: &str = "portico.dev/max-connections";
+const ENDPOINT_REQUESTS: &str = "portico.dev/max-endpoint-requests";
+const ENDPOINT_PENDING: &str = "portico.dev/max-endpoint-pending";
 const PROXY_PROTOCOL: &str = "portico.dev/proxy-protocol";
 const LARGEST: u32 = 1_000_000;

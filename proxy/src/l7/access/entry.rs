@@ -54,6 +54,8 @@ pub(crate) enum Flag {
     Own,
     /// There was no endpoint to ask.
     NoEndpoint,
+    /// The endpoints had no place for it.
+    Full,
     /// Every endpoint that was asked failed.
     Failed,
     /// The endpoint did not answer in time.
@@ -67,6 +69,7 @@ impl Flag {
     pub(crate) fn of(failure: Failure) -> Self {
         match failure {
             Failure::NoEndpoint => Self::NoEndpoint,
+            Failure::Full => Self::Full,
             Failure::Bad => Self::Failed,
             Failure::TimedOut | Failure::Deadline => Self::TimedOut,
         }
@@ -77,6 +80,7 @@ impl Flag {
             Self::Refused => "refused",
             Self::Own => "own",
             Self::NoEndpoint => "no_endpoint",
+            Self::Full => "overflow",
             Self::Failed => "upstream_failed",
             Self::TimedOut => "upstream_timeout",
             Self::Cut => "cut",

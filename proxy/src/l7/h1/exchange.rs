@@ -17,6 +17,7 @@ use super::Facts;
 use super::chunked::ROOM_BEFORE;
 use super::download::{Download, Ended};
 use super::framing::Length;
+use super::place::Turns;
 use super::repeat::{Lost, Repeats};
 use super::server::{After, Connection};
 use super::upload::{Fault, Upload};
@@ -27,8 +28,9 @@ use crate::l7::io::{Downstream, READ_BYTES, poll_read};
 use crate::l7::metrics::class;
 use crate::l7::pages::Page;
 use crate::l7::pool::Backend;
+use crate::l7::respond::Content;
 use crate::l7::watch::{Phase, Ticker};
-use crate::upstream::{Caller, Fault as Breakdown, Port, Upstream};
+use crate::upstream::{Caller, Fault as Breakdown, Open, Port, Upstream};
 
 /// The status of an answer that another backend's takes the place of, and whether what the client
 /// sends on is not read.
@@ -116,52 +118,54 @@ impl<S: Downstream> Connection<S> {
     ) -> Result<After, Instead> {
         port.state.requests.fetch_add(1, Relaxed);
         let (mut failure, mut stale) = (Failure::NoEndpoint, 0);
-        let mut choice = port.choose(caller, facts.lead()).take(repeats.tries());
+        let mut choice = Turns::new(port.choose(caller, facts.lead()), repeats.tries());
         let mut next = choice.next();
         let first = next.map(|upstream| upstream.address);
-        while let Some(upstream) = next {
+        while let Some(asked) = next {
+            let placed = self.place(port, (asked, &mut choice), (&upload, facts));
+            let (upstream, open) = match placed.await {
+                Ok(placed) => placed,
+                Err(None) => return Ok(After::Cut),
+                Err(Some(why)) => {
+                    failure = why;
+                    break;
+                }
+            };
             let (reused, mut backend) = match self.connect(upstream, facts).await {
                 Ok(connected) => connected,
                 Err(why) => {
-                    caller.now = Instant::now();
-                    if why.blames {
-                        port.failed((None, caller), upstream, Breakdown::Dial, caller.now);
-                    }
                     failure = why.failure;
-                    let again = repeats.after_dial(failure, caller.now);
+                    let again = undialed((port, upstream), why, (&mut caller, repeats));
                     next = again.then(|| choice.next()).flatten();
                     continue;
                 }
             };
-            let _open = upstream.open();
             backend.served += 1;
             let others = choice.clone().next().is_some();
             let asked = (upstream, first);
             let mut download = self.download(port, asked, (others, repeats), caller.now, facts);
             self.account.asked = (!facts.is_aside()).then_some(caller.now);
-            let ended = self
-                .pass(&mut upload, &mut download, &mut backend, facts)
-                .await;
+            let passed = self.pass(&mut upload, &mut download, &mut backend, facts);
+            let ended = passed.await;
             match ended.or_cut(download.is_midway()) {
                 Ended::Failed { failure: why, silent } => {
                     failure = why;
                     caller.now = Instant::now();
                     let lost = Lost::new(&upload, why, (silent, reused), &mut backend.stream);
+                    // Whether it is sent again or not, and whoever asked.
+                    if !lost.blameless {
+                        port.failed((None, caller), upstream, Breakdown::Break, caller.now);
+                    }
                     let again = repeats.after(lost, caller.now);
                     if !again || !(lost.is_free() || port.repeat(caller.now)) {
                         break;
-                    }
-                    if !lost.blameless {
-                        port.failed((None, caller), upstream, Breakdown::Break, caller.now);
                     }
                     if lost.leads_on(&mut stale) {
                         next = choice.next();
                     }
                 }
                 Ended::Rejected(status) => {
-                    caller.now = Instant::now();
-                    debug!(endpoint = %upstream.address, %status, "another endpoint is asked");
-                    port.repeat(caller.now);
+                    rejected((port, upstream), status, &mut caller);
                     next = choice.next();
                 }
                 Ended::Refused(status) => {
@@ -174,12 +178,13 @@ impl<S: Downstream> Connection<S> {
                 Ended::Cut => return Ok(After::Cut),
                 Ended::Sent | Ended::Upgraded => {
                     settle(port, (upstream, download.status), caller.now, facts);
-                    return Ok(self.finish((ended, facts), upload, download, backend));
+                    return Ok(self.finish((ended, facts), upload, download, (backend, open)));
                 }
             }
             self.again(&mut upload);
         }
-        self.give_up((failure, !upload.is_read()), facts).await
+        self.give_up(port, (failure, !upload.is_read()), facts)
+            .await
     }
 
     /// What the answer of `upstream` comes through, `first` being asked before all; `others`: there are
@@ -201,11 +206,23 @@ impl<S: Downstream> Connection<S> {
     /// Answers for endpoints of which none did.
     async fn give_up(
         &mut self,
+        port: &Port,
         (failure, close): (Failure, bool),
         facts: &Facts,
     ) -> Result<After, Instead> {
         self.note(|entry| entry.flag(Flag::of(failure)));
-        self.fail((failure.status(), close), facts).await
+        let status = failure.status();
+        if failure != Failure::Full {
+            return self.fail((status, close), facts).await;
+        }
+        port.state.overflows.fetch_add(1, Relaxed);
+        if facts.page(status, false).is_some() {
+            return self.fail((status, close), facts).await;
+        }
+        let mut edits = facts.edits().cloned().unwrap_or_default();
+        edits.set("Retry-After", RETRY_AFTER);
+        let what = (status, Content::Words);
+        Ok(self.own_with(what, Some(&edits), close, facts).await)
     }
 
     /// Notes what came of one try.
@@ -257,7 +274,6 @@ impl<S: Downstream> Connection<S> {
         let endpoint = upstream.address;
         let timeout = self.time_to_connect(facts);
         if facts.speaks_http2() {
-            let _open = upstream.open();
             let opened = self.worker.open_stream(endpoint, facts.secured(), timeout);
             let opened = Box::pin(opened).await;
             self.watch.renew(Phase::Waiting);
@@ -270,7 +286,6 @@ impl<S: Downstream> Connection<S> {
             self.worker.metrics.reused.0.fetch_add(1, Relaxed);
             return Ok((true, backend));
         }
-        let _open = upstream.open();
         let dialed = Box::pin(self.worker.dial(endpoint, facts.secured(), timeout)).await;
         // The time of a dial is its own.
         self.watch.renew(Phase::Waiting);
@@ -278,7 +293,7 @@ impl<S: Downstream> Connection<S> {
     }
 
     /// How long a connection may take to be made.
-    fn time_to_connect(&self, facts: &Facts) -> Duration {
+    pub(super) fn time_to_connect(&self, facts: &Facts) -> Duration {
         let usual = match facts.timeouts().and_then(|timeouts| timeouts.connect) {
             None => self.worker.door.timeouts.connect,
             Some(0) => Duration::MAX,
@@ -302,14 +317,14 @@ impl<S: Downstream> Connection<S> {
         (ended, facts): (Ended, &Facts),
         upload: Upload,
         download: Download,
-        backend: Backend,
+        (backend, open): (Backend, Open),
     ) -> After {
         if ended == Ended::Upgraded {
             if let Some(timeouts) = facts.timeouts() {
                 let usual = self.worker.ticker.ticks(Phase::Tunnel);
                 self.watch.allow_tunnel(tunnel_ticks(timeouts, usual));
             }
-            return After::Tunnel(backend);
+            return After::Tunnel(backend, open);
         }
         // A response that came before the end of the upload leaves the rest of it behind.
         if download.reusable && upload.is_done() {
@@ -365,12 +380,8 @@ impl<S: Downstream> Connection<S> {
                     break;
                 }
             }
-            // Whoever has sent everything and leaves does not want the answer (`http-proxy 1.30`).
-            let waits = download.is_awaited() && upload.is_read() && self.inbox.is_empty();
-            if waits && self.poll_present(cx) == Poll::Ready(false) {
-                return Poll::Ready(Ended::Cut);
-            }
-            if self.stream.poll_gone(cx).is_ready() {
+            let is_awaited = download.is_awaited();
+            if (is_awaited && self.is_left(upload, cx)) || self.stream.poll_gone(cx).is_ready() {
                 return Poll::Ready(Ended::Cut);
             }
             if facts.is_call || facts.terms.is_some() {
@@ -393,6 +404,14 @@ impl<S: Downstream> Connection<S> {
         let ended = passed.await;
         self.tell(upload, download, ended);
         ended
+    }
+
+    /// Whether a client that waits for an answer has left: whoever has sent everything and leaves does
+    /// not want it (`http-proxy 1.30`).
+    pub(super) fn is_left(&mut self, upload: &Upload, cx: &mut Context<'_>) -> bool {
+        let waits = upload.is_read() && self.inbox.is_empty();
+        (waits && self.poll_present(cx) == Poll::Ready(false))
+            || self.stream.poll_gone(cx).is_ready()
     }
 
     /// Keeps what the client sends ahead; false: it left.
@@ -423,6 +442,26 @@ impl<S: Downstream> Connection<S> {
             false => download.cut(self),
         }
     }
+}
+
+/// Notes that an endpoint could not be reached; whether another one is asked.
+fn undialed(
+    (port, upstream): (&Port, &Upstream),
+    why: Undialed,
+    (caller, repeats): (&mut Caller, Repeats),
+) -> bool {
+    caller.now = Instant::now();
+    if why.blames {
+        port.failed((None, *caller), upstream, Breakdown::Dial, caller.now);
+    }
+    repeats.after_dial(why.failure, caller.now)
+}
+
+/// Notes that an endpoint's answer is not passed on, since another one is asked.
+fn rejected((port, upstream): (&Port, &Upstream), status: StatusCode, caller: &mut Caller) {
+    caller.now = Instant::now();
+    debug!(endpoint = %upstream.address, %status, "another endpoint is asked");
+    port.repeat(caller.now);
 }
 
 /// Notes that an endpoint answered, and with which status.
@@ -476,6 +515,8 @@ fn is_over(patience: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> bool
     sleep.as_mut().poll(cx).is_ready()
 }
 
+/// After how many seconds a client may come again that found no place (`http-proxy 0.4`).
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 /// How long a backend may think about a body that it was only told of.
 const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 /// What both sides of a call of gRPC have for their next byte (`http-proxy 5`).

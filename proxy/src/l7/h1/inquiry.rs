@@ -109,7 +109,11 @@ impl Worker {
     ) -> Option<Reply> {
         let mut caller = Caller { client, now: Instant::now() };
         for upstream in port.choose(caller, Lead::Turn).take(MAX_TRIES) {
-            let _open = upstream.open();
+            // Nobody waits for a question: the request that it is about does already.
+            let Some(_open) = upstream.enter(port.bounds(self.bounds)) else {
+                port.state.overflows.fetch_add(1, Relaxed);
+                continue;
+            };
             let (again, fault) = match self.exchange(upstream.address, inquiry).await {
                 Ok(reply) => {
                     port.answered((upstream, Lead::Turn), caller.now, Instant::now);

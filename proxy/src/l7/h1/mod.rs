@@ -17,6 +17,7 @@ mod body;
 mod upload;
 mod pace;
 mod download;
+mod place;
 mod exchange;
 pub(crate) mod inquiry;
 mod query;

@@ -64,7 +64,8 @@ impl Lost {
             silent,
             stale,
             unsent: upload.is_unsent() || untouched,
-            blameless: stale || unprocessed.is_some(),
+            // How long a client waits is no measure of a backend.
+            blameless: stale || unprocessed.is_some() || failure == Failure::Deadline,
             left,
             whole: upload.is_whole(),
         }
@@ -124,7 +125,7 @@ impl Repeats {
     pub(super) fn after_dial(&self, failure: Failure, now: Instant) -> bool {
         let condition = match failure {
             Failure::TimedOut => Conditions::TIMEOUT,
-            Failure::Bad | Failure::NoEndpoint => Conditions::ERROR,
+            Failure::Bad | Failure::NoEndpoint | Failure::Full => Conditions::ERROR,
             Failure::Deadline => return false,
         };
         self.is_in_time(now) && self.after.is_none_or(|after| after.has(condition))

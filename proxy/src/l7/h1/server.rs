@@ -32,6 +32,7 @@ use crate::l7::respond::{self, Content};
 use crate::l7::upgrade::tunnel;
 use crate::l7::watch::{Phase, Watch};
 use crate::ledger::{Column, Verb};
+use crate::upstream::Open;
 
 /// A client's connection.
 pub(crate) struct Connection<S> {
@@ -89,7 +90,8 @@ pub(super) enum After {
     Linger,
     /// It ends in the middle.
     Cut,
-    Tunnel(Backend),
+    /// It is one with a backend's, and keeps its place there.
+    Tunnel(Backend, Open),
 }
 
 impl<S: Downstream> Connection<S> {
@@ -178,7 +180,7 @@ impl<S: Downstream> Connection<S> {
                 }
                 After::Close | After::Linger => return Box::pin(linger(self.stream)).await,
                 After::Cut => return,
-                After::Tunnel(backend) => {
+                After::Tunnel(backend, _open) => {
                     Box::pin(self.carry(backend)).await;
                     return drop(held);
                 }
@@ -203,7 +205,7 @@ impl<S: Downstream> Connection<S> {
         self.account.settle(self.worker.column(rule.as_ref()));
         self.account.rule = rule;
         match after {
-            After::Tunnel(_) => return,
+            After::Tunnel(..) => return,
             After::Cut => self.note(|entry| entry.flag(Flag::Cut)),
             After::Next | After::Close | After::Linger => {}
         }

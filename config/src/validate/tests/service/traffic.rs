@@ -226,6 +226,7 @@ fn load_balancers_follow_services_3() {
 fn annotations_about_connections_follow_design_5() {
     const MOST: &str = "P0321 metadata.annotations[portico.dev/max-connections]: invalid value: ";
     const PROXY: &str = "P0322 metadata.annotations[portico.dev/proxy-protocol]: invalid value: ";
+    const BOUND: &str = "P0326 metadata.annotations[portico.dev/max-endpoint-";
     const IGNORED: &str = "P0308 metadata.annotations[portico.dev/";
     let with = |key: &str, value: &str, spec: &str| {
         format!("metadata: {{name: a, annotations: {{portico.dev/{key}: \"{value}\"}}}}\n{spec}")
@@ -239,6 +240,11 @@ fn annotations_about_connections_follow_design_5() {
         ("too many", with("max-connections", "1000001", tcp), &[MOST]),
         ("a word", with("max-connections", "all", tcp), &[MOST]),
         ("over UDP alone", with("max-connections", "1", udp), &[IGNORED]),
+        ("requests", with("max-endpoint-requests", "1", "spec: {clusterIP: None}"), &[]),
+        ("no request", with("max-endpoint-requests", "0", tcp), &[BOUND]),
+        ("too many", with("max-endpoint-requests", "1000001", tcp), &[BOUND]),
+        ("nobody waits", with("max-endpoint-pending", "0", tcp), &[]),
+        ("a word", with("max-endpoint-pending", "some", tcp), &[BOUND]),
         ("in", with("proxy-protocol", "in", tcp), &[]),
         ("out", with("proxy-protocol", "v1", tcp), &[]),
         ("both", with("proxy-protocol", "in, v2", tcp), &[]),

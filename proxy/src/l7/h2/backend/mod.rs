@@ -159,7 +159,7 @@ impl Worker {
                 }
                 Found::None(dial) => return self.make(key, dial, timeout).await,
                 Found::Full => {
-                    return Err(Undialed { failure: Failure::NoEndpoint, blames: false });
+                    return Err(Undialed { failure: Failure::Full, blames: false });
                 }
             }
         }

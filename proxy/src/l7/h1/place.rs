@@ -1,0 +1,98 @@
+//! A place at an endpoint for one request: at the one whose turn it is, at another that has room, or
+//! the next that comes free (`http-proxy 5.12`).
+//!
+//! A request waits for no longer than a connection may take to be made, and nobody waits for a client
+//! that has left. Who counts places, and who of those who wait is next, is `upstream::room`'s.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Instant;
+
+use tokio::time::sleep;
+
+use super::Facts;
+use super::server::Connection;
+use super::upload::Upload;
+use crate::l7::exchange::Failure;
+use crate::l7::io::Downstream;
+use crate::l7::watch::Phase;
+use crate::upstream::{Bounds, Choice, Lead, Open, Port, Upstream, Waiting};
+
+/// The endpoints that one request is sent to, in the order to try them: as many of a choice as there
+/// are tries.
+#[derive(Clone)]
+pub(super) struct Turns<'a> {
+    choice: Choice<'a>,
+    left: usize,
+}
+
+impl<'a> Turns<'a> {
+    pub(super) fn new(choice: Choice<'a>, tries: usize) -> Self {
+        Self { choice, left: tries }
+    }
+
+    /// A place at the first of those that are left which has one: to pass over who is full is no try.
+    fn with_room(&mut self, bounds: Bounds) -> Option<(&'a Upstream, Open)> {
+        self.choice
+            .find_map(|upstream| Some((upstream, upstream.enter(bounds)?)))
+    }
+}
+
+impl<'a> Iterator for Turns<'a> {
+    type Item = &'a Upstream;
+
+    fn next(&mut self) -> Option<&'a Upstream> {
+        self.left = self.left.checked_sub(1)?;
+        self.choice.next()
+    }
+}
+
+impl<S: Downstream> Connection<S> {
+    /// A place for a request at `asked`, or at another endpoint where that one is full; fails with why
+    /// there is none, which is nothing where the client left.
+    pub(super) async fn place<'a>(
+        &mut self,
+        port: &'a Port,
+        (asked, turns): (&'a Upstream, &mut Turns<'a>),
+        (upload, facts): (&Upload, &Facts),
+    ) -> Result<(&'a Upstream, Open), Option<Failure>> {
+        let bounds = port.bounds(self.worker.bounds);
+        if let Some(open) = asked.enter(bounds) {
+            return Ok((asked, open));
+        }
+        // Who is led to a front goes where the front leads, and nowhere else.
+        let others = facts.lead() != Lead::Front;
+        if let Some(placed) = others.then(|| turns.with_room(bounds)).flatten() {
+            return Ok(placed);
+        }
+        let waiting = asked.wait(bounds).ok_or(Some(Failure::Full))?;
+        let open = Box::pin(self.wait(waiting, upload, facts)).await;
+        self.watch.renew(Phase::Waiting);
+        Ok((asked, open?))
+    }
+
+    async fn wait(
+        &mut self,
+        waiting: Waiting,
+        upload: &Upload,
+        facts: &Facts,
+    ) -> Result<Open, Option<Failure>> {
+        let mut time = pin!(sleep(self.time_to_connect(facts)));
+        let mut waiting = pin!(waiting);
+        poll_fn(|cx| {
+            if let Poll::Ready(open) = waiting.as_mut().poll(cx) {
+                return Poll::Ready(open.ok_or(Some(Failure::Full)));
+            }
+            if self.is_left(upload, cx) {
+                return Poll::Ready(Err(None));
+            }
+            let late = time.as_mut().poll(cx);
+            late.map(|()| match facts.deadline {
+                Some(_) if facts.is_late(Instant::now()) => Err(Some(Failure::Deadline)),
+                _ => Err(Some(Failure::Full)),
+            })
+        })
+        .await
+    }
+}
