@@ -150,6 +150,7 @@ pub fn cluster(services: usize) -> Snapshot {
             clients: None,
             passed_to: None,
             default_ingress: None,
+            is_nginx: false,
         };
         routes.exact.insert(name, Arc::new(host));
     }

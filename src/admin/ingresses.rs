@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use portico_config::model::{ObjectName, PathKind};
+use portico_config::model::{HostPattern, ObjectName, PathKind};
 use portico_config::snapshot::{Backend, Canary, Claim, Host, Location, Shadowed, Snapshot};
 use portico_net::listeners::{ListenerState, ListenerStatus};
 use serde_json::{Value, json};
@@ -29,8 +29,11 @@ pub(super) fn render(snapshot: &Snapshot, listeners: &[Arc<ListenerStatus>]) -> 
             }
         }
     }
+    let nginx = written(snapshot).filter(|host| host.is_nginx);
+    let nginx: BTreeSet<&HostPattern> = nginx.map(|host| &host.pattern).collect();
     for claim in &snapshot.routes.claims {
-        let lost = claim.shadowed.iter().map(shadowed);
+        let lost = claim.shadowed.iter();
+        let lost = lost.map(|lost| shadowed(lost, nginx.contains(&lost.host)));
         locations.entry(&claim.ingress).or_default().extend(lost);
     }
     let addresses = addresses(listeners);
@@ -65,7 +68,7 @@ fn served(host: &Host, location: &Location, snapshot: &Snapshot) -> Value {
         "pathType": path_type(location.kind),
         "service": service,
         "endpoints": endpoints,
-        "mode": "spec",
+        "mode": mode(host.is_nginx),
         "state": if closed.is_some() { "closed" } else { "open" },
         "reason": closed.or(missing),
         "policy": policy::render(&location.policy),
@@ -83,7 +86,7 @@ fn of_canary(host: &Host, (location, canary): (&Location, &Canary), snapshot: &S
         "pathType": path_type(location.kind),
         "service": service,
         "endpoints": endpoints,
-        "mode": "spec",
+        "mode": mode(host.is_nginx),
         "state": if closed.is_some() { "closed" } else { "open" },
         "reason": closed.or(missing),
         "policy": policy::of_canary(&canary.balancing),
@@ -112,21 +115,27 @@ fn behind<'a>(
     }
 }
 
-fn shadowed(lost: &Shadowed) -> Value {
+fn shadowed(lost: &Shadowed, is_nginx: bool) -> Value {
     json!({
         "host": lost.host.to_string(),
         "path": &*lost.path,
         "pathType": path_type(lost.kind),
-        "mode": "spec",
+        "mode": mode(is_nginx),
         "state": "shadowed",
         "reason": format!("served by {}", lost.by),
     })
+}
+
+/// How the paths of a host are compared (`ingress 2.2`).
+fn mode(is_nginx: bool) -> &'static str {
+    if is_nginx { "nginx" } else { "spec" }
 }
 
 fn path_type(kind: PathKind) -> &'static str {
     match kind {
         PathKind::Exact => "Exact",
         PathKind::Prefix => "Prefix",
+        PathKind::Text => "Text",
     }
 }
 

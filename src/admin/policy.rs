@@ -172,6 +172,7 @@ fn answers(policy: &Policy, shown: &mut Shown) {
         shown.say("preserve-trailing-slash", to_https.keeps_slash);
         shown.say("use-port-in-redirects", to_https.names_port);
     }
+    shown.say("redirect-to-slash", policy.adds_slash);
     shown.say("relative-redirects", policy.relative_redirects);
     if let Some(rate) = &policy.download_rate {
         shown.say("limit-rate", rate.bytes_per_second);

@@ -112,6 +112,7 @@ fn location(location: &Location) -> Value {
         "pathType": match location.kind {
             PathKind::Exact => "Exact",
             PathKind::Prefix => "Prefix",
+            PathKind::Text => "Text",
         },
         "backend": backend(&location.backend),
         "ingress": location.ingress.to_string(),

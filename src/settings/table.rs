@@ -394,6 +394,14 @@ pub(crate) static SETTINGS: &[Setting] = &[
     )
     .live(),
     Setting::new(
+        "ingress.nginxQuirks",
+        Group::Ingress,
+        "true|false",
+        "Whether paths are compared and ordered as ingress-nginx does it, where no Ingress says otherwise",
+        Kind::Switch(|to| &mut to.settings.front_door.nginx_quirks),
+    )
+    .live(),
+    Setting::new(
         "ingress.limitStatus",
         Group::Ingress,
         "429|503",

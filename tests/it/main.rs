@@ -47,6 +47,7 @@ mod migration;
 mod names;
 mod node_health;
 mod probes;
+mod quirks;
 mod reload;
 mod resolver;
 mod resolvers;

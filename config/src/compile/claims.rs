@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::Objects;
 use super::ingress::Owned;
-use crate::model::ObjectName;
+use crate::model::{ObjectName, PathKind};
 use crate::snapshot::{Claim, RouteTable, Shadowed};
 use crate::validate::Kind;
 
@@ -30,7 +30,10 @@ fn claims(table: &RouteTable, objects: &Objects, owned: &[Owned<'_>]) -> Vec<Cla
         });
         let shadowed = paths.filter_map(|(pattern, path)| {
             let host = hosts.iter().find(|host| host.pattern == *pattern)?;
-            let is_it = |kind, text: &str| kind == path.kind && *text == *path.path;
+            let is_it = |kind, text: &str| {
+                let exact = [kind, path.kind].map(|kind| kind == PathKind::Exact);
+                exact[0] == exact[1] && *text == *path.path
+            };
             let mut served = host.locations.iter();
             let served = served.find(|location| is_it(location.kind, &location.path))?;
             (served.ingress != *name).then(|| Shadowed {

@@ -7,14 +7,14 @@ use super::canaries;
 use super::host_tls::HostTls;
 use super::other_names;
 use super::policies::Policies;
+use super::precedence::{self, NO_PATTERN};
+use super::quirks::{Mode, Quirks};
 use super::services::Services;
 use super::{Inputs, Objects, finding, suggestion};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
 use crate::model::annotation::PREFIX;
-use crate::model::{
-    Balancing, HostPattern, ObjectName, PathKind, Pattern, Policy, Settings, literal,
-};
+use crate::model::{Balancing, HostPattern, ObjectName, PathKind, Policy, Settings, literal};
 use crate::snapshot::{Backend, Host, Location, Reach, RouteTable};
 use crate::validate::{BackendPort, BackendProtocol, BackendRef, InUse, Ingress, Kind, PathRule};
 
@@ -81,7 +81,18 @@ pub(super) struct Claim<'a> {
 #[derive(Default)]
 pub(super) struct Draft {
     pub(super) locations: Vec<Location>,
+    /// Of which of them ingress-nginx makes two.
+    twofold: Vec<usize>,
     fallback: Option<Fallback>,
+}
+
+impl Draft {
+    /// Adds a location; `is_twofold`: of which ingress-nginx makes two.
+    fn add(&mut self, location: Location, is_twofold: bool) {
+        let at = self.locations.len();
+        self.twofold.extend(is_twofold.then_some(at));
+        self.locations.push(location);
+    }
 }
 
 /// A default backend, and what its Ingress asks.
@@ -93,6 +104,9 @@ struct Fallback {
     ingress: Option<ObjectName>,
 }
 
+/// What serves where no rule does, and which hosts are in nginx mode.
+type Rest<'a> = (Option<&'a Fallback>, &'a Quirks<'a>);
+
 /// The route table of all owned Ingresses.
 pub(super) fn compile(
     owned: &[Owned<'_>],
@@ -102,6 +116,7 @@ pub(super) fn compile(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> RouteTable {
     let policies = Policies::new(owned, objects, inputs.settings, diagnostics);
+    let quirks = Quirks::new(owned, inputs.settings.front_door.nginx_quirks, diagnostics);
     let mut resolver = Resolver { objects, services, diagnostics };
     let mut hosts: BTreeMap<HostPattern, Draft> = BTreeMap::new();
     // The default backend of the first Ingress without rules (`ingress 1.5`).
@@ -127,6 +142,7 @@ pub(super) fn compile(
         }
         for (index, rule) in ingress.rules.iter().enumerate() {
             let field = FieldPath::from("spec.rules").index(index);
+            let mode = quirks.of(&rule.host);
             let host = hosts.entry(rule.host.clone()).or_default();
             // One for each protocol that Services ask for.
             let mut made: BTreeMap<BackendProtocol, Arc<Policy>> = BTreeMap::new();
@@ -153,39 +169,40 @@ pub(super) fn compile(
                 }
                 let policy = policy_of(&backend);
                 let (policy, path_text) =
-                    resolver.path_policy((object, ingress), path, &policy, &field);
+                    resolver.path_policy((object, ingress), (path, mode), &policy, &field);
                 claimed.insert(key, Claim { object, field, location: host.locations.len() });
-                let ingress = object.valid.name.clone();
-                host.locations.push(Location {
-                    kind: path.kind,
+                let location = Location {
+                    kind: mode.kind(path),
                     path: path_text,
                     backend,
-                    ingress,
+                    ingress: object.valid.name.clone(),
                     policy,
                     canary: None,
-                });
+                };
+                host.add(location, mode.is_twofold(ingress, path));
             }
         }
     }
     canaries::place(owned, &claimed, &mut hosts, &mut resolver);
     let catch_all = catch_all.or_else(|| resolver.default_backend(inputs.settings));
-    whole(owned, (hosts, catch_all.as_ref()), objects, inputs.settings, resolver.diagnostics)
+    let rest = (catch_all.as_ref(), &quirks);
+    whole(owned, (hosts, rest), objects, inputs.settings, resolver.diagnostics)
 }
 
 /// The table of all hosts, with what counts for each as a whole.
 fn whole(
     owned: &[Owned<'_>],
-    (mut hosts, catch_all): (BTreeMap<HostPattern, Draft>, Option<&Fallback>),
+    (mut hosts, rest): (BTreeMap<HostPattern, Draft>, Rest<'_>),
     objects: &Objects,
     settings: &Settings,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> RouteTable {
     let asked = HostTls::new(owned, objects, diagnostics);
-    if catch_all.is_some() || asked.clients(&HostPattern::Any).is_some() {
+    if rest.0.is_some() || asked.clients(&HostPattern::Any).is_some() {
         hosts.entry(HostPattern::Any).or_default();
     }
     let written: BTreeSet<HostPattern> = hosts.keys().cloned().collect();
-    let mut table = table(hosts, &written, catch_all, (&asked, diagnostics), settings);
+    let mut table = table(hosts, &written, rest, (&asked, diagnostics), settings);
     other_names::place(owned, &mut table, |name| written.contains(name), diagnostics);
     table
 }
@@ -214,27 +231,14 @@ fn at(object: &InUse, field: &FieldPath) -> String {
 fn table(
     mut hosts: BTreeMap<HostPattern, Draft>,
     written: &BTreeSet<HostPattern>,
-    catch_all: Option<&Fallback>,
+    (catch_all, quirks): Rest<'_>,
     (tls, diagnostics): (&HostTls<'_>, &mut Vec<Diagnostic>),
     settings: &Settings,
 ) -> RouteTable {
     let mut table = RouteTable::default();
     for (pattern, draft) in &mut hosts {
-        // Longer path first, then Exact before Prefix before patterns, then the longer text
-        // (`ingress 1.3`).
-        draft.locations.sort_by_key(|location| {
-            let pattern = location.policy.pattern.as_ref();
-            let literal = pattern.map_or(location.path.len(), Pattern::literal_bytes);
-            let trimmed = location.path[..literal].trim_end_matches('/').len();
-            let class = match (pattern, location.kind) {
-                // It stands for what it would have matched, and takes no path that is another's.
-                _ if location.policy.closed.as_deref() == Some(NO_PATTERN) => 3,
-                (None, PathKind::Exact) => 0,
-                (None, PathKind::Prefix) => 1,
-                (Some(_), _) => 2,
-            };
-            (std::cmp::Reverse(trimmed), class, std::cmp::Reverse(location.path.len()))
-        });
+        let mode = quirks.of(pattern);
+        precedence::arrange(mode, &mut draft.locations, &draft.twofold);
         let fallback = draft.fallback.take().or_else(|| catch_all.cloned());
         let (default_backend, default_policy, default_ingress) = fallback
             .map(|it| (Some(it.backend), it.policy, it.ingress))
@@ -248,6 +252,7 @@ fn table(
             clients: tls.clients(pattern),
             passed_to,
             default_ingress,
+            is_nginx: mode != Mode::Spec,
         });
         match pattern {
             HostPattern::Any => table.any = Some(host),
@@ -292,8 +297,6 @@ fn at_root(policy: Arc<Policy>) -> Arc<Policy> {
     }
 }
 
-/// Why a location is closed whose path was to be a pattern and is none.
-const NO_PATTERN: &str = "its path cannot be compiled";
 /// Challenges of certificate authorities are asked over plain HTTP, by nobody with a password
 /// (`ingress 1.10`).
 const ACME: &str = "/.well-known/acme-challenge";
@@ -311,11 +314,11 @@ impl Resolver<'_> {
     fn path_policy(
         &mut self,
         (object, ingress): Owned<'_>,
-        path: &PathRule,
+        (path, mode): (&PathRule, Mode),
         policy: &Arc<Policy>,
         field: &FieldPath,
     ) -> (Arc<Policy>, Arc<str>) {
-        let is_pattern = ingress.annotations.patterns && path.specific;
+        let is_pattern = mode.is_pattern(ingress, path);
         let is_challenge = path.path.starts_with(ACME);
         let mut balancing = balancing_at(&policy.balancing, (&path.path, is_pattern));
         balancing.by_service &= self.has_cluster_ip(object, &path.backend);
@@ -336,7 +339,7 @@ impl Resolver<'_> {
             policy.ask_nothing();
         }
         if is_pattern {
-            match Pattern::new(&path.path) {
+            match mode.pattern(&path.path) {
                 Ok(pattern) => policy.pattern = Some(pattern),
                 Err(reason) => {
                     let literal = literal(&path.path);

@@ -22,6 +22,8 @@ mod guards;
 mod error_pages;
 mod policies;
 mod host_tls;
+mod quirks;
+mod precedence;
 mod ingress;
 mod canaries;
 mod claims;

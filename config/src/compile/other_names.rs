@@ -138,6 +138,7 @@ fn moved(name: &HostPattern, to: &HostPattern) -> Host {
         clients: None,
         passed_to: None,
         default_ingress: None,
+        is_nginx: false,
     }
 }
 

@@ -18,6 +18,8 @@ pub struct FrontDoor {
     pub full_forwarded_for: bool,
     /// `sslRedirect`: whether plain HTTP is redirected where an Ingress does not say it; default true.
     pub ssl_redirect: bool,
+    /// `nginxQuirks`: whether hosts are in nginx mode whose Ingresses do not say it; default false.
+    pub nginx_quirks: bool,
     /// `limitStatus`: what who is over a limit of rate or connections gets, 429 (default) or 503.
     pub limit_status: u16,
     /// `defaultBackend`: who answers what no rule is for; none: 404.
@@ -68,6 +70,7 @@ impl Default for FrontDoor {
         Self {
             full_forwarded_for: false,
             ssl_redirect: true,
+            nginx_quirks: false,
             limit_status: 429,
             default_backend: None,
             default_tls_secret: None,

@@ -7,4 +7,6 @@ pub enum PathKind {
     Exact,
     /// Equal elements split by `/`, case-sensitive.
     Prefix,
+    /// The begin of the text, case-sensitive: of hosts in nginx mode alone (`ingress 2.2`).
+    Text,
 }

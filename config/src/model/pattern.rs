@@ -14,6 +14,8 @@ pub struct Pattern {
     text: Box<str>,
     regex: Regex,
     literal_bytes: usize,
+    /// Whether anything may follow.
+    is_open: bool,
 }
 
 /// The texts that a pattern's groups took: `$1` to `$9`; empty for one that took no part.
@@ -23,12 +25,21 @@ pub struct Captures<'a>([&'a str; GROUPS]);
 impl Pattern {
     /// Compiles a path; fails with the reason in a few words.
     pub fn new(text: &str) -> Result<Self, String> {
+        let body = text.strip_suffix('/').unwrap_or(text);
+        Self::with_end(text, (body, "(?:/|$)"))
+    }
+
+    /// The same in nginx mode: what follows is open (`ingress 2.2`).
+    pub fn open(text: &str) -> Result<Self, String> {
+        Self::with_end(text, (text, ""))
+    }
+
+    fn with_end(text: &str, (body, end): (&str, &str)) -> Result<Self, String> {
         if text.len() > MAX_BYTES {
             return Err(format!("is longer than {MAX_BYTES} bytes"));
         }
-        let body = text.strip_suffix('/').unwrap_or(text);
         // From the first byte to the path's end or to the border of an element.
-        let regex = RegexBuilder::new(&format!("^(?:{body})(?:/|$)"))
+        let regex = RegexBuilder::new(&format!("^(?:{body}){end}"))
             .case_insensitive(true)
             .unicode(false)
             .size_limit(MAX_COMPILED_BYTES)
@@ -42,7 +53,8 @@ impl Pattern {
             .size_limit(MAX_COMPILED_BYTES)
             .build()
             .map_err(|error| reason(&error))?;
-        Ok(Self { text: text.into(), regex, literal_bytes: literal(text).len() })
+        let is_open = end.is_empty();
+        Ok(Self { text: text.into(), regex, literal_bytes: literal(text).len(), is_open })
     }
 
     /// As it is written.
@@ -110,7 +122,7 @@ fn reason(error: &regex::Error) -> String {
 
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        (&self.text, self.is_open) == (&other.text, other.is_open)
     }
 }
 
@@ -152,6 +164,22 @@ mod tests {
             let compiled = Pattern::new(pattern).unwrap();
             assert_eq!(compiled.matches(path), want, "ingress 2.2: {pattern} {path}");
         }
+    }
+
+    #[test]
+    fn an_open_pattern_ends_anywhere() {
+        for (pattern, path, want) in [
+            ("/u[a-z]", "/uuid", true),
+            ("/U", "/uuid", true),
+            ("/a/", "/a", false),
+            ("/a/", "/a/b", true),
+            ("/a", "/x/a", false),
+            ("/a|/b", "/x/b", false),
+        ] {
+            let compiled = Pattern::open(pattern).unwrap();
+            assert_eq!(compiled.matches(path), want, "ingress 2.2: {pattern} {path}");
+        }
+        assert_ne!(Pattern::open("/a"), Pattern::new("/a"));
     }
 
     #[test]

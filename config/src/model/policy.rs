@@ -49,6 +49,9 @@ pub struct Policy {
     pub app_root: Option<Template>,
     /// The host that every request is redirected to, with 308 (`from-to-www-redirect`).
     pub moved_to: Option<Arc<str>>,
+    /// Whether every request is redirected to its path with a `/` behind, with 301: nginx does so for
+    /// a path that ends in one (`ingress 2.2`).
+    pub adds_slash: bool,
     /// Where every request is redirected to.
     pub redirect: Option<Redirect>,
     /// Whether a request over plain HTTP is redirected to HTTPS, and how.

@@ -3,7 +3,7 @@
 //! Data only: matching a request is `proxy::l7::route`'s work. Host comes first (exact, then the
 //! one-label wildcard, then host-less) and is final; within a host the first location that matches
 //! wins, so `compile` has sorted them: longer path (without trailing `/`), Exact before Prefix,
-//! longer raw text (`ingress 1.3`).
+//! longer raw text (`ingress 1.3`), or as ingress-nginx would (`ingress 2.2`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -78,6 +78,8 @@ pub struct Host {
     pub passed_to: Option<Backend>,
     /// That Ingress; none: settings say it, or nothing.
     pub default_ingress: Option<ObjectName>,
+    /// Whether its paths are compared as ingress-nginx compares them (`ingress 2.2`).
+    pub is_nginx: bool,
 }
 
 /// One host + pathType + path.

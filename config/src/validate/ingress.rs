@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub(crate) use self::annotations::{
     Annotations, BackendAsk, BackendProtocol, BasicAsk, ClientAsk, ExternalAsk,
 };
-pub(crate) use self::annotations::{is_field_name, is_field_value};
+pub(crate) use self::annotations::{QUIRKS, is_field_name, is_field_value};
 use super::check::invalid;
 use super::{Check, address, names};
 use crate::api::networking_v1::{self, IngressBackend};

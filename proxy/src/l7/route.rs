@@ -66,6 +66,7 @@ fn matches(location: &Location, path: &str) -> bool {
     }
     match location.kind {
         PathKind::Exact => *location.path == *path,
+        PathKind::Text => path.starts_with(&*location.path),
         PathKind::Prefix => {
             let prefix = location.path.strip_suffix('/').unwrap_or(&location.path);
             path.strip_prefix(prefix)
@@ -80,7 +81,7 @@ mod tests {
 
     #[test]
     fn exact_is_text_and_prefix_is_elements() {
-        use PathKind::{Exact, Prefix};
+        use PathKind::{Exact, Prefix, Text};
         for (kind, pattern, path, want) in [
             (Exact, "/foo", "/foo", true),
             (Exact, "/foo", "/foo/", false),
@@ -93,6 +94,8 @@ mod tests {
             (Prefix, "/foo", "/foobar", false),
             (Prefix, "/aaa/bb", "/aaa/bbb", false),
             (Prefix, "/aaa/bbb", "/aaa/bbb/ccc", true),
+            (Text, "/foo", "/foobar", true),
+            (Text, "/foo/", "/foo", false),
         ] {
             let target = Target::Missing;
             let location = Location {

@@ -111,6 +111,7 @@ impl World {
                 locations: locations.iter().enumerate().map(location).collect(),
                 clients: None,
                 passed_to: None,
+                is_nginx: false,
             };
             let key: Arc<str> = format!("h{name}").into();
             match name {

@@ -30,6 +30,7 @@ pub(crate) use self::clients::ClientAsk;
 pub(crate) use self::errors::ErrorsAsk;
 pub(crate) use self::external::ExternalAsk;
 use self::paths::{app_root, forwarded_prefix, rewrite};
+pub(crate) use self::reader::QUIRKS;
 use self::reader::Reader;
 use self::values::size;
 pub(crate) use self::values::{is_field_name, is_field_value};
@@ -60,6 +61,12 @@ pub(crate) struct Annotations {
     pub(crate) app_root: Option<Template>,
     /// Whether paths of type ImplementationSpecific are patterns: `use-regex`, or a rewrite.
     pub(crate) patterns: bool,
+    /// `use-regex`.
+    pub(crate) use_regex: bool,
+    /// Whether `rewrite-target` makes the path another, or leads elsewhere.
+    pub(crate) rewrites: bool,
+    /// `portico.dev/nginx-quirks`: whether its hosts are in nginx mode; none: settings say it.
+    pub(crate) quirks: Option<bool>,
     /// `ssl-redirect`.
     pub(crate) ssl_redirect: Option<bool>,
     /// `server-alias`: further names of its first host.
@@ -112,7 +119,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
             reader.judge(name, value, &accepted);
         }
     }
-    let (policy, has_rewrite) = policy(&mut reader, name);
+    let (policy, rewrites) = policy(&mut reader, name);
     let backend = reader.backend();
     let basic = reader.basic(name);
     let external = reader.external(name);
@@ -121,7 +128,8 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
     let custom_fields = reader.value("custom-headers", |text| own(text, name));
     let errors = reader.errors(name);
     let app_root = reader.value("app-root", app_root);
-    let patterns = reader.switch("use-regex").unwrap_or(false) || has_rewrite;
+    let use_regex = reader.switch("use-regex").unwrap_or(false);
+    let quirks = reader.quirks();
     let ssl_redirect = reader.switch("ssl-redirect");
     let force_ssl_redirect = reader.switch("force-ssl-redirect").unwrap_or(false);
     let aliases = reader.aliases();
@@ -142,7 +150,10 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
         custom_fields,
         errors,
         app_root,
-        patterns,
+        patterns: use_regex || rewrites,
+        use_regex,
+        rewrites,
+        quirks,
         ssl_redirect,
         force_ssl_redirect,
         keeps_slash,

@@ -149,6 +149,7 @@ pub(crate) fn outside(policy: &Policy, visit: &Visit<'_>) -> Option<Declined> {
 /// (steps 6 and 9).
 pub(crate) fn moved(policy: &Policy, visit: &Visit<'_>) -> Result<(), Declined> {
     redirect::to_host(policy, visit)?;
+    redirect::to_slash(policy, visit)?;
     redirect::app_root(policy, visit)?;
     redirect::elsewhere(policy, visit)
 }

@@ -41,6 +41,21 @@ pub(super) fn to_host(policy: &Policy, visit: &Visit<'_>) -> Result<(), Declined
     Err(redirect(StatusCode::PERMANENT_REDIRECT, location))
 }
 
+/// From a path without a `/` at its end to the one with it, which a rule has (`ingress 2.2`).
+pub(super) fn to_slash(policy: &Policy, visit: &Visit<'_>) -> Result<(), Declined> {
+    if !policy.adds_slash {
+        return Ok(());
+    }
+    let mut location = here(policy, visit)?;
+    location.push_str(&visit.checked.path);
+    location.push('/');
+    if let Some(query) = visit.checked.query {
+        location.push('?');
+        location.push_str(query);
+    }
+    Err(redirect(StatusCode::MOVED_PERMANENTLY, location))
+}
+
 /// From anywhere to where the location was moved.
 pub(super) fn elsewhere(policy: &Policy, visit: &Visit<'_>) -> Result<(), Declined> {
     let Some(asked) = &policy.redirect else { return Ok(()) };
@@ -167,6 +182,9 @@ mod tests {
             let got = answer(&policy, false, "a.test:81", target);
             assert_eq!(got, (want.0, want.1.to_owned()), "ingress 2.4: redirects {target}");
         }
+        let slash = Policy { adds_slash: true, ..to(302, "/x") };
+        let got = answer(&slash, false, "a.test:81", "/o?x");
+        assert_eq!(got, (301, "http://a.test:81/o/?x".into()), "ingress 2.2: before others");
         let root = Policy { app_root: Some(template("/start$is_args$args")), ..to(301, "/x") };
         let got = answer(&root, true, "a.test:444", "/?q");
         assert_eq!(got, (302, "https://a.test:444/start?q".into()), "ingress 2.4: app-root");

@@ -161,6 +161,16 @@ impl<'a> Reader<'a> {
         self.value(name, |text| boolean(text).ok_or("is neither `true` nor `false`"))
     }
 
+    /// Whether the hosts of the Ingress are in nginx mode; it says where requests go.
+    pub(super) fn quirks(&mut self) -> Option<bool> {
+        let text = self.annotations.get(QUIRKS)?.trim();
+        let asked = boolean(text);
+        if asked.is_none() {
+            self.close_own(QUIRKS, "is neither `true` nor `false`");
+        }
+        asked
+    }
+
     /// A list of CIDRs and addresses; one that is none closes.
     pub(super) fn sources(&mut self, names: &[&'static str]) -> Box<[IpNet]> {
         let Some((name, list)) = self.first(names) else { return Box::default() };
@@ -238,6 +248,7 @@ fn says_nothing(row: &Row, value: &str) -> bool {
 
 const MODSECURITY: [&str; 2] = ["enable-modsecurity", "enable-owasp-core-rules"];
 const NO_EFFECT: &str = "has no effect";
+pub(crate) const QUIRKS: &str = "portico.dev/nginx-quirks";
 pub(super) const ACCEPT_MISSING: &str = "portico.dev/accept-missing";
 /// `ingress 6.9`.
 const MAX_ENTRIES: usize = 1_000;

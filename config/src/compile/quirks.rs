@@ -1,0 +1,140 @@
+//! Hosts whose paths are compared as ingress-nginx compares them (`ingress 2.2`: nginx mode).
+//!
+//! What ingress-nginx does is host-wide by nature: one Ingress can turn the paths of all others into
+//! patterns. Invariants: nothing here happens unless an Ingress or the setting asks for it; one Ingress
+//! that refuses keeps its hosts to the specification, and that is told where another asked.
+
+use std::collections::BTreeMap;
+
+use super::finding;
+use super::ingress::Owned;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::location::FieldPath;
+use crate::model::{HostPattern, Part, PathKind, Pattern};
+use crate::validate::{InUse, Ingress, PathRule, QUIRKS};
+
+/// How the paths of one host are compared.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Mode {
+    /// As the specification says.
+    #[default]
+    Spec,
+    /// As ingress-nginx does where no path of the host is a pattern.
+    Texts,
+    /// As it does where one is: then all are.
+    Patterns,
+}
+
+/// The hosts that are not compared as the specification says.
+#[derive(Debug, Default)]
+pub(super) struct Quirks<'a>(BTreeMap<&'a HostPattern, Mode>);
+
+/// What the Ingresses of one host say.
+#[derive(Default)]
+struct Votes<'a> {
+    asks: bool,
+    /// Who asks by an annotation of its own.
+    first: Option<&'a InUse>,
+    refuses: Option<&'a InUse>,
+    /// Whether any path is a pattern to ingress-nginx.
+    patterns: bool,
+}
+
+impl<'a> Quirks<'a> {
+    /// Asks all Ingresses; `usual` is what the setting says.
+    pub(super) fn new(owned: &[Owned<'a>], usual: bool, diagnostics: &mut Vec<Diagnostic>) -> Self {
+        let mut votes: BTreeMap<&HostPattern, Votes<'_>> = BTreeMap::new();
+        let routing = owned
+            .iter()
+            .filter(|(_, it)| it.annotations.canary.is_none());
+        for &(object, ingress) in routing {
+            for rule in &ingress.rules {
+                let votes = votes.entry(&rule.host).or_default();
+                match ingress.annotations.quirks {
+                    Some(true) => {
+                        votes.asks = true;
+                        votes.first.get_or_insert(object);
+                    }
+                    Some(false) => drop(votes.refuses.get_or_insert(object)),
+                    None => votes.asks |= usual,
+                }
+                let mut paths = rule.paths.iter().flatten();
+                votes.patterns |= paths.any(|path| makes_patterns(ingress, path));
+            }
+        }
+        let mut hosts = BTreeMap::new();
+        for (host, Votes { asks, first, refuses, patterns }) in votes {
+            match (asks, refuses) {
+                (true, None) if patterns => drop(hosts.insert(host, Mode::Patterns)),
+                (true, None) => drop(hosts.insert(host, Mode::Texts)),
+                (true, Some(refuses)) => {
+                    if let Some(object) = first {
+                        let field = FieldPath::from("metadata.annotations").key(QUIRKS);
+                        let text = format!(
+                            "{} wants none of nginx's quirks for {host}: there are none",
+                            refuses.object
+                        );
+                        diagnostics.push(finding(Code::HostWideTaken, object, field, text));
+                    }
+                }
+                (false, _) => {}
+            }
+        }
+        Self(hosts)
+    }
+
+    /// How the paths of a host are compared.
+    pub(super) fn of(&self, host: &HostPattern) -> Mode {
+        self.0.get(host).copied().unwrap_or_default()
+    }
+}
+
+impl Mode {
+    /// Whether a path of an Ingress is a pattern.
+    pub(super) fn is_pattern(self, ingress: &Ingress, path: &PathRule) -> bool {
+        match self {
+            Self::Spec => ingress.annotations.patterns && path.specific,
+            Self::Texts => false,
+            // The root matches everything, whichever way it is compared.
+            Self::Patterns => *path.path != *"/",
+        }
+    }
+
+    /// Its pattern; fails with the reason in a few words.
+    pub(super) fn pattern(self, text: &str) -> Result<Pattern, String> {
+        match self {
+            Self::Spec | Self::Texts => Pattern::new(text),
+            Self::Patterns => Pattern::open(text),
+        }
+    }
+
+    /// How it is compared where it is none.
+    pub(super) fn kind(self, path: &PathRule) -> PathKind {
+        let ends = path.path.ends_with('/') && *path.path != *"/";
+        match self {
+            Self::Texts if path.kind == PathKind::Prefix && (path.specific || ends) => {
+                PathKind::Text
+            }
+            _ => path.kind,
+        }
+    }
+
+    /// Whether ingress-nginx makes two locations of a path: one for it, and one for what is below.
+    pub(super) fn is_twofold(self, ingress: &Ingress, path: &PathRule) -> bool {
+        let is_prefix = path.kind == PathKind::Prefix && !path.specific;
+        self == Self::Patterns
+            && is_prefix
+            && !path.path.ends_with('/')
+            && !makes_patterns(ingress, path)
+    }
+}
+
+/// Whether a path makes all paths of its host patterns: by `use-regex`, or by a rewrite to something
+/// other than the path itself.
+fn makes_patterns(ingress: &Ingress, path: &PathRule) -> bool {
+    let annotations = &ingress.annotations;
+    let is_path = |part: &Part| matches!(part, Part::Text(text) if **text == *path.path);
+    let target = annotations.policy.rewrite.as_ref();
+    let same = target.is_some_and(|it| matches!(it.parts(), [part] if is_path(part)));
+    annotations.use_regex || (annotations.rewrites && !same)
+}
