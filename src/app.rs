@@ -45,7 +45,7 @@ use crate::shared::Shared;
 use crate::state::State;
 use crate::work::{Controls, Feed};
 use crate::worker::{self, Life};
-use crate::{admin, host, prober, thread};
+use crate::{admin, host, prober, seeker, thread};
 
 pub use crate::settings::AppOptions;
 
@@ -293,18 +293,22 @@ impl Running {
         let (shared, own) = (Arc::clone(&self.shared), host::facts().addresses);
         let around = prober::Around {
             probed: to_prober,
-            works: started.prober,
+            works: started.others.clone(),
             board: shared.probes.clone(),
             metrics: probe_metrics,
             is_forbidden: Box::new(move |address| shared.is_admin(address, &own)),
         };
         self.control
             .push(prober::start(around, self.close.clone())?);
+        let (sought, to_seeker) = watch::channel(Arc::default());
+        let seeker = seeker::start(to_seeker, started.others, self.close.clone())?;
+        self.control.push(seeker);
         let (shared, works) = (Arc::clone(&self.shared), started.works);
         self.control
             .push(thread::start("portico-compile", &failed, move || {
                 let past = Past::default();
-                let mut compiler = Compiler { pipeline, state, planes, shared, probed, past };
+                let mut compiler =
+                    Compiler { pipeline, state, planes, shared, probed, sought, past };
                 for work in works {
                     compiler.take_guarded(work);
                 }

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tracing::{debug, error, info};
 
 use crate::planes::Planes;
+use crate::seeker::Sought;
 use crate::settings::Told;
 use crate::shared::Shared;
 use crate::state::State;
@@ -30,6 +31,8 @@ enum Cause {
     Files(usize),
     /// Verdicts about this many Pods.
     Probes(usize),
+    /// This many hosts outside, found elsewhere.
+    Hosts(usize),
 }
 
 /// The compile thread's state.
@@ -40,6 +43,8 @@ pub(crate) struct Compiler {
     pub(crate) shared: Arc<Shared>,
     /// Who is to be probed.
     pub(crate) probed: watch::Sender<Arc<Probed>>,
+    /// Which hosts outside are to be found.
+    pub(crate) sought: watch::Sender<Arc<Sought>>,
     pub(crate) past: Past,
 }
 
@@ -89,6 +94,12 @@ impl Compiler {
                 let update = self.pipeline.compile(now);
                 self.apply(update, Cause::Probes(pods), begun, now);
             }
+            Work::Hosts(found) => {
+                let hosts = found.len();
+                self.pipeline.take_found(found);
+                let update = self.pipeline.compile(now);
+                self.apply(update, Cause::Hosts(hosts), begun, now);
+            }
         }
     }
 
@@ -117,7 +128,7 @@ impl Compiler {
             Published { snapshot: update.snapshot, diagnostics: Arc::clone(&diagnostics) };
         if changed {
             let mut planes = lock(&self.planes);
-            let (Cause::Files(count) | Cause::Probes(count)) = cause;
+            let (Cause::Files(count) | Cause::Probes(count) | Cause::Hosts(count)) = cause;
             planes.change(&published.snapshot, count);
             planes.publish(&self.shared.planes);
         }
@@ -152,11 +163,23 @@ impl Compiler {
             (text, Cause::Probes(_)) => {
                 debug!(generation, took_ms, "probed: {}", text.unwrap_or_default());
             }
+            // So has the seeker, by the names of hosts.
+            (text, Cause::Hosts(_)) => {
+                debug!(generation, took_ms, "hosts outside: {}", text.unwrap_or_default());
+            }
         }
         self.state.save(&assignments);
         if let Some(probed) = self.pipeline.take_probed() {
             self.probed.send_replace(Arc::new(probed));
         }
+        let sought = self.pipeline.sought();
+        self.sought.send_if_modified(|before| {
+            let differs = **before != sought;
+            if differs {
+                *before = Arc::new(sought);
+            }
+            differs
+        });
     }
 
     /// The findings about the settings file and those about manifests.

@@ -4,6 +4,7 @@
 //! cli ─▶ command ─▶ app ─┬─▶ worker × N: proxy and dns on one thread each
 //!                        ├─▶ compile thread: source ─▶ pipeline ─▶ prepare ─▶ commit ─▶ publication
 //!                        ├─▶ prober thread: probes of Pods ─▶ compile thread
+//!                        ├─▶ seeker thread: hosts outside ─▶ compile thread
 //!                        └─▶ control thread: admin
 //! ```
 //!
@@ -29,6 +30,7 @@ mod thread;
 mod work;
 mod worker;
 mod prober;
+mod seeker;
 mod shared;
 mod compiler;
 mod report;

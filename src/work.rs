@@ -3,7 +3,8 @@
 //! ```text
 //! manifests:     source ─▶ Changes ─┐
 //! settings file: source ─▶ Told    ─┼─▶ Work ─▶ compile thread
-//! probes:      prober ─▶ verdicts  ─┘
+//! probes:      prober ─▶ verdicts  ─┤
+//! hosts outside:  seeker ─▶ found  ─┘
 //! ```
 //!
 //! Each batch of manifests takes a verdict back: which files seem half written. Until it comes the
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use portico_config::model::{ProbeVerdict, Settings};
+use portico_config::model::{FoundHost, ProbeVerdict, Settings};
 use portico_config::source::files::FileSource;
 use portico_config::source::{Changes, Control, Source};
 
@@ -34,13 +35,15 @@ pub(crate) enum Work {
     Settings(Box<Told>),
     /// Probing Pods has found something out.
     Probes(Vec<ProbeVerdict>),
+    /// Hosts outside were found elsewhere.
+    Hosts(Vec<FoundHost>),
 }
 
 /// What has been started, and where its work comes out.
 pub(crate) struct Started {
     pub(crate) works: Receiver<Work>,
-    /// Where the prober puts its own; held by nobody else, so that work ends with it.
-    pub(crate) prober: SyncSender<Work>,
+    /// Where the prober and the seeker put their own; held by nobody else, so that work ends with them.
+    pub(crate) others: SyncSender<Work>,
     pub(crate) threads: Vec<JoinHandle<()>>,
 }
 
@@ -100,7 +103,7 @@ impl Feed {
             let follow = move || follow_settings(source, follow, &sender);
             threads.push(thread::start("portico-settings", failed, follow)?);
         }
-        let (mut manifests, prober) = (self.manifests, sender.clone());
+        let (mut manifests, others) = (self.manifests, sender.clone());
         threads.push(thread::start("portico-source", failed, move || {
             let mut batch = Some(manifests.load());
             while let Some(changes) = batch {
@@ -113,7 +116,7 @@ impl Feed {
                 batch = manifests.next();
             }
         })?);
-        Ok(Started { works, prober, threads })
+        Ok(Started { works, others, threads })
     }
 }
 

@@ -3,13 +3,15 @@
 //! Owns the store and the last snapshot; does no I/O and reads no clock. `portico check` and a
 //! live reload run exactly this.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::compile::{Dirty, Inputs, Memory, Objects, compile};
+use crate::compile::{Dirty, Inputs, Memory, Objects, compile, sought};
 use crate::decode::{Decoded, decode};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::model::{Certificate, HostFacts, ProbeVerdict, Probed, Settings};
+use crate::model::{Certificate, FoundHost, HostFacts, ProbeVerdict, Probed, Settings};
 use crate::snapshot::{Assignments, Snapshot};
 use crate::source::Changes;
 use crate::store::{CheckedFile, Store};
@@ -34,6 +36,10 @@ pub struct Pipeline {
     memory: Option<Memory>,
     unreadable: Vec<(Arc<PathBuf>, String)>,
     hosts: Hosts,
+    /// Where hosts outside were found: those that are sought, and no others.
+    outside: BTreeMap<Arc<str>, Arc<[IpAddr]>>,
+    /// Whether one was found elsewhere since the last compilation.
+    found: bool,
     previous: Arc<Snapshot>,
     default_certificate: Arc<Certificate>,
 }
@@ -68,6 +74,8 @@ impl Pipeline {
             memory: None,
             unreadable: Vec::new(),
             hosts: Hosts::default(),
+            outside: BTreeMap::new(),
+            found: false,
             previous: Arc::new(previous),
             default_certificate: default_certificate::make(),
         }
@@ -111,6 +119,23 @@ impl Pipeline {
         all
     }
 
+    /// The hosts outside that Ingresses of the last snapshot lead to, and somebody must look up.
+    pub fn sought(&self) -> BTreeSet<Arc<str>> {
+        sought(&self.previous.routes.outside)
+    }
+
+    /// Takes where hosts were found, for the next [`Pipeline::compile`].
+    pub fn take_found(&mut self, found: Vec<FoundHost>) {
+        let sought = self.sought();
+        self.outside.retain(|host, _| sought.contains(host));
+        for FoundHost { host, addresses } in found {
+            if sought.contains(&host) && self.outside.get(&host) != Some(&addresses) {
+                self.outside.insert(host, addresses);
+                self.found = true;
+            }
+        }
+    }
+
     /// How many files and objects the pipeline holds.
     pub fn counts(&self) -> (usize, usize) {
         self.store.counts()
@@ -139,10 +164,12 @@ impl Pipeline {
         });
         // Names of hosts files are joined with those of the settings.
         dirty.named |= self.hosts.settle();
+        dirty.outside |= std::mem::take(&mut self.found);
         let inputs = Inputs {
             previous: &self.previous,
             settings: &self.settings,
             hosts: self.hosts.records(),
+            outside: &self.outside,
             facts: &self.facts,
             default_certificate: &self.default_certificate,
             now_seconds,

@@ -102,11 +102,8 @@ fn behind<'a>(
 ) -> (Option<String>, usize, Option<&'a str>) {
     match backend {
         Backend::Service(port) => {
-            let service = snapshot.services.get(&port.service);
-            let mut ports = service.iter().flat_map(|service| &service.ports);
-            let endpoints = ports
-                .find(|found| found.id == *port)
-                .map_or(0, |found| found.usable().count());
+            let found = snapshot.port(port);
+            let endpoints = found.map_or(0, |found| found.usable().count());
             let missing = (endpoints == 0).then_some("the Service has no endpoint to send to");
             (Some(port.to_string()), endpoints, missing)
         }

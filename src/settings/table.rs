@@ -439,7 +439,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "ingress.outboundHosts",
         Group::Ingress,
         "HOST",
-        "Hosts that annotations may send requests to, such as by auth-url",
+        "Hosts that annotations may send requests to, such as by auth-url, and ExternalName Services lead to",
         Kind::Names(|to| &mut to.settings.front_door.outbound_hosts),
     )
     .by_default("all but link-local and metadata addresses")

@@ -32,6 +32,7 @@ mod door;
 mod error_pages;
 mod exchange;
 mod external_auth;
+mod external_name;
 mod explain;
 mod figure;
 mod flood;

@@ -134,7 +134,7 @@ fn external(
         auth.fields = fields(name, objects).map_err(|why| ("auth-proxy-set-headers", why))?;
     }
     let AuthPlace::Host(host, port) = &auth.place else { return Ok(auth) };
-    let Some(service) = service(host, settings) else {
+    let Some(service) = service_named(host, settings) else {
         let listed = &settings.front_door.outbound_hosts;
         auth.listed = listed.iter().any(|it| it.eq_ignore_ascii_case(host));
         if !listed.is_empty() && !auth.listed && !is_served(host, owned) {
@@ -179,7 +179,7 @@ fn custom(name: &ObjectName, objects: &Objects, settings: &Settings) -> Result<F
 }
 
 /// The Service whose name a host is: `name.namespace.svc`, with or without a cluster domain.
-fn service(host: &str, settings: &Settings) -> Option<ObjectName> {
+pub(super) fn service_named(host: &str, settings: &Settings) -> Option<ObjectName> {
     let mut domains = settings.cluster_domains.iter();
     let within = domains.find_map(|domain| host.strip_suffix(&**domain)?.strip_suffix('.'));
     let (name, namespace) = within

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::canaries;
 use super::host_tls::HostTls;
 use super::other_names;
+use super::outside::{Nowhere, Outside};
 use super::policies::Policies;
 use super::precedence::{self, NO_PATTERN};
 use super::quirks::{Mode, Quirks};
@@ -104,6 +105,20 @@ struct Fallback {
     ingress: Option<ObjectName>,
 }
 
+impl Fallback {
+    /// That of an Ingress without rules: nothing of it redirects (`ingress 1.5`).
+    fn of_any_host(
+        (object, ingress): Owned<'_>,
+        backend: &Backend,
+        policies: &Policies<'_>,
+    ) -> Self {
+        let said = policies.said((object, ingress), backend);
+        let policy = policies.of_any_host((object, ingress), said);
+        let policy = at_root(Arc::new(Policy { redirect: None, ..policy }));
+        Self { backend: backend.clone(), policy, ingress: Some(object.valid.name.clone()) }
+    }
+}
+
 /// What serves where no rule does, and which hosts are in nginx mode.
 type Rest<'a> = (Option<&'a Fallback>, &'a Quirks<'a>);
 
@@ -117,7 +132,8 @@ pub(super) fn compile(
 ) -> RouteTable {
     let policies = Policies::new(owned, objects, inputs.settings, diagnostics);
     let quirks = Quirks::new(owned, inputs.settings.front_door.nginx_quirks, diagnostics);
-    let mut resolver = Resolver { objects, services, diagnostics };
+    let outside = Outside::new(services, inputs);
+    let mut resolver = Resolver { objects, services, outside, diagnostics };
     let mut hosts: BTreeMap<HostPattern, Draft> = BTreeMap::new();
     // The default backend of the first Ingress without rules (`ingress 1.5`).
     let mut catch_all: Option<Fallback> = None;
@@ -133,12 +149,7 @@ pub(super) fn compile(
             && let Some(backend) = &default
             && catch_all.is_none()
         {
-            // Nothing that redirects (`ingress 1.5`).
-            let said = policies.said((object, ingress), backend);
-            let policy = policies.of_any_host((object, ingress), said);
-            let policy = at_root(Arc::new(Policy { redirect: None, ..policy }));
-            let ingress = Some(object.valid.name.clone());
-            catch_all = Some(Fallback { backend: backend.clone(), policy, ingress });
+            catch_all = Some(Fallback::of_any_host((object, ingress), backend, &policies));
         }
         for (index, rule) in ingress.rules.iter().enumerate() {
             let field = FieldPath::from("spec.rules").index(index);
@@ -186,7 +197,9 @@ pub(super) fn compile(
     canaries::place(owned, &claimed, &mut hosts, &mut resolver);
     let catch_all = catch_all.or_else(|| resolver.default_backend(inputs.settings));
     let rest = (catch_all.as_ref(), &quirks);
-    whole(owned, (hosts, rest), objects, inputs.settings, resolver.diagnostics)
+    let Resolver { outside, diagnostics, .. } = resolver;
+    let table = whole(owned, (hosts, rest), objects, inputs.settings, diagnostics);
+    RouteTable { outside: outside.into_ports(), ..table }
 }
 
 /// The table of all hosts, with what counts for each as a whole.
@@ -305,6 +318,7 @@ const ACME: &str = "/.well-known/acme-challenge";
 pub(super) struct Resolver<'a> {
     objects: &'a Objects,
     services: &'a Services,
+    outside: Outside<'a>,
     pub(super) diagnostics: &'a mut Vec<Diagnostic>,
 }
 
@@ -416,9 +430,13 @@ impl Resolver<'_> {
             let text = format!("no Service `{name}` in namespace {namespace}");
             return self.missing(Code::MissingService, object, field.key("name"), text, help);
         };
-        if matches!(service.reach, Reach::ExternalName(_)) {
-            let text = format!("Service `{name}` is an ExternalName: it is not proxied");
-            return self.missing(Code::ExternalNameBackend, object, field.key("name"), text, None);
+        if let Reach::ExternalName(host) = &service.reach {
+            let found =
+                self.outside
+                    .backend((object, &field), (service, host), port, self.diagnostics);
+            return found.unwrap_or_else(|Nowhere { code, field: key, text, help }| {
+                self.missing(code, object, field.key(key), text, help)
+            });
         }
         let found = service.ports.iter().find(|candidate| match port {
             BackendPort::Number(number) => candidate.port == *number,

@@ -24,6 +24,7 @@ mod policies;
 mod host_tls;
 mod quirks;
 mod precedence;
+mod outside;
 mod ingress;
 mod canaries;
 mod claims;
@@ -33,6 +34,8 @@ mod listeners;
 mod services;
 mod zones;
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -43,6 +46,7 @@ use crate::validate::InUse;
 
 pub(crate) use moving::rows;
 pub(crate) use objects::{Dirty, Objects};
+pub(crate) use outside::sought;
 
 /// Everything that the result depends on beside the objects.
 pub(crate) struct Inputs<'a> {
@@ -52,6 +56,8 @@ pub(crate) struct Inputs<'a> {
     pub(crate) settings: &'a Settings,
     /// What hosts files say.
     pub(crate) hosts: &'a [StaticRecord],
+    /// Where hosts outside were found.
+    pub(crate) outside: &'a BTreeMap<Arc<str>, Arc<[IpAddr]>>,
     /// What this host can bind.
     pub(crate) facts: &'a HostFacts,
     /// Served where no other certificate fits.
@@ -113,7 +119,7 @@ pub(crate) fn compile(
         false => share(PodNames::default(), &previous.pods),
     };
     let named = dirty.secrets || dirty.config_maps;
-    let rules = dirty.ingresses || dirty.service_objects || named;
+    let rules = dirty.ingresses || dirty.service_objects || dirty.outside || named;
     let certificates = dirty.ingresses || dirty.secrets || memory.certificates.is_due(inputs);
     // Whatever Services come may move the address of one that has names.
     let named = dirty.named || (dirty.service_objects && !objects.named.is_empty());

@@ -71,6 +71,8 @@ pub(crate) struct Dirty {
     pub(super) cluster: bool,
     /// Whether a Pod is not what it was.
     pub(super) pods: bool,
+    /// Whether a host outside was found elsewhere.
+    pub(crate) outside: bool,
 }
 
 impl Dirty {
@@ -86,6 +88,7 @@ impl Dirty {
             namespaces: true,
             cluster: true,
             pods: true,
+            outside: true,
         }
     }
 }

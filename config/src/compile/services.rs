@@ -216,24 +216,25 @@ fn refuse_admin(
     inputs: &Inputs<'_>,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
-    for admin in &inputs.settings.admin {
-        let is_admin = |address: &SocketAddr| {
-            let same = admin.ip() == address.ip()
-                || (admin.ip().is_unspecified() && inputs.facts.can_bind(address.ip()));
-            same && admin.port() == address.port()
-        };
-        let mut found = BTreeSet::new();
-        for port in &mut joined.ports {
-            let left_out = port.extract_if(.., |address, _| is_admin(address));
-            found.extend(left_out.map(|(address, _)| address));
-        }
-        for address in found {
-            joined.forget(address.ip());
-            let text =
-                format!("endpoint {address} is portico's own admin listener and is left out");
-            diagnostics.push(finding(Code::AdminBackend, object, "metadata.name", text));
-        }
+    let mut found = BTreeSet::new();
+    for port in &mut joined.ports {
+        let left_out = port.extract_if(.., |address, _| is_admin(*address, inputs));
+        found.extend(left_out.map(|(address, _)| address));
     }
+    for address in found {
+        joined.forget(address.ip());
+        let text = format!("endpoint {address} is portico's own admin listener and is left out");
+        diagnostics.push(finding(Code::AdminBackend, object, "metadata.name", text));
+    }
+}
+
+/// Whether an address is the admin listener's, by whichever address of this host.
+pub(super) fn is_admin(address: SocketAddr, inputs: &Inputs<'_>) -> bool {
+    inputs.settings.admin.iter().any(|admin| {
+        let same = admin.ip() == address.ip()
+            || (admin.ip().is_unspecified() && inputs.facts.can_bind(address.ip()));
+        same && admin.port() == address.port()
+    })
 }
 
 /// The Service; parts that are as before are those of before.

@@ -188,7 +188,7 @@ codes! {
     713 ResourceBackend Warning "a resource backend is not served",
     714 MissingService Warning "an Ingress names a Service that does not exist",
     715 MissingServicePort Warning "an Ingress names a port that its Service does not have",
-    716 ExternalNameBackend Warning "an Ingress leads to an ExternalName Service",
+    716 ExternalNameBackend Warning "an Ingress leads to an ExternalName that may not be used",
     717 MissingSecret Warning "an Ingress names a Secret that does not exist",
     718 SecretGone Warning "a Secret is gone and its last certificate is still served",
     719 SecretWithoutCertificate Warning "an Ingress names a Secret without a certificate",

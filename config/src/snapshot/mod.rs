@@ -32,7 +32,7 @@ pub use cluster::{Cluster, Place};
 pub use decide::{Decision, Flow, Verdict, decide};
 pub use endpoint::Endpoint;
 pub use listener::{Front, FrontKind, HealthCheck};
-pub use route::{Backend, Canary, Claim, Host, Location, RouteTable, Shadowed};
+pub use route::{Backend, Canary, Claim, Host, Location, OutsidePort, RouteTable, Shadowed};
 pub use service::{Assignments, PortId, Reach, Service, ServicePort, Traffic};
 pub use sets::{SetKind, Sets};
 pub use tcp::Tcp;
@@ -68,4 +68,14 @@ pub struct Snapshot {
     pub zones: Arc<Zones>,
     /// Addresses and ports that were allocated, for the next compilation and the state folder.
     pub assignments: Arc<Assignments>,
+}
+
+impl Snapshot {
+    /// A ServicePort that a backend names: of a Service, or of a host outside.
+    pub fn port(&self, id: &PortId) -> Option<&Arc<ServicePort>> {
+        let service = self.services.get(&id.service);
+        let ports = service.iter().flat_map(|service| &service.ports);
+        let outside = self.routes.outside.iter().map(|outside| &outside.port);
+        ports.chain(outside).find(|port| *port.id == *id)
+    }
 }

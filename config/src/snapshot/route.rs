@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::{Balancing, CanaryRule, ClientAuth, HostPattern, ObjectName, PathKind, Policy};
-use crate::snapshot::service::PortId;
+use crate::snapshot::service::{PortId, ServicePort};
 
 /// All hosts.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -20,8 +20,20 @@ pub struct RouteTable {
     pub wildcard: HashMap<Arc<str>, Arc<Host>, foldhash::fast::RandomState>,
     /// Host-less rules, and the catch-all default backend of Ingresses without rules.
     pub any: Option<Arc<Host>>,
+    /// Ports of hosts that are in no manifest, which backends name like those of Services; sorted.
+    pub outside: Vec<OutsidePort>,
     /// Every Ingress in object order, those of others too: for lists, not for requests.
     pub claims: Vec<Claim>,
+}
+
+/// A port of a host that is in no manifest, to which an ExternalName Service leads (`ingress 1.5`).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OutsidePort {
+    /// Its name, or its address.
+    pub host: Arc<str>,
+    /// The addresses where it was found, as far as they may be dialed, as endpoints. It is called by
+    /// the ExternalName Service and the number of the port.
+    pub port: Arc<ServicePort>,
 }
 
 /// Whose an Ingress is (`ingress 1.7`).

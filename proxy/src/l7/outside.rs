@@ -6,11 +6,11 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use portico_config::model::{BackendTls, Same};
+use portico_config::model::{BackendTls, Same, is_surroundings};
 use portico_net::tls_dial::host_roots;
 use tracing::debug;
 
@@ -90,17 +90,6 @@ fn is_reachable(addresses: &Arc<[SocketAddr]>) -> bool {
     !addresses.is_empty() && addresses.iter().all(may)
 }
 
-/// Addresses of a link or a cloud's metadata, and none at all.
-fn is_surroundings(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.is_link_local() || address == Ipv4Addr::UNSPECIFIED,
-        IpAddr::V6(address) => {
-            address.is_unicast_link_local() || [METADATA, Ipv6Addr::UNSPECIFIED].contains(&address)
-        }
-    }
-}
-
-const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 /// Of one host.
 const MAX_ADDRESSES: usize = 8;
 /// Hosts that one worker knows.
@@ -108,25 +97,3 @@ const MAX_FOUND: usize = 256;
 const FOUND_TIME: Duration = Duration::from_secs(30);
 /// Certificates between a server's and an authority's.
 const MAX_DEPTH: u8 = 6;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn surroundings_are_never_dialed() {
-        for (address, want) in [
-            ("169.254.169.254", true),
-            ("::ffff:169.254.169.254", true),
-            ("fe80::1", true),
-            ("fd00:ec2::254", true),
-            ("0.0.0.0", true),
-            ("::", true),
-            ("127.0.0.1", false),
-            ("192.0.2.1", false),
-            ("2001:db8::1", false),
-        ] {
-            assert_eq!(is_surroundings(address.parse().unwrap()), want, "ingress 6.7: {address}");
-        }
-    }
-}

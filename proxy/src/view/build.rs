@@ -56,8 +56,13 @@ impl Builder {
             true => Arc::clone(&base.view.here),
             false => Arc::new(snapshot.cluster.here()),
         };
+        let mut apply = |change| self.apply(change, &here, &mut base.slots, &mut ports);
         for change in diff::services(&base.snapshot, snapshot) {
-            moved |= self.apply(change, &here, &mut base.slots, &mut ports);
+            moved |= apply(of_service(change));
+        }
+        if !Arc::ptr_eq(&base.snapshot.routes, &snapshot.routes) {
+            let [before, after] = [&base.snapshot, snapshot].map(|it| outside(&it.routes));
+            moved |= apply((&before, &after));
         }
         let sees_the_same = |place: &Place| (&place.node, &place.zone) == (&here.node, &here.zone);
         if !sees_the_same(&base.view.here) {
@@ -113,19 +118,15 @@ impl Builder {
         view
     }
 
-    /// Puts one Service's ports in their slots; says whether a port came or left.
+    /// Puts the ports of one Service, or all of hosts outside, in their slots, in place of those before;
+    /// says whether a port came or left.
     fn apply(
         &mut self,
-        change: Change<'_>,
+        (before, after): (&[Arc<ServicePort>], &[Arc<ServicePort>]),
         here: &Place,
         slots: &mut Slots,
         ports: &mut Vec<Option<Arc<Port>>>,
     ) -> bool {
-        let (before, after): (&[Arc<ServicePort>], &[Arc<ServicePort>]) = match change {
-            Change::Added(service) => (&[], &service.ports),
-            Change::Removed(service) => (&service.ports, &[]),
-            Change::Changed(before, after) => (&before.ports, &after.ports),
-        };
         let mut moved = false;
         for port in before {
             if !after.iter().any(|stays| stays.id == port.id)
@@ -156,11 +157,10 @@ impl Builder {
         slots: &Slots,
         ports: &mut [Option<Arc<Port>>],
     ) {
-        for port in snapshot
-            .services
-            .values()
-            .flat_map(|service| &service.ports)
-        {
+        let services = snapshot.services.values();
+        let of_services = services.flat_map(|service| &service.ports);
+        let outside = snapshot.routes.outside.iter().map(|outside| &outside.port);
+        for port in of_services.chain(outside) {
             if let Some(slot) = slots.find(&port.id) {
                 self.renew(&mut ports[slot.0], port, here);
             }
@@ -188,6 +188,21 @@ impl Builder {
     pub(crate) fn affinity(&self) -> &Arc<AffinityTable> {
         self.registry.affinity()
     }
+}
+
+/// The ports of a Service before a change and after it.
+fn of_service(change: Change<'_>) -> (&[Arc<ServicePort>], &[Arc<ServicePort>]) {
+    match change {
+        Change::Added(service) => (&[], &service.ports),
+        Change::Removed(service) => (&service.ports, &[]),
+        Change::Changed(before, after) => (&before.ports, &after.ports),
+    }
+}
+
+/// The ports of hosts outside.
+fn outside(routes: &RouteTable) -> Vec<Arc<ServicePort>> {
+    let ports = routes.outside.iter();
+    ports.map(|outside| Arc::clone(&outside.port)).collect()
 }
 
 /// Which ServicePort has which slot. Slots of those that left are given out again, so there are
