@@ -15,7 +15,7 @@ use portico_config::model::{ObjectName, ObjectRef};
 use portico_config::snapshot::Snapshot;
 
 use super::fold::{MAX_SHOWN, many};
-use super::verdict::{Verdict, verdict};
+use super::verdict::{PATH, Verdict, verdict};
 
 /// The lines; none where no Ingress of ours has an annotation of ingress-nginx. `all`: nothing is folded.
 pub(crate) fn lines(findings: &[Diagnostic], snapshot: &Snapshot, all: bool) -> Vec<String> {
@@ -102,7 +102,11 @@ fn summary(ingresses: &Ingresses<'_>, ready: bool) -> Vec<String> {
     let (mut annotations, mut keys, mut maps) = (0, 0, 0);
     for (object, rows) in ingresses {
         let names = by_verdict(rows);
-        let count: usize = names.values().map(BTreeSet::len).sum();
+        let count = names
+            .values()
+            .flatten()
+            .filter(|name| **name != PATH)
+            .count();
         match &*object.kind == "Ingress" {
             true => annotations += count,
             false => (keys, maps) = (keys + count, maps + 1),
@@ -169,24 +173,25 @@ fn reasons(verdict: Verdict, rows: &[Row<'_>], most: usize) -> Vec<String> {
     lines
 }
 
-/// The Ingresses with their annotations, those first of which most is refused.
+/// The objects with their annotations: those first that are closed, then those of which most is refused.
 fn list(ingresses: &Ingresses<'_>, snapshot: &Snapshot, most: usize) -> Vec<String> {
+    let reach = reach(snapshot);
     let mut all: Vec<_> = ingresses
         .iter()
         .map(|(object, rows)| {
+            let namespace = object.namespace.as_deref().unwrap_or("default");
+            let reach = reach.get(&ObjectName::new(namespace, &*object.name));
             let names = by_verdict(rows);
             let count = |verdict| names.get(&verdict).map_or(0, BTreeSet::len);
-            let weight = (count(Verdict::Refused), count(Verdict::Differs));
-            (std::cmp::Reverse(weight), *object, names)
+            let closed = reach.map_or(0, |reach| reach.closed);
+            let weight = (closed, count(Verdict::Refused), count(Verdict::Differs));
+            (std::cmp::Reverse(weight), *object, reach, names)
         })
         .collect();
     all.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-    let reach = reach(snapshot);
     let mut lines = Vec::new();
-    for (_, object, names) in all.iter().take(most) {
-        let namespace = object.namespace.as_deref().unwrap_or("default");
-        let name = ObjectName::new(namespace, &*object.name);
-        let reach = reach.get(&name).map(Reach::sentence).unwrap_or_default();
+    for (_, object, reach, names) in all.iter().take(most) {
+        let reach = reach.map(Reach::sentence).unwrap_or_default();
         lines.push(format!("{object}{reach}"));
         for (verdict, names) in names {
             let begin = format!("  {:9} ", verdict.label());

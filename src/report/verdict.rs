@@ -36,7 +36,9 @@ impl Verdict {
 /// what becomes of it; none where it is about something else, or refuses the object as a whole.
 pub(crate) fn verdict(found: &Diagnostic) -> Option<(&str, Verdict)> {
     let of_ingress = || found.annotation()?.strip_prefix(PREFIX);
-    let name = of_ingress().or_else(|| controller_key(found))?;
+    let name = of_ingress()
+        .or_else(|| controller_key(found))
+        .or_else(|| path(found))?;
     if name.is_empty() || found.refuses_object() {
         return None;
     }
@@ -47,6 +49,13 @@ pub(crate) fn verdict(found: &Diagnostic) -> Option<(&str, Verdict)> {
         (_, Severity::Warning) => Verdict::Differs,
     };
     Some((name, verdict))
+}
+
+/// A path that ingress-nginx serves otherwise goes by the name of its field.
+fn path(found: &Diagnostic) -> Option<&str> {
+    let steps = found.field.as_ref()?.steps();
+    let is_path = matches!(steps.last(), Some(Step::Key(last)) if **last == *PATH);
+    (is_path && found.code == Code::AnnotationDiffers).then_some(PATH)
 }
 
 fn controller_key(found: &Diagnostic) -> Option<&str> {
@@ -64,6 +73,9 @@ pub(super) fn replacement(found: &Diagnostic) -> Option<&str> {
     let help = found.help.as_deref()?;
     Some(help.strip_prefix("instead: ").unwrap_or(help))
 }
+
+/// The name of rows about paths.
+pub(super) const PATH: &str = "path";
 
 #[cfg(test)]
 mod tests {
@@ -99,6 +111,11 @@ mod tests {
             assert_eq!(verdict(&found(code, key)), None, "{key}");
         }
         assert_eq!(verdict(&Diagnostic::new(Code::PathTaken, "said")), None);
+        let path = Diagnostic {
+            field: Some(FieldPath::from("spec.rules[0].http.paths[0].path")),
+            ..Diagnostic::new(Code::AnnotationDiffers, "said")
+        };
+        assert_eq!(verdict(&path), Some((PATH, Verdict::Differs)), "ingress 3");
         let key = |code| Diagnostic {
             field: Some(FieldPath::from("data").key("use-http2")),
             ..Diagnostic::new(code, "said")

@@ -1,8 +1,10 @@
-//! What nothing is found about: annotations of ingress-nginx that are done, and the keys of its own ConfigMap,
-//! for whoever moves from there (`ingress 3`).
+//! What nothing is found about: annotations of ingress-nginx that are done, paths that it serves otherwise, and
+//! the keys of its own ConfigMap, for whoever moves from there (`ingress 3`).
 //!
 //! Pure. A live load does not ask: what is done needs no word, and settings are portico's own. Whatever is
 //! found about an annotation elsewhere says more, so that it has no row here.
+
+mod paths;
 
 use std::collections::HashSet;
 
@@ -27,7 +29,8 @@ pub(crate) fn rows(
         .collect();
     let is_usual = settings.front_door.limit_status != STATUS_THERE;
     let mut rows = Vec::new();
-    for (object, ingress) in ingress::owned(objects, settings, &mut Vec::new()) {
+    let owned = ingress::owned(objects, settings, &mut Vec::new());
+    for (object, ingress) in &owned {
         for named in &ingress.annotations.named {
             let key = format!("{PREFIX}{}", named.name);
             if told.contains(&(&object.object, &*key)) {
@@ -42,6 +45,7 @@ pub(crate) fn rows(
             rows.push(finding(code, object, field, text));
         }
     }
+    rows.extend(paths::rows(&owned));
     let maps = objects.config_maps.values();
     let controllers = maps.filter(|map| controller_key::is_controllers(&map.valid.name.name));
     rows.extend(controllers.flat_map(|map| keys(map)));
