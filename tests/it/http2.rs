@@ -1,9 +1,8 @@
-//! HTTP/2 from clients: curl and the crate `h2` ask, and raw frames come from those who mean harm
-//! (`http-proxy 6`).
+//! HTTP/2 from clients: curl and the crate `h2` ask (`http-proxy 6`).
 
 use std::future::Future;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use http::{HeaderMap, Request, Response};
 use tokio::runtime::{Builder, LocalOptions};
 
 use crate::front_door::ingress;
+use crate::harness::frames::{GOAWAY, HEADERS, PING, RST_STREAM, Raw, SETTINGS, WINDOW_UPDATE};
 use crate::harness::http::get;
 use crate::harness::pod::Pod;
 use crate::harness::portico::Portico;
@@ -21,15 +21,18 @@ use crate::harness::process::tool;
 use crate::services::service;
 
 /// `web.test` leads to the pod `web`, `odd.test` to another.
-fn before(web: &Pod, odd: &Pod) -> Portico {
+pub(crate) fn manifests(web: &Pod, odd: &Pod) -> String {
     let rules = [("web.test", "Prefix", "/", "web"), ("odd.test", "Prefix", "/", "odd")];
-    let manifests = [
+    [
         service("web", "ClusterIP", 80, &[web]),
         service("odd", "ClusterIP", 80, &[odd]),
         ingress("i", &rules, ""),
     ]
-    .join("---\n");
-    Portico::with(&[("all.yaml", &manifests)]).start()
+    .join("---\n")
+}
+
+pub(crate) fn before(web: &Pod, odd: &Pod) -> Portico {
+    Portico::with(&[("all.yaml", &manifests(web, odd))]).start()
 }
 
 /// A pod that says `answer` once it was asked, then closes.
@@ -41,7 +44,7 @@ fn rude(answer: &'static str) -> Pod {
 }
 
 /// A pod that never answers, and tells when it is asked (true) and when it is left (false).
-fn silent() -> (Pod, mpsc::Receiver<bool>) {
+pub(crate) fn silent() -> (Pod, mpsc::Receiver<bool>) {
     let (tell, told) = mpsc::sync_channel(16);
     let pod = Pod::serve(Ipv4Addr::LOCALHOST.into(), move |mut stream| {
         let _ = stream.read(&mut [0; 4096]);
@@ -220,72 +223,36 @@ fn a_stream_that_is_reset_lets_go_of_its_backend() {
     });
 }
 
-/// Frames as nobody should send them.
-struct Raw(TcpStream);
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const PRIORITY: u8 = 2;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-
-impl Raw {
-    fn connect(address: SocketAddr) -> Self {
-        let mut stream = TcpStream::connect(address).unwrap();
-        let limit = Some(Duration::from_secs(30));
-        stream.set_read_timeout(limit).unwrap();
-        stream.set_write_timeout(limit).unwrap();
-        stream
-            .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-            .unwrap();
-        let mut raw = Self(stream);
-        assert!(raw.send(SETTINGS, 0, 0, &[]));
-        raw
+#[test]
+fn a_connection_that_has_had_its_share_is_told_to_end_and_ends_once_all_is_answered() {
+    let web = Pod::http("web");
+    let (odd, _told) = silent();
+    let manifests = manifests(&web, &odd);
+    let portico = Portico::with(&[("all.yaml", &manifests)])
+        .adjust(|settings| settings.front_door.max_requests_per_connection = 3)
+        .start();
+    let mut raw = Raw::connect(portico.http());
+    for (stream, host) in [(1, "odd.test"), (3, "web.test"), (5, "web.test")] {
+        assert!(raw.get(stream, host));
     }
-
-    /// Sends a frame; false: nobody takes it.
-    fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> bool {
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        let mut frame = vec![length[1], length[2], length[3], kind, flags];
-        frame.extend_from_slice(&stream.to_be_bytes());
-        frame.extend_from_slice(payload);
-        self.0.write_all(&frame).is_ok()
+    let (mut goaways, mut answered) = (Vec::new(), 0);
+    while goaways.len() < 2 || answered < 2 {
+        match raw.next().expect("the first stream is not answered yet") {
+            (GOAWAY, _, _, payload) => goaways.push(payload),
+            (PING, 0, _, token) => assert!(raw.send(PING, 1, 0, &token)),
+            (HEADERS, ..) => answered += 1,
+            _ => {}
+        }
     }
-
-    /// GET for `host`; `flags` beside the end of the head.
-    fn get(&mut self, stream: u32, host: &str) -> bool {
-        let mut block = vec![0x82, 0x86, 0x84, 0x01, u8::try_from(host.len()).unwrap()];
-        block.extend_from_slice(host.as_bytes());
-        self.send(HEADERS, 0x5, stream, &block)
-    }
-
-    /// The next frame: kind, stream, payload.
-    fn next(&mut self) -> Option<(u8, u32, Vec<u8>)> {
-        let mut head = [0; 9];
-        self.0.read_exact(&mut head).ok()?;
-        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
-        self.0.read_exact(&mut payload).ok()?;
-        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-        Some((head[3], stream, payload))
-    }
-
-    /// Reads to the end on a thread of its own: the last reason that was given.
-    fn listen(&self) -> std::thread::JoinHandle<Option<u32>> {
-        let mut other = Self(self.0.try_clone().unwrap());
-        std::thread::spawn(move || {
-            let mut reason = None;
-            while let Some((kind, _, payload)) = other.next() {
-                if kind == GOAWAY {
-                    reason = payload[4..8].try_into().ok().map(u32::from_be_bytes);
-                }
-            }
-            reason
-        })
-    }
+    let all = [0x7f_u8, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+    assert_eq!(
+        goaways,
+        [all, [0, 0, 0, 5, 0, 0, 0, 0]],
+        "http-proxy 6.5: first all, then the last"
+    );
+    raw.send(RST_STREAM, 0, 1, &[0, 0, 0, 8]);
+    while raw.next().is_some() {}
+    assert_eq!(get(portico.http(), "web.test", "/").text(), "web", "the next one is served");
 }
 
 #[test]
@@ -296,8 +263,10 @@ fn clients_are_told_every_limit() {
     let (mut settings, mut window) = (Vec::new(), 0);
     while settings.is_empty() || window == 0 {
         match raw.next().unwrap() {
-            (SETTINGS, _, payload) => settings.extend(payload),
-            (WINDOW_UPDATE, 0, payload) => window = u32::from_be_bytes(payload.try_into().unwrap()),
+            (SETTINGS, _, _, payload) => settings.extend(payload),
+            (WINDOW_UPDATE, _, 0, payload) => {
+                window = u32::from_be_bytes(payload.try_into().unwrap());
+            }
             _ => {}
         }
     }
@@ -309,73 +278,4 @@ fn clients_are_told_every_limit() {
     let want = [(1, 4096), (3, 100), (4, 65_536), (5, 16_384), (6, 16_384)];
     assert_eq!(told, want, "http-proxy 6.1");
     assert_eq!(window, 1024 * 1024 - 65_535, "http-proxy 6.1: the connection's window");
-}
-
-/// What is done on a connection, until it is refused.
-type Attack = fn(&mut Raw) -> bool;
-
-/// Those that end the connection: with ENHANCE_YOUR_CALM, or for what they break.
-const ENDED: &[(&str, Attack)] = &[
-    ("rapid reset", |raw| {
-        let each = |at: u32| {
-            raw.get(2 * at + 1, "odd.test") && raw.send(RST_STREAM, 0, 2 * at + 1, &[0, 0, 0, 8])
-        };
-        (0..2_000).all(each)
-    }),
-    ("CONTINUATION without end", |raw| {
-        raw.send(HEADERS, 0, 1, &[0x82])
-            && (0..20_000).all(|_| raw.send(CONTINUATION, 0, 1, &[0; 1]))
-    }),
-    ("a window that overflows, again and again", |raw| {
-        let most = 0x7fff_ffff_u32.to_be_bytes();
-        let each = |at: u32| {
-            raw.get(2 * at + 1, "odd.test") && raw.send(WINDOW_UPDATE, 0, 2 * at + 1, &most)
-        };
-        (0..2_000).all(each)
-    }),
-    ("a window that grows by nothing", |raw| {
-        let each = |at: u32| {
-            raw.get(2 * at + 1, "odd.test") && raw.send(WINDOW_UPDATE, 0, 2 * at + 1, &[0; 4])
-        };
-        (0..2_000).all(each)
-    }),
-    ("data behind the end", |raw| {
-        (0..2_000).all(|at| raw.get(2 * at + 1, "odd.test") && raw.send(DATA, 0, 2 * at + 1, b"x"))
-    }),
-    ("a frame that is too long", |raw| raw.send(DATA, 0, 1, &[0; 16_385])),
-];
-
-/// Those that may go on, as far as one client may.
-const BORNE: &[(&str, Attack)] = &[
-    ("PING", |raw| (0..20_000).all(|_| raw.send(PING, 0, 0, &[0; 8]))),
-    ("SETTINGS", |raw| (0..20_000).all(|_| raw.send(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 9]))),
-    ("PRIORITY", |raw| (0..20_000).all(|_| raw.send(PRIORITY, 0, 1, &[0, 0, 0, 0, 9]))),
-    ("no window", |raw| {
-        raw.send(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])
-            && (0..90).all(|at| raw.get(2 * at + 1, "web.test"))
-    }),
-];
-
-#[test]
-fn attacks_end_their_connection_and_nobody_elses() {
-    let web = Pod::http("web");
-    let (odd, _told) = silent();
-    let portico = before(&web, &odd);
-    for (case, attack) in ENDED {
-        let mut raw = Raw::connect(portico.http());
-        let listener = raw.listen();
-        attack(&mut raw);
-        // Which end it is depends on what the kernel discards; that it ends does not.
-        let reason = listener.join().unwrap();
-        assert_ne!(reason, Some(0), "http-proxy 6.2: {case} is not taken for a good end");
-        assert_eq!(get(portico.http(), "web.test", "/").text(), "web", "{case}: others");
-    }
-    for (case, attack) in BORNE {
-        let mut raw = Raw::connect(portico.http());
-        let listener = raw.listen();
-        attack(&mut raw);
-        assert_eq!(get(portico.http(), "web.test", "/").text(), "web", "http-proxy 6.2: {case}");
-        raw.0.shutdown(std::net::Shutdown::Both).ok();
-        listener.join().unwrap();
-    }
 }

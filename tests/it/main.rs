@@ -42,6 +42,7 @@ mod front_door;
 mod grpc;
 mod guards;
 mod http2;
+mod http2_abuse;
 mod http2_backends;
 mod life_cycle;
 mod migration;

@@ -6,6 +6,7 @@
 //! [`eventually`] asks again until the answer is right or the test's patience ends.
 
 pub(crate) mod dns;
+pub(crate) mod frames;
 pub(crate) mod h2;
 pub(crate) mod http;
 pub(crate) mod pod;
