@@ -44,6 +44,7 @@ mod guards;
 mod http2;
 mod http2_abuse;
 mod http2_backends;
+mod http2_sockets;
 mod life_cycle;
 mod migration;
 mod names;

@@ -6,7 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -30,6 +30,12 @@ pub(crate) trait Downstream: AsyncRead + AsyncWrite + Unpin {
     /// the bytes. Polled while a response is awaited or on its way.
     fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Pending
+    }
+
+    /// Whether an answer of a backend to a handshake means to this client what it says; `accept` is what
+    /// the backend made of the key. Asked of those that asked for a WebSocket.
+    fn agrees(&self, _status: StatusCode, _accept: Option<&[u8]>) -> bool {
+        true
     }
 
     /// The trailers of the request, once its body has been read to the end; only a codec that has

@@ -1,6 +1,6 @@
 //! A WebSocket once both sides have agreed: bytes both ways, no frame is looked at.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -9,44 +9,46 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tracing::debug;
 
+use super::io::Downstream;
 use super::pool::Backend;
 use super::watch::{Phase, Watch};
 
-/// Carries bytes until both sides have ended, or nothing came for the tunnel's idle time. `early`
-/// came from the client before the backend agreed. A drain does not cut it before the drain's own
-/// deadline. Says how many bytes went to the backend, and to the client.
-pub(crate) async fn tunnel<S>(
+/// Carries bytes until both sides have ended, the client gave it up, or nothing came for the tunnel's
+/// idle time. `early` came from the client before the backend agreed. A drain does not cut it before
+/// the drain's own deadline. Says how many bytes went to the backend, and to the client.
+pub(crate) async fn tunnel<S: Downstream>(
     client: &mut S,
     backend: Backend,
     early: Vec<u8>,
     watch: &Rc<Watch>,
-) -> (u64, u64)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+) -> (u64, u64) {
     watch.enter(Phase::Tunnel);
     let (received, sent) = (Cell::new(early.len() as u64), Cell::new(0));
-    let mut client = Watched { inner: client, watch, received: &received, sent: &sent };
+    let client = RefCell::new(client);
+    let mut watched = Watched { inner: &client, watch, received: &received, sent: &sent };
     let mut backend = backend.stream;
     let mut carried = pin!(async {
         backend.write_all(&early).await?;
         drop(early);
-        tokio::io::copy_bidirectional(&mut client, &mut backend).await
+        tokio::io::copy_bidirectional(&mut watched, &mut backend).await
     });
     let ended = std::future::poll_fn(|cx| match carried.as_mut().poll(cx) {
+        // Nobody reads on from a client that ended its half, but it may give up the other one.
+        Poll::Pending if client.borrow_mut().poll_gone(cx).is_ready() => Poll::Ready(None),
         Poll::Pending => watch.poll_expired(cx).map(|()| None),
         ended => ended.map(Some),
     });
     match ended.await {
         Some(result) => debug!(?result, "tunnel ended"),
-        None => debug!("tunnel was idle for too long"),
+        None => debug!("tunnel was given up, or idle for too long"),
     }
     (received.get(), sent.get())
 }
 
-/// A stream whose bytes keep a watch from expiring; both directions count.
+/// A stream whose bytes keep a watch from expiring; both directions count. It is borrowed for the time
+/// of one poll.
 struct Watched<'a, S> {
-    inner: &'a mut S,
+    inner: &'a RefCell<&'a mut S>,
     watch: &'a Watch,
     /// Bytes from the client, and to it.
     received: &'a Cell<u64>,
@@ -55,12 +57,12 @@ struct Watched<'a, S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<'_, S> {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut *self.inner).poll_read(cx, buffer);
+        let polled = Pin::new(&mut **self.inner.borrow_mut()).poll_read(cx, buffer);
         if polled.is_ready() {
             let count = buffer.filled().len().saturating_sub(before);
             self.received.set(self.received.get() + count as u64);
@@ -72,11 +74,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<'_, S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<'_, S> {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut *self.inner).poll_write(cx, bytes);
+        let polled = Pin::new(&mut **self.inner.borrow_mut()).poll_write(cx, bytes);
         if let Poll::Ready(Ok(count)) = &polled {
             self.sent.set(self.sent.get() + *count as u64);
             self.watch.written();
@@ -84,11 +86,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<'_, S> {
         polled
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.inner).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut **self.inner.borrow_mut()).poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.inner).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut **self.inner.borrow_mut()).poll_shutdown(cx)
     }
 }

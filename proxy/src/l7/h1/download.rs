@@ -401,6 +401,9 @@ impl Download {
         }
         match line.status {
             StatusCode::SWITCHING_PROTOCOLS if !facts.websocket => return Err(MALFORMED),
+            StatusCode::SWITCHING_PROTOCOLS if !agrees(connection, line, fields) => {
+                return Err(MALFORMED);
+            }
             StatusCode::SWITCHING_PROTOCOLS => {
                 let how = (Announced::Nothing, forward::Connection::Upgrade);
                 let date = connection.worker.date.get();
@@ -445,6 +448,9 @@ impl Download {
         if facts.page(line.status, true).is_some() {
             return Err(Ended::Replaced(line.status));
         }
+        if facts.websocket && !agrees(connection, line, fields) {
+            return Err(MALFORMED);
+        }
         let length = framing::of_response(fields, line.minor, line.status, facts.to_head)
             .map_err(|_| MALFORMED)?;
         let endless = matches!(length, Length::Chunked | Length::UntilClose);
@@ -478,6 +484,16 @@ impl Download {
         connection.watch.enter(Phase::Busy);
         Ok(())
     }
+}
+
+/// Whether what a backend says to a handshake can be said to the client (`http-proxy 1.29`).
+fn agrees<S: Downstream>(
+    connection: &Connection<S>,
+    line: &StatusLine<'_>,
+    fields: Fields<'_>,
+) -> bool {
+    let accept = fields.first("sec-websocket-accept");
+    connection.stream.agrees(line.status, accept)
 }
 
 /// More before one response get 502 (`http-proxy 1.25`).

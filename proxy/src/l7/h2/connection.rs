@@ -153,7 +153,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<S> {
     /// Serves one stream on a task of its own.
     fn begin(&self, request: Request<RecvStream>, respond: h2::server::SendResponse<Bytes>) {
         let live = Live::new(&self.streams);
-        let stream = Stream::new(request, respond, Rc::clone(&self.streams));
+        let random = || self.worker.next_random();
+        let stream = Stream::new(request, respond, Rc::clone(&self.streams), random);
         let served = server::Connection::new(stream, &self.worker, Rc::clone(&self.from)).run();
         self.worker.connections.spawn_local(async move {
             served.await;

@@ -8,6 +8,7 @@
 //! Each stream is a [`Downstream`](super::io::Downstream) with a task of its own, which serves one
 //! request as if it had come over a connection of HTTP/1.1. So checks, policies, limits and time exist
 //! once. [`backend`] is the same the other way around. What HTTP/2 lets be and HTTP/1.1 does not is written as the HTTP/1.1 that is refused.
+//! A WebSocket that is asked for by extended CONNECT becomes the handshake of HTTP/1.1 (`socket`).
 //! Frames, HPACK and flow control are the crate `h2`'s work; its settings are all in [`settings`].
 
 mod chunks;
@@ -15,6 +16,7 @@ mod outgoing;
 mod trailers;
 mod request;
 mod response;
+mod socket;
 mod stream;
 pub(crate) mod connection;
 pub(crate) mod backend;
@@ -37,6 +39,7 @@ fn settings() -> h2::server::Builder {
         .max_header_list_size(MAX_HEADER_LIST_BYTES)
         .max_frame_size(MAX_FRAME_BYTES)
         .header_table_size(HEADER_TABLE_BYTES)
+        .enable_connect_protocol()
         .max_pending_accept_reset_streams(MAX_RESET_UNSEEN)
         .max_local_error_reset_streams(Some(MAX_FAULTY))
         .max_concurrent_reset_streams(MAX_RESET_KEPT)

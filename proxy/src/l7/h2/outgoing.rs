@@ -2,7 +2,7 @@
 //! trailers. The same for responses to clients and for requests to backends.
 //!
 //! ```text
-//! Head ─begin─▶ Sized │ Chunked ─last byte─▶ Done
+//! Head ─begin─▶ Sized │ Chunked ─last byte─▶ Done        Head ─open─▶ Tunnel ─close─▶ Done
 //! ```
 //!
 //! Invariants: no more is taken than the peer's window and the send buffer have room for; what did not
@@ -36,6 +36,8 @@ enum State {
     /// So many bytes are to come.
     Sized(u64),
     Chunked(Chunks),
+    /// Bytes go as they are, until somebody ends it.
+    Tunnel,
     Done,
 }
 
@@ -56,6 +58,20 @@ impl Outgoing {
             Length::Absent | Length::UntilClose => return Err(broken()),
         };
         Ok(())
+    }
+
+    /// The head was sent, and said that what follows is a tunnel.
+    pub(super) fn open(&mut self, send: SendStream<Bytes>) {
+        self.send = Some(send);
+        self.state = State::Tunnel;
+    }
+
+    /// Ends a tunnel's half; nothing where that was done.
+    pub(super) fn close(&mut self) -> io::Result<()> {
+        match self.state {
+            State::Tunnel => self.send(&[], true),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn awaits_head(&self) -> bool {
@@ -116,6 +132,11 @@ impl Outgoing {
                     Poll::Ready(Ok(taken))
                 }
             },
+            State::Tunnel => {
+                let room = ready!(self.poll_room(cx, bytes.len()))?;
+                self.send(&bytes[..room], false)?;
+                Poll::Ready(Ok(room))
+            }
             State::Head | State::Done => Poll::Ready(Err(broken())),
         }
     }

@@ -3,11 +3,12 @@
 //! Pure. The head written here is read again by the strict reader of HTTP/1.1, so nothing is checked
 //! twice: a request that is wrong is written as what is wrong in HTTP/1.1 too. No authority becomes no
 //! Host, two that differ become two Host lines, a scheme that is not ours becomes a target of that
-//! scheme, and CONNECT stays CONNECT.
+//! scheme, and CONNECT stays CONNECT, but for the one that asks for a WebSocket.
 
-use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST};
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, SEC_WEBSOCKET_KEY};
 use http::request::Parts;
 
+use super::socket::Key;
 use crate::l7::h1::head::MAX_FIELDS;
 
 /// How a request's body is framed for the state machine.
@@ -19,17 +20,21 @@ pub(super) enum Framing {
     Sized,
     /// Each DATA frame becomes a chunk.
     Chunked,
+    /// There is none, but what a WebSocket sends once it is agreed on.
+    Tunnel,
 }
 
-/// Writes the head; `ended`: nothing follows it.
-pub(super) fn head(parts: &Parts, ended: bool) -> (Vec<u8>, Framing) {
-    let framing = match (parts.headers.contains_key(CONTENT_LENGTH), ended) {
-        (true, _) => Framing::Sized,
-        (false, true) => Framing::None,
-        (false, false) => Framing::Chunked,
+/// Writes the head; `ended`: nothing follows it; `key`: it asks for a WebSocket.
+pub(super) fn head(parts: &Parts, ended: bool, key: Option<&Key>) -> (Vec<u8>, Framing) {
+    let framing = match (key, parts.headers.contains_key(CONTENT_LENGTH), ended) {
+        (Some(_), ..) => Framing::Tunnel,
+        (None, true, _) => Framing::Sized,
+        (None, false, true) => Framing::None,
+        (None, false, false) => Framing::Chunked,
     };
+    let method = key.map_or(parts.method.as_str(), |_| "GET");
     let mut out = Vec::with_capacity(RESERVE_BYTES);
-    put(&mut out, &[parts.method.as_str().as_bytes(), b" "]);
+    put(&mut out, &[method.as_bytes(), b" "]);
     target(&mut out, parts);
     put(&mut out, &[b" HTTP/1.1\r\n"]);
     hosts(&mut out, parts);
@@ -45,6 +50,9 @@ pub(super) fn head(parts: &Parts, ended: bool) -> (Vec<u8>, Framing) {
         if name == EXPECT && ended {
             continue;
         }
+        if name == SEC_WEBSOCKET_KEY && key.is_some() {
+            continue;
+        }
         put(&mut out, &[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
     }
     if cookies > 0 {
@@ -57,6 +65,9 @@ pub(super) fn head(parts: &Parts, ended: bool) -> (Vec<u8>, Framing) {
     }
     if framing == Framing::Chunked {
         put(&mut out, &[b"transfer-encoding: chunked\r\n"]);
+    }
+    if let Some(key) = key {
+        put(&mut out, &[UPGRADE, b"sec-websocket-key: ", key.as_bytes(), b"\r\n"]);
     }
     put(&mut out, &[b"\r\n"]);
     (out, framing)
@@ -105,6 +116,7 @@ fn put(out: &mut Vec<u8>, pieces: &[&[u8]]) {
     }
 }
 
+const UPGRADE: &[u8] = b"connection: upgrade\r\nupgrade: websocket\r\n";
 /// A head of a browser, about.
 const RESERVE_BYTES: usize = 1024;
 
@@ -120,7 +132,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        String::from_utf8(head(&parts, ended).0).unwrap()
+        String::from_utf8(head(&parts, ended, None).0).unwrap()
     }
 
     #[test]
@@ -177,6 +189,28 @@ mod tests {
         ] {
             assert_eq!(written(method, uri, fields, ended), want, "{case}");
         }
+    }
+
+    #[test]
+    fn a_web_socket_is_asked_for_as_http_1_1_does() {
+        let request = Request::builder()
+            .method("CONNECT")
+            .uri("https://a.test/chat?x");
+        let request = request
+            .extension(h2::ext::Protocol::from_static("websocket"))
+            .header("sec-websocket-key", "theirs")
+            .header("sec-websocket-version", "13");
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let key = Key::of(&parts, || 0).unwrap();
+        let (written, framing) = head(&parts, false, Some(&key));
+        assert_eq!(framing, Framing::Tunnel);
+        assert_eq!(
+            String::from_utf8(written).unwrap(),
+            "GET /chat?x HTTP/1.1\r\nhost: a.test\r\nsec-websocket-version: 13\r\n\
+             connection: upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+            "http-proxy 1.29"
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! ```text
 //! read:   head ─▶ body ─▶ (nothing until the response has gone) ─▶ end
 //! write:  head ─1xx─▶ head ─response─▶ Outgoing ─▶ done       dropped before that ─▶ RST_STREAM
+//! both:   head, 101 ─▶ bytes as they are, each half ended by itself    (a WebSocket)
 //! ```
 //!
 //! Invariants: no more is kept of a body than one DATA frame; no more is taken of a response than the
@@ -17,12 +18,14 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
-use http::{HeaderMap, Method, Request, Response};
+use http::header::SEC_WEBSOCKET_ACCEPT;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::Streams;
 use super::outgoing::{Outgoing, is_empty};
 use super::request::{self, Framing};
+use super::socket::Key;
 use super::{Fault, broken, odd, response, trailers};
 use crate::l7::fields::Line;
 use crate::l7::io::Downstream;
@@ -33,6 +36,10 @@ pub(super) struct Stream {
     /// a chunk.
     given: [Bytes; 3],
     framing: Framing,
+    /// That of the WebSocket that it asks for.
+    key: Option<Key>,
+    /// Whether that was agreed on.
+    tunnel: bool,
     /// Whether the body has been given to its end.
     ended: bool,
     body: RecvStream,
@@ -52,17 +59,21 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// A request that was just accepted.
+    /// A request that was just accepted; `random` is asked for what cannot be guessed.
     pub(super) fn new(
         request: Request<RecvStream>,
         respond: SendResponse<Bytes>,
         streams: Rc<Streams>,
+        random: impl Fn() -> u64,
     ) -> Self {
         let (parts, body) = request.into_parts();
-        let (head, framing) = request::head(&parts, body.is_end_stream());
+        let key = Key::of(&parts, random);
+        let (head, framing) = request::head(&parts, body.is_end_stream(), key.as_ref());
         Self {
             given: [head.into(), Bytes::new(), Bytes::new()],
             framing,
+            key,
+            tunnel: false,
             ended: framing == Framing::None,
             body,
             respond,
@@ -96,7 +107,7 @@ impl Stream {
             }
             None => {
                 let trailers = ready!(self.body.poll_trailers(cx)).map_err(io::Error::other)?;
-                if let Some(trailers) = trailers {
+                if let Some(trailers) = trailers.filter(|_| self.key.is_none()) {
                     let passed = trailers::of_request(trailers).ok_or_else(|| odd(Fault))?;
                     self.trailers = Some(passed);
                 }
@@ -117,6 +128,15 @@ impl Stream {
         }
         let head = response::read(&self.inbox, &mut self.lines, self.to_head).map_err(odd)?;
         self.inbox.clear();
+        match (&self.key, head.status) {
+            (Some(_), StatusCode::SWITCHING_PROTOCOLS) => {
+                self.open(head.fields)?;
+                return Ok(taken);
+            }
+            // Any success would open the tunnel, and there is none.
+            (Some(_), status) if status.is_success() => return Err(broken()),
+            _ => {}
+        }
         let mut response = Response::new(());
         *response.status_mut() = head.status;
         *response.headers_mut() = head.fields;
@@ -132,6 +152,17 @@ impl Stream {
             .map_err(|_| broken())?;
         self.out.begin(send, head.length)?;
         Ok(taken)
+    }
+
+    /// Tells the client that its WebSocket was agreed on, which a 200 does here.
+    fn open(&mut self, mut fields: HeaderMap) -> io::Result<()> {
+        fields.remove(SEC_WEBSOCKET_ACCEPT);
+        let mut response = Response::new(());
+        *response.headers_mut() = fields;
+        let sent = self.respond.send_response(response, false);
+        self.out.open(sent.map_err(|_| broken())?);
+        self.tunnel = true;
+        Ok(())
     }
 }
 
@@ -154,6 +185,16 @@ impl Downstream for Stream {
         ready!(polled).ok();
         self.reset = true;
         Poll::Ready(())
+    }
+
+    fn agrees(&self, status: StatusCode, accept: Option<&[u8]>) -> bool {
+        match &self.key {
+            None => true,
+            Some(key) if status == StatusCode::SWITCHING_PROTOCOLS => {
+                accept.is_some_and(|accept| key.is_accepted_by(accept))
+            }
+            Some(_) => !status.is_success(),
+        }
     }
 
     fn take_trailers(&mut self) -> Option<HeaderMap> {
@@ -180,7 +221,11 @@ impl AsyncRead for Stream {
             if !buffer.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            if self.out.is_done() && (self.ended || !self.lingers) {
+            let is_over = match self.tunnel {
+                true => self.ended,
+                false => self.out.is_done() && (self.ended || !self.lingers),
+            };
+            if is_over {
                 return Poll::Ready(Ok(()));
             }
             if self.ended {
@@ -214,6 +259,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.out.close()?;
         self.lingers = true;
         Poll::Ready(Ok(()))
     }
@@ -224,13 +270,14 @@ impl Drop for Stream {
         if self.out.is_done() {
             return;
         }
+        let why = if self.tunnel { Reason::CANCEL } else { Reason::INTERNAL_ERROR };
         match self.out.stream() {
-            Some(send) => send.send_reset(Reason::INTERNAL_ERROR),
+            Some(send) => send.send_reset(why),
             None => {
                 if self.reset {
                     self.streams.glitch();
                 }
-                self.respond.send_reset(Reason::INTERNAL_ERROR);
+                self.respond.send_reset(why);
             }
         }
     }
