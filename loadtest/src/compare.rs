@@ -34,7 +34,15 @@ pub(crate) fn run(arguments: &CompareArgs, portico: std::path::PathBuf) -> Resul
     let machine = Machine::read(arguments);
     println!("{machine}");
     let mut outcomes = Vec::new();
+    let done = match &arguments.report {
+        Some(folder) if arguments.resume => results::measured_in(folder)?,
+        _ => Vec::new(),
+    };
     for scenario in distinct(&arguments.scenarios) {
+        if done.contains(&scenario) {
+            println!("\n{}: measured before", scenario.name());
+            continue;
+        }
         println!("\n{}: {}", scenario.name(), scenario.summary());
         // The folder is declared before the servers that use it, so it goes after them.
         let folder = tempfile::Builder::new()

@@ -218,6 +218,9 @@ struct CompareArgs {
     /// Write results.json and a page with plots, index.html, to this folder, beside what is in there
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    /// Leave out what the folder of --report has figures of already: goes on with a run that was cut off
+    #[arg(long, requires = "report")]
+    resume: bool,
     /// Write every figure of every run to this file too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -343,6 +346,7 @@ Examples:
   loadtest compare --quick
   loadtest compare http1-small --rounds 50 --json http1.json
   loadtest compare dns-hit dns-nxdomain --report report
+  loadtest compare --report report --resume
   loadtest compare idle-connections --connections 2000
   loadtest compare tcp-rr --portico ./portico-of-yesterday
 

@@ -1,6 +1,7 @@
 //! `results.json`: everything that was measured, kept beside the page that is made of it.
 //!
-//! A folder may be filled scenario by scenario: what is measured again replaces what was there.
+//! A folder may be filled scenario by scenario: what is measured again replaces what was there. Scenarios
+//! stand in the order of `scenario`, whenever they were measured.
 //! Invariant: all figures of a folder are of one machine.
 
 use std::fs;
@@ -8,10 +9,12 @@ use std::io;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::page;
+use crate::scenario::Scenario;
 
 /// What the page is made of; more than that stands in the file.
 #[derive(Debug, Deserialize)]
@@ -117,6 +120,23 @@ pub(crate) fn write(folder: &Path, measured: &str) -> Result<()> {
     fs::write(&file, page::html(&results)).with_context(|| format!("writing {}", file.display()))
 }
 
+/// The scenarios that `folder` has figures of; none where it has no figures yet.
+pub(crate) fn measured_in(folder: &Path) -> Result<Vec<Scenario>> {
+    let file = folder.join("results.json");
+    match fs::read_to_string(&file) {
+        Ok(text) => {
+            let results: Results = serde_json::from_str(&text)
+                .with_context(|| format!("reading {}", file.display()))?;
+            let scenarios = results.scenarios.iter();
+            Ok(scenarios
+                .filter_map(|one| Scenario::from_str(&one.name, false).ok())
+                .collect())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error).with_context(|| format!("reading {}", file.display())),
+    }
+}
+
 /// `old` with the machine's settings and the scenarios of `new` in place of its own.
 fn merged(old: Value, mut new: Value) -> Result<Value> {
     for field in ["/machine/processor", "/machine/kernel", "/machine/cores"] {
@@ -145,6 +165,14 @@ fn merged(old: Value, mut new: Value) -> Result<Value> {
             .all(|fresh| fresh.get("name") != one.get("name"))
     });
     kept.append(scenarios);
+    // One of another version's scenarios comes last.
+    kept.sort_by_key(|one| {
+        let name = one.get("name").and_then(Value::as_str);
+        Scenario::ALL
+            .iter()
+            .position(|scenario| Some(scenario.name()) == name)
+            .unwrap_or(usize::MAX)
+    });
     *scenarios = kept;
     Ok(new)
 }
@@ -164,9 +192,10 @@ mod tests {
     }
 
     #[test]
-    fn a_scenario_measured_again_replaces_the_one_before() {
+    fn a_scenario_measured_again_replaces_the_one_before_and_all_stand_in_order() {
         let folder = tempfile::tempdir().unwrap();
-        for (name, version) in [("dns-hit", "1"), ("tcp-rr", "1"), ("dns-hit", "2")] {
+        for (name, version) in [("dns-hit", "1"), ("tcp-rr", "1"), ("dns-hit", "2"), ("http2", "1")]
+        {
             write(folder.path(), &measured("a", name, version)).unwrap();
         }
         let text = fs::read_to_string(folder.path().join("results.json")).unwrap();
@@ -176,7 +205,12 @@ mod tests {
             .iter()
             .map(|one| (one.name.as_str(), one.servers[0].version.as_str()))
             .collect();
-        assert_eq!(found, [("tcp-rr", "1"), ("dns-hit", "2")]);
+        assert_eq!(found, [("http2", "1"), ("tcp-rr", "1"), ("dns-hit", "2")]);
+        assert_eq!(
+            measured_in(folder.path()).unwrap(),
+            [Scenario::Http2, Scenario::TcpRr, Scenario::DnsHit]
+        );
+        assert_eq!(measured_in(&folder.path().join("nowhere")).unwrap(), []);
         assert!(folder.path().join("index.html").is_file());
     }
 
