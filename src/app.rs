@@ -430,6 +430,7 @@ fn dns_options(workers: usize, settings: &Settings) -> portico_dns::Options {
         connections: settings.dns_connections,
         connections_per_client: settings.dns_connections_per_client,
         allow: settings.dns_allow.clone(),
+        drop_denied: settings.dns_drop_denied,
         rewrites: settings.dns_rewrites.clone(),
         transfer_to: settings.dns_transfer_to.clone(),
         log: settings.dns_log.clone(),

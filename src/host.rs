@@ -1,9 +1,10 @@
-//! What this host has, found once at start: its addresses.
+//! What this host has, found once at start: its addresses, and where its programs look for names.
 //!
-//! Read from `/proc`; where that is missing the list is empty and only loopback counts, which is
-//! what a developer's machine needs. The answer is data for the pure compiler.
+//! Addresses are read from `/proc`; where that is missing the list is empty and only loopback counts,
+//! which is what a developer's machine needs. The answer is data for the pure compiler.
 
 use std::net::{IpAddr, Ipv6Addr, TcpListener};
+use std::sync::Arc;
 
 use portico_config::model::HostFacts;
 
@@ -14,7 +15,21 @@ pub(crate) fn facts() -> HostFacts {
     addresses.extend(ipv6(&read("/proc/net/if_inet6")));
     addresses.sort();
     addresses.dedup();
-    HostFacts { addresses, ..HostFacts::default() }
+    let search = search(&read("/etc/resolv.conf"));
+    HostFacts { addresses, search, ..HostFacts::default() }
+}
+
+/// The last `search` or `domain` line of `resolv.conf` counts, and of it as many as resolvers take.
+fn search(text: &str) -> Vec<Arc<str>> {
+    let domains = text.lines().rev().find_map(|line| {
+        let line = line.trim_start();
+        line.strip_prefix("search")
+            .or_else(|| line.strip_prefix("domain"))
+    });
+    let words = domains.into_iter().flat_map(str::split_whitespace);
+    let names = words.map(|word| word.trim_end_matches('.').to_ascii_lowercase());
+    let names = names.filter(|name| !name.is_empty());
+    names.take(MOST_DOMAINS).map(Into::into).collect()
 }
 
 /// Whether `::1` can be listened on.
@@ -46,6 +61,9 @@ fn ipv6(table: &str) -> Vec<IpAddr> {
         .collect()
 }
 
+/// That a C library asks (`resolv.conf(5)`).
+const MOST_DOMAINS: usize = 6;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,5 +79,19 @@ mod tests {
     fn the_inet6_table_is_read_by_its_first_column() {
         let table = "00000000000000000000000000000001 01 80 10 80       lo\nnonsense\n";
         assert_eq!(ipv6(table), [IpAddr::from(Ipv6Addr::LOCALHOST)]);
+    }
+
+    #[test]
+    fn the_last_search_line_says_where_names_are_looked_for() {
+        for (text, want) in [
+            ("nameserver 127.0.0.1\nsearch Corp.Example. lan\n", &["corp.example", "lan"][..]),
+            ("search a.test\ndomain b.test\n", &["b.test"]),
+            ("search .\n", &[]),
+            ("", &[]),
+        ] {
+            let found = search(text);
+            let found: Vec<&str> = found.iter().map(|name| &**name).collect();
+            assert_eq!(found, want, "{text}");
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! Who may ask (`dns 3.1`): client networks, looked at before a question counts for anything.
+//! Who may ask (`dns 3.1`): client networks, looked at before a question counts for anything; and whose
+//! questions others are asked (`dns 4.1`).
 //!
 //! Invariants: no I/O, no allocation per question; an IPv4 client is the same whether its socket
 //! shows it as IPv4 or mapped into IPv6.
@@ -12,12 +13,58 @@ use crate::question::{REFUSED, Read, read};
 use crate::reply::Reply;
 use crate::zones::Zone;
 
+/// What clients may.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Access {
+    asking: Acl,
+    /// Whether who may not ask hears nothing.
+    is_silent: bool,
+    /// Whose questions are forwarded; none: those of all who may ask.
+    forwarding: Option<Acl>,
+}
+
 /// The networks whose clients are answered.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Acl {
     /// Network and mask.
     v4: Box<[(u32, u32)]>,
     v6: Box<[(u128, u128)]>,
+}
+
+impl Access {
+    /// Clients of `asking` may ask, all others are refused, or dropped; for those in `forwarding` too,
+    /// others may be asked.
+    pub(crate) fn new((asking, is_silent): (&[IpNet], bool), forwarding: &[IpNet]) -> Self {
+        let (asking, forwarding) = (Acl::new(asking), Acl::new(forwarding));
+        let forwarding = (forwarding != asking).then_some(forwarding);
+        Self { asking, is_silent, forwarding }
+    }
+
+    /// Whether `client` may ask.
+    pub(crate) fn allows(&self, client: IpAddr) -> bool {
+        self.asking.allows(client)
+    }
+
+    /// What is said to a client that may not ask.
+    pub(crate) fn deny(
+        &self,
+        message: &[u8],
+        peer: SocketAddr,
+        transport: Transport,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        if self.is_silent {
+            out.clear();
+            return Outcome::Ignored;
+        }
+        refuse(message, peer, transport, out)
+    }
+
+    /// Whether others may be asked for `client`, who may ask.
+    pub(crate) fn forwards(&self, client: IpAddr) -> bool {
+        let forwarding = self.forwarding.as_ref();
+        forwarding.is_none_or(|networks| networks.allows(client))
+    }
 }
 
 impl Acl {

@@ -47,6 +47,8 @@ pub(crate) enum Outcome {
         rcode: u8,
         /// As above.
         heard: Heard,
+        /// Whether the search path goes on where that is denied (`dns 1.12`).
+        goes_on: bool,
     },
 }
 
@@ -83,6 +85,18 @@ pub(crate) fn answer(
     table: &AnswerTable,
     out: &mut Vec<u8>,
 ) -> Outcome {
+    answer_beyond(0, message, (peer, local), transport, table, out)
+}
+
+/// The same where so many names elsewhere on the client's search path have been denied (`dns 1.12`).
+pub(crate) fn answer_beyond(
+    denied: usize,
+    message: &[u8],
+    (peer, local): (SocketAddr, IpAddr),
+    transport: Transport,
+    table: &AnswerTable,
+    out: &mut Vec<u8>,
+) -> Outcome {
     out.clear();
     if is_reflector(peer, transport) {
         return Outcome::Ignored;
@@ -97,12 +111,13 @@ pub(crate) fn answer(
         Read::Query(query) => {
             let mut reply = Reply::begin(message, query.question, query.edns, out);
             reply.limit = limit(transport, query.edns);
+            reply.denied = denied;
             reply.query(&query, (peer.ip(), local), table);
             let heard = Heard::dropped(query.kind, query.edns).within(reply.zone);
-            let is_elsewhere = reply.is_elsewhere;
+            let (is_elsewhere, goes_on) = (reply.is_elsewhere, reply.goes_on);
             let rcode = reply.finish();
             if is_elsewhere {
-                return Outcome::Elsewhere { rcode, heard };
+                return Outcome::Elsewhere { rcode, heard, goes_on };
             }
             (rcode, heard)
         }

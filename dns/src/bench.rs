@@ -31,7 +31,7 @@ pub struct Table(Arc<AnswerTable>);
 impl Tables {
     /// The answers of `snapshot`.
     pub fn next(&mut self, snapshot: &Arc<Snapshot>) -> Table {
-        Table(self.0.next(snapshot, &[LOCAL]))
+        Table(self.0.next(snapshot, &[SocketAddr::new(LOCAL, 53)]))
     }
 }
 

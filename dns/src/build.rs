@@ -13,7 +13,7 @@
 //! (`dns 2`, empty non-terminals).
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use portico_config::model::PodsMode;
@@ -21,11 +21,12 @@ use portico_config::snapshot::diff::{self, Change};
 use portico_config::snapshot::{Reach, Service, Snapshot, Zones};
 
 use crate::autopath::Autopath;
-use crate::block::{APEX, WHOLE, Writer};
+use crate::block::{APEX, Block, WHOLE, Writer};
 use crate::draft::Draft;
 use crate::hosts::Hosts;
 use crate::names::{Level, Names};
 use crate::pods::Pods;
+use crate::servers::Servers;
 use crate::service;
 use crate::statics;
 use crate::table::AnswerTable;
@@ -48,8 +49,9 @@ pub(crate) struct Tables {
 #[derive(Debug)]
 struct Last {
     snapshot: Arc<Snapshot>,
-    listen: Vec<IpAddr>,
+    listen: Vec<SocketAddr>,
     zones: ForwardZones,
+    servers: Servers,
     draft: Draft,
 }
 
@@ -67,8 +69,12 @@ impl Tables {
         Self { numbers, last: None }
     }
 
-    /// The answers of `snapshot`; `listen` are the addresses that the name server itself has.
-    pub(crate) fn next(&mut self, snapshot: &Arc<Snapshot>, listen: &[IpAddr]) -> Arc<AnswerTable> {
+    /// The answers of `snapshot`; `listen` is where the name server itself is asked.
+    pub(crate) fn next(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        listen: &[SocketAddr],
+    ) -> Arc<AnswerTable> {
         let next = match self.last.take() {
             Some(last) if last.can_go_on(snapshot, listen) => last.go_on(snapshot),
             last => {
@@ -88,7 +94,7 @@ impl Tables {
 }
 
 impl Last {
-    fn from_nothing(snapshot: &Arc<Snapshot>, listen: &[IpAddr], numbers: &ZoneNames) -> Self {
+    fn from_nothing(snapshot: &Arc<Snapshot>, listen: &[SocketAddr], numbers: &ZoneNames) -> Self {
         let zones = &snapshot.zones;
         let reverse: Vec<Vec<u8>> = zones.reverse.iter().flat_map(reverse_zones).collect();
         let forward = ForwardZones::new(zones, &reverse);
@@ -123,6 +129,7 @@ impl Last {
             snapshot: Arc::clone(snapshot),
             listen: listen.to_vec(),
             zones: forward,
+            servers: Servers::new(listen),
             draft: Draft::new(table),
         };
         let apexes = Arc::clone(&last.draft.table.zones);
@@ -135,12 +142,13 @@ impl Last {
             last.add(service);
         }
         last.hosts(zones);
+        last.name_servers();
         last.draft.settle();
         last
     }
 
     /// Whether nothing changed that stands in every answer.
-    fn can_go_on(&self, snapshot: &Snapshot, listen: &[IpAddr]) -> bool {
+    fn can_go_on(&self, snapshot: &Snapshot, listen: &[SocketAddr]) -> bool {
         let (old, new) = (&self.snapshot.zones, &snapshot.zones);
         let same = Arc::ptr_eq(old, new)
             || (old.cluster_domains == new.cluster_domains
@@ -174,6 +182,7 @@ impl Last {
                 self.hosts(&snapshot.zones);
             }
         }
+        self.name_servers();
         self.draft.settle();
         self.draft.table.autopath = Autopath::of(snapshot, &self.draft.table.autopath);
         self.draft.table.fallthrough = fallthrough(&snapshot.zones);
@@ -182,32 +191,47 @@ impl Last {
         self
     }
 
-    /// NS of a zone and the server that it names; the SOA is written when it is asked for.
+    /// NS of a zone and the server of its own; the SOA is written when it is asked for.
     fn apex(&mut self, zone: &[u8]) {
         let ttl = self.draft.table.ttl_seconds;
-        let mut lead = Vec::new();
-        let mut additional = Vec::new();
-        let server: [&[u8]; 2] = [b"\x02ns\x03dns", &OWNER];
-        put_record(&mut lead, &[&OWNER], NS, ttl, &server);
-        for kind in [A, AAAA] {
-            for address in self.listen.iter().filter(|ip| !ip.is_unspecified()) {
-                put_address(&mut additional, &server, kind, ttl, *address);
-            }
-        }
-        let mut writer = Writer::new();
-        writer.node(&[zone], WHOLE | APEX);
-        writer.literal(NS, &lead, &additional);
-        self.draft.whole(zone, writer.finish(), Level::Own);
+        let addresses = self.own_addresses();
+        let block = apex(zone, ttl, [(OWN_SERVER, &addresses[..])].into_iter());
+        self.draft.whole(zone, block, Level::Own);
         if let Some(name) = below(&["ns", "dns"], zone, LONGEST_NAME) {
-            let mut addresses = self.listen.clone();
-            addresses.sort_unstable();
-            addresses.dedup();
             let mut writer = Writer::new();
             writer.node(&[&name], WHOLE | service::flags(&addresses));
             service::put_addresses(&mut writer, &mut Vec::new(), ttl, &addresses);
             self.draft.whole(&name, writer.finish(), Level::Own);
             self.draft.hold_parents(&name);
         }
+    }
+
+    /// NS of the cluster zones, where Services that lead here came or left (`dns 1.8`).
+    fn name_servers(&mut self) {
+        if !self.servers.take_news() {
+            return;
+        }
+        let zones = Arc::clone(&self.zones.names);
+        for zone in &*zones {
+            let ttl = self.draft.table.ttl_seconds;
+            let has_room = |(name, _): &(&[u8], _)| name.len() + zone.len() <= LONGEST_NAME;
+            let mut names = self.servers.names().filter(has_room).peekable();
+            let block = if names.peek().is_some() {
+                apex(zone, ttl, names)
+            } else {
+                let addresses = self.own_addresses();
+                apex(zone, ttl, [(OWN_SERVER, &addresses[..])].into_iter())
+            };
+            self.draft.apex(zone, block);
+        }
+    }
+
+    /// The addresses of the resolver itself.
+    fn own_addresses(&self) -> Vec<IpAddr> {
+        let mut addresses: Vec<IpAddr> = self.listen.iter().map(SocketAddr::ip).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
     }
 
     /// What every cluster zone has.
@@ -260,6 +284,7 @@ impl Last {
         if is_hidden || !zones.exposes(&service.name.namespace) {
             return;
         }
+        self.servers.add(service);
         let ttl_seconds = self.draft.table.ttl_seconds;
         let zones = Arc::clone(&self.zones.names);
         let room = |zone: &[u8]| LONGEST_NAME.saturating_sub(zone.len());
@@ -278,6 +303,7 @@ impl Last {
     }
 
     fn remove(&mut self, service: &Service) {
+        self.servers.remove(service);
         let zones = Arc::clone(&self.zones.names);
         for (index, zone) in (0..).zip(&*zones) {
             let room = LONGEST_NAME.saturating_sub(zone.len());
@@ -315,6 +341,28 @@ impl ForwardZones {
     }
 }
 
+/// The apex of `zone`: NS records that name these servers, and their addresses beside them.
+fn apex<'a>(
+    zone: &[u8],
+    ttl_seconds: u32,
+    servers: impl Iterator<Item = (&'a [u8], &'a [IpAddr])>,
+) -> Block {
+    let (mut lead, mut additional) = (Vec::new(), Vec::new());
+    for (name, addresses) in servers {
+        let name: [&[u8]; 2] = [name, &OWNER];
+        put_record(&mut lead, &[&OWNER], NS, ttl_seconds, &name);
+        for kind in [A, AAAA] {
+            for address in addresses.iter().filter(|ip| !ip.is_unspecified()) {
+                put_address(&mut additional, &name, kind, ttl_seconds, *address);
+            }
+        }
+    }
+    let mut writer = Writer::new();
+    writer.node(&[zone], WHOLE | APEX);
+    writer.literal(NS, &lead, &additional);
+    writer.finish()
+}
+
 /// Where names that do not exist are asked of others.
 fn fallthrough(zones: &Zones) -> Arc<[Box<[u8]>]> {
     let names = zones.fallthrough.iter().filter_map(|zone| wire(zone));
@@ -327,9 +375,12 @@ fn size(service: &Service, zones: &ForwardZones) -> usize {
     zones.names.len() * (2 + addresses + 2 * service.ports.len()) + addresses
 }
 
+/// What a zone names where no Service leads here.
+const OWN_SERVER: &[u8] = b"\x02ns\x03dns";
+
 /// The answers of `snapshot` from nothing.
 #[cfg(test)]
-pub(crate) fn build(snapshot: &Snapshot, listen: &[IpAddr]) -> AnswerTable {
+pub(crate) fn build(snapshot: &Snapshot, listen: &[SocketAddr]) -> AnswerTable {
     Last::from_nothing(&Arc::new(snapshot.clone()), listen, &ZoneNames::default())
         .draft
         .table

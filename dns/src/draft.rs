@@ -58,6 +58,17 @@ impl Draft {
             .put(name, Entry { block, at: FIRST, suffix, level });
     }
 
+    /// Puts other records of its own at the apex of a zone.
+    pub(crate) fn apex(&mut self, zone: &[u8], block: Block) {
+        if let Some(shared) = self.shared.get_mut(zone) {
+            shared.apex = Some(block);
+            self.unsettled.insert(zone.into());
+            return;
+        }
+        let entry = Entry { block, at: FIRST, suffix: self.nothing(), level: Level::Own };
+        self.table.names.replace(zone, entry);
+    }
+
     /// Adds the names of a Service's block in the forward zone `index`; the primary zone's bring
     /// the reverse names.
     pub(crate) fn add(&mut self, block: &Block, index: u16, zone: &[u8]) {

@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use portico_config::model::{ObjectName, Rewrite};
+use portico_config::model::{ObjectName, Settings};
 use portico_config::snapshot::{Reach, Service, Snapshot};
 
-use crate::acl::{self, Acl};
+use crate::acl::{self, Access};
 use crate::answer::{Outcome, Transport, answer};
 use crate::build::Tables;
 use crate::forward;
 use crate::names::Level;
+use crate::question::REFUSED;
 use crate::rewrite::Rewrites;
 use crate::serve::Ends;
 use crate::special::is_special;
@@ -56,7 +57,7 @@ pub struct Asking<'a> {
 #[derive(Clone, Debug)]
 pub struct Explainer {
     pub(crate) table: Arc<ArcSwap<AnswerTable>>,
-    pub(crate) acl: Arc<ArcSwap<Acl>>,
+    pub(crate) acl: Arc<ArcSwap<Access>>,
     pub(crate) rewrites: Arc<ArcSwap<Rewrites>>,
     pub(crate) forward: Arc<forward::Shared>,
 }
@@ -74,30 +75,30 @@ impl Explainer {
         let mut found = explain_by(&table, (&acl, &rewrites), snapshot, local, asking)?;
         if let (None, Some(key)) = (&found.reply, wire(asking.name)) {
             let key = rewrites.name(&key).map_or(key, |(_, other)| other);
-            found.upstreams = self.forward.upstreams(&key);
+            found.upstreams = self.forward.upstreams(&key, asking.from);
         }
         Some(found)
     }
 }
 
-/// What a resolver that listens on `listen`, answers `allow` and rewrites by `rewrites` says of the objects
-/// of `snapshot`; none where the name is none.
+/// What a resolver of these settings says of the objects of `snapshot`; none where the name is none.
 pub fn explain(
     snapshot: &Arc<Snapshot>,
-    listen: &[IpAddr],
-    (allow, rewrites): (&[IpNet], &[Rewrite]),
+    settings: &Settings,
     asking: Asking<'_>,
 ) -> Option<Explained> {
-    let table = Tables::default().next(snapshot, listen);
-    let local = listen.first().copied();
+    let table = Tables::default().next(snapshot, &settings.dns);
+    let local = settings.dns.first().map(SocketAddr::ip);
     let local = local.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let rewrites = Rewrites(rewrites.to_vec());
-    explain_by(&table, (&Acl::new(allow), &rewrites), snapshot, local, asking)
+    let rewrites = Rewrites(settings.dns_rewrites.clone());
+    let asked = (&settings.dns_allow[..], settings.dns_drop_denied);
+    let access = Access::new(asked, &settings.forwarding.allow);
+    explain_by(&table, (&access, &rewrites), snapshot, local, asking)
 }
 
 fn explain_by(
     table: &AnswerTable,
-    (acl, rewrites): (&Acl, &Rewrites),
+    (acl, rewrites): (&Access, &Rewrites),
     snapshot: &Snapshot,
     local: IpAddr,
     asking: Asking<'_>,
@@ -115,9 +116,10 @@ fn explain_by(
         .map(dotted);
     let upstreams = Vec::new();
     if !acl.allows(asking.from) {
-        acl::refuse(&message, peer, Transport::Tcp, &mut reply);
+        acl.deny(&message, peer, Transport::Tcp, &mut reply);
         let why = format!("{} is in no network of --dns-allow", asking.from);
-        let (reply, rule, object) = (Some(reply), "3.1", None);
+        let reply = (!reply.is_empty()).then_some(reply);
+        let (rule, object) = ("3.1", None);
         return Some(Explained { reply, zone, rule, why, object, upstreams });
     }
     if let Some((rule, other)) = rewrites.name(&key) {
@@ -144,7 +146,16 @@ fn explain_by(
     if is_found && matches!(table.find(&key), Found::Missing(_)) {
         (rule, why) = ("1.12", "the search path of the Pod that asks leads there".to_owned());
     }
-    let reply = (!matches!(outcome, Outcome::Elsewhere { .. })).then_some(reply);
+    let is_elsewhere = matches!(outcome, Outcome::Elsewhere { .. });
+    if is_elsewhere && !acl.forwards(asking.from) {
+        if matches!(outcome, Outcome::Elsewhere { rcode: REFUSED, .. }) {
+            acl::refuse(&message, peer, Transport::Tcp, &mut reply);
+        }
+        why = format!("{why}, which is done for no client of {}", asking.from);
+        let reply = Some(reply);
+        return Some(Explained { reply, zone, rule: "4.1", why, object, upstreams });
+    }
+    let reply = (!is_elsewhere).then_some(reply);
     Some(Explained { reply, zone, rule, why, object, upstreams })
 }
 
@@ -369,9 +380,9 @@ mod tests {
     #[test]
     fn every_name_has_a_reason() {
         let snapshot = Arc::new(crate::tests::snapshot());
-        let all = ["0.0.0.0/0".parse().unwrap()];
         let from = IpAddr::from([127, 0, 0, 1]);
         let asking = |name| Asking { name, kind: 1, from };
+        let all = Settings::default();
         for (name, rule, object) in [
             ("web.default.svc.cluster.local", "1.1", "Service default/web"),
             ("db.default.svc.portico.test", "1.1", "Service default/db"),
@@ -395,18 +406,18 @@ mod tests {
             ("www.example.org", "4.1", ""),
             ("localhost", "4.4", ""),
         ] {
-            let found = explain(&snapshot, &[], (&all, &[]), asking(name)).unwrap();
+            let found = explain(&snapshot, &all, asking(name)).unwrap();
             assert_eq!(
                 (found.rule, found.object.unwrap_or_default()),
                 (rule, object.to_owned()),
                 "{name}"
             );
         }
-        assert_eq!(explain(&snapshot, &[], (&all, &[]), asking("a..b")), None);
-        let rules = ["suffix .corp.test .default.svc.cluster.local"
-            .parse()
-            .unwrap()];
-        let found = explain(&snapshot, &[], (&all, &rules), asking("web.corp.test")).unwrap();
+        assert_eq!(explain(&snapshot, &all, asking("a..b")), None);
+        let rule = "suffix .corp.test .default.svc.cluster.local";
+        let dns_rewrites = vec![rule.parse().unwrap()];
+        let rewriting = Settings { dns_rewrites, ..Settings::default() };
+        let found = explain(&snapshot, &rewriting, asking("web.corp.test")).unwrap();
         assert_eq!((found.rule, &*found.object.unwrap()), ("1.1", "Service default/web"));
         assert!(
             found
@@ -415,9 +426,13 @@ mod tests {
             "{}",
             found.why
         );
-        let few = ["10.0.0.0/8".parse().unwrap()];
-        let found =
-            explain(&snapshot, &[], (&few, &[]), asking("web.default.svc.cluster.local")).unwrap();
+        let few = vec!["10.0.0.0/8".parse().unwrap()];
+        let mut settings = Settings { dns_allow: few.clone(), ..Settings::default() };
+        let found = explain(&snapshot, &settings, asking("web.default.svc.cluster.local")).unwrap();
         assert_eq!((found.rule, found.reply.unwrap()[3] & 15), ("3.1", 5), "not let in");
+        settings = Settings::default();
+        settings.forwarding.allow = few;
+        let found = explain(&snapshot, &settings, asking("www.example.org")).unwrap();
+        assert_eq!((found.rule, found.reply.unwrap()[3] & 15), ("4.1", 5), "not forwarded");
     }
 }

@@ -124,7 +124,10 @@ fn agrees(message: &[u8]) {
 pub(crate) fn reply(input: &[u8]) {
     let kind = |choice: u8| KINDS[usize::from(choice) % KINDS.len()];
     let name: Box<[u8]> = wire(TARGET).expect("a name").into();
-    let asks = |kind| Ask { name: name.clone(), kind, flags: 0x0100, dnssec_ok: false };
+    let asks = |kind| {
+        let name = name.clone();
+        Ask { name, kind, flags: 0x0100, dnssec_ok: false, route: 0 }
+    };
     let own = asks(1).query(7, [0; LETTERS], true);
     compare(&own, asks(1).question_end(), input);
     Response::read(&asks(1), input);
@@ -238,7 +241,7 @@ fn world() -> Dns {
     let mut tables = build::Tables::default();
     dns.shared
         .table
-        .store(tables.next(&Arc::new(snapshot), &[LOCAL]));
+        .store(tables.next(&Arc::new(snapshot), &[SocketAddr::new(LOCAL, 53)]));
     dns
 }
 

@@ -16,6 +16,7 @@ mod pods;
 mod table;
 mod targets;
 mod service;
+mod servers;
 mod hosts;
 mod draft;
 mod statics;
@@ -67,7 +68,7 @@ pub use explain::{Asking, Explained, Explainer, explain};
 pub use https::{Answered, Resolver};
 pub use local::{Local, Worker};
 
-use crate::acl::Acl;
+use crate::acl::Access;
 use crate::build::Tables;
 use crate::coredns::Tallies;
 use crate::listener::{Listener, Sockets};
@@ -90,6 +91,8 @@ pub struct Options {
     pub tls: Vec<SocketAddr>,
     /// Networks whose clients are answered.
     pub allow: Vec<IpNet>,
+    /// Whether others hear nothing.
+    pub drop_denied: bool,
     /// What NSID is answered with.
     pub nsid: Option<Arc<str>>,
     /// TCP and TLS connections of a listener at once.
@@ -117,6 +120,7 @@ impl Default for Options {
             listen: Vec::new(),
             tls: Vec::new(),
             allow: private_networks(),
+            drop_denied: false,
             nsid: None,
             connections: 1024,
             connections_per_client: 64,
@@ -159,7 +163,10 @@ impl Dns {
         let tallies = Tallies::new();
         let shared = Shared {
             table: Arc::default(),
-            acl: Arc::new(ArcSwap::from_pointee(Acl::new(&options.allow))),
+            acl: Arc::new(ArcSwap::from_pointee(Access::new(
+                (&options.allow, options.drop_denied),
+                &options.forwarding.allow,
+            ))),
             metrics: Metrics::new(),
             tallies: tallies.clone(),
             tally: Arc::new(Tally::new(TallyEnds::nowhere())),
@@ -206,7 +213,8 @@ impl Dns {
 
     /// Takes what of `settings` may change while portico runs.
     pub fn follow(&mut self, settings: &Settings) {
-        let acl = Acl::new(&settings.dns_allow);
+        let asking = (&settings.dns_allow[..], settings.dns_drop_denied);
+        let acl = Access::new(asking, &settings.forwarding.allow);
         if **self.shared.acl.load() != acl {
             self.shared.acl.store(Arc::new(acl));
         }
@@ -240,18 +248,15 @@ impl Dns {
     /// Encodes the answers of `snapshot`, of what changed alone where that is enough.
     pub fn prepare(&mut self, snapshot: &Arc<Snapshot>) -> Prepared {
         self.open();
-        let mut listen: Vec<IpAddr> = self
-            .listeners
-            .iter()
-            .filter(|listener| listener.tls.is_none())
-            .map(|listener| listener.address.ip())
-            .collect();
-        let others = |address: &IpAddr| {
-            let is_own = |own: &&IpAddr| !own.is_loopback() && own.is_ipv4() == address.is_ipv4();
-            let own = self.own.iter().filter(is_own).copied().collect::<Vec<_>>();
-            if address.is_unspecified() { own } else { Vec::new() }
+        let plain = self.listeners.iter().filter(|it| it.tls.is_none());
+        let mut listen: Vec<SocketAddr> = plain.map(|it| it.address).collect();
+        let others = |listener: &SocketAddr| {
+            let is_own = |own: &&IpAddr| !own.is_loopback() && own.is_ipv4() == listener.is_ipv4();
+            let own = self.own.iter().filter(is_own);
+            let own = own.map(|own| SocketAddr::new(*own, listener.port()));
+            if listener.ip().is_unspecified() { own.collect() } else { Vec::new() }
         };
-        let others: Vec<IpAddr> = listen.iter().flat_map(others).collect();
+        let others: Vec<_> = listen.iter().flat_map(others).collect();
         listen.extend(others);
         let certificates = Arc::clone(&snapshot.certificates);
         Prepared { table: self.tables.next(snapshot, &listen), certificates }

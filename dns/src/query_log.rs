@@ -56,7 +56,8 @@ pub(crate) struct Control {
 #[derive(Debug)]
 pub(crate) struct Notes {
     log: Arc<QueryLog>,
-    octets: Vec<u8>,
+    /// Those that were not yet handed on.
+    pub(crate) octets: Vec<u8>,
     lines: u64,
 }
 

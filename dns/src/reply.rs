@@ -31,6 +31,10 @@ pub(crate) struct Reply<'a> {
     pub(crate) zone: Zone,
     /// Somebody else may know better.
     pub(crate) is_elsewhere: bool,
+    /// Names elsewhere on a search path that were denied already, and are passed over.
+    pub(crate) denied: usize,
+    /// Whether the search path goes on behind the name elsewhere to which the reply leads.
+    pub(crate) goes_on: bool,
 }
 
 impl<'a> Reply<'a> {
@@ -59,6 +63,8 @@ impl<'a> Reply<'a> {
             error: None,
             zone: Zone::DROPPED,
             is_elsewhere: false,
+            denied: 0,
+            goes_on: false,
         }
     }
 

@@ -21,14 +21,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
-use crate::acl::{self, Acl};
-use crate::answer::{Outcome, Transport, answer};
+use crate::acl::{self, Access};
+use crate::answer::{Outcome, Transport, answer_beyond};
 use crate::coredns::Tallies;
-use crate::forward::{self, Begun, Forwarder, Waiting};
+use crate::forward::{self, Begun, Forwarder, OpenTo, Waiting};
 use crate::metrics::Metrics;
 use crate::options::{Extras, Manners};
 use crate::places::Places;
 use crate::query_log::{Logging, Noted, client_size};
+use crate::question::{NXDOMAIN, REFUSED};
 use crate::rewrite::Rewrites;
 use crate::stream::connection;
 use crate::table::AnswerTable;
@@ -41,7 +42,7 @@ pub(crate) struct Shared {
     /// The answers of now.
     pub(crate) table: Arc<ArcSwap<AnswerTable>>,
     /// Who may ask now.
-    pub(crate) acl: Arc<ArcSwap<Acl>>,
+    pub(crate) acl: Arc<ArcSwap<Access>>,
     pub(crate) metrics: Metrics,
     /// Where loops that begin get counters from.
     pub(crate) tallies: Tallies,
@@ -83,20 +84,20 @@ impl Ends {
 
 /// What answers at one moment: from a batch or message to the next it may be something else.
 pub(crate) struct Moment<'a> {
-    manners: &'a ArcSwap<Manners>,
+    shared: &'a Shared,
     table: Guard<Arc<AnswerTable>>,
-    acl: Guard<Arc<Acl>>,
+    acl: Guard<Arc<Access>>,
     rewrites: Guard<Arc<Rewrites>>,
-    /// Whether names elsewhere are forwarded.
-    is_open: bool,
+    /// For whom names elsewhere are forwarded.
+    open: OpenTo,
 }
 
 impl Shared {
     /// What answers now. Who waits for questions keeps none.
     pub(crate) fn now(&self) -> Moment<'_> {
-        let is_open = self.forward.is_open();
+        let open = self.forward.open();
         let (table, acl, rewrites) = (self.table.load(), self.acl.load(), self.rewrites.load());
-        Moment { manners: &self.manners, table, acl, rewrites, is_open }
+        Moment { shared: self, table, acl, rewrites, open }
     }
 }
 
@@ -111,7 +112,7 @@ impl Moment<'_> {
     ) -> Begun {
         let Ends { peer, transport, .. } = ends;
         if !self.acl.allows(peer.ip()) {
-            return Begun::Said(acl::refuse(message, peer, transport, reply));
+            return Begun::Said(self.acl.deny(message, peer, transport, reply));
         }
         let begun = match self.rewrites.apply(message, ends) {
             None => self.begin(message, ends, forwarder, reply),
@@ -122,10 +123,20 @@ impl Moment<'_> {
                     .under(restore, reply)
             }
         };
-        match Extras::of(message, ends, || self.manners.load_full()) {
+        match Extras::of(message, ends, || self.shared.manners.load_full()) {
             Some(extras) => begun.with(extras, reply),
             None => begun,
         }
+    }
+
+    /// Whether others are asked for `client`.
+    fn forwards(&self, client: IpAddr) -> bool {
+        let is_open = match self.open {
+            OpenTo::Nobody => false,
+            OpenTo::Few => self.shared.forward.is_open_to(client),
+            OpenTo::All => true,
+        };
+        is_open && self.acl.forwards(client)
     }
 
     /// Says what the table knows, or begins to ask somebody else.
@@ -136,19 +147,78 @@ impl Moment<'_> {
         forwarder: &Rc<Forwarder>,
         reply: &mut Vec<u8>,
     ) -> Begun {
+        let (begun, goes_on) = self.begin_beyond(0, message, ends, forwarder, reply);
+        if !goes_on {
+            return begun;
+        }
+        let (message, shared) = (message.to_vec(), self.shared.clone());
+        Further { denied: 1, message, ends, shared }.after(begun, forwarder, reply)
+    }
+
+    /// The same where so many names of a search path have been denied; whether it goes on.
+    fn begin_beyond(
+        &self,
+        denied: usize,
+        message: &[u8],
+        ends: Ends,
+        forwarder: &Rc<Forwarder>,
+        reply: &mut Vec<u8>,
+    ) -> (Begun, bool) {
         let Ends { peer, local, transport, .. } = ends;
         let table = self.table.seen_by(peer.ip());
-        let outcome = answer(message, peer, local, transport, table, reply);
+        let outcome = answer_beyond(denied, message, (peer, local), transport, table, reply);
+        let is_open = self.forwards(peer.ip());
+        let goes_on = is_open && matches!(outcome, Outcome::Elsewhere { goes_on: true, .. });
         let begun = match outcome {
-            Outcome::Elsewhere { .. } if self.is_open => {
-                forwarder.begin(message, transport, outcome, reply)
+            Outcome::Elsewhere { .. } if is_open => {
+                forwarder.begin(message, (peer.ip(), transport), outcome, reply)
+            }
+            // Others are asked, and not for this client.
+            Outcome::Elsewhere { rcode: REFUSED, .. } if self.open == OpenTo::All => {
+                Begun::Said(acl::refuse(message, peer, transport, reply))
             }
             outcome => Begun::Said(outcome),
         };
-        if let (true, Begun::Said(_), Some(flags)) = (self.is_open, &begun, reply.get_mut(3)) {
+        if let (true, Begun::Said(_), Some(flags)) = (is_open, &begun, reply.get_mut(3)) {
             *flags |= RECURSION_AVAILABLE;
         }
-        begun
+        (begun, goes_on)
+    }
+}
+
+/// A question whose search path goes on when upstreams deny a name of it.
+struct Further {
+    denied: usize,
+    message: Vec<u8>,
+    ends: Ends,
+    shared: Shared,
+}
+
+impl Further {
+    /// What comes of `begun`: it goes on at once if that is denied by what is kept, or nobody is asked
+    /// about it, and later if it is denied then.
+    fn after(self, begun: Begun, forwarder: &Rc<Forwarder>, reply: &mut Vec<u8>) -> Begun {
+        match begun {
+            Begun::Said(
+                Outcome::Reply { rcode: NXDOMAIN, .. } | Outcome::Elsewhere { rcode: NXDOMAIN, .. },
+            ) => self.begin(forwarder, reply),
+            Begun::Waits(mut waiting) => {
+                let forwarder = Rc::clone(forwarder);
+                waiting.go_on(move |reply| self.begin(&forwarder, reply));
+                Begun::Waits(waiting)
+            }
+            said => said,
+        }
+    }
+
+    fn begin(mut self, forwarder: &Rc<Forwarder>, reply: &mut Vec<u8>) -> Begun {
+        let Self { denied, ref message, ends, .. } = self;
+        let now = self.shared.now();
+        let (begun, goes_on) = now.begin_beyond(denied, message, ends, forwarder, reply);
+        drop(now);
+        self.denied += 1;
+        // As often as there are domains, which are few.
+        if goes_on { self.after(begun, forwarder, reply) } else { begun }
     }
 }
 

@@ -75,7 +75,7 @@ impl Tally {
 
     /// Counts one message of `request` octets and its reply of `reply`.
     pub(crate) fn count(&self, outcome: Outcome, request: usize, reply: usize) {
-        let (Outcome::Reply { rcode, heard } | Outcome::Elsewhere { rcode, heard }) = outcome
+        let (Outcome::Reply { rcode, heard } | Outcome::Elsewhere { rcode, heard, .. }) = outcome
         else {
             let cells = self.cells(Zone::DROPPED);
             add(&cells.requests, TYPES.len() - 1);

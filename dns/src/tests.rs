@@ -125,7 +125,7 @@ pub(crate) fn snapshot() -> Snapshot {
 }
 
 fn table() -> AnswerTable {
-    build::build(&snapshot(), &[IpAddr::from([127, 0, 0, 1])])
+    build::build(&snapshot(), &[SocketAddr::from(([127, 0, 0, 1], 53))])
 }
 
 fn wire(name: &str) -> Vec<u8> {

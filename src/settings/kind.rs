@@ -17,19 +17,19 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use portico_config::model::{
-    ClusterIps, ExecProbe, FailoverCode, ForwardPolicy, ForwardRule, LogFormat, LogTarget,
-    ObjectName, PodsMode, Probes, QueryLogRule, Rewrite, ServiceTarget, StaticRecord, format_bytes,
-    format_duration, parse_bytes, parse_duration,
+    AutopathFrom, ClusterIps, ExecProbe, FailoverCode, ForwardPolicy, ForwardRule, LogFormat,
+    LogTarget, ObjectName, PodsMode, Probes, Publish, QueryLogRule, Rewrite, ServiceTarget,
+    StaticRecord, format_bytes, format_duration, parse_bytes, parse_duration,
 };
 use serde_json::Value;
 
 use super::{AppOptions, Format};
 
 use self::values::{
-    CLUSTER_IPS, EXEC_PROBE, FORMATS, LIMIT_STATUS, PODS_MODE, POLICIES, PROBES, REQUIRED, SWITCH,
-    address, choose, field_name, file, folder, listeners, log_file, log_filter, name, name_of,
-    network, number, object, one, parse_all, records, service_port, short_name, some, texts,
-    until_off, zone,
+    CLUSTER_IPS, EXEC_PROBE, FORMATS, LIMIT_STATUS, PODS_MODE, POLICIES, PROBES, PUBLISH, REQUIRED,
+    SWITCH, address, choose, field_name, file, folder, listeners, log_file, log_filter, name,
+    name_of, network, number, object, one, parse_all, records, service_port, short_name, some,
+    texts, until_off, zone,
 };
 
 /// Where a setting's value lives.
@@ -88,6 +88,10 @@ pub(crate) enum Kind {
     Probes(Lens<Probes>),
     /// `disabled`, `insecure` or `verified`.
     PodsMode(Lens<PodsMode>),
+    /// Clients that are taken for Pods of a namespace.
+    AutopathFrom(Lens<Vec<AutopathFrom>>),
+    /// Which hosts have names.
+    Publish(Lens<Publish>),
     /// `ready` or `unready`.
     ExecProbe(Lens<ExecProbe>),
     /// `text` or `json`.
@@ -136,6 +140,7 @@ impl Kind {
                 | Self::Names(_)
                 | Self::Records(_)
                 | Self::Rewrites(_)
+                | Self::AutopathFrom(_)
                 | Self::Files(_)
                 | Self::FieldNames(_)
                 | Self::Forwards(_)
@@ -156,6 +161,7 @@ impl Kind {
             Self::ClusterIps(_) => Some(CLUSTER_IPS.map(|(name, _)| name).into()),
             Self::Probes(_) => Some(PROBES.map(|(name, _)| name).into()),
             Self::PodsMode(_) => Some(PODS_MODE.map(|(name, _)| name).into()),
+            Self::Publish(_) => Some(PUBLISH.map(|(name, _)| name).into()),
             Self::ExecProbe(_) => Some(EXEC_PROBE.map(|(name, _)| name).into()),
             Self::ForwardPolicy(_) => Some(POLICIES.map(|(name, _)| name).into()),
             Self::Format(_) => Some(FORMATS.map(|(name, _)| name).into()),
@@ -207,6 +213,7 @@ impl Kind {
             }
             Self::Records(lens) => *lens(options) = records(items)?,
             Self::Rewrites(lens) => *lens(options) = parse_all(items, str::parse)?,
+            Self::AutopathFrom(lens) => *lens(options) = parse_all(items, str::parse)?,
             Self::Files(lens) => *lens(options) = parse_all(items, file)?,
             Self::Names(lens) => *lens(options) = parse_all(items, name)?,
             Self::Name(lens) => *lens(options) = parse_all(items, name)?.pop(),
@@ -225,6 +232,7 @@ impl Kind {
             Self::ClusterIps(lens) => *lens(options) = one(items, |it| choose(&CLUSTER_IPS, it))?,
             Self::Probes(lens) => *lens(options) = one(items, |it| choose(&PROBES, it))?,
             Self::PodsMode(lens) => *lens(options) = one(items, |it| choose(&PODS_MODE, it))?,
+            Self::Publish(lens) => *lens(options) = one(items, |it| choose(&PUBLISH, it))?,
             Self::ExecProbe(lens) => *lens(options) = one(items, |it| choose(&EXEC_PROBE, it))?,
             Self::Format(lens) => *lens(options) = one(items, |it| choose(&FORMATS, it))?,
             Self::Required(lens) => *lens(options) = one(items, |it| choose(&REQUIRED, it))?,
@@ -272,6 +280,7 @@ impl Kind {
             Self::Zones { lens, .. } | Self::Names(lens) => texts(lens(of)),
             Self::Records(lens) => texts(lens(of)),
             Self::Rewrites(lens) => texts(lens(of)),
+            Self::AutopathFrom(lens) => texts(lens(of)),
             Self::Files(lens) => lens(of).iter().map(|it| it.display().to_string()).collect(),
             Self::Name(lens) | Self::ShortName(lens) => texts(lens(of).as_slice()),
             Self::Object(lens) => texts(lens(of).as_slice()),
@@ -291,6 +300,7 @@ impl Kind {
             Self::ClusterIps(lens) => vec![name_of(&CLUSTER_IPS, *lens(of))],
             Self::Probes(lens) => vec![name_of(&PROBES, *lens(of))],
             Self::PodsMode(lens) => vec![name_of(&PODS_MODE, *lens(of))],
+            Self::Publish(lens) => vec![name_of(&PUBLISH, *lens(of))],
             Self::ExecProbe(lens) => vec![name_of(&EXEC_PROBE, *lens(of))],
             Self::Format(lens) => vec![name_of(&FORMATS, *lens(of))],
             Self::Required(lens) => vec![name_of(&REQUIRED, *lens(of))],

@@ -157,6 +157,23 @@ pub(crate) static SETTINGS: &[Setting] = &[
     .by_default("the alias zones")
     .live(),
     Setting::new(
+        "dns.publish",
+        Group::Names,
+        "all|suffixes|off",
+        "Which hosts of Ingresses and LoadBalancer Services have names: all, or those in zones of ours",
+        Kind::Publish(|to| &mut to.settings.names.publish),
+    )
+    .live(),
+    Setting::new(
+        "dns.ingressAddress",
+        Group::Names,
+        "IP",
+        "Where hosts of Ingresses are that no object says",
+        Kind::Addresses(|to| &mut to.settings.names.ingress_addresses),
+    )
+    .by_default("the http listeners")
+    .live(),
+    Setting::new(
         "dns.record",
         Group::Names,
         "RECORD",
@@ -196,6 +213,14 @@ pub(crate) static SETTINGS: &[Setting] = &[
     )
     .live(),
     Setting::new(
+        "dns.autopathFrom",
+        Group::Names,
+        "CIDR=NAMESPACE",
+        "Clients that are taken for Pods of a namespace there",
+        Kind::AutopathFrom(|to| &mut to.settings.names.autopath_from),
+    )
+    .live(),
+    Setting::new(
         "podsMode",
         Group::Names,
         "disabled|insecure|verified",
@@ -227,6 +252,14 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Networks(|to| &mut to.settings.dns_allow),
     )
     .by_default("loopback and private networks")
+    .live(),
+    Setting::new(
+        "dns.dropDenied",
+        Group::Names,
+        "true|false",
+        "Whether everybody else hears nothing instead of REFUSED",
+        Kind::Switch(|to| &mut to.settings.dns_drop_denied),
+    )
     .live(),
     Setting::new(
         "dns.nsid",
@@ -278,7 +311,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     Setting::new(
         "forward",
         Group::Names,
-        "off|system|[NAME=]ADDR",
+        "off|system|[@CIDR ][NAME=]ADDR",
         "Who is asked about other names, all or those below one: udp, tcp:// or tls://",
         Kind::Forwards(|to| &mut to.settings.forwarding.rules),
     )
@@ -291,6 +324,15 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "Which of several is asked first",
         Kind::ForwardPolicy(|to| &mut to.settings.forwarding.policy),
     )
+    .live(),
+    Setting::new(
+        "forwardAllow",
+        Group::Names,
+        "CIDR",
+        "For whom others are asked, of those who may ask",
+        Kind::Networks(|to| &mut to.settings.forwarding.allow),
+    )
+    .by_default("loopback and private networks")
     .live(),
     Setting::new(
         "forwardFailover",

@@ -121,8 +121,7 @@ pub(crate) fn compile(
     let named = dirty.secrets || dirty.config_maps;
     let rules = dirty.ingresses || dirty.service_objects || dirty.outside || named;
     let certificates = dirty.ingresses || dirty.secrets || memory.certificates.is_due(inputs);
-    // Whatever Services come may move the address of one that has names.
-    let named = dirty.named || (dirty.service_objects && !objects.named.is_empty());
+    let named = has_moved(objects, dirty, &services, inputs);
     let zones = dirty.ingresses || dirty.namespaces || named || first;
     let mut snapshot = Snapshot {
         generation: previous.generation,
@@ -163,6 +162,19 @@ pub(crate) fn compile(
         snapshot.zones = Arc::new(zones);
     }
     snapshot
+}
+
+/// Whether the addresses of names outside may be others than before.
+fn has_moved(
+    objects: &Objects,
+    dirty: &Dirty,
+    services: &services::Services,
+    inputs: &Inputs<'_>,
+) -> bool {
+    // Whatever Services come may move the address of one that has names.
+    dirty.named
+        || (dirty.service_objects && !objects.named.is_empty())
+        || zones::moves_front(objects, &dirty.services, services, inputs)
 }
 
 /// Whether `new` is to take the place of `old`.

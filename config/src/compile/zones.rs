@@ -1,15 +1,15 @@
 //! What the resolver is authoritative for: zones, namespaces, hosts of Ingresses and Services.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::ingress::{Owned, aliases};
 use super::other_names;
 use super::services::Services;
 use super::{Inputs, Objects};
-use crate::model::{ClusterIps, HostPattern, Names, ObjectName, Settings, StaticRecord};
-use crate::snapshot::{HostOwner, HostRecord, Reach, Zones};
+use crate::model::{ClusterIps, HostPattern, Names, ObjectName, Publish, Settings, StaticRecord};
+use crate::snapshot::{self, HostOwner, HostRecord, Reach, Zones};
 use crate::validate::{Hosts, Kind, LoadBalancerIngress, Service, Target};
 
 /// The zones with the serial of before; whoever sees a change counts it up.
@@ -21,8 +21,8 @@ pub(super) fn compile(
 ) -> Zones {
     let settings = inputs.settings;
     let mut hosts = BTreeMap::new();
-    of_ingresses(owned, settings, &mut hosts);
-    of_services(objects, services, settings, &mut hosts);
+    of_ingresses(owned, &front(objects, services, inputs), settings, &mut hosts);
+    of_services(objects, services, inputs, &mut hosts);
     let names = &settings.names;
     let exposed: BTreeSet<Arc<str>> = names.namespaces.iter().cloned().collect();
     let has_names = |name: &&Arc<str>| exposed.is_empty() || exposed.contains(*name);
@@ -34,16 +34,42 @@ pub(super) fn compile(
         alias_zones: settings.alias_zones.clone(),
         host_suffixes: names.host_suffixes.clone(),
         reverse: reverse.into_iter().flatten().copied().collect(),
-        hosts: hosts.into_values().collect(),
+        hosts: hosts
+            .into_values()
+            .filter(|record| is_published(&record.host, settings))
+            .collect(),
         records: records(names, inputs),
         fallthrough: names.fallthrough.clone(),
         autopath: names.autopath,
+        autopath_from: names.autopath_from.clone(),
+        autopath_search: inputs.facts.search.clone(),
         namespaces: namespaces.map(Arc::clone).collect(),
         exposed: exposed.clone(),
         pods: names.pods,
         ignore_empty_service: names.ignore_empty_service,
         ttl_seconds: settings.dns_ttl_seconds,
         serial: previous.serial,
+    }
+}
+
+/// Whether a host has a name at all (`dns 2.9`).
+fn is_published(host: &HostPattern, settings: &Settings) -> bool {
+    let name = match host {
+        HostPattern::Exact(name) | HostPattern::Wildcard(name) => name,
+        HostPattern::Any => return false,
+    };
+    let suffixes = settings.names.host_suffixes.iter();
+    let mut zones = suffixes
+        .chain(&settings.alias_zones)
+        .chain(&settings.cluster_domains);
+    let is_within = |zone: &Arc<str>| {
+        let before = name.strip_suffix(&**zone);
+        before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
+    };
+    match settings.names.publish {
+        Publish::All => true,
+        Publish::Suffixes => zones.any(is_within),
+        Publish::Off => false,
     }
 }
 
@@ -56,17 +82,68 @@ fn records(names: &Names, inputs: &Inputs<'_>) -> Arc<[StaticRecord]> {
 
 type Records = BTreeMap<HostPattern, HostRecord>;
 
+/// Where a name leads: to addresses, or to another name.
+type Place = (Vec<IpAddr>, Option<Arc<str>>);
+
+/// Where Ingresses are that do not say it themselves (`dns 2.4`): where the first Service of type
+/// LoadBalancer is that leads to a listener of ours; else where settings say, or those listeners are.
+fn front(objects: &Objects, services: &Services, inputs: &Inputs<'_>) -> Place {
+    let settings = inputs.settings;
+    let fronting = objects.named.values().find_map(|object| {
+        let Kind::Service(service) = &object.valid.kind else { return None };
+        let joined = services.get(&object.valid.name)?;
+        let place = outside(service, service.hosts.as_deref()?, inputs);
+        let is_somewhere = !place.0.is_empty() || place.1.is_some();
+        (is_somewhere && leads_to_ingress(joined, inputs)).then_some(place)
+    });
+    fronting.unwrap_or_else(|| {
+        let mut addresses = settings.names.ingress_addresses.clone();
+        if addresses.is_empty() {
+            addresses = settings.http.iter().map(SocketAddr::ip).collect();
+        }
+        addresses.sort_unstable();
+        addresses.dedup();
+        (addresses, None)
+    })
+}
+
+/// Whether a Service that leads to Ingresses, or did before, is among those that changed.
+pub(super) fn moves_front(
+    objects: &Objects,
+    changed: &BTreeSet<ObjectName>,
+    services: &Services,
+    inputs: &Inputs<'_>,
+) -> bool {
+    let leads = |services: &Services, name: &ObjectName| {
+        let service = services.get(name);
+        service.is_some_and(|service| leads_to_ingress(service, inputs))
+    };
+    let named = objects.named.values().map(|object| &object.valid.name);
+    let mut changed = named.filter(|name| changed.contains(*name));
+    changed.any(|name| leads(services, name) || leads(&inputs.previous.services, name))
+}
+
+/// Whether portico's own http or https listener is a ready endpoint of `service`.
+fn leads_to_ingress(service: &snapshot::Service, inputs: &Inputs<'_>) -> bool {
+    let Settings { http, https, .. } = inputs.settings;
+    let is_ours = |address: SocketAddr| {
+        http.iter().chain(https).any(|listener| {
+            let any = listener.ip().is_unspecified() && inputs.facts.can_bind(address.ip());
+            listener.port() == address.port() && (any || listener.ip() == address.ip())
+        })
+    };
+    let mut endpoints = service.ports.iter().flat_map(|port| &port.endpoints);
+    endpoints.any(|endpoint| endpoint.ready && is_ours(endpoint.address))
+}
+
 /// `dns 2`: of two Ingresses with one host the first in object order names it; an alias name
 /// stands behind every written one.
-fn of_ingresses(owned: &[Owned<'_>], settings: &Settings, hosts: &mut Records) {
-    let mut listeners: Vec<_> = settings.http.iter().map(|address| address.ip()).collect();
-    listeners.sort_unstable();
-    listeners.dedup();
+fn of_ingresses(owned: &[Owned<'_>], front: &Place, settings: &Settings, hosts: &mut Records) {
     for written in [true, false] {
         for (object, ingress) in owned.iter().filter(|(_, ingress)| !ingress.is_nameless) {
-            let addresses = match status_counts(settings) && !ingress.status.is_empty() {
-                true => &ingress.status,
-                false => &listeners,
+            let (addresses, alias) = match status_counts(settings) && !ingress.status.is_empty() {
+                true => (&ingress.status, &None),
+                false => (&front.0, &front.1),
             };
             let names = ingress.rules.iter().flat_map(|rule| match &rule.host {
                 HostPattern::Any => Vec::new(),
@@ -79,7 +156,7 @@ fn of_ingresses(owned: &[Owned<'_>], settings: &Settings, hosts: &mut Records) {
                 let record = HostRecord {
                     host: host.clone(),
                     addresses: addresses.clone(),
-                    alias: None,
+                    alias: alias.clone(),
                     ttl_seconds: None,
                     owner: HostOwner::Ingress(object.valid.name.clone()),
                 };
@@ -90,13 +167,21 @@ fn of_ingresses(owned: &[Owned<'_>], settings: &Settings, hosts: &mut Records) {
 }
 
 /// Names of Services of type LoadBalancer, behind those of Ingresses; the older Service first.
-fn of_services(objects: &Objects, services: &Services, settings: &Settings, hosts: &mut Records) {
+fn of_services(objects: &Objects, services: &Services, inputs: &Inputs<'_>, hosts: &mut Records) {
+    let settings = inputs.settings;
     for written in [true, false] {
         for object in objects.named.values() {
             let Kind::Service(service) = &object.valid.kind else { continue };
             let Some(asked) = service.hosts.as_deref() else { continue };
             let name = &object.valid.name;
-            let (addresses, alias) = place(name, service, asked, services, settings);
+            let (mut addresses, alias) = outside(service, asked, inputs);
+            if addresses.is_empty()
+                && alias.is_none()
+                && let Some(Reach::ClusterIp(own)) = services.get(name).map(|it| &it.reach)
+            {
+                // Where portico listens for it.
+                addresses.clone_from(own);
+            }
             if addresses.is_empty() && alias.is_none() {
                 continue;
             }
@@ -132,25 +217,18 @@ fn derived(name: &ObjectName, asked: &Hosts, settings: &Settings) -> Vec<HostPat
     own.chain(aliased).collect()
 }
 
-/// Where a Service is: where its annotation leads; else what its status says, where that counts;
-/// else its external addresses; else where portico listens for it.
-fn place(
-    name: &ObjectName,
-    service: &Service,
-    asked: &Hosts,
-    services: &Services,
-    settings: &Settings,
-) -> (Vec<IpAddr>, Option<Arc<str>>) {
+/// Where a Service is for clients outside: where its annotation leads; else what its status says, where
+/// that counts; else its external addresses.
+fn outside(service: &Service, asked: &Hosts, inputs: &Inputs<'_>) -> Place {
+    let is_here = status_counts(inputs.settings);
     let status = service
         .load_balancer
         .iter()
         .flat_map(|balancer| &balancer.ingress);
-    let status = status
-        .filter(|_| status_counts(settings))
-        .map(|place| match place {
-            LoadBalancerIngress::Ip { address, .. } => Target::Address(*address),
-            LoadBalancerIngress::Hostname(name) => Target::Name(Arc::clone(name)),
-        });
+    let status = status.filter(|_| is_here).map(|place| match place {
+        LoadBalancerIngress::Ip { address, .. } => Target::Address(*address),
+        LoadBalancerIngress::Hostname(name) => Target::Name(Arc::clone(name)),
+    });
     let targets = if asked.targets.is_empty() { status.collect() } else { asked.targets.clone() };
     let addresses: Vec<IpAddr> = targets
         .iter()
@@ -166,14 +244,12 @@ fn place(
         Target::Name(name) => Some(name.to_ascii_lowercase().trim_end_matches('.').into()),
         Target::Address(_) => None,
     });
-    if alias.is_some() || !service.external_ips.is_empty() {
-        let addresses = if alias.is_some() { Vec::new() } else { service.external_ips.clone() };
-        return (addresses, alias);
+    if alias.is_some() {
+        return (Vec::new(), alias);
     }
-    match services.get(name).map(|service| &service.reach) {
-        Some(Reach::ClusterIp(addresses)) => (addresses.clone(), None),
-        _ => (Vec::new(), None),
-    }
+    let external = service.external_ips.iter().copied();
+    let external = external.filter(|address| is_here || inputs.facts.can_bind(*address));
+    (external.collect(), None)
 }
 
 /// A dump of production must not send a laptop there.

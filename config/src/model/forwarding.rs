@@ -6,11 +6,17 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
+use super::private_networks;
+
 /// What is done with questions that no manifest answers.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Forwarding {
     /// `forward`: who is asked; default the host's own resolvers. Empty: nobody.
     pub rules: Vec<ForwardRule>,
+    /// `forwardAllow`: for whose questions; default loopback and private networks.
+    pub allow: Vec<IpNet>,
     /// `forwardPolicy`: which of several is asked first; default random.
     pub policy: ForwardPolicy,
     /// `forwardFailover`: replies with these codes make the next upstream asked; default none.
@@ -35,6 +41,7 @@ impl Default for Forwarding {
     fn default() -> Self {
         Self {
             rules: vec![ForwardRule::System],
+            allow: private_networks(),
             policy: ForwardPolicy::Random,
             failover: Vec::new(),
             cache_bytes: 16 << 20,
@@ -76,8 +83,10 @@ pub enum FailoverCode {
 pub enum ForwardRule {
     /// `system`: the resolvers of this host, for all names.
     System,
-    /// `[SUFFIX=]ADDR`: one resolver, for a name and all below it.
+    /// `[@CIDR] [SUFFIX=]ADDR`: one resolver, for a name and all below it.
     Upstream {
+        /// For clients of this network alone; none: for everybody.
+        view: Option<IpNet>,
         /// In lower case, without a trailing dot; empty: every name.
         suffix: Arc<str>,
         /// Who is asked.
@@ -114,6 +123,12 @@ impl FromStr for ForwardRule {
         if text == "system" {
             return Ok(Self::System);
         }
+        let (view, text) = match text.strip_prefix('@').and_then(|it| it.split_once(' ')) {
+            Some((network, rest)) => (Some(network), rest.trim_start()),
+            None => (None, text),
+        };
+        let view: Option<IpNet> = view.map(str::parse).transpose().map_err(|_| NETWORK)?;
+        let view = view.map(|network| network.trunc());
         let (suffix, address) = text.split_once('=').unwrap_or((".", text));
         let suffix = suffix.strip_suffix('.').unwrap_or(suffix);
         let is_label = |label: &str| (1..=63).contains(&label.len()) && label.is_ascii();
@@ -125,17 +140,22 @@ impl FromStr for ForwardRule {
             return Err("expected a domain name before the =, such as corp.example".to_owned());
         }
         let upstream = address.parse()?;
-        Ok(Self::Upstream { suffix: suffix.to_ascii_lowercase().into(), upstream })
+        Ok(Self::Upstream { view, suffix: suffix.to_ascii_lowercase().into(), upstream })
     }
 }
 
 impl fmt::Display for ForwardRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::System => f.write_str("system"),
-            Self::Upstream { suffix, upstream } if suffix.is_empty() => upstream.fmt(f),
-            Self::Upstream { suffix, upstream } => write!(f, "{suffix}={upstream}"),
+        let Self::Upstream { view, suffix, upstream } = self else {
+            return f.write_str("system");
+        };
+        if let Some(view) = view {
+            write!(f, "@{view} ")?;
         }
+        if !suffix.is_empty() {
+            write!(f, "{suffix}=")?;
+        }
+        upstream.fmt(f)
     }
 }
 
@@ -232,6 +252,7 @@ const CODES: [(&str, FailoverCode); 5] = [
 ];
 const EXPECTED: &str = "expected ADDR, ADDR:PORT, tcp://ADDR or tls://ADDR[%NAME], each also \
                         behind SUFFIX=, or system or off";
+const NETWORK: &str = "expected a network behind @, such as @10.0.0.0/8";
 /// Room for a label below it within a name's 253 characters.
 const MAX_SUFFIX_BYTES: usize = 250;
 
@@ -252,6 +273,8 @@ mod tests {
             ("tls://192.0.2.1:8853%Dns.Example", "tls://192.0.2.1:8853%dns.example"),
             ("Corp.Example.=192.0.2.1", "corp.example=192.0.2.1:53"),
             (".=192.0.2.1", "192.0.2.1:53"),
+            ("@10.1.2.3/8  corp=192.0.2.1", "@10.0.0.0/8 corp=192.0.2.1:53"),
+            ("@fd00::/8 tls://192.0.2.1", "@fd00::/8 tls://192.0.2.1:853"),
             ("10.in-addr.arpa=tls://192.0.2.1", "10.in-addr.arpa=tls://192.0.2.1:853"),
         ] {
             let rule: ForwardRule = text.parse().unwrap();
@@ -272,6 +295,9 @@ mod tests {
             ("a..b=192.0.2.1", "expected a domain name"),
             ("a b=192.0.2.1", "expected a domain name"),
             ("corp=", "expected ADDR"),
+            ("@10.0.0.0 192.0.2.1", "expected a network behind @"),
+            ("@10.0.0.0/8", "expected ADDR"),
+            ("@10.0.0.0/8 system", "expected ADDR"),
             ("", "expected ADDR"),
         ] {
             let error = text.parse::<ForwardRule>().unwrap_err();

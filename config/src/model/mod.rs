@@ -59,7 +59,7 @@ pub use front_door::{DoorTimeouts, FrontDoor, ServiceTarget};
 pub use host::HostPattern;
 pub use limits::{ClientLimits, DownloadRate, Rate, Rates};
 pub use name::{ObjectName, ObjectRef};
-pub use names::{Names, PodsMode};
+pub use names::{AutopathFrom, Names, PodsMode, Publish};
 pub use outside::{FoundHost, is_surroundings};
 pub use passwords::{Basic, PasswordHash, Passwords, Scheme, Skipped};
 pub use path::PathKind;

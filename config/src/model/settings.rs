@@ -94,6 +94,8 @@ pub struct Settings {
     pub dns_connections_per_client: usize,
     /// `dns.allow`: networks whose clients the resolver answers; default loopback and private ones.
     pub dns_allow: Vec<IpNet>,
+    /// `--dns-drop-denied`: whether other clients hear nothing instead of a refusal; default false.
+    pub dns_drop_denied: bool,
     /// `dns.transferTo`: networks whose clients may have whole zones; default none.
     pub dns_transfer_to: Vec<IpNet>,
     /// `dns.rewrite`: names that are asked as if they were others; default none.
@@ -247,6 +249,7 @@ impl Default for Settings {
             dns_connections: 1024,
             dns_connections_per_client: 64,
             dns_allow: private_networks(),
+            dns_drop_denied: false,
             dns_transfer_to: Vec::new(),
             dns_rewrites: Vec::new(),
             dns_log: QueryLog::default(),
@@ -273,6 +276,8 @@ impl Default for Settings {
 pub struct HostFacts {
     /// Addresses of this host's interfaces; all of 127/8 counts as bindable besides.
     pub addresses: Vec<IpAddr>,
+    /// Domains in which its own programs look for names that are none by themselves; without final dots.
+    pub search: Vec<Arc<str>>,
     /// Networks that are this host's by a route of ours, as [`ClusterIps::Route`] has it.
     pub routed: Vec<IpNet>,
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::model::{HostPattern, ObjectName, PodsMode, StaticRecord};
+use crate::model::{AutopathFrom, HostPattern, ObjectName, PodsMode, StaticRecord};
 
 /// Zones and hosts.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -29,6 +29,10 @@ pub struct Zones {
     pub fallthrough: Vec<Arc<str>>,
     /// Whether the search path of a Pod that asks is walked for it.
     pub autopath: bool,
+    /// Clients for whom it is walked as for Pods of a namespace.
+    pub autopath_from: Vec<AutopathFrom>,
+    /// Where it goes on behind the zone that is asked: the host's own search domains.
+    pub autopath_search: Vec<Arc<str>>,
     /// Namespaces that exist, by a Namespace object or because any object lives in one, and have
     /// names.
     pub namespaces: BTreeSet<Arc<str>>,

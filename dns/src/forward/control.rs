@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::Shared;
 use super::host::Files;
-use super::routes::Routes;
+use super::routes::{Routes, Rule};
 use crate::cache::Keep;
 use crate::wire::wire;
 
@@ -27,7 +27,7 @@ pub(crate) struct Control {
     /// Our own listeners, once they are open.
     listen: Option<Vec<SocketAddr>>,
     /// What the routes were made from.
-    rules: Vec<(Vec<u8>, UpstreamAddress)>,
+    rules: Vec<Rule>,
     look_again: Option<Instant>,
 }
 
@@ -71,7 +71,7 @@ impl Control {
         if !is_other && !is_new {
             return;
         }
-        let uses_tls = |(_, it): &(_, UpstreamAddress)| it.transport == UpstreamTransport::Tls;
+        let uses_tls = |rule: &Rule| rule.upstream.transport == UpstreamTransport::Tls;
         if rules.iter().any(uses_tls) && self.shared.tls.get().is_none() {
             match ClientTls::new(host_roots(), &[b"dot"]) {
                 // Only this side does it.
@@ -102,22 +102,26 @@ impl Control {
         }
     }
 
-    fn rules(&self, listen: &[SocketAddr]) -> Vec<(Vec<u8>, UpstreamAddress)> {
+    fn rules(&self, listen: &[SocketAddr]) -> Vec<Rule> {
         let mut rules = Vec::new();
         for rule in &self.settings.rules {
             match rule {
                 ForwardRule::System => {
                     let host = self.files.resolvers();
-                    let to_rule = |address| (vec![0], UpstreamAddress::datagrams(address));
+                    let to_rule = |address| {
+                        let upstream = UpstreamAddress::datagrams(address);
+                        Rule { view: None, suffix: vec![0], upstream }
+                    };
                     rules.extend(host.into_iter().map(to_rule));
                 }
-                ForwardRule::Upstream { suffix, upstream } => {
+                ForwardRule::Upstream { view, suffix, upstream } => {
+                    let (view, upstream) = (*view, upstream.clone());
                     // Settings take no suffix that is too long.
-                    rules.extend(wire(suffix).map(|suffix| (suffix, upstream.clone())));
+                    rules.extend(wire(suffix).map(|suffix| Rule { view, suffix, upstream }));
                 }
             }
         }
-        rules.retain(|(_, upstream)| {
+        rules.retain(|Rule { upstream, .. }| {
             let is_own = is_own(upstream.address, listen);
             if is_own {
                 warn!(%upstream, "this upstream is portico itself and is not asked");
@@ -137,11 +141,8 @@ fn is_own(address: SocketAddr, listen: &[SocketAddr]) -> bool {
     })
 }
 
-fn tell(rules: &[(Vec<u8>, UpstreamAddress)]) {
-    let upstreams: Vec<_> = rules
-        .iter()
-        .map(|(_, upstream)| upstream.to_string())
-        .collect();
+fn tell(rules: &[Rule]) {
+    let upstreams: Vec<_> = rules.iter().map(|rule| rule.upstream.to_string()).collect();
     if upstreams.is_empty() {
         info!("names elsewhere are not forwarded");
     } else {
@@ -155,6 +156,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forward::OpenTo;
 
     #[test]
     fn our_own_listeners_are_never_asked() {
@@ -190,7 +192,7 @@ mod tests {
         };
         let now = Instant::now();
         control.retry(now);
-        assert!(!shared.is_open(), "nobody is asked before the listeners are known");
+        assert_eq!(shared.open(), OpenTo::Nobody, "nobody is asked before the listeners are known");
         control.listening(vec!["127.0.0.1:53".parse().unwrap()], now);
         assert_eq!(asked(), ["192.0.2.1:53"], "and never portico itself");
         let upstream = Arc::clone(shared.routes.load().upstreams().next().unwrap());
@@ -206,6 +208,6 @@ mod tests {
         control.follow(&Forwarding { rules, ..Forwarding::default() }, now);
         assert_eq!(asked(), ["192.0.2.3:53", "tcp://192.0.2.4:53"]);
         control.follow(&Forwarding::off(), now);
-        assert!(!shared.is_open());
+        assert_eq!(shared.open(), OpenTo::Nobody);
     }
 }

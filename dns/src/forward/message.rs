@@ -18,6 +18,8 @@ pub(crate) struct Ask {
     pub(crate) flags: u16,
     /// DNSSEC OK.
     pub(crate) dnssec_ok: bool,
+    /// Whose answer it is: that of everybody's upstreams, or of some network's.
+    pub(crate) route: u16,
 }
 
 /// Whether a reply belongs to a query.
@@ -51,8 +53,8 @@ impl Ask {
     /// What the cache finds an answer by; all that makes one differ from another.
     pub(crate) fn key(&self) -> Box<[u8]> {
         let flags = self.flags | u16::from(self.dnssec_ok);
-        let parts = [&self.name[..], &self.kind.to_be_bytes(), &flags.to_be_bytes()];
-        parts.concat().into()
+        let words = [self.kind, flags, self.route].map(u16::to_be_bytes);
+        [&self.name[..], &words.concat()].concat().into()
     }
 
     /// The query with `id`; `letters` decides the case of the name's letters, a bit each.
@@ -179,7 +181,7 @@ mod tests {
 
     fn ask(name: &str, dnssec_ok: bool) -> Ask {
         let name = crate::wire::wire(name).unwrap().into();
-        Ask { name, kind: 1, flags: 0x0110, dnssec_ok }
+        Ask { name, kind: 1, flags: 0x0110, dnssec_ok, route: 0 }
     }
 
     #[test]

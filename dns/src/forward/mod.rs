@@ -24,6 +24,7 @@ mod host;
 mod control;
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -50,7 +51,7 @@ use self::streams::Streams;
 use crate::answer::{ANY, HINFO, Heard, Outcome, Transport, limit};
 use crate::cache::{Cache, Flight, Keep, Looked};
 use crate::options::Extras;
-use crate::question::{Edns, Query, REFUSED, Read, read};
+use crate::question::{Edns, NXDOMAIN, Query, REFUSED, Read, read};
 use crate::reply::Reply;
 use crate::rewrite::Restore;
 use crate::zones::Zone;
@@ -80,6 +81,15 @@ pub(crate) struct Forwarder {
     end: CancellationToken,
 }
 
+/// For whom others are asked, by whom they are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum OpenTo {
+    Nobody,
+    /// Clients of some networks.
+    Few,
+    All,
+}
+
 /// What became of a question at once.
 pub(crate) enum Begun {
     /// The reply is written.
@@ -100,7 +110,12 @@ pub(crate) struct Waiting {
     restore: Option<Restore>,
     /// What its options want of the reply.
     extras: Option<Extras>,
+    /// What is done where upstreams deny the name.
+    further: Option<Further>,
 }
+
+/// Begins anew, with another name; writes the reply if it is there.
+type Further = Box<dyn FnOnce(&mut Vec<u8>) -> Begun>;
 
 impl Begun {
     /// With the reply, which stands in `reply` if it is there, under the name that was asked.
@@ -164,15 +179,25 @@ impl Shared {
         })
     }
 
-    /// Whether somebody is asked about some names: RA says so.
-    pub(crate) fn is_open(&self) -> bool {
-        !self.routes.load().is_off()
+    /// For whom somebody is asked about some names: RA says so.
+    pub(crate) fn open(&self) -> OpenTo {
+        let routes = self.routes.load();
+        match routes.is_off() {
+            true => OpenTo::Nobody,
+            false if routes.is_for_some() => OpenTo::Few,
+            false => OpenTo::All,
+        }
     }
 
-    /// Who is asked about `name` now, a lower-case wire name, and whether each works.
-    pub(crate) fn upstreams(&self, name: &[u8]) -> Vec<(String, bool)> {
+    /// Whether `client` is one of those.
+    pub(crate) fn is_open_to(&self, client: IpAddr) -> bool {
+        self.routes.load().is_open_to(client)
+    }
+
+    /// Who is asked about `name` now for `client`, a lower-case wire name, and whether each works.
+    pub(crate) fn upstreams(&self, name: &[u8], client: IpAddr) -> Vec<(String, bool)> {
         let routes = self.routes.load();
-        let route = routes.find(name).into_iter();
+        let route = routes.find(name, client).into_iter();
         let upstreams = route.flat_map(|route| route.upstreams());
         upstreams
             .map(|it| (it.address.to_string(), it.is_up()))
@@ -216,12 +241,12 @@ impl Forwarder {
         Rc::new(Self { shared, exchange, random, clients, tasks, end })
     }
 
-    /// Takes a question that is not ours to answer. `out` holds what is said where nobody else is
+    /// Takes a question of `client` that is not ours to answer. `out` holds what is said where nobody else is
     /// asked: a refusal, or a CNAME that leads outside.
     pub(crate) fn begin(
         self: &Rc<Self>,
         message: &[u8],
-        transport: Transport,
+        (client, transport): (IpAddr, Transport),
         outcome: Outcome,
         out: &mut Vec<u8>,
     ) -> Begun {
@@ -238,10 +263,10 @@ impl Forwarder {
             return Begun::Said(outcome);
         }
         let routes = self.shared.routes.load();
-        let route = match routes.find(name) {
+        let route = match routes.find(name, client) {
             Some(route) => Arc::clone(route),
             // One that is denied by us is so where nobody else is asked.
-            None if target.is_some() && !routes.is_off() && !chase::is_denied(out) => {
+            None if target.is_some() && !chase::is_denied(out) => {
                 return Begun::Said(chase::fail(out, heard));
             }
             None => return Begun::Said(outcome),
@@ -253,7 +278,8 @@ impl Forwarder {
         let asked = Asked::new(message, &query, transport, chain, heard);
         let flags = asked.flags & ASKED_FLAGS;
         let dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
-        let ask = Ask { name: name.into(), kind: query.kind, flags, dnssec_ok };
+        let (name, route_number) = (name.into(), route.number);
+        let ask = Ask { name, kind: query.kind, flags, dnssec_ok, route: route_number };
         self.look(ask, asked, &route, routes.keep, out)
     }
 
@@ -294,8 +320,8 @@ impl Forwarder {
                 if let Some(flight) = flight {
                     self.fly(flight, ask.clone(), route, keep);
                 }
-                let (client, restore, extras) = (asked, None, None);
-                let waiting = Waiting { client, ask, told, stale, place, restore, extras };
+                let (client, restore, extras, further) = (asked, None, None, None);
+                let waiting = Waiting { client, ask, told, stale, place, restore, extras, further };
                 Begun::Waits(Box::new(waiting))
             }
         }
@@ -391,6 +417,11 @@ impl Forwarder {
 }
 
 impl Waiting {
+    /// Where upstreams deny the name, `further` says what is answered.
+    pub(crate) fn go_on(&mut self, further: impl FnOnce(&mut Vec<u8>) -> Begun + 'static) {
+        self.further = Some(Box::new(further));
+    }
+
     /// The reply, with the low four bits of its code and the type that was asked for.
     pub(crate) async fn reply(mut self) -> (Vec<u8>, Outcome) {
         let patience = if self.stale.is_some() { STALE_AFTER } else { TOTAL + GRACE };
@@ -406,13 +437,24 @@ impl Waiting {
         }
         let mut out = Vec::new();
         let rcode = self.client.write(&self.ask, &response, age, &mut out);
+        let mut outcome = Outcome::Reply { rcode, heard: self.client.heard };
+        if let Some(further) = self.further.filter(|_| rcode == NXDOMAIN) {
+            match further(&mut out) {
+                Begun::Said(said) => outcome = said,
+                Begun::Waits(next) => {
+                    let next = Self { restore: self.restore, extras: self.extras, ..*next };
+                    // As often as a search path has names.
+                    return Box::pin(next.reply()).await;
+                }
+            }
+        }
         if let Some(restore) = self.restore {
             restore.restore(&mut out);
         }
         if let Some(extras) = self.extras {
             extras.add(&mut out, now_seconds());
         }
-        (out, Outcome::Reply { rcode, heard: self.client.heard })
+        (out, outcome)
     }
 }
 

@@ -98,7 +98,8 @@ impl Forwarder {
         let Ok(secret) = self.exchange.random.borrow_mut().octets() else { return };
         let Some(name) = trap_name(secret, &upstream.suffix) else { return };
         self.shared.traps.set(&name, upstream);
-        let ask = Ask { name: name.clone().into(), kind: HINFO, flags: RD, dnssec_ok: false };
+        let name_of = name.clone().into();
+        let ask = Ask { name: name_of, kind: HINFO, flags: RD, dnssec_ok: false, route: 0 };
         // What it says is of no interest, and a loop never says anything.
         let asked = timeout(PROBE, self.exchange.run(upstream, &ask)).await;
         let is_sprung = self.shared.traps.take(&name);
@@ -119,7 +120,8 @@ impl Forwarder {
         self.background(async move {
             let mut pause = FIRST_PAUSE;
             loop {
-                let ask = Ask { name: [0].into(), kind: NS, flags: RD, dnssec_ok: false };
+                let root = [0].into();
+                let ask = Ask { name: root, kind: NS, flags: RD, dnssec_ok: false, route: 0 };
                 let asked = timeout(PROBE, this.exchange.run(&upstream, &ask)).await;
                 if matches!(asked, Ok(Ok(_))) {
                     if !upstream.is_up() && !upstream.is_looped() {

@@ -1,10 +1,13 @@
-//! Which upstreams are asked about a name (`dns 4.1`): those of the longest suffix, in an order.
+//! Which upstreams are asked about a name (`dns 4.1`): those of the longest suffix, in an order; for clients
+//! of some networks others (`dns 4.7`).
 //!
 //! Invariants: immutable but for the state of upstreams and the turns of round robin; no I/O.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use ipnet::IpNet;
 use portico_config::model::{FailoverCode, ForwardPolicy, UpstreamAddress};
 
 use super::metrics::Metrics;
@@ -18,12 +21,27 @@ use crate::wire::is_within;
 pub(crate) struct Routes {
     /// Longest suffix first.
     routes: Vec<Arc<Route>>,
+    /// The same for clients of a network, with those of everybody; narrower networks first.
+    views: Vec<(IpNet, Vec<Arc<Route>>)>,
     pub(crate) keep: Keep,
+}
+
+/// One upstream for a name and all below it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Rule {
+    /// For whom; none: for everybody.
+    pub(crate) view: Option<IpNet>,
+    /// On the wire.
+    pub(crate) suffix: Vec<u8>,
+    pub(crate) upstream: UpstreamAddress,
 }
 
 /// The upstreams of one suffix.
 #[derive(Debug)]
 pub(crate) struct Route {
+    view: Option<IpNet>,
+    /// What the answers of its upstreams are kept under: they are not everybody's.
+    pub(crate) number: u16,
     suffix: Box<[u8]>,
     upstreams: Vec<Arc<Upstream>>,
     policy: ForwardPolicy,
@@ -34,21 +52,26 @@ pub(crate) struct Route {
 impl Routes {
     /// Nobody is asked.
     pub(crate) fn off(keep: Keep) -> Self {
-        Self { routes: Vec::new(), keep }
+        Self { routes: Vec::new(), views: Vec::new(), keep }
     }
 
-    /// Asks these, each for a suffix on the wire; what `before` knows of one that stays is kept.
+    /// Asks these; what `before` knows of one that stays is kept.
     pub(crate) fn new(
-        rules: &[(Vec<u8>, UpstreamAddress)],
+        rules: &[Rule],
         (policy, failover): (ForwardPolicy, &[FailoverCode]),
         keep: Keep,
         before: &Self,
         metrics: &Metrics,
     ) -> Self {
         let failover: Arc<[FailoverCode]> = failover.into();
+        let networks = networks(rules);
+        let number = |view: Option<IpNet>| {
+            let place = networks.iter().position(|it| Some(*it) == view);
+            place.map_or(0, |place| u16::try_from(place + 1).unwrap_or(u16::MAX))
+        };
         let mut routes: Vec<Route> = Vec::new();
         let mut known: Vec<Arc<Upstream>> = Vec::new();
-        for (suffix, address) in rules {
+        for Rule { view, suffix, upstream: address } in rules {
             let same = |it: &&Arc<Upstream>| it.address == *address;
             let upstream = known
                 .iter()
@@ -56,11 +79,14 @@ impl Routes {
                 .or_else(|| before.upstreams().find(same))
                 .map_or_else(|| Upstream::new(address.clone(), suffix, metrics), Arc::clone);
             known.push(Arc::clone(&upstream));
-            match routes.iter_mut().find(|route| *route.suffix == **suffix) {
+            let is_same = |route: &&mut Route| route.view == *view && *route.suffix == **suffix;
+            match routes.iter_mut().find(is_same) {
                 Some(route) if route.upstreams.len() >= MOST_UPSTREAMS => {}
                 Some(route) if route.upstreams.iter().any(|it| it.address == *address) => {}
                 Some(route) => route.upstreams.push(upstream),
                 None => routes.push(Route {
+                    view: *view,
+                    number: number(*view),
                     suffix: suffix.as_slice().into(),
                     upstreams: vec![upstream],
                     policy,
@@ -69,20 +95,63 @@ impl Routes {
                 }),
             }
         }
-        routes.sort_by_key(|route| std::cmp::Reverse(route.suffix.len()));
-        Self { routes: routes.into_iter().map(Arc::new).collect(), keep }
+        // Of one suffix that of the narrowest network comes first.
+        let width = |route: &Route| route.view.map(|network| network.prefix_len());
+        routes.sort_by(|a, b| {
+            let length = b.suffix.len().cmp(&a.suffix.len());
+            let name = length.then_with(|| a.suffix.cmp(&b.suffix));
+            name.then_with(|| width(b).cmp(&width(a)))
+        });
+        let routes: Vec<_> = routes.into_iter().map(Arc::new).collect();
+        let seen = |network: Option<IpNet>| {
+            let counts = |route: &&Arc<Route>| match (route.view, network) {
+                (None, _) => true,
+                (Some(view), Some(network)) => view.contains(&network),
+                (Some(_), None) => false,
+            };
+            let mut seen: Vec<Arc<Route>> = routes.iter().filter(counts).map(Arc::clone).collect();
+            seen.dedup_by(|later, first| later.suffix == first.suffix);
+            seen
+        };
+        let views = networks
+            .iter()
+            .map(|network| (*network, seen(Some(*network))));
+        Self { routes: seen(None), views: views.collect(), keep }
     }
 
     /// Whether nobody is asked about anything.
     pub(crate) fn is_off(&self) -> bool {
-        self.routes.is_empty()
+        self.routes.is_empty() && self.views.is_empty()
     }
 
-    /// Who is asked about `name`, a lower-case wire name. Names below `test` are asked only of
-    /// upstreams that were meant for them (RFC 6761).
-    pub(crate) fn find(&self, name: &[u8]) -> Option<&Arc<Route>> {
+    /// Whether that hangs on who asks.
+    pub(crate) fn is_for_some(&self) -> bool {
+        self.routes.is_empty() && !self.views.is_empty()
+    }
+
+    /// Those of `client`.
+    fn of(&self, client: IpAddr) -> &[Arc<Route>] {
+        if self.views.is_empty() {
+            return &self.routes;
+        }
+        let client = client.to_canonical();
+        let found = self
+            .views
+            .iter()
+            .find(|(network, _)| network.contains(&client));
+        found.map_or(&self.routes, |(_, routes)| routes)
+    }
+
+    /// Whether anybody is asked about anything for `client`.
+    pub(crate) fn is_open_to(&self, client: IpAddr) -> bool {
+        !self.of(client).is_empty()
+    }
+
+    /// Who is asked about `name`, a lower-case wire name, for `client`. Names below `test` are asked only
+    /// of upstreams that were meant for them (RFC 6761).
+    pub(crate) fn find(&self, name: &[u8], client: IpAddr) -> Option<&Arc<Route>> {
         let route = self
-            .routes
+            .of(client)
             .iter()
             .find(|route| is_within(name, &route.suffix))?;
         (route.suffix.len() > 1 || !is_within(name, b"\x04test\0")).then_some(route)
@@ -90,8 +159,18 @@ impl Routes {
 
     /// Every upstream, some of them more than once.
     pub(crate) fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
-        self.routes.iter().flat_map(|route| route.upstreams.iter())
+        let views = self.views.iter().flat_map(|(_, routes)| routes);
+        let all = self.routes.iter().chain(views);
+        all.flat_map(|route| route.upstreams.iter())
     }
+}
+
+/// The networks that rules are for, the narrower first.
+fn networks(rules: &[Rule]) -> Vec<IpNet> {
+    let mut networks: Vec<IpNet> = rules.iter().filter_map(|rule| rule.view).collect();
+    networks.sort_by(|a, b| b.prefix_len().cmp(&a.prefix_len()).then_with(|| a.cmp(b)));
+    networks.dedup();
+    networks
 }
 
 impl Route {
@@ -141,14 +220,24 @@ mod tests {
     const KEEP: Keep = Keep { bytes: 0, stale: None, prefetch: false };
 
     fn routes(rules: &[(&str, &str)], policy: ForwardPolicy, before: &Routes) -> Routes {
-        let rule =
-            |(suffix, address): &(&str, &str)| (wire(suffix).unwrap(), address.parse().unwrap());
+        let rule = |(suffix, address): &(&str, &str)| {
+            let (view, suffix) = match suffix.strip_prefix('@').and_then(|it| it.split_once(' ')) {
+                Some((view, suffix)) => (Some(view.parse().unwrap()), suffix),
+                None => (None, *suffix),
+            };
+            let suffix = wire(suffix).unwrap();
+            Rule { view, suffix, upstream: address.parse().unwrap() }
+        };
         let rules: Vec<_> = rules.iter().map(rule).collect();
         Routes::new(&rules, (policy, &[]), KEEP, before, &Metrics::new())
     }
 
     fn asked(routes: &Routes, name: &str) -> Vec<String> {
-        let route = routes.find(&wire(name).unwrap());
+        asked_for(routes, name, "127.0.0.1")
+    }
+
+    fn asked_for(routes: &Routes, name: &str, client: &str) -> Vec<String> {
+        let route = routes.find(&wire(name).unwrap(), client.parse().unwrap());
         let order = route.map_or_else(Vec::new, |route| route.order(&mut Random::new()));
         order
             .iter()
@@ -180,6 +269,44 @@ mod tests {
         ] {
             assert_eq!(asked(&routes, name), Vec::from_iter(want), "{name}");
         }
+    }
+
+    #[test]
+    fn clients_of_some_networks_have_upstreams_of_their_own() {
+        let rules = [
+            ("", "192.0.2.1"),
+            ("corp", "192.0.2.2"),
+            ("@10.0.0.0/8 corp", "192.0.2.3"),
+            ("@10.1.0.0/16 ", "192.0.2.4"),
+            ("@10.1.0.0/16 a.corp", "192.0.2.2"),
+        ];
+        let views = routes(&rules, ForwardPolicy::Sequential, &Routes::off(KEEP));
+        for (client, name, want) in [
+            ("127.0.0.1", "x", "192.0.2.1"),
+            ("127.0.0.1", "a.corp", "192.0.2.2"),
+            ("10.2.0.1", "x", "192.0.2.1"),
+            ("10.2.0.1", "a.corp", "192.0.2.3"),
+            ("::ffff:10.2.0.1", "a.corp", "192.0.2.3"),
+            ("10.1.0.1", "x", "192.0.2.4"),
+            ("10.1.0.1", "b.corp", "192.0.2.3"),
+            ("10.1.0.1", "a.corp", "192.0.2.2"),
+        ] {
+            assert_eq!(asked_for(&views, name, client), [want], "dns 4.7: {client} {name}");
+        }
+        let number = |client: &str, name: &str| {
+            let client = client.parse().unwrap();
+            views.find(&wire(name).unwrap(), client).unwrap().number
+        };
+        assert_eq!(
+            number("10.2.0.1", "x"),
+            number("127.0.0.1", "x"),
+            "what is the same is kept once"
+        );
+        let all = ["127.0.0.1", "10.2.0.1", "10.1.0.1"].map(|client| number(client, "a.corp"));
+        assert!(all[0] != all[1] && all[1] != all[2] && all[0] != all[2], "{all:?}");
+        let some = routes(&rules[2..], ForwardPolicy::Sequential, &Routes::off(KEEP));
+        assert!(some.is_for_some() && !some.is_off() && !views.is_for_some());
+        assert!(!some.is_open_to([127, 0, 0, 1].into()) && some.is_open_to([10, 2, 0, 1].into()));
     }
 
     #[test]

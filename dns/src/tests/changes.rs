@@ -343,7 +343,8 @@ proptest! {
     ) {
         let mut zones = Zones { ttl_seconds: 5, serial: 7, ..Zones::default() };
         lay_out(&mut zones, layout);
-        let listen = [ip("127.0.0.1")];
+        // The second is an endpoint of some Services.
+        let listen = ["127.0.0.1:53", "10.0.0.1:1"].map(|it| it.parse().unwrap());
         let mut snapshot = Snapshot { zones: Arc::new(zones), ..Snapshot::default() };
         let mut tables = Tables::default();
         let mut before: Option<(Arc<AnswerTable>, _)> = None;
@@ -377,7 +378,7 @@ fn an_address_that_is_a_zone_has_the_records_of_both() {
     let mut tables = Tables::default();
     for (step, edit, ptr) in [("none", None, 0), ("one", Some(service), 1), ("gone", None, 0)] {
         let snapshot = apply(&empty, &[Edit::Service(name.clone(), edit)]);
-        let table = tables.next(&Arc::new(snapshot), &[ip("127.0.0.1")]);
+        let table = tables.next(&Arc::new(snapshot), &["127.0.0.1:53".parse().unwrap()]);
         for (kind, want) in [(super::PTR, ptr), (2, 1), (6, 1)] {
             let answers = super::told(&table, "2.0.96.127.in-addr.arpa", kind).1;
             assert_eq!(answers.len(), want, "dns 1.6: {step}: {kind}");

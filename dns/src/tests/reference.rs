@@ -209,7 +209,7 @@ proptest! {
         lay_out(&mut zones, 0);
         let empty = Snapshot { zones: Arc::new(zones), ..Snapshot::default() };
         let snapshot = apply(&empty, &steps);
-        let table = build::build(&snapshot, &[IpAddr::from([127, 0, 0, 1])]);
+        let table = build::build(&snapshot, &[SocketAddr::from(([127, 0, 0, 1], 53))]);
         let reference = reference(&snapshot);
         let known = reference.names.keys().cloned();
         for name in known.chain(guesses()) {

@@ -42,7 +42,7 @@ fn everything() -> Arc<AnswerTable> {
         });
     }
     snapshot.zones = Arc::new(zones);
-    build::Tables::default().next(&Arc::new(snapshot), &[IpAddr::from([127, 0, 0, 1])])
+    build::Tables::default().next(&Arc::new(snapshot), &[SocketAddr::from(([127, 0, 0, 1], 53))])
 }
 
 fn ends(transport: Transport) -> Ends {

@@ -46,11 +46,9 @@ fn ask(arguments: &ExplainArgs, question: &NameQuestion, log: &LogArgs) -> Resul
         let query = format!("name={name}&type={kind}&from={from}");
         return fetch::get(fetch::reachable(admin), &format!("/api/v1/explain?{query}"));
     }
-    let listen: Vec<_> = settings.dns.iter().map(|address| address.ip()).collect();
-    let (allow, rewrites) = (settings.dns_allow.clone(), settings.dns_rewrites.clone());
-    let snapshot: Arc<Snapshot> = asker.snapshot(&question.paths, settings)?;
+    let snapshot: Arc<Snapshot> = asker.snapshot(&question.paths, settings.clone())?;
     let asking = Asking { name: &question.name, kind: question.kind, from };
-    let found = portico_dns::explain(&snapshot, &listen, (&allow, &rewrites), asking)
+    let found = portico_dns::explain(&snapshot, &settings, asking)
         .ok_or_else(|| format!("{}: is no name", question.name))?;
     naming::json(&found, asking)
 }

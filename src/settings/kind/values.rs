@@ -13,7 +13,8 @@ use std::sync::Arc;
 use http::HeaderName;
 use ipnet::IpNet;
 use portico_config::model::{
-    ClusterIps, ExecProbe, ForwardPolicy, ObjectName, PodsMode, Probes, ServiceTarget, StaticRecord,
+    ClusterIps, ExecProbe, ForwardPolicy, ObjectName, PodsMode, Probes, Publish, ServiceTarget,
+    StaticRecord,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -254,6 +255,9 @@ pub(super) const PODS_MODE: [(&str, PodsMode); 3] = [
 ];
 pub(super) const EXEC_PROBE: [(&str, ExecProbe); 2] =
     [("ready", ExecProbe::Ready), ("unready", ExecProbe::Unready)];
+pub(super) const PUBLISH: [(&str, Publish); 3] =
+    [("all", Publish::All), ("suffixes", Publish::Suffixes), ("off", Publish::Off)];
+
 pub(super) const POLICIES: [(&str, ForwardPolicy); 3] = [
     ("random", ForwardPolicy::Random),
     ("round-robin", ForwardPolicy::RoundRobin),

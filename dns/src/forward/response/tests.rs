@@ -10,7 +10,7 @@ use super::*;
 use crate::wire::wire;
 
 fn ask(name: &str, kind: u16) -> Ask {
-    Ask { name: wire(name).unwrap().into(), kind, flags: 0x0100, dnssec_ok: false }
+    Ask { name: wire(name).unwrap().into(), kind, flags: 0x0100, dnssec_ok: false, route: 0 }
 }
 
 fn name(text: &str) -> Name {
