@@ -156,6 +156,48 @@ fn a_secondary_gets_whole_zones_if_it_may() {
 }
 
 #[test]
+fn secondaries_that_do_not_read_hold_up_nobody_and_are_given_up() {
+    // More than the kernel takes for a client that reads nothing.
+    let text = "x".repeat(250);
+    let record = move |number: usize| {
+        let line = format!("n{number}.portico.test TXT {0} {0} {0} {0}", &*text);
+        line.parse().expect("a record")
+    };
+    let portico = Portico::with(&[("names.yaml", MANIFESTS)])
+        .workers(1)
+        .adjust(move |settings| {
+            settings.dns_transfer_to = vec!["127.0.0.0/8".parse().unwrap()];
+            settings.names.records = (0..RECORDS).map(record).collect();
+        })
+        .start();
+    let dns = portico.dns();
+    let begin = || {
+        let mut stream = connect(dns);
+        stream
+            .write_all(&framed("portico.test.", RecordType::AXFR))
+            .unwrap();
+        stream
+    };
+    let running = || portico.metric("portico_dns_transfers_running");
+    let silent: Vec<_> = (0..8).map(|_| begin()).collect();
+    eventually("dns 1.10: eight run", || (running() == 8).then_some(()));
+    assert_eq!(ask(dns, LOCAL, RecordType::A).answers.len(), 1, "dns 1.10: others are served");
+    assert_eq!(ask_tcp(dns, LOCAL, RecordType::A).answers.len(), 1, "dns 1.10: others are served");
+    let mut ninth = begin();
+    assert_eq!(read(&mut ninth).metadata.response_code, ResponseCode::ServFail, "dns 1.10");
+    assert_eq!(portico.metric("portico_dns_transfers_rejected_total"), 1);
+    eventually("dns 1.10: each has 10 s for a message", || (running() == 0).then_some(()));
+    drop(silent);
+    // Who reads gets it whole.
+    let told = transfer(dns, "portico.test.").unwrap();
+    let texts = told.iter().filter(|line| line.contains(" TXT x")).count();
+    assert_eq!(texts, RECORDS);
+}
+
+/// Of a kilobyte each.
+const RECORDS: usize = 8000;
+
+#[test]
 fn a_flood_of_connections_leaves_room_for_who_asks() {
     let portico = Portico::with(&[("names.yaml", MANIFESTS)])
         .workers(1)

@@ -103,14 +103,7 @@ fn a_strict_library_reads_every_kind_of_reply() {
     let port = portico.dns().port().to_string();
     let tls = portico.listener("dns-tls").port().to_string();
     let ca = folder.path().join("ca.pem");
-    let line = ["-c", SCRIPT, &port, &tls, ca.to_str().unwrap()];
-    let Some(output) = tool(PYTHON, &line) else { return };
-    let error = String::from_utf8_lossy(&output.stderr);
-    if error.contains("No module named") {
-        assert!(std::env::var_os("CI").is_none_or(|it| it != "true"), "dnspython: {error}");
-        eprintln!("skipped: dnspython is not installed");
-        return;
-    }
+    let Some(told) = python(SCRIPT, &[&port, &tls, ca.to_str().unwrap()]) else { return };
     let want = [
         "A udp NOERROR 1",
         "A tcp NOERROR 1",
@@ -122,7 +115,37 @@ fn a_strict_library_reads_every_kind_of_reply() {
         "no tcp NXDOMAIN 0",
         "no tls NXDOMAIN 0",
     ];
-    assert_eq!(lines(&output), want, "{error}");
+    assert_eq!(told, want);
+}
+
+#[test]
+fn a_strict_library_asks_over_https() {
+    let (portico, folder) = encrypted();
+    let port = portico.https().port().to_string();
+    let ca = folder.path().join("ca.pem");
+    let Some(told) = python(HTTPS_SCRIPT, &[&port, ca.to_str().unwrap()]) else { return };
+    let want = [
+        "A post NOERROR 1",
+        "A get NOERROR 1",
+        "TXT post NOERROR 0",
+        "TXT get NOERROR 0",
+        "no post NXDOMAIN 0",
+        "no get NXDOMAIN 0",
+    ];
+    assert_eq!(told, want, "dns 3.4.2");
+}
+
+/// What a script for dnspython prints; none where that, or what it needs, is not installed.
+fn python(script: &str, arguments: &[&str]) -> Option<Vec<String>> {
+    let output = tool(PYTHON, &[&["-c", script], arguments].concat())?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    if error.contains("No module named") {
+        assert!(std::env::var_os("CI").is_none_or(|it| it != "true"), "dnspython: {error}");
+        eprintln!("skipped: dnspython, or what it needs for HTTPS, is not installed");
+        return None;
+    }
+    assert!(output.status.success(), "{error}");
+    Some(lines(&output))
 }
 
 fn lines(output: &Output) -> Vec<String> {
@@ -146,4 +169,24 @@ for case, owner, kind in [('A', name, 'A'), ('TXT', name, 'TXT'), ('no', 'no.' +
         reply = ask(question, '127.0.0.1', port=int(sys.argv[1]), timeout=10)
         assert reply.edns == 0 and reply.payload == 1232, reply
         print(case, transport, dns.rcode.to_text(reply.rcode()), len(reply.answer))
+";
+const HTTPS_SCRIPT: &str = "\
+import os, socket, sys
+import h2, httpx
+import dns.message, dns.query, dns.rcode, dns.version
+for key in [key for key in os.environ if key.lower().endswith('_proxy')]:
+    del os.environ[key]
+# Later versions look the server's own name up themselves, unless they are told its address.
+told = {'bootstrap_address': '127.0.0.1'} if (dns.version.MAJOR, dns.version.MINOR) > (2, 3) else {}
+look_up = socket.getaddrinfo
+socket.getaddrinfo = lambda host, *more, **named: look_up(
+    '127.0.0.1' if host in ('dns.test', b'dns.test') else host, *more, **named)
+name = 'web.default.svc.cluster.local.'
+for case, owner, kind in [('A', name, 'A'), ('TXT', name, 'TXT'), ('no', 'no.' + name, 'A')]:
+    for method in ['post', 'get']:
+        question = dns.message.make_query(owner, kind, use_edns=0)
+        reply = dns.query.https(question, 'https://dns.test:' + sys.argv[1] + '/dns-query', timeout=10,
+                                post=method == 'post', verify=sys.argv[2], **told)
+        assert reply.edns == 0 and reply.payload == 1232, reply
+        print(case, method, dns.rcode.to_text(reply.rcode()), len(reply.answer))
 ";
