@@ -5,14 +5,14 @@
 
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use portico_config::diagnostic::Code;
 
 use crate::decision::protocol_of;
-use crate::naming::kind_of;
+use crate::naming::{A, PTR, kind_of, reverse_name};
 pub use crate::settings::{Format, LogArgs, ServeArgs};
 
 /// Kubernetes Services, cluster DNS and Ingress from a folder of manifests, with no cluster.
@@ -226,14 +226,23 @@ impl ExplainArgs {
         if first == "dns" {
             let name =
                 text(1).ok_or("name what is asked for: dns web.default.svc.cluster.local")?;
-            let kind = text(2).and_then(|word| kind_of(&word));
+            // A type in small letters is one where there is no such file.
+            let kind = text(2).and_then(|word| {
+                let is_file = || Path::new(&*word).exists();
+                kind_of(&word).or_else(|| kind_of(&word.to_uppercase()).filter(|_| !is_file()))
+            });
             let paths = paths(
                 self.words
                     .get(2 + usize::from(kind.is_some())..)
                     .unwrap_or(&[]),
             );
-            let kind = kind.unwrap_or(1);
-            return Ok(Topic::Name(NameQuestion { name: name.into_owned(), kind, paths }));
+            // An address stands for its reverse name, as `dig -x` has it.
+            let (name, usual) = match name.parse() {
+                Ok(address) => (reverse_name(address), PTR),
+                Err(_) => (name.into_owned(), A),
+            };
+            let kind = kind.unwrap_or(usual);
+            return Ok(Topic::Name(NameQuestion { name, kind, paths }));
         }
         if protocol_of(&first).is_some() {
             let to = text(1).unwrap_or_default();

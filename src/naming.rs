@@ -4,6 +4,8 @@
 //! Invariants: the text is made of the JSON alone, so that both say the same; a reply is shown as `dig`
 //! shows it.
 
+use std::net::IpAddr;
+
 use hickory_proto::op::Message;
 use hickory_proto::rr::Record;
 use portico_dns::{Asking, Explained};
@@ -15,6 +17,26 @@ pub(crate) fn kind_of(word: &str) -> Option<u16> {
     known
         .map(|(_, kind)| *kind)
         .or_else(|| word.strip_prefix("TYPE")?.parse().ok())
+}
+
+/// The name under which an address has its PTR.
+pub(crate) fn reverse_name(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, d] = v4.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+        }
+        IpAddr::V6(v6) => {
+            let digits = format!("{:032x}", v6.to_bits());
+            let mut name: String = digits
+                .chars()
+                .rev()
+                .flat_map(|digit| [digit, '.'])
+                .collect();
+            name.push_str("ip6.arpa");
+            name
+        }
+    }
 }
 
 /// What was found out; fails where the reply cannot be read.
@@ -128,17 +150,48 @@ fn line(record: &Record) -> String {
 
 /// By code.
 const STATUS: [&str; 6] = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"];
-const KINDS: [(&str, u16); 12] = [
-    ("A", 1),
+pub(crate) const A: u16 = 1;
+pub(crate) const PTR: u16 = 12;
+const KINDS: [(&str, u16); 22] = [
+    ("A", A),
     ("NS", 2),
     ("CNAME", 5),
     ("SOA", 6),
-    ("PTR", 12),
+    ("PTR", PTR),
+    ("HINFO", 13),
     ("MX", 15),
     ("TXT", 16),
     ("AAAA", 28),
     ("SRV", 33),
+    ("NAPTR", 35),
     ("DS", 43),
+    ("SSHFP", 44),
+    ("RRSIG", 46),
+    ("NSEC", 47),
+    ("DNSKEY", 48),
+    ("TLSA", 52),
+    ("SVCB", 64),
     ("HTTPS", 65),
+    ("AXFR", 252),
     ("ANY", 255),
+    ("CAA", 257),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_name_in_reverse() {
+        for (address, want) in [
+            ("10.0.1.101", "101.1.0.10.in-addr.arpa"),
+            (
+                "2001:db8::1",
+                "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa",
+            ),
+        ] {
+            assert_eq!(reverse_name(address.parse().unwrap()), want);
+        }
+        assert_eq!((kind_of("CAA"), kind_of("TYPE65"), kind_of("x")), (Some(257), Some(65), None));
+    }
+}
