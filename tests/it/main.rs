@@ -19,6 +19,7 @@ mod bounds;
 mod client_certs;
 mod command_line;
 mod confidential;
+mod compression;
 mod connections;
 mod dashboard;
 mod decide;

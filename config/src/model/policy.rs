@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 use super::backend_tls::BackendTls;
 use super::balancing::Balancing;
+use super::compression::Compression;
 use super::conduct::{Retries, Timeouts};
 use super::cors::Cors;
 use super::error_pages::ErrorPages;
@@ -60,6 +61,8 @@ pub struct Policy {
     pub relative_redirects: bool,
     /// The longest body of a request in bytes, 0 for any; none: the default of 1 MiB.
     pub max_body_bytes: Option<u64>,
+    /// Which answers are compressed; none: none is.
+    pub compression: Option<Arc<Compression>>,
     /// How fast an answer may go to its client; none: any.
     pub download_rate: Option<DownloadRate>,
     /// What is done to the fields of requests.

@@ -12,13 +12,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use http::StatusCode;
-use portico_config::model::{Balancing, Policy, Template};
+use portico_config::model::{Balancing, Coding, Policy, Template};
 use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::access::Entry;
 use super::asks::{Asks, Pending};
 use super::clients;
+use super::coding;
 use super::edits::Edits;
 use super::external::Asking;
 use super::forward::{self, Added, Announced, ForwardedFor};
@@ -127,6 +128,8 @@ pub(crate) struct Terms {
     pub(crate) secured: Option<Rc<Secured>>,
     /// The client's session, where it has one.
     pub(crate) session: Option<Session>,
+    /// In which coding its client has the response best, where it may be had in several.
+    pub(crate) coding: Option<Coding>,
     /// Which endpoint is asked first.
     pub(crate) lead: Lead,
     /// Who answers in the place of an error, if anybody does.
@@ -148,6 +151,7 @@ struct Wanted {
     lines: Vec<u8>,
     permit: Option<Permit>,
     secured: Option<Rc<Secured>>,
+    coding: Option<Coding>,
     /// Which endpoint is asked first, where no session says that.
     lead: Lead,
 }
@@ -241,7 +245,7 @@ impl Worker {
         let policy = routed.policy.as_ref().map(Arc::clone);
         let balancing = routed.balancing();
         let asking = (incoming, seen, &request_id[..]);
-        let Wanted { host, prefix, path, lines, permit, secured, lead } = match &policy {
+        let Wanted { host, prefix, path, lines, permit, secured, coding, lead } = match &policy {
             Some(policy) => self.obey((policy, balancing), asking, &checked, (edits, asks))?,
             None => Wanted::default(),
         };
@@ -287,7 +291,7 @@ impl Worker {
             Some(_) => Terms { permit, ..Terms::aside(&policy, edits) },
             None => {
                 let (page, is_aside) = (page.map(Rc::clone), false);
-                Terms { policy, edits, permit, secured, session, lead, page, is_aside }
+                Terms { policy, edits, permit, secured, session, coding, lead, page, is_aside }
             }
         });
         Ok(Order { port, head, client: seen.client, terms: terms.map(Box::new) })
@@ -347,7 +351,9 @@ impl Worker {
         });
         let lead = balancing.map_or(Lead::Turn, |balancing| policy::lead(balancing, &visit));
         let lines = policy::request_lines(policy, &visit);
-        Ok(Wanted { host, prefix, path, lines, permit, secured, lead })
+        let coding = policy.compression.as_ref();
+        let coding = coding.and_then(|it| coding::wanted(it, asked.fields));
+        Ok(Wanted { host, prefix, path, lines, permit, secured, coding, lead })
     }
 
     /// Opens a connection to an endpoint, through TLS where `secured` says how. The handshake is part

@@ -169,6 +169,14 @@ impl<'a> Fields<'a> {
         self.iter().find(is_it).map(|field| field.value)
     }
 
+    /// The values of all fields of a name that nothing else asks for.
+    pub(crate) fn every(self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        let fields = self.iter();
+        fields
+            .filter(move |field| field.text.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|field| field.value)
+    }
+
     /// The elements of all lines of a name, where it is a list.
     pub(crate) fn elements(self, name: Name) -> impl Iterator<Item = &'a [u8]> {
         let elements = self

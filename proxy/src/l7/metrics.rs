@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
+use portico_config::model::Coding;
 use portico_net::dev_ca::DevCa;
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
@@ -26,6 +27,8 @@ pub(crate) struct Metrics {
     pub(crate) opened: Padded<AtomicU64>,
     /// Requests over a connection that was there already.
     pub(crate) reused: Padded<AtomicU64>,
+    /// Responses brought into a coding, and those that none was left for.
+    coded: [AtomicU64; CODED.len()],
     /// TLS handshakes that failed.
     pub(crate) tls_errors: AtomicU64,
     /// HTTP/2 connections ended for giving up what they asked for (`http-proxy 6.4`).
@@ -42,6 +45,17 @@ impl Metrics {
     /// None yet, for so many workers.
     pub(crate) fn new(workers: usize) -> Self {
         Self { unrouted: Ledger::new(Subject::default(), workers), ..Self::default() }
+    }
+
+    /// Counts a response that is brought into a coding; none: it goes as it is, since there are too many.
+    pub(crate) fn coded(&self, coding: Option<Coding>) {
+        let at = match coding {
+            Some(Coding::Gzip) => 0,
+            Some(Coding::Brotli) => 1,
+            Some(Coding::Zstd) => 2,
+            None => 3,
+        };
+        self.coded[at].fetch_add(1, Relaxed);
     }
 
     /// Everything, as a scrape wants it; `ports` gives what each ServicePort answered by class.
@@ -76,6 +90,17 @@ impl Metrics {
         upstream
             .with_label_values(&["reused"])
             .inc_by(self.reused.0.load(Relaxed));
+        let coded = IntCounterVec::new(
+            Opts::new("portico_l7_compressed_total", "Responses that were compressed, by coding."),
+            &["coding"],
+        )?;
+        registry.register(Box::new(coded.clone()))?;
+        for (name, count) in CODED.iter().zip(&self.coded) {
+            let count = count.load(Relaxed);
+            if count > 0 {
+                coded.with_label_values(&[*name]).inc_by(count);
+            }
+        }
         let active =
             IntGauge::new("portico_l7_connections_active", "Client connections open now.")?;
         active.set(self.active.0.load(Relaxed));
@@ -103,4 +128,6 @@ pub(crate) fn class(status: http::StatusCode) -> usize {
         .min(CLASSES - 1)
 }
 
+/// `none`: as it was, since there were too many coders.
+const CODED: [&str; 4] = ["gzip", "br", "zstd", "none"];
 const CODES: [&str; CLASSES] = ["1xx", "2xx", "3xx", "4xx", "5xx"];

@@ -11,6 +11,7 @@
 
 mod fields;
 mod edits;
+mod coding;
 mod h1;
 mod h2;
 mod io;
@@ -73,6 +74,7 @@ use crate::view::{Rule, Target, View};
 use self::access::AccessLog;
 use self::fields::Fields;
 use self::forward::{ForwardedFor, Via};
+use self::h1::coder::Coders;
 use self::h2::backend::Backends;
 use self::io::Scratch;
 use self::outside::Outside;
@@ -132,6 +134,7 @@ pub(crate) struct Worker {
     backends: Backends,
     handshakes: Handshakes,
     scratch: Scratch,
+    coders: Coders,
     via: Via,
     proofs: Proofs,
     /// Where hosts are that are in no manifest.
@@ -176,6 +179,7 @@ impl Worker {
             handshakes: Handshakes::default(),
             ticker,
             scratch: Scratch::default(),
+            coders: Coders::default(),
             via: Via::new(instance_id()),
             proofs: Proofs::default(),
             outside: Outside::default(),

@@ -177,6 +177,7 @@ impl Terms {
             permit: None,
             secured: None,
             session: None,
+            coding: None,
             lead: Lead::Turn,
             page: None,
             is_aside: true,

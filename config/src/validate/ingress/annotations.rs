@@ -14,6 +14,7 @@ mod balancing;
 mod rewrites;
 mod errors;
 mod names;
+mod compression;
 mod conduct;
 mod basic;
 mod cors;
@@ -194,6 +195,7 @@ fn policy(reader: &mut Reader<'_>, name: &ObjectName) -> (Policy, bool) {
         balancing: reader.balancing(),
         timeouts: reader.timeouts(),
         retries: reader.retries(),
+        compression: reader.compression().map(Into::into),
         download_rate: reader.download_rate(),
         request_fields: reader.request_fields(),
         response_fields: reader.response_fields(),

@@ -95,6 +95,12 @@ fn instead(directive: &str, line: &str) -> String {
         "keepalive_timeout" | "client_header_timeout" | "client_body_timeout" => {
             "the settings about timeouts of clients, under `ingress`"
         }
+        _ if ["gzip", "brotli", "zstd"]
+            .iter()
+            .any(|it| directive.starts_with(it)) =>
+        {
+            "portico.dev/compression"
+        }
         _ => match same_name(directive) {
             Some(name) => return format!("annotation {name}"),
             None => "nothing: do it in the backend",
@@ -174,7 +180,8 @@ mod tests {
             ("satisfy any;", "annotation satisfy"),
             ("limit_rate 9k;", "annotation limit-rate"),
             ("if ($host = x) {", "a rule for each host"),
-            ("gzip on;", "nothing: do it in the backend"),
+            ("gzip on;", "portico.dev/compression"),
+            ("brotli_types text/css;", "portico.dev/compression"),
             ("sub_filter a b;", "nothing: do it in the backend"),
         ] {
             let found = lines(line).next().unwrap();

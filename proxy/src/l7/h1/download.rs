@@ -16,12 +16,15 @@ use tracing::debug;
 use super::Facts;
 use super::body::Body;
 use super::chunked::{ROOM_BEFORE, append, encode};
+use super::coder::{self, Coder};
 use super::framing::{self, Length};
 use super::head::{self, Scan, StatusLine};
 use super::pace::Pace;
 use super::repeat::Rejects;
 use super::server::Connection;
 use super::upload::Upload;
+use crate::l7::coding;
+use crate::l7::edits::Edits;
 use crate::l7::exchange::Failure;
 use crate::l7::fields::{Fields, Name};
 use crate::l7::forward::{self, Announced};
@@ -48,6 +51,8 @@ pub(super) struct Download {
     body: Body,
     chunked: bool,
     interims: u8,
+    /// What brings the body into another coding.
+    coder: Option<Box<Coder>>,
     /// How fast the body may go.
     pace: Option<Box<Pace>>,
     /// What is not passed on, since another endpoint can be asked.
@@ -126,6 +131,7 @@ impl Download {
             body: Body::Exact(0),
             chunked: false,
             interims: 0,
+            coder: None,
             pace: None,
             rejects,
             cookie,
@@ -235,7 +241,11 @@ impl Download {
         let worker = std::rc::Rc::clone(&connection.worker);
         let mut bytes = worker.scratch.bytes.borrow_mut();
         let room = &mut bytes[ROOM_BEFORE..ROOM_BEFORE + most];
-        let count = match ready!(poll_read(backend, cx, room)) {
+        let read = poll_read(backend, cx, room);
+        if read.is_pending() && self.gives_up() {
+            return Poll::Ready(Ok(()));
+        }
+        let count = match ready!(read) {
             Ok(0) => return Poll::Ready(self.end(connection)),
             Ok(count) => count,
             Err(error) => {
@@ -254,14 +264,18 @@ impl Download {
         };
         let data = decoded.data.start + ROOM_BEFORE..decoded.data.end + ROOM_BEFORE;
         let done = self.took(decoded.taken == count);
-        if let Some(pace) = &mut self.pace {
-            pace.sent(data.len());
-        }
         if done && let Some(trailers) = backend.http2().and_then(|it| it.take_trailers()) {
             match backend::Stream::checked(trailers) {
                 Ok(trailers) => connection.stream.give_trailers(trailers),
                 Err(_) => return Poll::Ready(Err(self.broken(connection))),
             }
+        }
+        if self.coder.is_some() {
+            coder::pay(cx, data.len());
+            return Poll::Ready(self.put(connection, &bytes[data], done));
+        }
+        if let Some(pace) = &mut self.pace {
+            pace.sent(data.len());
         }
         let framed = if self.chunked { encode(&mut bytes, data, done) } else { data };
         let framed = &bytes[framed];
@@ -292,11 +306,8 @@ impl Download {
     /// The backend has ended its half.
     fn end<S: Downstream>(&mut self, connection: &Connection<S>) -> Result<(), Ended> {
         if self.state == State::Body && matches!(self.body, Body::UntilClose) {
-            if self.chunked {
-                append(&mut self.out, &[], true);
-            }
             self.state = State::Done;
-            return Ok(());
+            return self.put(connection, &[], true);
         }
         Err(self.broken(connection))
     }
@@ -375,15 +386,68 @@ impl Download {
         }
         let decoded = self.body.take(rest).map_err(|_| self.cut(connection))?;
         let done = self.took(decoded.taken == rest.len());
-        let data = &rest[decoded.data];
-        if let Some(pace) = &mut self.pace {
-            pace.sent(data.len());
+        self.put(connection, &rest[decoded.data], done)
+    }
+
+    /// Puts data of the body behind what the client did not take yet; `last`: and the body's end.
+    fn put<S: Downstream>(
+        &mut self,
+        connection: &Connection<S>,
+        data: &[u8],
+        last: bool,
+    ) -> Result<(), Ended> {
+        let mut count = data.len();
+        match (&mut self.coder, self.chunked) {
+            (Some(coder), _) => match coder.code(&mut self.out, data, last) {
+                Ok(coded) => count = coded,
+                Err(_) => return Err(self.cut(connection)),
+            },
+            (None, true) => append(&mut self.out, data, last),
+            (None, false) => self.out.extend_from_slice(data),
         }
-        match self.chunked {
-            true => append(&mut self.out, data, done),
-            false => self.out.extend_from_slice(data),
+        if let Some(pace) = &mut self.pace {
+            pace.sent(count);
         }
         Ok(())
+    }
+
+    /// Has the client get what a coder holds back; whether that is anything. A coder that fails does
+    /// so again with the next data.
+    fn gives_up(&mut self) -> bool {
+        let Some(coder) = &mut self.coder else { return false };
+        coder.give_up(&mut self.out).unwrap_or(false)
+    }
+
+    /// Begins to bring a response into another coding, where that may be and its client wants it; what
+    /// is done to its fields then.
+    fn recode<S: Downstream>(
+        &mut self,
+        connection: &Connection<S>,
+        facts: &Facts,
+        (status, fields): (StatusCode, Fields<'_>),
+        length: Length,
+    ) -> Option<(Edits, bool)> {
+        let compression = facts.compression()?;
+        let terms = facts.terms.as_ref()?;
+        let bytes = match length {
+            Length::Exact(bytes) => Some(bytes),
+            Length::Absent => framing::said(fields),
+            Length::Chunked | Length::UntilClose => None,
+        };
+        if !coding::concerns(compression, (status, fields, &terms.edits), bytes) {
+            return None;
+        }
+        let worker = &connection.worker;
+        // HTTP/1.0 knows no chunks.
+        let mut coding = terms.coding.filter(|_| !facts.old);
+        if let Some(wanted) = coding.filter(|_| length != Length::Absent) {
+            self.coder = worker.coders.begin(wanted);
+            worker.metrics.coded(self.coder.as_ref().map(|_| wanted));
+            coding = coding.filter(|_| self.coder.is_some());
+        }
+        let mut edits = terms.edits.clone();
+        coding::edit(&mut edits, (status, fields), coding);
+        Some((edits, coding.is_some()))
     }
 
     /// A 1xx: 100 opens an upload that waits, 101 a tunnel that was asked for; others are the client's
@@ -469,6 +533,13 @@ impl Download {
             0 => fields.lists(Name::Connection, "keep-alive"),
             _ => !fields.lists(Name::Connection, "close"),
         };
+        let recoded = self.recode(connection, facts, (line.status, fields), length);
+        let announced = match &recoded {
+            Some((_, true)) if length == Length::Absent => Announced::Nothing,
+            Some((_, true)) => Announced::Chunked,
+            _ => announced,
+        };
+        let edits = recoded.as_ref().map(|(edits, _)| edits);
         self.reusable = keeps && length != Length::UntilClose && !facts.closes_backend();
         self.pace = facts.pace();
         self.body = Body::new(length);
@@ -478,7 +549,7 @@ impl Download {
         self.state = State::Body;
         let how = (announced, facts.connection(self.close));
         let date = connection.worker.date.get();
-        let fields = (fields, facts.edits(), self.cookie.as_ref());
+        let fields = (fields, edits.or_else(|| facts.edits()), self.cookie.as_ref());
         forward::to_downstream(&mut self.out, (line.status, line.reason), fields, how, &date);
         self.head_bytes = self.written + self.out.len() as u64;
         connection.watch.enter(Phase::Busy);

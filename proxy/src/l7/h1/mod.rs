@@ -15,6 +15,7 @@ pub(crate) mod framing;
 pub(crate) mod chunked;
 mod body;
 mod upload;
+pub(crate) mod coder;
 mod pace;
 mod download;
 mod place;
@@ -32,7 +33,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use http::StatusCode;
-use portico_config::model::Timeouts;
+use portico_config::model::{Compression, Timeouts};
 
 use self::pace::Pace;
 use super::edits::Edits;
@@ -123,6 +124,13 @@ impl Facts {
     fn pace(&self) -> Option<Box<Pace>> {
         let rate = self.terms.as_ref()?.policy.download_rate?;
         Some(Box::new(Pace::new(rate, Instant::now())))
+    }
+
+    /// Which responses may be had in another coding, where any may. gRPC has codings of its own.
+    fn compression(&self) -> Option<&Compression> {
+        let terms = self.terms.as_ref()?;
+        let compression = terms.policy.compression.as_ref()?;
+        (!terms.is_aside && !self.is_call && !self.websocket).then_some(compression)
     }
 
     /// Whether the backend's connection ends with the response.

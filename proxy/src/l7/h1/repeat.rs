@@ -191,6 +191,7 @@ mod tests {
             permit: None,
             secured: None,
             session: None,
+            coding: None,
             lead: Lead::Turn,
             page: None,
             is_aside: false,

@@ -157,6 +157,26 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The same for an annotation of portico's own that tunes, by its whole key.
+    pub(super) fn own_value<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&str) -> Result<T, &'static str>,
+    ) -> Option<T> {
+        let text = self.annotations.get(key)?.trim();
+        if text.is_empty() {
+            return None;
+        }
+        match read(text) {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                let text = format!("{fault}: the default counts");
+                self.tell(Code::InvalidIngressAnnotation, key.to_owned(), text, None);
+                None
+            }
+        }
+    }
+
     pub(super) fn switch(&mut self, name: &'static str) -> Option<bool> {
         self.value(name, |text| boolean(text).ok_or("is neither `true` nor `false`"))
     }
@@ -229,11 +249,14 @@ impl<'a> Reader<'a> {
         help: Option<String>,
     ) {
         self.told.insert(name.to_owned());
+        self.tell(code, format!("{PREFIX}{name}"), text.into(), help);
+    }
+
+    fn tell(&mut self, code: Code, key: String, text: String, help: Option<String>) {
         if self.findings.len() >= MAX_FINDINGS {
             self.left_out += 1;
             return;
         }
-        let (key, text) = (format!("{PREFIX}{name}"), text.into());
         self.findings
             .push(Finding { code, key, text, help, line: None });
     }
