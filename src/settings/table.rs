@@ -444,6 +444,34 @@ pub(crate) static SETTINGS: &[Setting] = &[
     )
     .live(),
     Setting::new(
+        "ingress.hsts",
+        Group::Ingress,
+        "true|false",
+        "Whether answers over HTTPS say Strict-Transport-Security, where the certificate is a Secret's",
+        Kind::Switch(|to| &mut to.settings.front_door.hsts.on),
+    ),
+    Setting::new(
+        "ingress.hstsMaxAge",
+        Group::Ingress,
+        "SECONDS",
+        "For how long browsers come by HTTPS alone then; 0: they forget it",
+        Kind::Seconds(0..=315_360_000, |to| &mut to.settings.front_door.hsts.max_age_seconds),
+    ),
+    Setting::new(
+        "ingress.hstsIncludeSubdomains",
+        Group::Ingress,
+        "true|false",
+        "Whether that holds for all names below the host's",
+        Kind::Switch(|to| &mut to.settings.front_door.hsts.include_subdomains),
+    ),
+    Setting::new(
+        "ingress.hstsPreload",
+        Group::Ingress,
+        "true|false",
+        "Whether browsers may be delivered with that knowledge",
+        Kind::Switch(|to| &mut to.settings.front_door.hsts.preload),
+    ),
+    Setting::new(
         "ingress.limitStatus",
         Group::Ingress,
         "429|503",

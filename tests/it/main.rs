@@ -42,6 +42,7 @@ mod framing;
 mod front_door;
 mod grpc;
 mod guards;
+mod hsts;
 mod http2;
 mod http2_abuse;
 mod http2_backends;

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ObjectName;
+use super::{Hsts, ObjectName};
 
 /// The settings under `ingress`, but for classes and listeners.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -31,6 +31,8 @@ pub struct FrontDoor {
     /// `outboundHosts`: hosts that annotations may send requests to; empty: all but link-local and
     /// metadata addresses.
     pub outbound_hosts: Vec<Arc<str>>,
+    /// `hsts` and those that begin with it: what answers over HTTPS say of later visits.
+    pub hsts: Hsts,
     /// `maxBodyBytes`: the longest body of a request, 0 for any; default 1 MiB.
     pub max_body_bytes: u64,
     /// `maxRequestsPerConnection`: after so many a client's connection ends; default 10 000.
@@ -76,6 +78,7 @@ impl Default for FrontDoor {
             default_tls_secret: None,
             allowed_response_headers: Vec::new(),
             outbound_hosts: Vec::new(),
+            hsts: Hsts::default(),
             max_body_bytes: 1 << 20,
             max_requests_per_connection: 10_000,
             max_connection_age: Some(Duration::from_secs(3600)),

@@ -21,6 +21,7 @@ mod error_pages;
 mod forwarding;
 mod front_door;
 mod host;
+mod hsts;
 mod limits;
 mod name;
 mod names;
@@ -59,6 +60,7 @@ pub use forwarding::{
 };
 pub use front_door::{DoorTimeouts, FrontDoor, ServiceTarget};
 pub use host::HostPattern;
+pub use hsts::Hsts;
 pub use limits::{ClientLimits, DownloadRate, Rate, Rates};
 pub use name::{ObjectName, ObjectRef};
 pub use names::{AutopathFrom, Names, PodsMode, Publish};

@@ -20,6 +20,7 @@ pub(crate) enum Name {
     Expect,
     Host,
     Server,
+    StrictTransportSecurity,
     TransferEncoding,
     Upgrade,
     Via,
@@ -94,7 +95,10 @@ impl Name {
             ],
             19 => &[("proxy-authorization", Self::HopByHop)],
             24 => &[("x-original-forwarded-for", Self::Forged)],
-            25 => &[("x-original-forwarded-host", Self::Forged)],
+            25 => &[
+                ("strict-transport-security", Self::StrictTransportSecurity),
+                ("x-original-forwarded-host", Self::Forged),
+            ],
             _ => &[],
         }
     }

@@ -28,6 +28,8 @@ pub(crate) struct ForwardedFor {
     pub(crate) listener: SocketAddr,
     /// Which of our addresses it came to.
     pub(crate) local: IpAddr,
+    /// Whether its certificate is one that browsers may be told to insist on (`ingress 1.9`).
+    pub(crate) insists: bool,
     /// Whether it is a trusted proxy, of whose requests [`trust`](super::trust) is asked.
     pub(crate) is_trusted: bool,
     /// Whether `X-Forwarded-For` keeps what a trusted proxy said.
@@ -51,6 +53,7 @@ impl ForwardedFor {
             peer_port: 0,
             listener,
             local: listener.ip(),
+            insists: false,
             is_trusted: false,
             full: false,
             lines: Vec::new(),
@@ -174,7 +177,12 @@ pub(crate) fn to_upstream(out: &mut Vec<u8>, checked: &Checked<'_>, added: &Adde
         }
         match field.name {
             Name::Other if named.has(field.text) => {}
-            Name::Other | Name::Date | Name::Server | Name::Via | Name::Protected => {
+            Name::Other
+            | Name::Date
+            | Name::Server
+            | Name::StrictTransportSecurity
+            | Name::Via
+            | Name::Protected => {
                 line(out, field.text, field.value);
             }
             Name::XForwardedFor => line(out, b"X-Original-Forwarded-For", field.value),
@@ -254,18 +262,36 @@ impl Connection {
     }
 }
 
+/// What every answer to a client says, each a whole line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ours<'a> {
+    /// `Date`, where a backend said none.
+    pub(crate) date: &'a [u8],
+    /// `Strict-Transport-Security`, in place of a backend's; none: nothing is said or taken away.
+    pub(crate) hsts: Option<&'a [u8]>,
+}
+
+impl<'a> Ours<'a> {
+    /// The line of `hsts`, unless `edits` have a word on it.
+    pub(super) fn hsts(self, edits: Option<&Edits>) -> Option<&'a [u8]> {
+        let is_edited = |edits: &Edits| edits.removes(b"strict-transport-security");
+        self.hsts.filter(|_| !edits.is_some_and(is_edited))
+    }
+}
+
 /// Writes the head of a backend's response to the client, with `edits` done to its fields and a
-/// cookie of ours; `date` is a whole line.
+/// cookie of ours.
 pub(crate) fn to_downstream(
     out: &mut Vec<u8>,
     (status, reason): (StatusCode, &[u8]),
     (fields, edits, cookie): (Fields<'_>, Option<&Edits>, Option<&HeaderValue>),
     (body, connection): (Announced, Connection),
-    date: &[u8],
+    ours: Ours<'_>,
 ) {
     out.reserve(fields.byte_count() + RESERVE_BYTES);
     status_line(out, (status, reason));
-    passed_on(out, fields, edits);
+    let hsts = ours.hsts(edits);
+    passed_on(out, fields, edits, hsts.is_some());
     for (name, value) in edits.iter().flat_map(|edits| edits.added(status)) {
         line(out, name, value);
     }
@@ -277,8 +303,9 @@ pub(crate) fn to_downstream(
         put(out, &[SERVER]);
     }
     if !fields.has(Name::Date) && !edited(b"date") {
-        out.extend_from_slice(date);
+        out.extend_from_slice(ours.date);
     }
+    out.extend_from_slice(hsts.unwrap_or_default());
     announce(out, body);
     put(out, &[connection.line(), "\r\n"]);
 }
@@ -287,7 +314,7 @@ pub(crate) fn to_downstream(
 /// connection (`http-proxy 1.25`).
 pub(crate) fn interim(out: &mut Vec<u8>, status: (StatusCode, &[u8]), fields: Fields<'_>) {
     status_line(out, status);
-    passed_on(out, fields, None);
+    passed_on(out, fields, None, false);
     put(out, &["\r\n"]);
 }
 
@@ -297,8 +324,9 @@ fn status_line(out: &mut Vec<u8>, (status, reason): (StatusCode, &[u8])) {
     put(out, &["\r\n"]);
 }
 
-/// The fields of a response that are not about one hop.
-fn passed_on(out: &mut Vec<u8>, fields: Fields<'_>, edits: Option<&Edits>) {
+/// The fields of a response that are not about one hop; `insists`: what it says of later visits is
+/// said in other words.
+fn passed_on(out: &mut Vec<u8>, fields: Fields<'_>, edits: Option<&Edits>, insists: bool) {
     let named = Named::of(fields);
     for Field { name, text, value } in fields.iter() {
         match name {
@@ -308,6 +336,7 @@ fn passed_on(out: &mut Vec<u8>, fields: Fields<'_>, edits: Option<&Edits>) {
             | Name::TransferEncoding
             | Name::Upgrade
             | Name::HopByHop => {}
+            Name::StrictTransportSecurity if insists => {}
             _ if edits.is_some_and(|edits| edits.removes(text)) => {}
             _ => match edits.and_then(|edits| edits.rewritten(text, value)) {
                 Some(value) => line(out, text, &value),

@@ -139,6 +139,8 @@ pub(crate) struct Worker {
     proofs: Proofs,
     /// Where hosts are that are in no manifest.
     outside: Outside,
+    /// The line `Strict-Transport-Security`, where settings want it.
+    hsts: Option<Box<[u8]>>,
     /// The line `Date`, as of the last tick.
     date: Cell<[u8; DATE_BYTES]>,
     random: Cell<u64>,
@@ -183,6 +185,7 @@ impl Worker {
             via: Via::new(instance_id()),
             proofs: Proofs::default(),
             outside: Outside::default(),
+            hsts: hsts(door),
             date: Cell::new(date()),
             random: Cell::new(RandomState::new().hash_one(0_u8) | 1),
             door: door.clone(),
@@ -368,6 +371,16 @@ fn spread(age: Duration, random: u64) -> u32 {
 fn instance_id() -> u64 {
     static ID: OnceLock<u64> = OnceLock::new();
     *ID.get_or_init(|| RandomState::new().hash_one(0_u8))
+}
+
+/// The line `Strict-Transport-Security`.
+fn hsts(door: &FrontDoor) -> Option<Box<[u8]>> {
+    let value = door.hsts.value()?;
+    Some(
+        format!("Strict-Transport-Security: {value}\r\n")
+            .into_bytes()
+            .into(),
+    )
 }
 
 /// The line `Date` for now.

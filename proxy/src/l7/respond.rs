@@ -5,7 +5,7 @@ use http::StatusCode;
 
 use super::calls;
 use super::edits::Edits;
-use super::forward::{Announced, Connection, SERVER, announce, line, put};
+use super::forward::{Announced, Connection, Ours, SERVER, announce, line, put};
 use super::queries;
 
 /// What an answer of our own holds.
@@ -18,14 +18,13 @@ pub(crate) enum Content<'a> {
 }
 
 /// Writes the answer with this status, with `edits` done to its fields; `to_head`: without its body.
-/// `date` is a whole line.
 pub(crate) fn answer(
     out: &mut Vec<u8>,
     (status, content): (StatusCode, Content<'_>),
     edits: Option<&Edits>,
     to_head: bool,
     connection: Connection,
-    date: &[u8],
+    ours: Ours<'_>,
 ) {
     let reason = status.canonical_reason().unwrap_or("Error");
     let words = match status {
@@ -50,8 +49,9 @@ pub(crate) fn answer(
         line(out, name, value);
     }
     if !edited(b"date") {
-        out.extend_from_slice(date);
+        out.extend_from_slice(ours.date);
     }
+    out.extend_from_slice(ours.hsts(edits).unwrap_or_default());
     put(out, &[connection.line(), "\r\n"]);
     if !to_head {
         out.extend_from_slice(body);
@@ -65,7 +65,7 @@ pub(crate) fn refuse_call(
     (status, code): (StatusCode, u8),
     edits: Option<&Edits>,
     connection: Connection,
-    date: &[u8],
+    ours: Ours<'_>,
 ) {
     let reason = status.canonical_reason().unwrap_or("Error");
     put(out, &["HTTP/1.1 200 OK\r\n", SERVER, "Content-Type: ", calls::TYPE, "\r\n"]);
@@ -75,6 +75,7 @@ pub(crate) fn refuse_call(
     for (name, value) in edits.iter().flat_map(|edits| edits.added(status)) {
         line(out, name, value);
     }
-    out.extend_from_slice(date);
+    out.extend_from_slice(ours.date);
+    out.extend_from_slice(ours.hsts(edits).unwrap_or_default());
     put(out, &[connection.line(), "\r\n"]);
 }

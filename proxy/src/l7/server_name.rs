@@ -80,6 +80,7 @@ impl Worker {
         if let Some(auth) = asked.clients {
             from.shown = Some(Shown::of(auth, session.peer_certificates(), UnixTime::now()));
         }
+        from.insists = tls.is_of_secret(named.as_deref());
         let from = Rc::new(from);
         match session.alpn_protocol() {
             Some(b"h2") => Box::pin(h2::connection::serve(stream, self, from)).await,

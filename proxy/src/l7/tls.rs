@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
-use portico_config::model::{ClientAuth, Wants};
+use portico_config::model::{Certificate, ClientAuth, Wants};
+use portico_config::snapshot::CertificateTable;
 use portico_net::dev_ca::DevCa;
 use portico_net::tls_accept::{asking_config, server_config};
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -40,10 +41,7 @@ impl ResolvesServerCert for Certificates {
         let view = self.view.load();
         let table = &view.certificates;
         let found = table.find(name.as_deref());
-        let is_default = match (found, &table.default) {
-            (Some(found), Some(default)) => Arc::ptr_eq(found, default),
-            (found, _) => found.is_none(),
-        };
+        let is_default = is_default(table, found);
         // Names that a client made up get nothing that costs a signature.
         if let (Some(ca), Some(name)) = (&self.ca, &name)
             && is_default
@@ -71,6 +69,14 @@ type Key = (usize, bool);
 /// Whose they are, and the configuration.
 type Asking = (Weak<RootCertStore>, Arc<ServerConfig>);
 
+/// Whether what was found for a name is what all names without a certificate have.
+fn is_default(table: &CertificateTable, found: Option<&Arc<Certificate>>) -> bool {
+    match (found, &table.default) {
+        (Some(found), Some(default)) => Arc::ptr_eq(found, default),
+        (found, _) => found.is_none(),
+    }
+}
+
 impl Tls {
     /// Over the views in `view`; `ca` signs for hosts without a certificate.
     pub(crate) fn new(
@@ -81,6 +87,16 @@ impl Tls {
         let certificates = Arc::new(Certificates { view: Arc::clone(view), ca });
         let plain = server_config(Arc::clone(&certificates) as _, PROTOCOLS)?;
         Ok(Self { certificates, plain, asking: Mutex::default() })
+    }
+
+    /// Whether the certificate for a name, in lower case, is one that somebody put into a Secret, and
+    /// none of portico's own making: those are gone one day (decision 10).
+    pub(crate) fn is_of_secret(&self, name: Option<&str>) -> bool {
+        let view = self.certificates.view.load();
+        let found = view.certificates.find(name);
+        let is_default = is_default(&view.certificates, found);
+        let is_made = is_default && self.certificates.ca.is_some();
+        found.is_some_and(|found| found.secret.is_some()) && !is_made
     }
 
     /// For a host that asks so. One whose authorities are missing asks for nothing: it lets nobody in.

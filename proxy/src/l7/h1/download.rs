@@ -476,7 +476,7 @@ impl Download {
                     (line.status, line.reason),
                     (fields, None, self.cookie.as_ref()),
                     how,
-                    &date,
+                    connection.ours(&date),
                 );
                 self.status = line.status;
                 self.answered_at = Some(Instant::now());
@@ -550,7 +550,13 @@ impl Download {
         let how = (announced, facts.connection(self.close));
         let date = connection.worker.date.get();
         let fields = (fields, edits.or_else(|| facts.edits()), self.cookie.as_ref());
-        forward::to_downstream(&mut self.out, (line.status, line.reason), fields, how, &date);
+        forward::to_downstream(
+            &mut self.out,
+            (line.status, line.reason),
+            fields,
+            how,
+            connection.ours(&date),
+        );
         self.head_bytes = self.written + self.out.len() as u64;
         connection.watch.enter(Phase::Busy);
         Ok(())

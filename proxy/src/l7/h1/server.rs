@@ -22,7 +22,7 @@ use crate::l7::calls;
 use crate::l7::edits::Edits;
 use crate::l7::exchange::{Decided, Incoming, Noted, Order};
 use crate::l7::fields::{Fields, Name};
-use crate::l7::forward::ForwardedFor;
+use crate::l7::forward::{ForwardedFor, Ours};
 use crate::l7::io::{Downstream, READ_BYTES, poll_read, poll_send};
 use crate::l7::policy::Declined;
 use crate::l7::pool::Backend;
@@ -416,6 +416,12 @@ impl<S: Downstream> Connection<S> {
             .await
     }
 
+    /// What every answer says on this connection.
+    pub(super) fn ours<'a>(&'a self, date: &'a [u8]) -> Ours<'a> {
+        let hsts = self.worker.hsts.as_deref();
+        Ours { date, hsts: hsts.filter(|_| self.from.insists) }
+    }
+
     /// Gives an answer of our own; `close`: what the client sends on cannot be understood.
     pub(super) async fn own(&mut self, status: StatusCode, close: bool, facts: &Facts) -> After {
         self.own_with((status, Content::Words), facts.edits(), close, facts)
@@ -438,9 +444,13 @@ impl<S: Downstream> Connection<S> {
         match what {
             (status, Content::Words) if facts.is_call => {
                 let code = calls::code(status, facts.is_late(Instant::now()));
-                respond::refuse_call(&mut out, (status, code), edits, connection, &date);
+                let ours = self.ours(&date);
+                respond::refuse_call(&mut out, (status, code), edits, connection, ours);
             }
-            _ => respond::answer(&mut out, what, edits, facts.to_head, connection, &date),
+            _ => {
+                let (to_head, ours) = (facts.to_head, self.ours(&date));
+                respond::answer(&mut out, what, edits, to_head, connection, ours);
+            }
         }
         let written = self.send(&out).await;
         self.account.status = what.0.as_u16();
