@@ -49,6 +49,7 @@ mod http2_backends;
 mod http2_sockets;
 mod life_cycle;
 mod migration;
+mod mirror;
 mod names;
 mod node_health;
 mod probes;

@@ -1,6 +1,6 @@
 //! What guards the locations of one Ingress and stands in other objects: the names and passwords of
 //! its Secret, the fields of its ConfigMap, and the Service that is asked (`ingress 2.4`: `auth-secret`,
-//! `auth-url`).
+//! `auth-url`); and, found the same way, where copies go (`ingress 2.5`: `mirror-target`).
 //!
 //! Invariant: an object that is not there, or has nothing of the kind, closes; so does one that is
 //! deleted later, and the locations open again when it comes back.
@@ -14,8 +14,8 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
 use crate::model::annotation::PREFIX;
 use crate::model::{
-    AuthPlace, Basic, ExternalAuth, FieldEdits, HostPattern, ObjectName, Policy, ServiceAddress,
-    Settings,
+    AuthPlace, Basic, ExternalAuth, FieldEdits, HostPattern, Mirror, ObjectName, Policy,
+    ServiceAddress, Settings,
 };
 use crate::validate::{BasicAsk, ExternalAsk, InUse, Kind, is_field_name, is_field_value};
 
@@ -25,6 +25,7 @@ pub(super) struct Guards {
     basic: Option<Arc<Basic>>,
     external: Option<Arc<ExternalAuth>>,
     custom: Arc<[(Box<str>, Box<str>)]>,
+    mirror: Option<Arc<Mirror>>,
     /// Why nothing is served.
     closed: Option<Closed>,
 }
@@ -56,6 +57,9 @@ impl Guards {
                 Err(why) => guards.close(object, ("custom-headers", why), diagnostics),
             }
         }
+        if let Some(mirror) = &ingress.annotations.policy.mirror {
+            guards.mirror = copied(mirror, object, (objects, owned, settings), diagnostics);
+        }
         guards
     }
 
@@ -64,6 +68,7 @@ impl Guards {
         policy.basic.clone_from(&self.basic);
         policy.external.clone_from(&self.external);
         policy.custom_fields = Arc::clone(&self.custom);
+        policy.mirror.clone_from(&self.mirror);
         // It was for portico (`ingress 2.4`: `auth-realm`).
         let authorization = self.basic.iter().map(|_| AUTHORIZATION.into());
         let answered = self.external.iter().flat_map(|it| &it.response_fields);
@@ -112,8 +117,8 @@ fn basic(
     };
     if skipped.lines > 0 {
         let text = format!(
-            "{} of the entries of Secret `{name}` have no hash that is known: nobody can log in by \
-             them",
+            "{} of the entries of Secret `{name}` have no hash that is known, or one that takes too long \
+             to compute: nobody can log in by them",
             skipped.lines
         );
         let code = Code::InvalidIngressAnnotation;
@@ -133,25 +138,71 @@ fn external(
     if let Some(name) = &ask.fields {
         auth.fields = fields(name, objects).map_err(|why| ("auth-proxy-set-headers", why))?;
     }
-    let AuthPlace::Host(host, port) = &auth.place else { return Ok(auth) };
-    let Some(service) = service_named(host, settings) else {
-        let listed = &settings.front_door.outbound_hosts;
-        auth.listed = listed.iter().any(|it| it.eq_ignore_ascii_case(host));
-        if !listed.is_empty() && !auth.listed && !is_served(host, owned) {
-            let why = format!("`{host}` is none of the setting `outboundHosts`");
-            return Err(("auth-url", why));
+    let located =
+        locate(&auth.place, (objects, owned, settings)).map_err(|why| ("auth-url", why))?;
+    if let Some(missing) = located.missing {
+        let text = format!("{missing}: every request gets 500");
+        diagnostics.push(finding(Code::MissingService, object, field("auth-url"), text));
+    }
+    (auth.place, auth.listed) = (located.place, located.listed);
+    Ok(auth)
+}
+
+/// Where copies go; none: they may not go there.
+fn copied(
+    mirror: &Mirror,
+    object: &InUse,
+    world: (&Objects, &[Owned<'_>], &Settings),
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Arc<Mirror>> {
+    let field = || field("mirror-target");
+    match locate(&mirror.place, world) {
+        Ok(Located { place, listed, missing }) => {
+            if let Some(missing) = missing {
+                let text = format!("{missing}: nothing is copied");
+                diagnostics.push(finding(Code::MissingService, object, field(), text));
+            }
+            Some(Arc::new(Mirror { place, listed, ..mirror.clone() }))
         }
-        return Ok(auth);
+        Err(why) => {
+            let text = format!("{why}: nothing is copied");
+            diagnostics.push(finding(Code::InvalidIngressAnnotation, object, field(), text));
+            None
+        }
+    }
+}
+
+/// Where a host of a URL is.
+struct Located {
+    place: AuthPlace,
+    /// Whether settings list it.
+    listed: bool,
+    /// The Service that it names and that is not there.
+    missing: Option<String>,
+}
+
+/// Looks a host up among Services, Ingresses and what settings list; an error: it may not be asked.
+fn locate(
+    place: &AuthPlace,
+    (objects, owned, settings): (&Objects, &[Owned<'_>], &Settings),
+) -> Result<Located, String> {
+    let AuthPlace::Host(host, port) = place else {
+        return Ok(Located { place: place.clone(), listed: false, missing: None });
+    };
+    let Some(service) = service_named(host, settings) else {
+        let all = &settings.front_door.outbound_hosts;
+        let listed = all.iter().any(|it| it.eq_ignore_ascii_case(host));
+        if !all.is_empty() && !listed && !is_served(host, owned) {
+            return Err(format!("`{host}` is none of the setting `outboundHosts`"));
+        }
+        return Ok(Located { place: place.clone(), listed, missing: None });
     };
     let found = objects.services.get(&service).map(|it| &it.valid.kind);
     let has_port =
         matches!(found, Some(Kind::Service(it)) if it.ports.iter().any(|it| it.port == *port));
-    if !has_port {
-        let text = format!("no Service `{service}` with port {port}: every request gets 500");
-        diagnostics.push(finding(Code::MissingService, object, field("auth-url"), text));
-    }
-    auth.place = AuthPlace::Service(ServiceAddress { service, port: *port });
-    Ok(auth)
+    let missing = (!has_port).then(|| format!("no Service `{service}` with port {port}"));
+    let place = AuthPlace::Service(ServiceAddress { service, port: *port });
+    Ok(Located { place, listed: false, missing })
 }
 
 /// Whether the rules of an Ingress are about a host.

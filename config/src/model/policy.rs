@@ -18,6 +18,7 @@ use super::error_pages::ErrorPages;
 use super::external_auth::ExternalAuth;
 use super::field_edits::FieldEdits;
 use super::limits::{ClientLimits, DownloadRate};
+use super::mirror::Mirror;
 use super::passwords::Basic;
 use super::pattern::Pattern;
 use super::rewrites::Rewrites;
@@ -61,6 +62,8 @@ pub struct Policy {
     pub relative_redirects: bool,
     /// The longest body of a request in bytes, 0 for any; none: the default of 1 MiB.
     pub max_body_bytes: Option<u64>,
+    /// Where copies of requests go; none: nowhere.
+    pub mirror: Option<Arc<Mirror>>,
     /// Which answers are compressed; none: none is.
     pub compression: Option<Arc<Compression>>,
     /// How fast an answer may go to its client; none: any.

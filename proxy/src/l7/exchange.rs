@@ -12,22 +12,24 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use http::StatusCode;
-use portico_config::model::{Balancing, Coding, Policy, Template};
+use portico_config::model::{Balancing, Coding, Mirror, Policy, Template};
 use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::access::Entry;
 use super::asks::{Asks, Pending};
+use super::calls::is_call;
 use super::clients;
 use super::coding;
 use super::edits::Edits;
 use super::external::Asking;
 use super::forward::{self, Added, Announced, ForwardedFor};
+use super::mirror::{Copied, Original};
 use super::pages::{self, Page};
 use super::policy::{self, Declined, Visit};
 use super::pool::{Backend, Stream};
 use super::queries::Query;
-use super::request::{Asked, Checked, Refused, check, refuse};
+use super::request::{Asked, Checked, Refused, check, is_idempotent, refuse};
 use super::secured::Secured;
 use super::session::Session;
 use super::trust::{self, Told};
@@ -132,6 +134,8 @@ pub(crate) struct Terms {
     pub(crate) coding: Option<Coding>,
     /// Which endpoint is asked first.
     pub(crate) lead: Lead,
+    /// What of it goes to another place too.
+    pub(crate) copy: Option<Box<Copied>>,
     /// Who answers in the place of an error, if anybody does.
     pub(crate) page: Option<Rc<Page>>,
     /// Whether another backend than the location's is asked.
@@ -152,6 +156,8 @@ struct Wanted {
     permit: Option<Permit>,
     secured: Option<Rc<Secured>>,
     coding: Option<Coding>,
+    /// Path and query of its copy.
+    mirrored: Option<String>,
     /// Which endpoint is asked first, where no session says that.
     lead: Lead,
 }
@@ -245,10 +251,11 @@ impl Worker {
         let policy = routed.policy.as_ref().map(Arc::clone);
         let balancing = routed.balancing();
         let asking = (incoming, seen, &request_id[..]);
-        let Wanted { host, prefix, path, lines, permit, secured, coding, lead } = match &policy {
-            Some(policy) => self.obey((policy, balancing), asking, &checked, (edits, asks))?,
-            None => Wanted::default(),
-        };
+        let Wanted { host, prefix, path, lines, permit, secured, coding, mirrored, lead } =
+            match &policy {
+                Some(policy) => self.obey((policy, balancing), asking, &checked, (edits, asks))?,
+                None => Wanted::default(),
+            };
         let max_body_bytes = policy::max_body_bytes(policy.as_deref(), self.door.max_body_bytes);
         if matches!(incoming.body, Announced::Length(bytes) if bytes > max_body_bytes) {
             return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE).into());
@@ -287,14 +294,63 @@ impl Worker {
             Session::of(&affinity, &port, came, || self.next_random())
         });
         let lead = session.as_ref().map_or(lead, Session::lead);
+        let copy = mirrored.and_then(|path| {
+            let mirror = policy.as_ref()?.mirror.as_ref()?;
+            self.copied((mirror, path), checked.authority, &added)
+        });
         let terms = policy.map(|policy| match stands_in {
-            Some(_) => Terms { permit, ..Terms::aside(&policy, edits) },
+            Some(_) => Terms { permit, copy, ..Terms::aside(&policy, edits) },
             None => {
                 let (page, is_aside) = (page.map(Rc::clone), false);
-                Terms { policy, edits, permit, secured, session, coding, lead, page, is_aside }
+                Terms {
+                    policy,
+                    edits,
+                    permit,
+                    secured,
+                    session,
+                    coding,
+                    lead,
+                    copy,
+                    page,
+                    is_aside,
+                }
             }
         });
         Ok(Order { port, head, client: seen.client, terms: terms.map(Box::new) })
+    }
+
+    /// What of a request goes to another place too. A tunnel is not copied, nor is a call of gRPC.
+    fn copied(
+        &self,
+        (mirror, path): (&Arc<Mirror>, String),
+        authority: Option<&str>,
+        added: &Added<'_>,
+    ) -> Option<Box<Copied>> {
+        let Incoming { asked, from, websocket, .. } = added.incoming;
+        if *websocket || is_call(asked.method, asked.fields) {
+            return None;
+        }
+        let seen = Seen::new(from, added.told);
+        let original = Original {
+            client: seen.client,
+            local: from.local,
+            to_head: asked.method == "HEAD",
+            idempotent: is_idempotent(asked.method),
+        };
+        self.copy(mirror, original, |head| {
+            let body = Announced::Nothing;
+            let incoming = Incoming { asked: *asked, from, body, expects: false, websocket: false };
+            let checked = Checked { host: "".into(), authority, path: path.into(), query: None };
+            let added = Added {
+                incoming: &incoming,
+                host: Some(&mirror.host),
+                prefix: None,
+                closes: false,
+                http2: false,
+                ..*added
+            };
+            forward::to_upstream(head, &checked, &added);
+        })
     }
 
     /// What a trusted proxy says of a request; none: nobody who is trusted says anything.
@@ -353,7 +409,8 @@ impl Worker {
         let lines = policy::request_lines(policy, &visit);
         let coding = policy.compression.as_ref();
         let coding = coding.and_then(|it| coding::wanted(it, asked.fields));
-        Ok(Wanted { host, prefix, path, lines, permit, secured, coding, lead })
+        let mirrored = policy.mirror.as_ref().map(|mirror| render(&mirror.target));
+        Ok(Wanted { host, prefix, path, lines, permit, secured, coding, mirrored, lead })
     }
 
     /// Opens a connection to an endpoint, through TLS where `secured` says how. The handshake is part

@@ -1,7 +1,7 @@
 //! Asking another service whether a request may pass (`ingress 2.4`: `auth-url`, `http-proxy 3.7`).
 //!
 //! ```text
-//! write (while the head is here) ─▶ ServiceAsk ─▶ refer ─▶ Service │ own rules │ outside ─▶ judge
+//! write (while the head is here) ─▶ ServiceAsk ─▶ refer ─▶ errand ─▶ judge
 //! ```
 //!
 //! Invariants: only 2xx lets a request pass, and whatever else happens keeps it out; nothing of the
@@ -9,23 +9,22 @@
 //! client may choose leads to an Ingress's host and nowhere else.
 
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
-use portico_config::model::{AuthPlace, ExternalAuth, SignIn};
+use portico_config::model::{ExternalAuth, SignIn};
 
 use super::Worker;
 use super::edits::{Edits, On};
-use super::exchange::{Decided, Incoming, Noted, Order};
+use super::errand::{Errand, insert};
+use super::exchange::Order;
 use super::fields::Name;
-use super::forward::{Announced, ForwardedFor, Named, is_request_id, line, put};
-use super::h1::head;
-use super::h1::inquiry::{Inquiry, Reply};
+use super::forward::{ForwardedFor, Named, is_request_id, line, put};
+use super::h1::inquiry::Reply;
 use super::policy::{self, Declined, Visit};
 use super::request::{Asked, Refused, is_idempotent};
-use super::secured::{Secured, bare};
+use super::secured::bare;
 
 /// A request, as far as somebody else is told of it.
 #[derive(Clone, Copy)]
@@ -68,6 +67,9 @@ impl Granted {
                 insert(&mut order.head, &self.fields);
                 if let Some(terms) = &mut order.terms {
                     terms.edits.append(self.edits);
+                    if let Some(copy) = &mut terms.copy {
+                        copy.insert(&self.fields);
+                    }
                 }
             }
             Err(declined) if !self.edits.is_empty() => {
@@ -96,12 +98,18 @@ impl ServiceAsk {
         Self { auth: Arc::clone(auth), head, host, original, client, local, sign_in }
     }
 
-    fn inquiry<'a>(&'a self, head: &'a [u8], secured: Option<Rc<Secured>>) -> Inquiry<'a> {
+    fn errand(&self) -> Errand<'_> {
         let method = self.auth.method.as_deref().unwrap_or("GET");
-        Inquiry {
-            head,
-            secured,
-            http2: false,
+        Errand {
+            request: &self.head,
+            place: &self.auth.place,
+            tls: self.auth.tls,
+            listed: self.auth.listed,
+            verifies: self.auth.verifies,
+            host: &self.host,
+            original: &self.original,
+            client: self.client,
+            local: self.local,
             to_head: method == "HEAD",
             idempotent: is_idempotent(method),
             wanted: &self.auth.response_fields,
@@ -142,81 +150,10 @@ impl ServiceAsk {
 impl Worker {
     /// Asks, and waits for the answer; an error is what the client gets.
     pub(super) async fn refer(&self, ask: &ServiceAsk) -> Result<Granted, Declined> {
-        match tokio::time::timeout(PATIENCE, self.question(ask)).await {
+        match tokio::time::timeout(PATIENCE, self.run(&ask.errand())).await {
             Ok(Some(reply)) => ask.judge(reply),
             Ok(None) | Err(_) => Err(broken()),
         }
-    }
-
-    async fn question(&self, ask: &ServiceAsk) -> Option<Reply> {
-        let own = |host: &str| self.has_host(host);
-        match &ask.auth.place {
-            AuthPlace::Service(address) => {
-                let port = self.service(address)?;
-                let secured = self.secured_to(ask).await?;
-                let inquiry = ask.inquiry(&ask.head, secured);
-                self.inquire(&port, ask.client, &inquiry).await
-            }
-            AuthPlace::Host(host, _) if own(host) => self.by_own_rules(ask).await,
-            AuthPlace::Host(host, port) => {
-                let addresses = self
-                    .outside
-                    .addresses((host, *port), ask.auth.listed)
-                    .await?;
-                let secured = self.secured_to(ask).await?;
-                let inquiry = ask.inquiry(&ask.head, secured);
-                self.inquire_any(&addresses, &inquiry).await
-            }
-            AuthPlace::OwnHost if own(&ask.host) => self.by_own_rules(ask).await,
-            // A client's word must not say who is asked about it.
-            AuthPlace::OwnHost => None,
-        }
-    }
-
-    /// Asks whom the rules of an Ingress say, with all that they ask in turn.
-    async fn by_own_rules(&self, ask: &ServiceAsk) -> Option<Reply> {
-        let decided = self.decide_on(ask)?;
-        let granted = match decided {
-            Ok(Decided::Order(order)) => Ok(order),
-            // Each round is seen in Via, so they end.
-            Ok(Decided::Pending(pending)) => Box::pin(self.grant(*pending)).await,
-            Ok(Decided::Query(_)) => return None,
-            Err(declined) => Err(declined),
-        };
-        let mut order = match granted {
-            Ok(order) => order,
-            Err(declined) => return Some(Reply::of(&declined)),
-        };
-        insert(&mut order.head, &ask.original);
-        let secured = order.terms.as_ref().and_then(|it| it.secured.clone());
-        let mut inquiry = ask.inquiry(&order.head, secured);
-        inquiry.http2 = order
-            .terms
-            .as_ref()
-            .is_some_and(|it| it.policy.backend_http2);
-        self.inquire(&order.port, ask.client, &inquiry).await
-    }
-
-    /// What becomes of a question that is a request like others.
-    fn decide_on(&self, ask: &ServiceAsk) -> Option<Result<Decided, Declined>> {
-        let mut lines = Vec::new();
-        let head = head::request(&ask.head, &mut lines).ok()??;
-        let fields = super::fields::Fields::new(&ask.head[..head.end], &lines);
-        let asked = Asked { method: head.method, target: head.target, old: false, fields };
-        let from = ForwardedFor::new(ask.client, (ask.local, 0).into(), ask.auth.tls);
-        let body = Announced::Nothing;
-        let incoming = Incoming { asked, from: &from, body, expects: false, websocket: false };
-        Some(self.decide(&incoming, &mut Noted::default()))
-    }
-
-    /// How a connection must be made; none: it cannot be.
-    async fn secured_to(&self, ask: &ServiceAsk) -> Option<Option<Rc<Secured>>> {
-        if !ask.auth.tls {
-            return Some(None);
-        }
-        let tls = self.outside.tls(ask.auth.verifies).await?;
-        let name = ask.host.parse::<IpAddr>().is_err();
-        Some(Some(Rc::new(Secured::new(tls, name.then(|| ask.host.as_str().into())))))
     }
 }
 
@@ -297,15 +234,6 @@ fn sign_in(sign_in: &SignIn, visit: &Visit<'_>) -> Option<HeaderValue> {
     HeaderValue::try_from(url).ok()
 }
 
-/// Puts lines before the end of a head.
-fn insert(head: &mut Vec<u8>, lines: &[u8]) {
-    if !lines.is_empty() && head.ends_with(b"\r\n\r\n") {
-        head.truncate(head.len() - 2);
-        head.extend_from_slice(lines);
-        head.extend_from_slice(b"\r\n");
-    }
-}
-
 /// Nobody can say whether the request may pass.
 fn broken() -> Declined {
     Refused { status: StatusCode::INTERNAL_SERVER_ERROR, close: false }.into()
@@ -327,7 +255,7 @@ const RESERVE_BYTES: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
-    use portico_config::model::Template;
+    use portico_config::model::{AuthPlace, Template};
 
     use super::*;
 
@@ -387,14 +315,5 @@ mod tests {
             });
             assert_eq!(got, want, "ingress 2.4: auth-url: {status} {always} {sign_in:?}");
         }
-    }
-
-    #[test]
-    fn lines_are_put_before_the_end_of_a_head() {
-        let mut head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
-        insert(&mut head, b"X-User: ann\r\n");
-        assert_eq!(head, b"GET / HTTP/1.1\r\nHost: a\r\nX-User: ann\r\n\r\n");
-        insert(&mut head, b"");
-        assert!(head.ends_with(b"ann\r\n\r\n"));
     }
 }

@@ -11,6 +11,7 @@ use portico_net::dev_ca::DevCa;
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
+use super::mirror::Counts;
 use super::tls::Tls;
 use super::verify::Verifier;
 use crate::ledger::{Ledger, Subject};
@@ -29,6 +30,8 @@ pub(crate) struct Metrics {
     pub(crate) reused: Padded<AtomicU64>,
     /// Responses brought into a coding, and those that none was left for.
     coded: [AtomicU64; CODED.len()],
+    /// What became of copies of requests.
+    pub(crate) copies: Counts,
     /// TLS handshakes that failed.
     pub(crate) tls_errors: AtomicU64,
     /// HTTP/2 connections ended for giving up what they asked for (`http-proxy 6.4`).
@@ -90,17 +93,13 @@ impl Metrics {
         upstream
             .with_label_values(&["reused"])
             .inc_by(self.reused.0.load(Relaxed));
-        let coded = IntCounterVec::new(
-            Opts::new("portico_l7_compressed_total", "Responses that were compressed, by coding."),
-            &["coding"],
-        )?;
-        registry.register(Box::new(coded.clone()))?;
-        for (name, count) in CODED.iter().zip(&self.coded) {
-            let count = count.load(Relaxed);
-            if count > 0 {
-                coded.with_label_values(&[*name]).inc_by(count);
-            }
-        }
+        let coded = CODED.into_iter().zip(&self.coded);
+        let about = ("portico_l7_compressed_total", "Responses that were compressed, by coding.");
+        by_kind(&registry, about, "coding", coded)?;
+        let Counts { sent, failed, dropped } = &self.copies;
+        let copies = [("sent", sent), ("failed", failed), ("dropped", dropped)];
+        let about = ("portico_l7_mirrored_total", "Copies of requests, by what became of them.");
+        by_kind(&registry, about, "outcome", copies)?;
         let active =
             IntGauge::new("portico_l7_connections_active", "Client connections open now.")?;
         active.set(self.active.0.load(Relaxed));
@@ -119,6 +118,24 @@ impl Metrics {
         registry.register(Box::new(expelled))?;
         Ok(registry.gather())
     }
+}
+
+/// Registers a counter with one label, and of its series those that have begun.
+fn by_kind<'a>(
+    registry: &Registry,
+    (name, help): (&str, &str),
+    label: &str,
+    counts: impl IntoIterator<Item = (&'a str, &'a AtomicU64)>,
+) -> prometheus::Result<()> {
+    let family = IntCounterVec::new(Opts::new(name, help), &[label])?;
+    registry.register(Box::new(family.clone()))?;
+    for (kind, count) in counts {
+        let count = count.load(Relaxed);
+        if count > 0 {
+            family.with_label_values(&[kind]).inc_by(count);
+        }
+    }
+    Ok(())
 }
 
 /// Which counter a status belongs to.

@@ -22,7 +22,9 @@ mod policy;
 mod verify;
 mod passwords;
 mod outside;
+mod errand;
 mod external;
+mod mirror;
 mod asks;
 mod queries;
 mod forward;
@@ -77,6 +79,7 @@ use self::forward::{ForwardedFor, Via};
 use self::h1::coder::Coders;
 use self::h2::backend::Backends;
 use self::io::Scratch;
+use self::mirror::Copies;
 use self::outside::Outside;
 use self::passwords::Proofs;
 use self::policy::Declined;
@@ -135,6 +138,7 @@ pub(crate) struct Worker {
     handshakes: Handshakes,
     scratch: Scratch,
     coders: Coders,
+    copies: Copies,
     via: Via,
     proofs: Proofs,
     /// Where hosts are that are in no manifest.
@@ -182,6 +186,7 @@ impl Worker {
             ticker,
             scratch: Scratch::default(),
             coders: Coders::default(),
+            copies: Copies::default(),
             via: Via::new(instance_id()),
             proofs: Proofs::default(),
             outside: Outside::default(),

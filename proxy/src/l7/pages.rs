@@ -178,6 +178,7 @@ impl Terms {
             secured: None,
             session: None,
             coding: None,
+            copy: None,
             lead: Lead::Turn,
             page: None,
             is_aside: true,

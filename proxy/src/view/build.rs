@@ -345,13 +345,15 @@ fn limiters(table: &RouteTable, before: &Limiters) -> Limiters {
 /// The slots of the Services' ports that policies name; those that do not exist have none.
 fn services(snapshot: &Snapshot, slots: &Slots) -> Services {
     let asked = policies(&snapshot.routes).flat_map(|policy| {
-        let external = policy.external.as_ref();
-        let external = external.and_then(|external| match &external.place {
+        let external = policy.external.as_ref().map(|external| &external.place);
+        let mirror = policy.mirror.as_ref().map(|mirror| &mirror.place);
+        let places = external.into_iter().chain(mirror);
+        let services = places.filter_map(|place| match place {
             AuthPlace::Service(address) => Some(address),
             AuthPlace::Host(..) | AuthPlace::OwnHost => None,
         });
         let pages = policy.error_pages.as_ref().map(|pages| &pages.backend);
-        external.into_iter().chain(pages)
+        services.chain(pages)
     });
     let found = asked.filter_map(|address| {
         let service = snapshot.services.get(&address.service)?;

@@ -21,6 +21,7 @@ mod cors;
 mod external;
 mod fields;
 mod limits;
+mod mirror;
 
 use std::collections::BTreeMap;
 
@@ -195,6 +196,7 @@ fn policy(reader: &mut Reader<'_>, name: &ObjectName) -> (Policy, bool) {
         balancing: reader.balancing(),
         timeouts: reader.timeouts(),
         retries: reader.retries(),
+        mirror: reader.mirror().map(Into::into),
         compression: reader.compression().map(Into::into),
         download_rate: reader.download_rate(),
         request_fields: reader.request_fields(),

@@ -53,7 +53,10 @@ impl<S: Downstream> Connection<S> {
         self.note(|entry| entry.goes_to(&port.state.id, client));
         upload.keep(repeats.keeps(facts));
         let answered = match upload.begin(&mut self.inbox, &self.worker.scratch) {
-            Ok(()) => self.ask(&port, upload, (caller, repeats), facts).await,
+            Ok(()) => {
+                upload.mirror(&self.worker);
+                self.ask(&port, upload, (caller, repeats), facts).await
+            }
             Err(fault) => self.refuse(fault, facts).await,
         };
         match answered {

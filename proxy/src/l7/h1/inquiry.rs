@@ -1,4 +1,4 @@
-//! A request of portico's own, without a body: its answer's head, and what is wanted of it.
+//! A request of portico's own, written whole: its answer's head, and what is wanted of it.
 //!
 //! Invariants: no more than 64 KiB of an answer are read; its body is read for the sake of the
 //! connection alone, and thrown away.

@@ -192,6 +192,7 @@ mod tests {
             secured: None,
             session: None,
             coding: None,
+            copy: None,
             lead: Lead::Turn,
             page: None,
             is_aside: false,

@@ -148,10 +148,12 @@ impl<S: Downstream> Connection<S> {
                         Action::Query(query) => Box::pin(self.resolve(query, length, &facts)).await,
                         Action::Forward(order) => {
                             let most = order.max_body_bytes(self.worker.door.max_body_bytes);
-                            let Order { port, head, client, terms } = order;
+                            let Order { port, head, client, mut terms } = order;
+                            let copy = terms.as_mut().and_then(|terms| terms.copy.take());
                             facts.terms = terms;
                             facts.client = Some(client);
-                            let upload = Upload::new(head, length, facts.expects, most);
+                            let upload =
+                                Upload::new(head, length, facts.expects, most).copied(copy);
                             let after = self.forward(port, upload, &facts).await;
                             held = facts.terms.and_then(|terms| terms.permit);
                             after

@@ -5,6 +5,7 @@
 //! again as long as it is kept whole; a body is never ended that did not end.
 
 use std::ops::Range;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use http::{HeaderMap, StatusCode};
@@ -13,7 +14,9 @@ use super::body::Body;
 use super::chunked::{ROOM_BEFORE, encode};
 use super::framing::Length;
 use super::server::Connection;
+use crate::l7::Worker;
 use crate::l7::io::{Downstream, READ_BYTES, Scratch, poll_read, poll_send};
+use crate::l7::mirror::Copied;
 use crate::l7::pool::Stream;
 
 /// A request that is being sent.
@@ -37,6 +40,8 @@ pub(super) struct Upload {
     broken: bool,
     /// Whether the next step is the client's.
     pub(super) awaits_client: bool,
+    /// What takes a copy of it.
+    copy: Option<Box<Copied>>,
     /// What follows the body, where both sides have room for that.
     trailers: Option<Box<HeaderMap>>,
 }
@@ -65,7 +70,22 @@ impl Upload {
             held,
             broken: false,
             awaits_client: false,
+            copy: None,
             trailers: None,
+        }
+    }
+
+    /// Has a copy made of it.
+    pub(super) fn copied(self, copy: Option<Box<Copied>>) -> Self {
+        Self { copy, ..self }
+    }
+
+    /// Sends the copy once all of the request has come.
+    pub(super) fn mirror(&mut self, worker: &Rc<Worker>) {
+        if self.body.is_done()
+            && let Some(copy) = self.copy.take()
+        {
+            copy.send(worker);
         }
     }
 
@@ -192,6 +212,7 @@ impl Upload {
         connection.watch.read();
         let framed = self.frame(&mut bytes, count, &mut connection.inbox)?;
         let framed = &bytes[framed];
+        self.mirror(worker);
         self.trail(&mut connection.stream, backend);
         if self.whole {
             self.out.extend_from_slice(framed);
@@ -241,6 +262,9 @@ impl Upload {
         }
         self.left -= length;
         let data = decoded.data.start + ROOM_BEFORE..decoded.data.end + ROOM_BEFORE;
+        if let Some(copy) = &mut self.copy {
+            copy.take(&bytes[data.clone()]);
+        }
         Ok(match self.chunked {
             true => encode(bytes, data, self.body.is_done()),
             false => data,

@@ -107,8 +107,8 @@ impl Reader<'_> {
     }
 }
 
-/// `http(s)://host[:port]/path`.
-fn url(text: &str) -> Result<Url, &'static str> {
+/// A URL's scheme, authority and what follows; whether it is `https`.
+pub(super) fn split(text: &str) -> Result<(bool, &str, &str), &'static str> {
     let (tls, rest) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
         (Some(rest), _) => (false, rest),
         (_, Some(rest)) => (true, rest),
@@ -123,6 +123,12 @@ fn url(text: &str) -> Result<Url, &'static str> {
     if authority.is_empty() || authority.contains("..") || !authority.bytes().all(known) {
         return Err("has no host");
     }
+    Ok((tls, authority, target))
+}
+
+/// `http(s)://host[:port]/path`.
+fn url(text: &str) -> Result<Url, &'static str> {
+    let (tls, authority, target) = split(text)?;
     let host = match authority.contains('$') {
         true => None,
         false => Some(host_and_port(authority, tls).ok_or("has no host and port")?),
@@ -137,7 +143,7 @@ fn url(text: &str) -> Result<Url, &'static str> {
 }
 
 /// Host and port of an authority, the host without its final dot and brackets.
-fn host_and_port(authority: &str, tls: bool) -> Option<(Box<str>, u16)> {
+pub(super) fn host_and_port(authority: &str, tls: bool) -> Option<(Box<str>, u16)> {
     let usual = if tls { 443 } else { 80 };
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
