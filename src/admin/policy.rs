@@ -10,8 +10,8 @@ use std::fmt::Display;
 
 use portico_config::model::{
     AffinityMode, AuthPlace, Balancing, CanaryRule, CanaryValue, ClientAuth, ClientLimits,
-    Conditions, CookieAffinity, Cors, ErrorPages, ExternalAuth, FieldEdits, Policy, Retries,
-    Rewrites, Swap, Timeouts, Wants,
+    Compression, Conditions, CookieAffinity, Cors, ErrorPages, ExternalAuth, FieldEdits, Mirror,
+    Policy, Retries, Rewrites, Swap, Template, Timeouts, Wants,
 };
 use serde_json::{Map, Value, json};
 
@@ -108,19 +108,8 @@ fn external(external: &ExternalAuth, shown: &mut Shown) {
         sign_in,
     } = external;
     let scheme = if *tls { "https" } else { "http" };
-    let target = target.to_string();
-    let path = match target.split_once('?') {
-        Some((path, query)) => format!("{path}?{}", mark(query)),
-        None => target,
-    };
-    shown.say("auth-url", format!("{scheme}://{authority}{path}"));
-    let place = match place {
-        AuthPlace::Service(service) => format!("Service {}:{}", service.service, service.port),
-        AuthPlace::Host(host, port) if *listed => format!("{host}:{port}, which settings list"),
-        AuthPlace::Host(host, port) => format!("{host}:{port}"),
-        AuthPlace::OwnHost => "a host of an Ingress".to_owned(),
-    };
-    shown.say("auth-at", place);
+    shown.say("auth-url", format!("{scheme}://{authority}{}", unasked(target)));
+    shown.say("auth-at", at(place, *listed));
     let outside = *tls && matches!(external.place, AuthPlace::Host(..));
     shown.say("portico.dev/auth-url-verify", (outside && !verifies).then_some("off"));
     shown.say("auth-method", method.as_deref());
@@ -134,6 +123,25 @@ fn external(external: &ExternalAuth, shown: &mut Shown) {
     if let Some(sign_in) = sign_in {
         shown.say("auth-signin", sign_in.url.to_string());
         shown.say("auth-signin-redirect-param", sign_in.parameter.as_deref());
+    }
+}
+
+/// A path, and of its query the mark alone.
+fn unasked(target: &Template) -> String {
+    let target = target.to_string();
+    match target.split_once('?') {
+        Some((path, query)) => format!("{path}?{}", mark(query)),
+        None => target,
+    }
+}
+
+/// Where a host of a URL is.
+fn at(place: &AuthPlace, listed: bool) -> String {
+    match place {
+        AuthPlace::Service(service) => format!("Service {}:{}", service.service, service.port),
+        AuthPlace::Host(host, port) if listed => format!("{host}:{port}, which settings list"),
+        AuthPlace::Host(host, port) => format!("{host}:{port}"),
+        AuthPlace::OwnHost => "a host of an Ingress".to_owned(),
     }
 }
 
@@ -178,6 +186,13 @@ fn answers(policy: &Policy, shown: &mut Shown) {
         shown.say("limit-rate", rate.bytes_per_second);
         shown.say("limit-rate-after", rate.free_bytes);
     }
+    if let Some(compression) = &policy.compression {
+        let Compression { codings, types, min_bytes } = &**compression;
+        let codings: Vec<&str> = codings.iter().map(|coding| coding.name()).collect();
+        shown.say("portico.dev/compression", codings);
+        shown.list("portico.dev/compression-types", types);
+        shown.say("portico.dev/compression-min-length", *min_bytes);
+    }
     // Every client hears these: they are no secret.
     let FieldEdits { removed, set } = &policy.response_fields;
     let set = set.iter().map(|(name, value)| format!("{name}: {value}"));
@@ -216,6 +231,14 @@ fn proxying(policy: &Policy, shown: &mut Shown) {
     shown.text("rewrite-target", policy.rewrite.as_ref());
     shown.text("x-forwarded-prefix", policy.forwarded_prefix.as_ref());
     shown.text("upstream-vhost", policy.upstream_host.as_ref());
+    if let Some(mirror) = &policy.mirror {
+        let Mirror { place, tls, listed, authority, host, target, with_body } = &**mirror;
+        let scheme = if *tls { "https" } else { "http" };
+        shown.say("mirror-target", format!("{scheme}://{authority}{}", unasked(target)));
+        shown.say("mirror-at", at(place, *listed));
+        shown.say("mirror-host", &**host);
+        shown.say("mirror-request-body", if *with_body { "on" } else { "off" });
+    }
 }
 
 /// How a backend is chosen and spoken to.
@@ -352,7 +375,7 @@ const CONDITIONS: [&str; 11] = [
 
 #[cfg(test)]
 mod tests {
-    use portico_config::model::{Redirect, Template, Variable};
+    use portico_config::model::{Redirect, Variable};
 
     use super::*;
 

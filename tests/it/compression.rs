@@ -131,64 +131,77 @@ fn unpacked(gzip: &[u8]) -> Vec<u8> {
     text
 }
 
+const GZIP: &str = "Accept-Encoding: gzip\r\n";
+
+/// What is asked, and in which coding the answer is and what it varies with.
+type Case = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    Option<&'static str>,
+    Option<&'static str>,
+);
+
+const CASES: [Case; 16] = [
+    ("asked for", "on.test", "/text", GZIP, Some("gzip"), Some("Accept-Encoding")),
+    ("in chunks", "on.test", "/chunked", GZIP, Some("gzip"), Some("Accept-Encoding")),
+    ("nothing asked for", "on.test", "/text", "", None, Some("Accept-Encoding")),
+    (
+        "not wanted",
+        "on.test",
+        "/text",
+        "Accept-Encoding: gzip;q=0\r\n",
+        None,
+        Some("Accept-Encoding"),
+    ),
+    (
+        "the best",
+        "on.test",
+        "/text",
+        "Accept-Encoding: gzip;q=1, zstd;q=0.5\r\n",
+        Some("gzip"),
+        Some("Accept-Encoding"),
+    ),
+    (
+        "of two lines",
+        "on.test",
+        "/text",
+        "Accept-Encoding: br;q=0.1\r\nAccept-Encoding: gzip\r\n",
+        Some("gzip"),
+        Some("Accept-Encoding"),
+    ),
+    (
+        "as it is, please",
+        "on.test",
+        "/text",
+        "Accept-Encoding: gzip\r\nCache-Control: no-transform\r\n",
+        None,
+        Some("Accept-Encoding"),
+    ),
+    (
+        "one is offered",
+        "gzip.test",
+        "/text",
+        "Accept-Encoding: zstd, br, gzip;q=0.1\r\n",
+        Some("gzip"),
+        Some("Accept-Encoding"),
+    ),
+    ("said before", "on.test", "/varied", GZIP, Some("gzip"), Some("Origin, Accept-Encoding")),
+    ("too short", "on.test", "/short", GZIP, None, None),
+    ("long enough", "gzip.test", "/short", GZIP, Some("gzip"), Some("Accept-Encoding")),
+    ("coded already", "on.test", "/coded", GZIP, None, None),
+    ("not to be changed", "on.test", "/kept", GZIP, None, None),
+    ("of another kind", "on.test", "/image", GZIP, None, None),
+    ("switched off", "off.test", "/text", GZIP, None, None),
+    ("a part", "on.test", "/part", GZIP, None, None),
+];
+
 #[test]
 fn who_takes_a_coding_gets_what_may_be_had_in_it() {
     let pod = saying(answer);
     let portico = before(&pod);
-    let gzip = "Accept-Encoding: gzip\r\n";
-    for (case, host, path, fields, coding, vary) in [
-        ("asked for", "on.test", "/text", gzip, Some("gzip"), Some("Accept-Encoding")),
-        ("in chunks", "on.test", "/chunked", gzip, Some("gzip"), Some("Accept-Encoding")),
-        ("nothing asked for", "on.test", "/text", "", None, Some("Accept-Encoding")),
-        (
-            "not wanted",
-            "on.test",
-            "/text",
-            "Accept-Encoding: gzip;q=0\r\n",
-            None,
-            Some("Accept-Encoding"),
-        ),
-        (
-            "the best",
-            "on.test",
-            "/text",
-            "Accept-Encoding: gzip;q=1, zstd;q=0.5\r\n",
-            Some("gzip"),
-            Some("Accept-Encoding"),
-        ),
-        (
-            "of two lines",
-            "on.test",
-            "/text",
-            "Accept-Encoding: br;q=0.1\r\nAccept-Encoding: gzip\r\n",
-            Some("gzip"),
-            Some("Accept-Encoding"),
-        ),
-        (
-            "as it is, please",
-            "on.test",
-            "/text",
-            "Accept-Encoding: gzip\r\nCache-Control: no-transform\r\n",
-            None,
-            Some("Accept-Encoding"),
-        ),
-        (
-            "one is offered",
-            "gzip.test",
-            "/text",
-            "Accept-Encoding: zstd, br, gzip;q=0.1\r\n",
-            Some("gzip"),
-            Some("Accept-Encoding"),
-        ),
-        ("said before", "on.test", "/varied", gzip, Some("gzip"), Some("Origin, Accept-Encoding")),
-        ("too short", "on.test", "/short", gzip, None, None),
-        ("long enough", "gzip.test", "/short", gzip, Some("gzip"), Some("Accept-Encoding")),
-        ("coded already", "on.test", "/coded", gzip, None, None),
-        ("not to be changed", "on.test", "/kept", gzip, None, None),
-        ("of another kind", "on.test", "/image", gzip, None, None),
-        ("switched off", "off.test", "/text", gzip, None, None),
-        ("a part", "on.test", "/part", gzip, None, None),
-    ] {
+    for (case, host, path, fields, coding, vary) in CASES {
         let answer = ask(&portico, host, path, fields);
         assert_eq!(answer.header("vary"), vary, "{case}");
         let plain = match path {
@@ -210,7 +223,7 @@ fn who_takes_a_coding_gets_what_may_be_had_in_it() {
             _ => assert!(answer.body == plain, "{case}"),
         }
     }
-    let coded = ask(&portico, "on.test", "/text", gzip);
+    let coded = ask(&portico, "on.test", "/text", GZIP);
     assert_eq!(coded.header("etag"), Some("W/\"v1\""), "RFC 9110 8.8.3: other bytes");
     assert_eq!(coded.header("accept-ranges"), None);
     let plain = ask(&portico, "on.test", "/text", "");
@@ -272,7 +285,7 @@ fn clients_of_http_1_0_get_it_as_it_is() {
 
 #[test]
 fn events_are_not_held_back() {
-    let (tell, next) = mpsc::channel::<&'static str>();
+    let (tell, next) = mpsc::sync_channel::<&'static str>(16);
     let next = Arc::new(Mutex::new(next));
     let pod = Pod::serve(Ipv4Addr::LOCALHOST.into(), move |stream| {
         let mut reader = BufReader::new(stream);

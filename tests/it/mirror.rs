@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::annotations::annotated;
 use crate::front_door::ingress;
@@ -18,7 +18,7 @@ type Heard = (String, Vec<u8>);
 
 /// A pod that hears requests, and says that it is broken.
 fn ear() -> (Pod, Receiver<Heard>) {
-    let (tell, heard) = channel();
+    let (tell, heard) = sync_channel(16);
     let pod = Pod::serve(Ipv4Addr::LOCALHOST.into(), move |stream| {
         let mut reader = BufReader::new(stream);
         while hear(&mut reader, &tell).is_some() {}
@@ -26,7 +26,7 @@ fn ear() -> (Pod, Receiver<Heard>) {
     (pod, heard)
 }
 
-fn hear(reader: &mut BufReader<TcpStream>, tell: &Sender<Heard>) -> Option<()> {
+fn hear(reader: &mut BufReader<TcpStream>, tell: &SyncSender<Heard>) -> Option<()> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         reader

@@ -86,7 +86,8 @@ fn quality(parameters: &str) -> u16 {
     let mut parameters = parameters.split(';').map(str::trim);
     let value = parameters.find_map(|it| it.strip_prefix("q=").or_else(|| it.strip_prefix("Q=")));
     let Some(value) = value else { return 1_000 };
-    let (whole, part) = value.trim().split_once('.').unwrap_or((value.trim(), ""));
+    let value = value.trim();
+    let (whole, part) = value.split_once('.').unwrap_or((value, ""));
     if part.len() > 3 || !part.bytes().all(|byte| byte.is_ascii_digit()) {
         return 0;
     }

@@ -256,10 +256,7 @@ impl Worker {
                 Some(policy) => self.obey((policy, balancing), asking, &checked, (edits, asks))?,
                 None => Wanted::default(),
             };
-        let max_body_bytes = policy::max_body_bytes(policy.as_deref(), self.door.max_body_bytes);
-        if matches!(incoming.body, Announced::Length(bytes) if bytes > max_body_bytes) {
-            return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE).into());
-        }
+        self.fits(incoming, policy.as_deref())?;
         let affinity = balancing.filter(|it| !it.by_service);
         let affinity = affinity.and_then(|it| it.affinity.as_ref().map(Arc::clone));
         let (port, stands_in) = place(routed.target, page)?;
@@ -285,10 +282,7 @@ impl Worker {
         if let Some((page, target)) = &stands_in {
             pages::tell(&mut head, (page, target), incoming);
         }
-        let edits = match asks.is_empty() {
-            true => std::mem::take(edits),
-            false => edits.clone(),
-        };
+        let edits = if asks.is_empty() { std::mem::take(edits) } else { edits.clone() };
         let session = affinity.map(|affinity| {
             let came = (asked.fields, seen.tls);
             Session::of(&affinity, &port, came, || self.next_random())
@@ -317,6 +311,17 @@ impl Worker {
             }
         });
         Ok(Order { port, head, client: seen.client, terms: terms.map(Box::new) })
+    }
+
+    /// Whether a body of the length that a request announces may come.
+    fn fits(&self, incoming: &Incoming<'_>, policy: Option<&Policy>) -> Result<(), Declined> {
+        let most = policy::max_body_bytes(policy, self.door.max_body_bytes);
+        match incoming.body {
+            Announced::Length(bytes) if bytes > most => {
+                Err(refuse(StatusCode::PAYLOAD_TOO_LARGE).into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What of a request goes to another place too. A tunnel is not copied, nor is a call of gRPC.

@@ -20,7 +20,8 @@ pub(crate) enum Name {
     Expect,
     Host,
     Server,
-    StrictTransportSecurity,
+    /// `Strict-Transport-Security`.
+    Hsts,
     TransferEncoding,
     Upgrade,
     Via,
@@ -96,7 +97,7 @@ impl Name {
             19 => &[("proxy-authorization", Self::HopByHop)],
             24 => &[("x-original-forwarded-for", Self::Forged)],
             25 => &[
-                ("strict-transport-security", Self::StrictTransportSecurity),
+                ("strict-transport-security", Self::Hsts),
                 ("x-original-forwarded-host", Self::Forged),
             ],
             _ => &[],

@@ -177,12 +177,7 @@ pub(crate) fn to_upstream(out: &mut Vec<u8>, checked: &Checked<'_>, added: &Adde
         }
         match field.name {
             Name::Other if named.has(field.text) => {}
-            Name::Other
-            | Name::Date
-            | Name::Server
-            | Name::StrictTransportSecurity
-            | Name::Via
-            | Name::Protected => {
+            Name::Other | Name::Date | Name::Server | Name::Hsts | Name::Via | Name::Protected => {
                 line(out, field.text, field.value);
             }
             Name::XForwardedFor => line(out, b"X-Original-Forwarded-For", field.value),
@@ -336,7 +331,7 @@ fn passed_on(out: &mut Vec<u8>, fields: Fields<'_>, edits: Option<&Edits>, insis
             | Name::TransferEncoding
             | Name::Upgrade
             | Name::HopByHop => {}
-            Name::StrictTransportSecurity if insists => {}
+            Name::Hsts if insists => {}
             _ if edits.is_some_and(|edits| edits.removes(text)) => {}
             _ => match edits.and_then(|edits| edits.rewritten(text, value)) {
                 Some(value) => line(out, text, &value),

@@ -16,7 +16,8 @@ pub(crate) fn credentials(value: &[u8]) -> Option<(String, Box<[u8]>)> {
     let both = STANDARD.decode(text.trim_ascii()).ok()?;
     let colon = both.iter().position(|byte| *byte == b':')?;
     let user = std::str::from_utf8(&both[..colon]).ok()?;
-    Some((user.to_owned(), both[colon + 1..].into()))
+    let password = &both[colon + 1..];
+    (password.len() <= MAX_PASSWORD_BYTES).then(|| (user.to_owned(), password.into()))
 }
 
 /// 401, whatever was wrong (`ingress 6.10`).
@@ -30,6 +31,8 @@ pub(crate) fn unauthorized(realm: &str) -> Declined {
 
 /// Of name and password together, encoded; nobody has longer ones.
 const MAX_BYTES: usize = 2_048;
+/// SHA-crypt goes through all of it in each of its rounds, of which there may be many.
+const MAX_PASSWORD_BYTES: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -54,5 +57,10 @@ mod tests {
         }
         let long = format!("Basic {}", "YWFh".repeat(1_000));
         assert_eq!(credentials(long.as_bytes()), None);
+        for (bytes, is_one) in [(MAX_PASSWORD_BYTES, true), (MAX_PASSWORD_BYTES + 1, false)] {
+            let both = STANDARD.encode(format!("ann:{}", "x".repeat(bytes)));
+            let got = credentials(format!("Basic {both}").as_bytes());
+            assert_eq!(got.is_some(), is_one, "ingress 6.9: {bytes}");
+        }
     }
 }
