@@ -214,7 +214,8 @@ fn with_lines(name: &str, host: &str, key: &str, lines: &[&str]) -> String {
 fn owners_set_fields_of_requests_and_answers() {
     let pod = Pod::http("web");
     let asked = ["X-Client: $remote_addr at $http_host", "Cookie:", "x-forwarded-user: staff"];
-    let said = ["X-Frame-Options: DENY", "X-Pod:", "Server: none of yours"];
+    let place = "X-Place: $req_id for $namespace/$ingress_name, $service_name:$service_port at $server_port";
+    let said = ["X-Frame-Options: DENY", "X-Pod:", "Server: none of yours", place];
     let manifests = [
         service("web", "ClusterIP", 80, &[&pod]),
         with_lines("asked", "asked.test", "request-headers", &asked),
@@ -230,8 +231,10 @@ fn owners_set_fields_of_requests_and_answers() {
     assert_eq!(client, 1, "in place of the client's: {seen}");
     assert!(seen.contains("x-client: 127.0.0.1 at asked.test\r\n"), "ingress 2.1: {seen}");
     assert!(seen.contains("x-forwarded-user: staff\r\n") && !seen.contains("cookie"), "{seen}");
-    let answer = ask(&portico, "GET", "said.test", "");
+    let answer = ask(&portico, "GET", "said.test", "X-Request-ID: mine\r\n");
     assert_eq!(answer.header("x-frame-options"), Some("DENY"), "ingress 2.1");
+    let place = format!("mine for default/said, web:80 at {}", portico.http().port());
+    assert_eq!(answer.header("x-place"), Some(&*place), "ingress 2.3");
     assert_eq!(answer.header("x-pod"), None, "a line without a value takes it out");
     let servers = answer
         .headers

@@ -7,6 +7,7 @@ use super::canaries;
 use super::host_tls::HostTls;
 use super::other_names;
 use super::outside::{Nowhere, Outside};
+use super::places::Place;
 use super::policies::Policies;
 use super::precedence::{self, NO_PATTERN};
 use super::quirks::{Mode, Quirks};
@@ -165,7 +166,9 @@ pub(super) fn compile(
             if let Some(backend) = &default
                 && host.fallback.is_none()
             {
-                let policy = at_root(policy_of(backend));
+                let policy = policy_of(backend);
+                let policy =
+                    at_root(placed((object, ingress), ingress.default_backend.as_ref(), policy));
                 let ingress = Some(object.valid.name.clone());
                 host.fallback = Some(Fallback { backend: backend.clone(), policy, ingress });
             }
@@ -179,6 +182,7 @@ pub(super) fn compile(
                     continue;
                 }
                 let policy = policy_of(&backend);
+                let policy = placed((object, ingress), Some(&path.backend), policy);
                 let (policy, path_text) =
                     resolver.path_policy((object, ingress), (path, mode), &policy, &field);
                 claimed.insert(key, Claim { object, field, location: host.locations.len() });
@@ -299,6 +303,18 @@ pub(super) fn aliases(name: &str, settings: &Settings) -> Vec<HostPattern> {
 /// How the endpoints of one location are chosen; a pattern is no path that browsers could compare.
 pub(super) fn balancing_at(balancing: &Balancing, (path, is_pattern): (&str, bool)) -> Balancing {
     balancing.at(if is_pattern { "/" } else { path })
+}
+
+/// The same policy where its Ingress names no place of its own; else filled in with that.
+fn placed(
+    (object, ingress): Owned<'_>,
+    backend: Option<&BackendRef>,
+    policy: Arc<Policy>,
+) -> Arc<Policy> {
+    match backend.filter(|_| ingress.annotations.names_place) {
+        Some(backend) => Place { ingress: &object.valid.name, backend }.fill(&policy),
+        None => policy,
+    }
 }
 
 /// What is asked of requests that no path is about.

@@ -21,6 +21,7 @@ mod backend_tls;
 mod guards;
 mod error_pages;
 mod policies;
+mod places;
 mod host_tls;
 mod quirks;
 mod precedence;

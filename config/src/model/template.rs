@@ -41,6 +41,18 @@ pub enum Variable {
     RequestMethod,
     /// `$remote_addr`: the client's address.
     RemoteAddr,
+    /// `$request_id`, `$req_id`: what the client calls the request, or else what it is called here.
+    RequestId,
+    /// `$server_port`: the port of the listener.
+    ServerPort,
+    /// `$namespace`: that of the Ingress; with the next three, text since the manifest was compiled.
+    Namespace,
+    /// `$ingress_name`.
+    IngressName,
+    /// `$service_name`: the Service of the path.
+    ServiceName,
+    /// `$service_port`: its port, as the Ingress names it.
+    ServicePort,
     /// `$http_NAME`: a field of the request; in `NAME` stands `_` for `-`.
     Field(Box<str>),
     /// `$cookie_NAME`.
@@ -122,6 +134,15 @@ impl Template {
         Ok(Self(parts.into()))
     }
 
+    /// The same with text for the variables that `known` knows.
+    pub(crate) fn with(&self, known: impl Fn(&Variable) -> Option<Box<str>>) -> Self {
+        let part = |part: &Part| match part {
+            Part::Variable(variable) => known(variable).map_or_else(|| part.clone(), Part::Text),
+            Part::Text(_) => part.clone(),
+        };
+        Self(self.0.iter().map(part).collect())
+    }
+
     /// Its pieces in order.
     pub fn parts(&self) -> &[Part] {
         &self.0
@@ -152,6 +173,12 @@ impl fmt::Display for Variable {
             Self::EscapedRequestUri => "escaped_request_uri",
             Self::RequestMethod => "request_method",
             Self::RemoteAddr => "remote_addr",
+            Self::RequestId => "request_id",
+            Self::ServerPort => "server_port",
+            Self::Namespace => "namespace",
+            Self::IngressName => "ingress_name",
+            Self::ServiceName => "service_name",
+            Self::ServicePort => "service_port",
             Self::Field(name) => return write!(f, "http_{name}"),
             Self::Cookie(name) => return write!(f, "cookie_{name}"),
             Self::Argument(name) => return write!(f, "arg_{name}"),
@@ -170,6 +197,12 @@ impl Variable {
             "escaped_request_uri" => Self::EscapedRequestUri,
             "request_method" => Self::RequestMethod,
             "remote_addr" | "binary_remote_addr" => Self::RemoteAddr,
+            "request_id" | "req_id" => Self::RequestId,
+            "server_port" => Self::ServerPort,
+            "namespace" => Self::Namespace,
+            "ingress_name" => Self::IngressName,
+            "service_name" => Self::ServiceName,
+            "service_port" => Self::ServicePort,
             "uri" => Self::Uri,
             "args" | "query_string" => Self::Args,
             "is_args" => Self::IsArgs,
@@ -252,7 +285,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read_as_the_same() {
         let text = "${scheme}://${host}${http_host}${request_uri}${uri}${args}${is_args}\
-                    ${escaped_request_uri}${request_method}${remote_addr}${http_a_b}${cookie_c}${arg_d}";
+                    ${escaped_request_uri}${request_method}${remote_addr}${request_id}${server_port}\
+                    ${namespace}${ingress_name}${service_name}${service_port}${http_a_b}${cookie_c}${arg_d}";
         let template = Template::of_any(text).unwrap();
         assert_eq!(template.to_string(), text, "ingress 2.3");
         let captures = Template::parse("/$1x${2}", KNOWN).unwrap();

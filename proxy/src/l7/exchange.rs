@@ -380,6 +380,8 @@ impl Worker {
         let outside = Visit {
             method: asked.method,
             fields: Some(asked.fields),
+            request_id,
+            server_port: from.listener.port(),
             origin: policy
                 .cors
                 .as_ref()
@@ -397,6 +399,8 @@ impl Worker {
         let visit = Visit {
             method: asked.method,
             fields: Some(asked.fields),
+            request_id,
+            server_port: from.listener.port(),
             ..Visit::new(client, checked, policy)
         };
         let path = policy::rewrite(policy, &visit)?;

@@ -83,6 +83,8 @@ pub(crate) struct Annotations {
     pub(crate) names_port: bool,
     /// Who gets the alternatives that the Ingress has instead of locations; none: it has locations.
     pub(crate) canary: Option<CanaryRule>,
+    /// Whether any value may name its own place (`$service_name`).
+    pub(crate) names_place: bool,
     /// What is to be told, once it is known that the Ingress is ours.
     pub(crate) findings: Vec<Finding>,
     /// Those of ingress-nginx that `findings` says nothing of.
@@ -140,6 +142,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
     let names_port = reader.switch("use-port-in-redirects").unwrap_or(false);
     let canary = reader.canary();
     let named = reader.named();
+    let names_place = annotations.values().any(|value| names_place(value));
     let (closed, findings) = told(reader);
     let policy = Policy { closed: closed.map(Into::into), ..policy };
     Annotations {
@@ -163,6 +166,7 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
         aliases,
         www,
         canary,
+        names_place,
         findings,
         named,
     }
@@ -209,6 +213,12 @@ fn policy(reader: &mut Reader<'_>, name: &ObjectName) -> (Policy, bool) {
         ..Policy::default()
     };
     (policy, has_rewrite)
+}
+
+/// Whether one of the variables that say where they stand may be in a text.
+fn names_place(text: &str) -> bool {
+    let places = ["namespace", "ingress_name", "service_name", "service_port"];
+    text.contains('$') && places.iter().any(|place| text.contains(place))
 }
 
 fn closes(text: &str) -> Result<bool, &'static str> {

@@ -78,6 +78,10 @@ pub(crate) struct Visit<'a> {
     pub(crate) method: &'a str,
     /// Its fields, where templates may ask for them.
     pub(crate) fields: Option<Fields<'a>>,
+    /// What it is called, where the client calls it nothing.
+    pub(crate) request_id: &'a [u8],
+    /// The port of the listener.
+    pub(crate) server_port: u16,
     /// `Origin`, if there is one.
     pub(crate) origin: Option<&'a [u8]>,
     /// What clients asked of the Ingress, if it has limits.
@@ -103,6 +107,8 @@ impl<'a> Visit<'a> {
             captures,
             method: "GET",
             fields: None,
+            request_id: b"",
+            server_port: 0,
             origin: None,
             limiter: None,
         }

@@ -4,6 +4,7 @@ use http::StatusCode;
 use portico_config::model::{Part, Policy, Template, Variable};
 
 use super::{Declined, Visit, cookies, scheme};
+use crate::l7::forward::is_request_id;
 use crate::l7::normalize::normalize;
 use crate::l7::request::{Checked, refuse};
 
@@ -45,6 +46,13 @@ pub(crate) fn render(template: &Template, visit: &Visit<'_>) -> String {
                 }
                 Variable::RequestMethod => text.push_str(visit.method),
                 Variable::RemoteAddr => text.push_str(&visit.client.to_string()),
+                Variable::RequestId => text.push_str(&String::from_utf8_lossy(id(visit))),
+                Variable::ServerPort => text.push_str(&visit.server_port.to_string()),
+                // Text since the manifest was compiled, where the location is its own.
+                Variable::Namespace
+                | Variable::IngressName
+                | Variable::ServiceName
+                | Variable::ServicePort => {}
                 Variable::Field(_) | Variable::Cookie(_) | Variable::Argument(_) => {
                     text.push_str(&String::from_utf8_lossy(said(variable, visit)));
                 }
@@ -63,6 +71,13 @@ pub(crate) fn escape(text: &mut String, part: &str) {
             false => text.push_str(&format!("%{byte:02X}")),
         }
     }
+}
+
+/// What backends are told that the request is called.
+fn id<'a>(visit: &Visit<'a>) -> &'a [u8] {
+    let own = visit.fields.and_then(|fields| fields.first("x-request-id"));
+    own.filter(|id| is_request_id(id))
+        .unwrap_or(visit.request_id)
 }
 
 /// What the client says under a name of its own; nothing where it does not.

@@ -74,6 +74,12 @@ pub(super) const VARIABLES: &[Variable] = &[
     Variable::IsArgs,
     Variable::RequestMethod,
     Variable::RemoteAddr,
+    Variable::RequestId,
+    Variable::ServerPort,
+    Variable::Namespace,
+    Variable::IngressName,
+    Variable::ServiceName,
+    Variable::ServicePort,
 ];
 /// Fields that frame a message, or are about one connection.
 const TRANSPORT: [&str; 14] = [
