@@ -202,8 +202,10 @@ fn answers(policy: &Policy, shown: &mut Shown) {
     let custom = custom.map(|(name, value)| format!("{name}: {value}"));
     shown.say("custom-headers", custom.collect::<Vec<_>>());
     if let Some(pages) = &policy.error_pages {
-        let ErrorPages { ingress: _, backend, statuses, own_alone, withheld: _ } = &**pages;
-        shown.say("default-backend", format!("{}:{}", backend.service, backend.port));
+        let ErrorPages { ingress: _, backend, stands_in, statuses, own_alone, withheld: _ } =
+            &**pages;
+        let key = if *stands_in { "default-backend" } else { "errors-to" };
+        shown.say(key, format!("{}:{}", backend.service, backend.port));
         shown.say("custom-http-errors", &**statuses);
         shown.say("disable-proxy-intercept-errors", *own_alone);
     }

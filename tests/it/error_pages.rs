@@ -4,6 +4,8 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 
+use portico_config::model::{ObjectName, ServiceTarget};
+
 use crate::annotations::annotated;
 use crate::harness::http::{Answer, Client};
 use crate::harness::pod::Pod;
@@ -163,5 +165,41 @@ fn who_has_no_endpoint_is_stood_in_for() {
     portico.edit("all.yaml", &manifests(&[]).replace("portico.dev/endpoints: \"\"", "a: b"));
     for host in ["empty.test", "missing.test"] {
         assert_eq!(ask(&portico, host, "/", "").status, 503, "ingress 2.4: no endpoint there");
+    }
+}
+
+#[test]
+fn the_service_of_settings_answers_errors_and_no_request_in_the_place_of_another() {
+    let (web, usual) = (telling(200), telling(418));
+    let site = |name: &str, to: &str| {
+        annotated(name, &format!("{name}.test"), &[LISTED], "")
+            .replace("name: web, port", &format!("name: {to}, port"))
+    };
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&web]),
+        service("usual", "ClusterIP", 8080, &[&usual]),
+        site("web", "web"),
+        site("gone", "gone"),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)])
+        .adjust(|settings| {
+            let service = ObjectName::new("default", "usual");
+            settings.front_door.default_backend =
+                Some(ServiceTarget { service, port: "8080".into() });
+        })
+        .start();
+    for (host, path, status, code) in [
+        ("web.test", "/200", 200, None),
+        ("web.test", "/404", 418, Some("404")),
+        ("gone.test", "/x", 418, Some("503")),
+    ] {
+        let answer = ask(&portico, host, path, "");
+        assert_eq!(answer.status, status, "ingress 2.4: custom-http-errors: {host}{path}");
+        let head = answer.header("x-head").unwrap_or_default().to_owned();
+        let is_page = head.starts_with("GET / ");
+        assert_eq!(is_page, code.is_some(), "asked for its own page, not for the request: {head}");
+        let told = code.is_none_or(|code| head.contains(&format!("X-Code: {code}|")));
+        assert!(told, "ingress 2.4: {head}");
     }
 }

@@ -84,7 +84,9 @@ impl<'a> Policies<'a> {
             policies.backends.insert(&object.valid.name, backends);
             let guards = Guards::of((object, ingress), (objects, owned), settings, diagnostics);
             policies.guards.insert(&object.valid.name, guards);
-            if let Some(pages) = error_pages::find((object, ingress), objects, diagnostics) {
+            if let Some(pages) =
+                error_pages::find((object, ingress), objects, settings, diagnostics)
+            {
                 policies.pages.insert(&object.valid.name, pages);
             }
             let Some(root) = &ingress.annotations.app_root else { continue };

@@ -125,7 +125,7 @@ pub const ROWS: &[Row] = &[
     row("upstream-vhost", 'A', Role::Route, "", Standing::Supported, "Host for the backend"),
     row("x-forwarded-prefix", 'B', Role::Tuning, "", Standing::Supported, "a field for the backend of a rewritten path"),
     row("custom-headers", 'B', Role::Guard, "", Standing::Supported, "fields that every answer gets, of a ConfigMap; names that the setting `allowedResponseHeaders` does not list close"),
-    row("custom-http-errors", 'B', Role::Tuning, "", Standing::Differs(Seen::Always, "the Service that answers is asked by GET, or HEAD for HEAD, whatever the request was"), "statuses from 400 to 599, with commas, whose answer `default-backend` gives: it is asked for `/`, by GET or HEAD"),
+    row("custom-http-errors", 'B', Role::Tuning, "", Standing::Differs(Seen::Always, "the Service that answers is asked by GET, or HEAD for HEAD, whatever the request was"), "statuses from 400 to 599, with commas, whose answer `default-backend` gives, or else the setting `ingress.defaultBackend`: it is asked for `/`, by GET or HEAD"),
     row("default-backend", 'B', Role::Tuning, "", Standing::Supported, "a Service, its first port: it gets the requests for which there is no endpoint, and answers in the place of errors"),
     row("disable-proxy-intercept-errors", 'C', Role::Tuning, "false", Standing::Supported, "`custom-http-errors` for answers of portico alone"),
     row("enable-access-log", 'B', Role::Tuning, "true", Standing::Supported, "whether requests are logged, where there is a log (`--access-log`)"),

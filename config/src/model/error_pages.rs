@@ -12,6 +12,8 @@ pub struct ErrorPages {
     /// Who answers instead: the first port of a Service of the Ingress's namespace. Where it has no
     /// endpoint, everything is as without it.
     pub backend: ServiceAddress,
+    /// Whether it also gets the requests for which there is no endpoint; not where settings name it.
+    pub stands_in: bool,
     /// The statuses, 400 to 599, whose answers are replaced.
     pub statuses: Box<[u16]>,
     /// `disable-proxy-intercept-errors`: only of answers that no backend gave.
@@ -47,6 +49,7 @@ mod tests {
         let pages = |own_alone| ErrorPages {
             ingress: ObjectName::new("default", "web"),
             backend: ServiceAddress { service: ObjectName::new("default", "errors"), port: 80 },
+            stands_in: true,
             statuses: Box::new([404, 503]),
             own_alone,
             withheld: Box::default(),

@@ -471,7 +471,7 @@ fn place(
     page: Option<&Rc<Page>>,
 ) -> Result<(Arc<Port>, StandsIn<'_>), Declined> {
     let kept = |status| Declined::from(Refused { status, close: false });
-    match (target, page) {
+    match (target, page.filter(|page| page.stands_in())) {
         (Target::Resource, _) => Err(kept(StatusCode::NOT_FOUND)),
         (Target::Missing, None) => Err(kept(StatusCode::SERVICE_UNAVAILABLE)),
         (Target::Port(port), None) => Ok((port, None)),

@@ -51,6 +51,11 @@ impl Page {
         self.pages.replace(status.as_u16(), of_backend)
     }
 
+    /// Whether it gets the requests for which there is no endpoint.
+    pub(crate) fn stands_in(&self) -> bool {
+        self.pages.stands_in
+    }
+
     /// Fields of the client that it does not get.
     pub(crate) fn withheld(&self) -> &[Box<str>] {
         &self.pages.withheld

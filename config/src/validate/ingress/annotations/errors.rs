@@ -13,8 +13,8 @@ use crate::validate::names;
 /// What annotations ask of answers that are errors.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ErrorsAsk {
-    /// `default-backend`: a Service of the Ingress's namespace.
-    pub(crate) service: Arc<str>,
+    /// `default-backend`: a Service of the Ingress's namespace; none: that of settings, for `statuses` alone.
+    pub(crate) service: Option<Arc<str>>,
     /// `custom-http-errors`.
     pub(crate) statuses: Box<[u16]>,
     /// `disable-proxy-intercept-errors`.
@@ -33,22 +33,17 @@ impl Reader<'_> {
             self.close("default-backend", "names a Service of another namespace");
             return None;
         }
-        if service.is_none() && self.first(&["default-backend"]).is_none() {
-            let alone = [
-                ("custom-http-errors", statuses.is_some()),
-                ("disable-proxy-intercept-errors", own_alone == Some(true)),
-            ];
-            for (name, _) in alone.into_iter().filter(|(_, is_set)| *is_set) {
-                let text = "has no effect without `default-backend`";
-                self.find(Code::AnnotationWithoutEffect, name, text, None);
-            }
+        let statuses = statuses.unwrap_or_default();
+        if statuses.is_empty() && own_alone == Some(true) {
+            let text = "has no effect without `custom-http-errors`";
+            self.find(Code::AnnotationWithoutEffect, "disable-proxy-intercept-errors", text, None);
         }
-        let (_, service) = service?;
-        Some(ErrorsAsk {
-            service,
-            statuses: statuses.unwrap_or_default(),
-            own_alone: own_alone.unwrap_or_default(),
-        })
+        let is_broken = service.is_none() && self.first(&["default-backend"]).is_some();
+        if is_broken || (service.is_none() && statuses.is_empty()) {
+            return None;
+        }
+        let service = service.map(|(_, service)| service);
+        Some(ErrorsAsk { service, statuses, own_alone: own_alone.unwrap_or_default() })
     }
 }
 
@@ -96,8 +91,11 @@ mod tests {
         ]);
         assert_eq!(read.findings, []);
         let statuses = Box::new([404, 503]);
-        let want = ErrorsAsk { service: "errors".into(), statuses, own_alone: true };
+        let want = ErrorsAsk { service: Some("errors".into()), statuses, own_alone: true };
         assert_eq!(read.errors, Some(want), "ingress 2.4, 2.5");
+        let by_settings = of(&[("custom-http-errors", "404")]);
+        assert_eq!(by_settings.findings, [], "settings may name a Service");
+        assert_eq!(by_settings.errors.unwrap().service, None, "ingress 2.4");
         assert!(
             of(&[("default-backend", "errors")])
                 .errors
@@ -110,7 +108,6 @@ mod tests {
     #[test]
     fn what_cannot_be_obeyed_is_told() {
         for (name, value, code) in [
-            ("custom-http-errors", "404", Code::AnnotationWithoutEffect),
             ("custom-http-errors", "200", Code::InvalidIngressAnnotation),
             ("custom-http-errors", "4xx", Code::InvalidIngressAnnotation),
             ("disable-proxy-intercept-errors", "true", Code::AnnotationWithoutEffect),
