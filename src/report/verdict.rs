@@ -71,7 +71,11 @@ fn controller_key(found: &Diagnostic) -> Option<&str> {
 /// What to write instead, or another way out.
 pub(super) fn replacement(found: &Diagnostic) -> Option<&str> {
     let help = found.help.as_deref()?;
-    Some(help.strip_prefix("instead: ").unwrap_or(help))
+    let rest = help.strip_prefix("instead: ");
+    Some(
+        rest.or_else(|| help.strip_prefix("instead, where it matters: "))
+            .unwrap_or(help),
+    )
 }
 
 /// The name of rows about paths.

@@ -115,7 +115,9 @@ impl Fallback {
     ) -> Self {
         let said = policies.said((object, ingress), backend);
         let policy = policies.of_any_host((object, ingress), said);
-        let policy = at_root(Arc::new(Policy { redirect: None, ..policy }));
+        let policy = Arc::new(Policy { redirect: None, ..policy });
+        let default = ingress.default_backend.as_ref();
+        let policy = at_root(placed((object, ingress), default, policy));
         Self { backend: backend.clone(), policy, ingress: Some(object.valid.name.clone()) }
     }
 }
@@ -166,9 +168,8 @@ pub(super) fn compile(
             if let Some(backend) = &default
                 && host.fallback.is_none()
             {
-                let policy = policy_of(backend);
-                let policy =
-                    at_root(placed((object, ingress), ingress.default_backend.as_ref(), policy));
+                let written = ingress.default_backend.as_ref();
+                let policy = at_root(placed((object, ingress), written, policy_of(backend)));
                 let ingress = Some(object.valid.name.clone());
                 host.fallback = Some(Fallback { backend: backend.clone(), policy, ingress });
             }
@@ -181,8 +182,7 @@ pub(super) fn compile(
                     resolver.diagnostics.push(taken);
                     continue;
                 }
-                let policy = policy_of(&backend);
-                let policy = placed((object, ingress), Some(&path.backend), policy);
+                let policy = placed((object, ingress), Some(&path.backend), policy_of(&backend));
                 let (policy, path_text) =
                     resolver.path_policy((object, ingress), (path, mode), &policy, &field);
                 claimed.insert(key, Claim { object, field, location: host.locations.len() });

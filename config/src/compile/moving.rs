@@ -45,7 +45,7 @@ pub(crate) fn rows(
             rows.push(finding(code, object, field, text));
         }
     }
-    rows.extend(paths::rows(&owned));
+    rows.extend(paths::rows(&owned, settings.front_door.nginx_quirks));
     let maps = objects.config_maps.values();
     let controllers = maps.filter(|map| controller_key::is_controllers(&map.valid.name.name));
     rows.extend(controllers.flat_map(|map| keys(map)));

@@ -131,7 +131,7 @@ impl Mode {
 
 /// Whether a path makes all paths of its host patterns: by `use-regex`, or by a rewrite to something
 /// other than the path itself.
-fn makes_patterns(ingress: &Ingress, path: &PathRule) -> bool {
+pub(super) fn makes_patterns(ingress: &Ingress, path: &PathRule) -> bool {
     let annotations = &ingress.annotations;
     let is_path = |part: &Part| matches!(part, Part::Text(text) if **text == *path.path);
     let target = annotations.policy.rewrite.as_ref();

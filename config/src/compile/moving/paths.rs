@@ -7,31 +7,42 @@ use std::collections::BTreeSet;
 
 use super::super::finding;
 use super::super::ingress::Owned;
+use super::super::quirks::{Mode, Quirks, makes_patterns};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
 use crate::model::{HostPattern, PathKind};
 use crate::validate::PathRule;
 
-/// A row for each path that shows a difference.
-pub(super) fn rows(owned: &[Owned<'_>]) -> Vec<Diagnostic> {
-    let with_patterns = owned
+/// A row for each path that shows a difference; none of hosts in nginx mode, where `quirks` is what the
+/// setting says.
+pub(super) fn rows(owned: &[Owned<'_>], quirks: bool) -> Vec<Diagnostic> {
+    let quirks = Quirks::new(owned, quirks, &mut Vec::new());
+    let rules = owned
         .iter()
-        .filter(|(_, ingress)| ingress.annotations.patterns);
-    let hosts: BTreeSet<&HostPattern> = with_patterns
-        .flat_map(|(_, ingress)| ingress.rules.iter().map(|rule| &rule.host))
+        .flat_map(|(_, ingress)| ingress.rules.iter().map(move |rule| (ingress, rule)));
+    let with_patterns: BTreeSet<&HostPattern> = rules
+        .filter(|(ingress, rule)| {
+            let mut paths = rule.paths.iter().flatten();
+            paths.any(|path| makes_patterns(ingress, path))
+        })
+        .map(|(_, rule)| &rule.host)
         .collect();
     let mut rows = Vec::new();
     for (object, ingress) in owned {
-        for (index, rule) in ingress.rules.iter().enumerate() {
+        let rules = ingress.rules.iter().enumerate();
+        for (index, rule) in rules.filter(|(_, rule)| quirks.of(&rule.host) == Mode::Spec) {
             let field = FieldPath::from("spec.rules")
                 .index(index)
                 .key("http")
                 .key("paths");
             for (index, path) in rule.paths.iter().flatten().enumerate() {
-                let is_pattern = ingress.annotations.patterns && path.specific;
-                let text = differs(path, is_pattern, hosts.contains(&rule.host));
+                let is_pattern = Mode::Spec.is_pattern(ingress, path);
+                let text = differs(path, is_pattern, with_patterns.contains(&rule.host));
+                let Some(text) = text else { continue };
                 let field = field.index(index).key("path");
-                rows.extend(text.map(|text| finding(Code::AnnotationDiffers, object, field, text)));
+                let mut row = finding(Code::AnnotationDiffers, object, field, text);
+                row.help = Some(INSTEAD.to_owned());
+                rows.push(row);
             }
         }
     }
@@ -68,6 +79,9 @@ fn is_closed(pattern: &str) -> bool {
         .iter()
         .any(|end| pattern.ends_with(end))
 }
+
+const INSTEAD: &str =
+    "instead, where it matters: `portico.dev/nginx-quirks`, which compares as there";
 
 #[cfg(test)]
 mod tests {
