@@ -37,9 +37,14 @@ pub(super) fn check(arguments: CheckArgs, loaded: Loaded) -> anyhow::Result<Exit
     let update = pipeline.apply(changes, now.unwrap_or_default().as_secs());
     let findings = pipeline.with_annotations(&update.diagnostics);
     let counts = Counts::of(&findings);
-    let services = update.snapshot.services.len();
-    let total =
-        format!("{}, {}: {counts}", report::many(files, "file"), report::many(services, "Service"));
+    let (services, ingresses) =
+        (update.snapshot.services.len(), update.snapshot.routes.claims.len());
+    let total = format!(
+        "{}, {}, {}: {counts}",
+        report::many(files, "file"),
+        report::many(services, "Service"),
+        report::many(ingresses, "Ingress"),
+    );
     let mut out = BufWriter::new(io::stdout().lock());
     // A closed pipe is no reason to fail: whoever reads has seen enough.
     let told = (&findings[..], &*update.snapshot);

@@ -24,14 +24,14 @@ fn check_points_at_the_mistake_and_says_so_with_its_exit_code() {
         "6 |   - port: 99999\n",
         "  |           ^^^^^ a number is no port\n",
         "  = note: object Service default/web\n",
-        "web.yaml: 1 error, no warning\n1 file, no Service: 1 error, no warning\n",
+        "web.yaml: 1 error, no warning\n1 file, no Service, no Ingress: 1 error, no warning\n",
     ] {
         assert!(output.contains(want), "{want} in:\n{output}");
     }
     let short = String::from_utf8(run(&["check", "--format", "short", path]).stdout).unwrap();
     assert!(short.contains("web.yaml:6:11: error[P0207]: Service default/web: spec."), "{short}");
     let quiet = String::from_utf8(run(&["check", "--quiet", path]).stdout).unwrap();
-    assert_eq!(quiet, "1 file, no Service: 1 error, no warning\n");
+    assert_eq!(quiet, "1 file, no Service, no Ingress: 1 error, no warning\n");
     let color = run(&["check", "--color", "always", path]);
     assert!(color.stdout.contains(&0x1b) && !broken.stdout.contains(&0x1b));
     let json = run(&["check", "--format", "json", path]);
