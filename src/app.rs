@@ -21,7 +21,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use portico_config::model::Settings;
+use ipnet::IpNet;
+use portico_config::model::{ClusterIps, Settings};
 use portico_config::pipeline::Pipeline;
 use portico_config::publish::{Publication, Published};
 use portico_config::source::Source;
@@ -97,6 +98,7 @@ impl App {
             reopen: logs.clone(),
             ..proxy_options(count, limits, &settings)
         });
+        doubt_names(&settings);
         let (mut dns, dns_workers) = Dns::new(portico_dns::Options {
             reopen: logs.clone(),
             ..dns_options(count, &settings)
@@ -417,6 +419,23 @@ fn dev_ca(is_asked_for: bool, folder: Option<&Path>) -> Option<Arc<DevCa>> {
             warn!("{}: {error}; --dev-tls has no CA", folder.display());
             None
         }
+    }
+}
+
+/// Says what of the settings of names cannot be meant.
+fn doubt_names(settings: &Settings) {
+    let Settings { dns, https, dns_doh_hosts, service_cidrs, cluster_ips, .. } = settings;
+    let is_open = dns.iter().any(|listener| !listener.ip().is_loopback());
+    let is_own = |network: &IpNet| network.network().is_loopback();
+    if is_open && *cluster_ips == ClusterIps::Map && service_cidrs.iter().all(is_own) {
+        warn!(
+            "--dns is asked by other hosts, and names of Services lead to loopback addresses, which \
+             are of use here alone: give Services addresses of this host by --service-cidr, or keep \
+             theirs by --cluster-ips route"
+        );
+    }
+    if !dns_doh_hosts.is_empty() && https.is_empty() {
+        warn!("--dns-doh-host is answered on --https, which is off");
     }
 }
 

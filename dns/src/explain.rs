@@ -176,7 +176,10 @@ impl Asked<'_> {
         let say = |rule, why: &str| (rule, why.to_owned(), None);
         match self.table.find(self.key) {
             Found::Outside if is_special(self.key) => say("4.4", "a name for special use"),
-            Found::Outside => say("4.1", "in no zone of ours: asked of whom --forward names"),
+            Found::Outside => {
+                let why = "in no zone of ours: asked of whom --forward names".to_owned();
+                ("4.1", why + &self.meant(), None)
+            }
             Found::Pod(_) => say("1.9", "the address of a Pod of this namespace"),
             Found::Missing(_) if self.table.falls_through(self.key) => say(
                 "4.5",
@@ -199,6 +202,26 @@ impl Asked<'_> {
                 Some(Level::Own) => self.own(zone),
             },
         }
+    }
+
+    /// The Service that a name without its end is of, as programs of a Pod may write it; they are told by
+    /// the search path.
+    fn meant(&self) -> String {
+        let labels: Vec<&str> = self.labels.iter().map(String::as_str).collect();
+        let (name, namespace) = match labels.as_slice() {
+            [name] => (name, None),
+            [name, namespace] | [name, namespace, "svc"] => (name, Some(namespace)),
+            _ => return String::new(),
+        };
+        let is_it = |known: &&ObjectName| {
+            *known.name == **name && namespace.is_none_or(|it| *known.namespace == **it)
+        };
+        let known = self.snapshot.services.keys().find(is_it);
+        let (Some(known), Some(zone)) = (known, self.snapshot.zones.cluster_domains.first()) else {
+            return String::new();
+        };
+        let ObjectName { name, namespace } = known;
+        format!("; Service {known} is {name}.{namespace}.svc.{zone}, which a search path leads to")
     }
 
     /// Which static record the name is of.
@@ -413,6 +436,14 @@ mod tests {
                 "{name}"
             );
         }
+        let short = explain(&snapshot, &all, asking("web.default")).unwrap();
+        assert!(
+            short
+                .why
+                .contains("Service default/web is web.default.svc.cluster.local"),
+            "{}",
+            short.why
+        );
         assert_eq!(explain(&snapshot, &all, asking("a..b")), None);
         let rule = "suffix .corp.test .default.svc.cluster.local";
         let dns_rewrites = vec![rule.parse().unwrap()];

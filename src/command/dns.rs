@@ -51,6 +51,8 @@ fn text(settings: &Settings, listen: SocketAddr) -> String {
         each(&|zone| format!("server=/{zone}/{ip}#{port}\n")),
         format!("rebind-domain-ok=/{rebind}\n"),
         "\n# macOS: a file for each zone; dig does not read them, scutil --dns shows them\n".to_owned(),
+        if zones.iter().any(|zone| zone.ends_with(".local")) { LOCAL } else { "" }.to_owned(),
+        "sudo mkdir -p /etc/resolver\n".to_owned(),
         each(&|zone| {
             format!("sudo sh -c 'printf \"nameserver {ip}\\nport {port}\\n\" > /etc/resolver/{zone}'\n")
         }),
@@ -59,6 +61,9 @@ fn text(settings: &Settings, listen: SocketAddr) -> String {
     ]
     .concat()
 }
+
+/// RFC 6762 gives them to multicast.
+const LOCAL: &str = "# programs need the Local Network permission for names that end in .local\n";
 
 /// Where a listener on all addresses is asked from this host.
 fn reachable(ip: IpAddr) -> IpAddr {
@@ -82,6 +87,7 @@ mod tests {
             "--dns 127.0.0.1:53\nnameserver 127.0.0.1\n",
             "server=/cluster.local/127.0.0.1#1053\nserver=/portico.test/127.0.0.1#1053\n",
             "rebind-domain-ok=/cluster.local/portico.test/\n",
+            "permission for names that end in .local\nsudo mkdir -p /etc/resolver\nsudo sh -c",
             "'printf \"nameserver 127.0.0.1\\nport 1053\\n\" > /etc/resolver/portico.test'\n",
             "-Namespace \".portico.test\" -NameServers \"127.0.0.1\"\n",
         ] {

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use portico_config::model::HostPattern;
+use portico_config::model::{HostPattern, ObjectName};
+use portico_config::snapshot::{HostOwner, HostRecord, Reach, Service, Snapshot, Zones};
 use portico_config::source::files::FileSource;
 use portico_net::listeners::ListenerState;
 
@@ -49,18 +50,26 @@ pub(super) fn announce(running: &Running) {
             HostPattern::Exact(name) => Some(curl(name, http)),
             _ => None,
         };
-        let hosts = &published.snapshot.zones.hosts;
+        // A Service has a name of its own, but no rule that sends requests there.
+        let is_served = |record: &&HostRecord| matches!(record.owner, HostOwner::Ingress(_));
+        let hosts = published.snapshot.zones.hosts.iter();
         tries.extend(
             hosts
-                .iter()
+                .filter(is_served)
                 .filter_map(|record| exact(&record.host))
                 .take(2),
         );
     }
     let zone = published.snapshot.zones.cluster_domains.first();
     if let (Some(dns), Some(zone)) = (running.listener("dns"), zone) {
-        let names = published.snapshot.services.keys().take(1);
-        tries.extend(names.map(|it| dig(&format!("{}.{}.svc.{zone}", it.name, it.namespace), dns)));
+        let Snapshot { services, zones, .. } = &*published.snapshot;
+        let found = services
+            .values()
+            .find(|service| is_answered(service, zones));
+        tries.extend(found.map(|service| {
+            let ObjectName { name, namespace } = &service.name;
+            dig(&format!("{name}.{namespace}.svc.{zone}"), dns)
+        }));
     }
     if let Some(admin) = running.listener("admin") {
         tries.push(format!("curl http://{admin}/readyz"));
@@ -71,4 +80,16 @@ pub(super) fn announce(running: &Running) {
     for line in tries {
         say(&format!("  {line}"));
     }
+}
+
+/// Whether the name of a Service has an address.
+fn is_answered(service: &Service, zones: &Zones) -> bool {
+    let is_empty = service.addresses.is_empty();
+    let is_there = match &service.reach {
+        Reach::ClusterIp(own) if own.is_empty() => false,
+        Reach::ClusterIp(_) => !is_empty || !zones.ignore_empty_service,
+        Reach::Headless => !is_empty,
+        Reach::ExternalName(_) => false,
+    };
+    is_there && zones.exposes(&service.name.namespace)
 }
