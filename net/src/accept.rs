@@ -161,7 +161,11 @@ mod tests {
         assert_eq!(served.len(), 3);
         drop(served);
         for client in &mut clients {
-            assert_eq!(client.read(&mut [0]).unwrap(), 0, "closed in order, not reset");
+            assert_eq!(
+                client.read(&mut [0]).unwrap(),
+                0,
+                "http-proxy 8.6: closed in order, not reset"
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
 //! What an idle connection through a front costs: two sockets, one task and no buffer, whatever it
-//! has carried before (`reliability` G10).
+//! has carried before (`reliability` G10, `http-proxy 8.3`).
 //!
 //! A binary of its own, so that no other test's memory is counted. Both ends of every connection
 //! live in this process too, but in the kernel's memory alone.

@@ -1,4 +1,5 @@
-//! The log of requests: what a line says, whose requests have none, and that files can be rotated.
+//! The log of requests: what a line says, whose requests have none, and that files can be rotated
+//! (`http-proxy 2.6`).
 
 use std::path::{Path, PathBuf};
 

@@ -116,7 +116,7 @@ fn redirects_lead_where_they_say() {
     ] {
         let answer = get(portico.http(), host, path);
         let got = (answer.status, answer.header("location").unwrap_or_default().to_owned());
-        assert_eq!(got, (status, location), "ingress 2.4: {host}{path}");
+        assert_eq!(got, (status, location), "http-proxy 4.10, 7.12: {host}{path}");
     }
     for (host, path) in [("plain.test", "/"), ("root.test", "/other")] {
         assert_eq!(get(portico.http(), host, path).text(), "web", "ingress 2.4: {host}{path}");

@@ -1,4 +1,5 @@
-//! TLS to Pods: whom portico believes, what it shows and sends, and what it refuses to serve.
+//! TLS to Pods: whom portico believes, what it shows and sends, and what it refuses to serve
+//! (`http-proxy 7.9`).
 
 use std::sync::Arc;
 
@@ -118,7 +119,7 @@ impl Authority {
     }
 }
 
-fn pem(key: &str, text: &str) -> String {
+pub(crate) fn pem(key: &str, text: &str) -> String {
     let lines: String = text.lines().map(|line| format!("    {line}\n")).collect();
     format!("  {key}: |\n{lines}")
 }

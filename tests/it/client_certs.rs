@@ -1,5 +1,5 @@
 //! Certificates of clients, and TLS that is passed through: curl and rustls show what they have
-//! (`ingress 2.4`: auth-tls-*, ssl-passthrough; `http-proxy 7.3`, `7.4`).
+//! (`ingress 2.4`: auth-tls-*, ssl-passthrough; `http-proxy 7.1, 7.3, 7.4, 7.8, 7.10`).
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

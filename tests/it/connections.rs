@@ -1,4 +1,5 @@
-//! What stands in front of connections and how many there may be: the PROXY protocol, limits, times.
+//! What stands in front of connections and how many there may be: the PROXY protocol, limits, times
+//! (`http-proxy 3.4, 8.2`).
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};

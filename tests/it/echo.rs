@@ -1,5 +1,5 @@
 //! `portico echo` as a pod behind portico: what it says of a request, however that came, and how it
-//! waits and fails on request (`ingress 4`).
+//! waits and fails on request (`ingress 4`, `http-proxy 6.10`).
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};

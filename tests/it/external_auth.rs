@@ -1,4 +1,4 @@
-//! Another service that says whether a request may pass.
+//! Another service that says whether a request may pass (`http-proxy 0.2, 3.7`).
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpStream};

@@ -1,5 +1,5 @@
 //! Raw requests, byte for byte: what is refused, with which status, and what of the rest a pod sees
-//! (`http-proxy 2`, `reliability 2.1`).
+//! (`http-proxy 1.14–1.17, 1.20, 1.22, 1.23, 1.31, 2.1, 2.2, 2.4, 3.5, 4.6`, `reliability 2.1`).
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};

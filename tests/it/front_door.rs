@@ -1,4 +1,4 @@
-//! Ingress over HTTP, HTTPS and WebSocket.
+//! Ingress over HTTP, HTTPS and WebSocket (`http-proxy 1.26, 1.29, 3.1, 5.1, 7.2`).
 
 use std::io::Write;
 use std::net::TcpStream;

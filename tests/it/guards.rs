@@ -98,7 +98,7 @@ fn who_asks_too_much_is_refused_over_all_locations_of_the_ingress() {
 }
 
 /// A Secret with lines of names and hashes.
-fn users(name: &str, lines: &str) -> String {
+pub(crate) fn users(name: &str, lines: &str) -> String {
     format!(
         "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\nstringData:\n  auth: |\n    {lines}\n"
     )

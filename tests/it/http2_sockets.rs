@@ -1,5 +1,5 @@
 //! WebSockets that clients of HTTP/2 ask for by extended CONNECT, with the crate `h2` as the client and
-//! tungstenite at both ends (RFC 8441, `http-proxy 1.29`).
+//! tungstenite at both ends (RFC 8441, `http-proxy 1.29, 6.10`).
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};

@@ -1,5 +1,5 @@
 //! The life of listeners and of the process: what leaves drains, what ends says so first, and want of
-//! descriptors harms nobody who is served already.
+//! descriptors harms nobody who is served already (`http-proxy 8.1, 8.5`).
 
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};

@@ -1,4 +1,5 @@
-//! One edit reaches L4, L7 and DNS in one commit, and nothing in flight notices (`dns 3.7`).
+//! One edit reaches L4, L7 and DNS in one commit, and nothing in flight notices (`dns 3.7`,
+//! `http-proxy 5.6, 8.7`).
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,8 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use h2::client::SendRequest;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
+use http::Request;
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+use tokio_tungstenite::tungstenite;
 
 use crate::front_door::ingress;
 use crate::harness::dns::{Reply, ask, ask_tcp, try_ask};
@@ -16,6 +22,8 @@ use crate::harness::pod::{Connections, Pod};
 use crate::harness::portico::Portico;
 use crate::harness::udp::{self, UdpPod};
 use crate::harness::{PATIENCE, eventually};
+use crate::http2::read;
+use crate::http2_sockets::echo;
 use crate::services::{service, who};
 use crate::udp::service as udp_service;
 
@@ -64,11 +72,14 @@ fn a_thousand_edits_under_load_lose_nothing() {
     let web = [Pod::http("a"), Pod::http("b"), Pod::http("c")];
     let tcp = [Pod::tcp("a"), Pod::tcp("b"), Pod::tcp("c")];
     let udp = [UdpPod::echo("a"), UdpPod::echo("b"), UdpPod::echo("c")];
-    let rules = [("web.test", "Prefix", "/", "web")];
+    let sockets = [echo(), echo(), echo()];
+    let rules = [("web.test", "Prefix", "/", "web"), ("web.test", "Prefix", "/ws", "ws")];
     let manifests = |edit: usize| {
         let keep = [edit % 3, (edit + 1) % 3];
         [
             service("web", "ClusterIP", 8080, &keep.map(|index| &web[index])),
+            // The endpoint of an open tunnel is gone most of the time.
+            service("ws", "ClusterIP", 8080, &[&sockets[edit % 3]]),
             service("db", "NodePort", 3307, &keep.map(|index| &tcp[index])),
             udp_service("echo", "ClusterIP", 5300, &keep.map(|index| &udp[index])),
             service(&format!("extra-{}", edit % 7), "ClusterIP", 9000, &[&tcp[edit % 3]]),
@@ -124,6 +135,7 @@ fn pods_are_replaced_one_by_one_and_no_request_notices() {
             }
         });
     }
+    load.http2("HTTP/2", http);
     let lost = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&lost);
     let mut kept = Client::connect(http);
@@ -153,7 +165,7 @@ fn pods_are_replaced_one_by_one_and_no_request_notices() {
         let before = load.counts();
         eventually("what was under way is done", || load.is_past(&before, 2).then_some(()));
     }
-    eventually("every client has done its part", || load.is_past(&[0; 3], 100).then_some(()));
+    eventually("every client has done its part", || load.is_past(&[0; 4], 100).then_some(()));
     load.stop();
     let lost = lost.load(Ordering::Relaxed);
     assert!(
@@ -178,7 +190,7 @@ const REPLACED: usize = 60;
 
 /// Clients that run until they are stopped; the first that loses anything fails the test.
 #[derive(Default)]
-struct Load {
+pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     clients: Vec<(&'static str, std::thread::JoinHandle<()>, Arc<AtomicU64>)>,
 }
@@ -186,6 +198,8 @@ struct Load {
 impl Load {
     fn start(http: SocketAddr, front: SocketAddr, node: SocketAddr, dns: SocketAddr) -> Self {
         let mut load = Self::default();
+        load.http2("HTTP/2 kept", http);
+        load.web_socket("WebSocket kept", http);
         let mut kept = Client::connect(http);
         load.client("HTTP kept alive", move || {
             let answer = kept.get("web.test", "/").expect("an answer");
@@ -242,10 +256,43 @@ impl Load {
         self
     }
 
-    fn client(&mut self, name: &'static str, mut once: impl FnMut() + Send + 'static) {
+    /// Streams of one connection of HTTP/2 after another, four at a time.
+    pub(crate) fn http2(&mut self, name: &'static str, http: SocketAddr) {
+        self.client_made(name, move || {
+            let mut session = Session::connect(http);
+            move || session.ask("http://web.test/", 4)
+        });
+    }
+
+    /// Messages of one WebSocket, which nothing may end.
+    fn web_socket(&mut self, name: &'static str, http: SocketAddr) {
+        let stream = TcpStream::connect(http).expect("a connection");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a valid timeout");
+        let (mut socket, _) =
+            tungstenite::client("ws://web.test/ws", stream).expect("it is agreed on");
+        self.client(name, move || {
+            socket.send("ping".into()).expect("the tunnel lives");
+            let answer = socket.read().expect("the tunnel lives");
+            assert_eq!(answer.to_text().expect("a text"), "ping");
+        });
+    }
+
+    pub(crate) fn client(&mut self, name: &'static str, once: impl FnMut() + Send + 'static) {
+        self.client_made(name, || once);
+    }
+
+    /// A client that is made on the thread that it runs on.
+    fn client_made<F: FnMut()>(
+        &mut self,
+        name: &'static str,
+        make: impl FnOnce() -> F + Send + 'static,
+    ) {
         let (stop, count) = (Arc::clone(&self.stop), Arc::new(AtomicU64::new(0)));
         let done = Arc::clone(&count);
         let thread = std::thread::spawn(move || {
+            let mut once = make();
             while !stop.load(Ordering::Relaxed) {
                 once();
                 count.fetch_add(1, Ordering::Relaxed);
@@ -255,7 +302,7 @@ impl Load {
     }
 
     /// How often each client has come through.
-    fn counts(&self) -> Vec<u64> {
+    pub(crate) fn counts(&self) -> Vec<u64> {
         let clients = self.clients.iter();
         clients
             .map(|(_, _, count)| count.load(Ordering::Relaxed))
@@ -263,7 +310,7 @@ impl Load {
     }
 
     /// Whether each has come through so often since `before`, or has ended.
-    fn is_past(&self, before: &[u64], times: u64) -> bool {
+    pub(crate) fn is_past(&self, before: &[u64], times: u64) -> bool {
         let counts = self.counts();
         let ended = self
             .clients
@@ -274,7 +321,7 @@ impl Load {
     }
 
     /// Ends the load; panics with the client that lost something.
-    fn stop(self) -> Vec<(&'static str, u64)> {
+    pub(crate) fn stop(self) -> Vec<(&'static str, u64)> {
         self.stop.store(true, Ordering::Relaxed);
         self.clients
             .into_iter()
@@ -283,5 +330,65 @@ impl Load {
                 (name, count.load(Ordering::Relaxed))
             })
             .collect()
+    }
+}
+
+/// A client of HTTP/2 with a runtime of its own, which comes anew where it is told to.
+struct Session {
+    runtime: LocalRuntime,
+    http: SocketAddr,
+    client: SendRequest<Bytes>,
+}
+
+impl Session {
+    fn connect(http: SocketAddr) -> Self {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
+            .expect("a runtime");
+        let client = runtime.block_on(Self::open(http));
+        Self { runtime, http, client }
+    }
+
+    async fn open(http: SocketAddr) -> SendRequest<Bytes> {
+        let stream = tokio::net::TcpStream::connect(http)
+            .await
+            .expect("a connection");
+        let (client, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+        tokio::task::spawn_local(async move { drop(connection.await) });
+        client
+    }
+
+    /// Asks so often at once; each is answered, with 200. What GOAWAY says was not looked at is asked
+    /// again, as a client does.
+    fn ask(&mut self, uri: &'static str, times: usize) {
+        let Self { runtime, http, client } = self;
+        runtime.block_on(async {
+            let mut left = times;
+            while left > 0 {
+                let mut asked = Vec::new();
+                for _ in 0..left {
+                    let Ok(mut ready) = client.clone().ready().await else { break };
+                    let request = Request::get(uri).body(()).expect("a request");
+                    let Ok((response, _)) = ready.send_request(request, true) else { break };
+                    asked.push(response);
+                }
+                for response in asked {
+                    match response.await {
+                        Ok(response) => {
+                            assert_eq!(response.status(), 200);
+                            read(response.into_body()).await.expect("the body");
+                            left -= 1;
+                        }
+                        Err(error) => {
+                            assert!(error.is_go_away() && error.is_remote(), "{error}");
+                        }
+                    }
+                }
+                if left > 0 {
+                    *client = Self::open(*http).await;
+                }
+            }
+        });
     }
 }

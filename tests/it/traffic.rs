@@ -1,5 +1,5 @@
 //! What annotations ask of exchanges with backends: who gets a canary, what is repeated, how long is
-//! waited.
+//! waited (`http-proxy 5.10, 5.13`).
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpStream};

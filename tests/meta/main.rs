@@ -3,6 +3,7 @@
 //! They read files and ask cargo and the built binary; no socket is opened.
 
 mod bans;
+mod clauses;
 mod conformance;
 mod diagnostics;
 mod docs;

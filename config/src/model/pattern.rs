@@ -201,7 +201,7 @@ mod tests {
             &"(".repeat(100),
             &"a".repeat(MAX_BYTES + 1),
         ] {
-            assert!(Pattern::new(pattern).is_err(), "ingress 2.2: {pattern}");
+            assert!(Pattern::new(pattern).is_err(), "ingress 2.2, http-proxy 4.9: {pattern}");
         }
     }
 

@@ -1,4 +1,5 @@
-//! Headers as the specification has them, as it has them not, cut at every place, and anything else.
+//! Headers as the specification has them, as it has them not, cut at every place, and anything else
+//! (`http-proxy 3.4`).
 
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 use tokio::io::AsyncWriteExt;

@@ -13,7 +13,7 @@ use super::clients::Shown;
 use super::edits::Edits;
 use super::exchange::Incoming;
 use super::fields::{Field, Fields, Name};
-use super::request::Checked;
+use super::request::{self, Checked};
 use super::trust::Told;
 
 /// What is said of the connection that a request came over; made once per connection.
@@ -171,12 +171,17 @@ pub(crate) fn to_upstream(out: &mut Vec<u8>, checked: &Checked<'_>, added: &Adde
     put(out, &[" HTTP/1.1\r\nHost: ", host, "\r\n"]);
     let named = Named::of(asked.fields);
     let mut id = &added.request_id[..];
+    let hops = match asked.method {
+        "OPTIONS" => request::max_forwards(asked),
+        _ => None,
+    };
     for field in asked.fields.iter() {
         if added.withholds(field.text) {
             continue;
         }
         match field.name {
             Name::Other if named.has(field.text) => {}
+            Name::Other if hops.is_some() && is_max_forwards(field.text) => {}
             Name::Other | Name::Date | Name::Server | Name::Hsts | Name::Via | Name::Protected => {
                 line(out, field.text, field.value);
             }
@@ -195,6 +200,34 @@ pub(crate) fn to_upstream(out: &mut Vec<u8>, checked: &Checked<'_>, added: &Adde
             | Name::Forged => {}
         }
     }
+    seen_from_outside(out, checked, added);
+    out.extend_from_slice(added.lines);
+    if let Some(hops) = hops {
+        put(out, &["Max-Forwards: "]);
+        number(out, hops.saturating_sub(1));
+        put(out, &["\r\n"]);
+    }
+    line(out, b"X-Request-ID", id);
+    out.extend_from_slice(&added.via.line);
+    announce(out, *body);
+    if *expects {
+        put(out, &["Expect: 100-continue\r\n"]);
+    }
+    if added.http2 && takes_trailers(asked.fields) {
+        put(out, &["TE: trailers\r\n"]);
+    }
+    let connection = match (*websocket, added.closes) {
+        (true, _) => Connection::Upgrade,
+        (false, true) => Connection::Close,
+        (false, false) => Connection::Persists,
+    };
+    put(out, &[connection.line(), "\r\n"]);
+}
+
+/// Writes for whom the request is, and what it asked for, in the client's words.
+#[inline]
+fn seen_from_outside(out: &mut Vec<u8>, checked: &Checked<'_>, added: &Added<'_>) {
+    let from = added.incoming.from;
     out.extend_from_slice(added.told.map_or(&from.lines, |told| &told.lines));
     out.extend_from_slice(from.shown.as_ref().map_or(&[][..], Shown::lines));
     let authority = added
@@ -215,22 +248,6 @@ pub(crate) fn to_upstream(out: &mut Vec<u8>, checked: &Checked<'_>, added: &Adde
     if let Some(prefix) = added.prefix {
         put(out, &["X-Forwarded-Prefix: ", prefix, "\r\n"]);
     }
-    out.extend_from_slice(added.lines);
-    line(out, b"X-Request-ID", id);
-    out.extend_from_slice(&added.via.line);
-    announce(out, *body);
-    if *expects {
-        put(out, &["Expect: 100-continue\r\n"]);
-    }
-    if added.http2 && takes_trailers(asked.fields) {
-        put(out, &["TE: trailers\r\n"]);
-    }
-    let connection = match (*websocket, added.closes) {
-        (true, _) => Connection::Upgrade,
-        (false, true) => Connection::Close,
-        (false, false) => Connection::Persists,
-    };
-    put(out, &[connection.line(), "\r\n"]);
 }
 
 /// What the head of a response says of the connection to the client.
@@ -377,6 +394,10 @@ pub(super) fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
+}
+
+fn is_max_forwards(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"max-forwards")
 }
 
 /// Whether a client says that it takes trailers (`http-proxy 1.3`).
@@ -530,10 +551,11 @@ mod tests {
                 "via: 1.1 portico (0000000000000007)",
                 "",
             ],
-            "ingress 1.9"
+            "ingress 1.9, http-proxy 1.4, 3.1"
         );
         let made = forwarded("X-Request-ID: bad id\r\n");
-        assert!(made.contains(&"x-request-id: 00000000000000000000000000000000".into()));
+        let id = "x-request-id: 00000000000000000000000000000000";
+        assert!(made.contains(&id.into()), "http-proxy 3.6");
     }
 
     #[test]

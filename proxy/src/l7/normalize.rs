@@ -153,11 +153,16 @@ mod tests {
             ("a", Err(NotAbsolute)),
             ("", Err(NotAbsolute)),
         ] {
-            assert_eq!(normalize(path).as_deref(), want.as_ref().copied(), "http-proxy 4: {path}");
+            assert_eq!(
+                normalize(path).as_deref(),
+                want.as_ref().copied(),
+                "http-proxy 4.2–4.4: {path}"
+            );
         }
     }
 
     proptest::proptest! {
+        /// `http-proxy 4.5`.
         #[test]
         fn normal_paths_are_normal(path in "/[a-z/.%2eEfF5cC;]{0,40}") {
             if let Ok(once) = normalize(&path) {

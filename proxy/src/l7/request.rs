@@ -83,6 +83,10 @@ pub(crate) fn check<'a>(asked: &Asked<'a>) -> Result<Checked<'a>, Refused> {
         let status = if asked.method == "OPTIONS" { StatusCode::OK } else { bad.status };
         return Err(Refused { status, close: status != StatusCode::OK });
     }
+    // It was to go so far and no farther (`http-proxy 1.7`).
+    if asked.method == "OPTIONS" && max_forwards(asked) == Some(0) {
+        return Err(Refused { status: StatusCode::OK, close: false });
+    }
     let (path, query) = match target.split_once('?') {
         Some((path, query)) => (path, Some(query)),
         None => (target, None),
@@ -91,6 +95,16 @@ pub(crate) fn check<'a>(asked: &Asked<'a>) -> Result<Checked<'a>, Refused> {
     let path = if path.is_empty() && absolute.is_some() { "/" } else { path };
     let path = normalize(path).map_err(|_| bad)?;
     Ok(Checked { host, authority, path, query })
+}
+
+/// How often a request may still be forwarded, where it says so in a number.
+pub(crate) fn max_forwards(asked: &Asked<'_>) -> Option<u64> {
+    let digits = std::str::from_utf8(asked.fields.first("max-forwards")?).ok()?;
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| digits.parse().ok())
+        .flatten()
 }
 
 /// The authority of an absolute-form target, and what follows it.
@@ -232,7 +246,7 @@ mod tests {
             read("GET", uri, &[("host", host)], |asked| {
                 let checked = check(asked).unwrap();
                 let got = (&*checked.host, &*checked.path, checked.query);
-                assert_eq!(got, (name, path, query), "{uri} {host}");
+                assert_eq!(got, (name, path, query), "http-proxy 1.10, 1.11, 4.1: {uri} {host}");
             });
         }
     }
@@ -258,6 +272,7 @@ mod tests {
             ("http-proxy 1.14 asterisk", "OPTIONS", "*", &[a], 200),
             ("http-proxy 1.14 asterisk", "GET", "*", &[a], 400),
             ("http-proxy 1.14 authority", "GET", "b:80", &[a], 400),
+            ("http-proxy 1.7 at its end", "OPTIONS", "/", &[a, ("max-forwards", "0")], 200),
             ("http-proxy 1.14 no slash", "GET", "x", &[a], 400),
             ("http-proxy 1.15 TRACE", "TRACE", "/", &[a], 405),
             ("http-proxy 1.31 CONNECT", "CONNECT", "a:80", &[a], 405),
@@ -265,7 +280,7 @@ mod tests {
             ("http-proxy 4.2 escape", "GET", "/%zz", &[a], 400),
         ] {
             let refused = read(method, uri, headers, |asked| check(asked).unwrap_err());
-            assert_eq!(refused.status.as_u16(), status, "{case}");
+            assert_eq!(refused.status.as_u16(), status, "ingress 1.2, {case}");
         }
     }
 

@@ -106,7 +106,7 @@ mod tests {
                 canary: None,
                 rule: Arc::default(),
             };
-            assert_eq!(matches(&location, path), want, "ingress 1.3: {kind:?} {pattern} {path}");
+            assert_eq!(matches(&location, path), want, "http-proxy 4.8: {kind:?} {pattern} {path}");
         }
     }
 

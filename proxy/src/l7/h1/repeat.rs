@@ -230,7 +230,7 @@ mod tests {
             ("no HTTP, asked for", true, Some("invalid_header"), garbled, true),
         ] {
             let got = repeats(idempotent, after, None).after(lost, Instant::now());
-            assert_eq!(got, want, "http-proxy 5: {case}");
+            assert_eq!(got, want, "http-proxy 5.9, 5.10: {case}");
         }
     }
 

@@ -253,7 +253,11 @@ mod tests {
             ("among", policy(&[there], &[there, here]), 301),
             ("nothing asked", Policy::default(), 200),
         ] {
-            assert_eq!(answer(&policy, false, "a.test", "/").0, status, "ingress 1.10: {case}");
+            assert_eq!(
+                answer(&policy, false, "a.test", "/").0,
+                status,
+                "ingress 1.10, http-proxy 0.2: {case}"
+            );
         }
     }
 

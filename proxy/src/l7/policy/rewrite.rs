@@ -145,7 +145,7 @@ mod tests {
         ] {
             let got = rewritten(pattern, target, path);
             let want = want.map(|path| Some(path.to_owned()));
-            assert_eq!(got, want, "ingress 2.4: rewrite-target {pattern} {target} {path}");
+            assert_eq!(got, want, "ingress 2.4, http-proxy 4.7: {pattern} {target} {path}");
         }
     }
 }

@@ -144,7 +144,7 @@ mod tests {
             let hash = users.find("ann").unwrap();
             assert!(is_from(hash, password.as_bytes()), "ingress 2.4: auth-secret: {text}");
             for other in ["", "Secret", "secret ", "secre"] {
-                assert!(!is_from(hash, other.as_bytes()), "ingress 2.4: {text}: {other:?}");
+                assert!(!is_from(hash, other.as_bytes()), "ingress 6.10: {text}: {other:?}");
             }
         }
         let odd = ["$1$", "$1$x", "$5$x", "$6$", "{SHA}", "{SHA}x", "{SSHA}eA==", "$2b$05$x"];
