@@ -9,7 +9,10 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_t
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
-use webpki::{EndEntityCert, KeyUsage};
+use webpki::{
+    CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, RevocationCheckDepth,
+    RevocationOptionsBuilder, UnknownStatusPolicy,
+};
 use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
 /// Asks for a certificate, and takes any or none.
@@ -72,10 +75,13 @@ impl ClientCertVerifier for AnyClient {
 }
 
 /// Whether one of the authorities has signed a client's certificate, with no more than `depth`
-/// others between; fails with a few words.
+/// others between, and none of them was taken back; fails with a few words.
+///
+/// Where there are lists of what was, each certificate of the chain must be one that a list is about,
+/// and the list must be of its time (as with nginx's `ssl_crl`).
 pub fn verify(
     chain: &[CertificateDer<'_>],
-    roots: &RootCertStore,
+    (roots, revoked): (&RootCertStore, &[CertRevocationList<'_>]),
     depth: u8,
     now: UnixTime,
 ) -> Result<(), &'static str> {
@@ -83,6 +89,15 @@ pub fn verify(
     let algorithms =
         rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
     let depth = usize::from(depth);
+    let lists: Vec<&CertRevocationList<'_>> = revoked.iter().collect();
+    // Without a list nothing is asked.
+    let revocation = RevocationOptionsBuilder::new(&lists).ok().map(|builder| {
+        builder
+            .with_depth(RevocationCheckDepth::Chain)
+            .with_status_policy(UnknownStatusPolicy::Deny)
+            .with_expiration_policy(ExpirationPolicy::Enforce)
+            .build()
+    });
     let verified = EndEntityCert::try_from(leaf).and_then(|leaf| {
         let path = leaf.verify_for_usage(
             algorithms.all,
@@ -90,7 +105,7 @@ pub fn verify(
             intermediates,
             now,
             KeyUsage::client_auth(),
-            None,
+            revocation,
             Some(&|path| match path.intermediate_certificates().count() <= depth {
                 true => Ok(()),
                 false => Err(webpki::Error::UnknownIssuer),
@@ -101,6 +116,9 @@ pub fn verify(
     verified.map_err(|error| match error {
         webpki::Error::CertExpired { .. } => "certificate has expired",
         webpki::Error::CertNotValidYet { .. } => "certificate is not yet valid",
+        webpki::Error::CertRevoked => "certificate revoked",
+        webpki::Error::UnknownRevocationStatus => "unable to get certificate CRL",
+        webpki::Error::CrlExpired { .. } => "CRL has expired",
         webpki::Error::BadDer => "certificate cannot be read",
         webpki::Error::RequiredEkuNotFoundContext(_) => "unsuitable certificate purpose",
         _ => "unable to verify the certificate",

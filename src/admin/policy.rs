@@ -29,7 +29,7 @@ pub(super) fn render(policy: &Policy) -> Value {
 
 /// What a host asks of its clients' certificates.
 pub(super) fn clients(auth: &ClientAuth) -> Value {
-    let ClientAuth { authorities, wants, depth, subject, error_page, passes_on } = auth;
+    let ClientAuth { authorities, revoked, wants, depth, subject, error_page, passes_on } = auth;
     let mut shown = Shown::default();
     let wants = match wants {
         Wants::Required => "on",
@@ -38,6 +38,7 @@ pub(super) fn clients(auth: &ClientAuth) -> Value {
     };
     shown.say("auth-tls-verify-client", wants);
     shown.say("authorities", authorities.as_ref().map_or(0, |it| it.0.len()));
+    shown.say("revocation-lists", revoked.as_ref().map(|it| it.0.lists().len()));
     shown.say("auth-tls-verify-depth", *depth);
     shown.say("auth-tls-match-cn", subject.as_ref().map(|subject| subject.text()));
     shown.say("auth-tls-error-page", error_page.as_deref());

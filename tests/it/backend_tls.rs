@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
+    DistinguishedName, DnType, IsCa, KeyPair, RevokedCertParams,
 };
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
@@ -70,6 +71,35 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         let signed = params.signed_by(&key, &self.0).unwrap();
         (signed.pem(), key.serialize_pem())
+    }
+
+    /// A client's certificate with this serial number, and its key, in PEM.
+    pub(crate) fn numbered(&self, number: u64) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new([]).unwrap();
+        params.serial_number = Some(number.into());
+        let signed = params.signed_by(&key, &self.0).unwrap();
+        (signed.pem(), key.serialize_pem())
+    }
+
+    /// The list of what it has taken back, by serial number, good until the end of a year, in PEM.
+    pub(crate) fn takes_back(&self, numbers: &[u64], year: i32) -> String {
+        let begun = rcgen::date_time_ymd(2000, 1, 1);
+        let revoked = |number: &u64| RevokedCertParams {
+            serial_number: (*number).into(),
+            revocation_time: begun,
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: begun,
+            next_update: rcgen::date_time_ymd(year, 12, 31),
+            crl_number: 1_u64.into(),
+            issuing_distribution_point: None,
+            revoked_certs: numbers.iter().map(revoked).collect(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.0).unwrap().pem().unwrap()
     }
 
     /// A server called `name` that takes certificates of this authority; `between`: who signs for it.

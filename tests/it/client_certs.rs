@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
 
 use crate::annotations::annotated;
-use crate::backend_tls::Authority;
+use crate::backend_tls::{Authority, pem};
 use crate::harness::PATIENCE;
 use crate::harness::http::get;
 use crate::harness::pod::Pod;
@@ -158,6 +158,54 @@ fn nobody_shows_anything_without_tls(portico: &Portico) {
     for (host, want) in [("must.test", 308), ("plain.test", 400), ("missing.test", 403)] {
         assert_eq!(get(portico.http(), host, "/").status, want, "ingress 1.10: {host}");
     }
+}
+
+#[test]
+fn a_certificate_that_was_taken_back_is_worth_nothing() {
+    let (signs, other) = (Authority::new(), Authority::new());
+    let pod = Pod::http("web");
+    let entry = "  tls:\n  - hosts: [web.test]\n    secretName: pair\n";
+    let pair = signs.sign_for(&["web.test".to_owned(), "any.test".to_owned()]);
+    let asks = [("auth-tls-secret", "signers"), ("auth-tls-verify-client", "optional_no_ca")];
+    let site = [
+        service("web", "ClusterIP", 80, &[&pod]),
+        signs
+            .secret("pair", Some(&pair))
+            .replace("  ca.crt", "  other"),
+        annotated("web", "web.test", &asks[..1], entry),
+        annotated("any", "any.test", &asks, &entry.replace("web.test", "any.test")),
+    ]
+    .join("---\n");
+    let with = |lists: Option<&str>| {
+        let lists = lists.map_or_else(String::new, |lists| pem("ca.crl", lists));
+        signers("signers", &signs) + &lists
+    };
+    let portico = Portico::with(&[("site.yaml", &site), ("signers.yaml", &with(None))]).start();
+    let [back, good] = [7, 8].map(|number| signs.numbered(number));
+    let shows = |pair: &(String, String)| client(&signs, Some((&pair.0, &pair.1)));
+    let (back, good) = (shows(&back), shows(&good));
+    let status_of = |who| status(&ask(portico.https(), who, ("web.test", "web.test")).0);
+    for (case, lists, of_back, of_good) in [
+        ("no list", None, 200, 200),
+        ("a list", Some(signs.takes_back(&[3, 7], 2099)), 400, 200),
+        ("a list of nothing", Some(signs.takes_back(&[], 2099)), 200, 200),
+        ("a list of old", Some(signs.takes_back(&[7], 2001)), 400, 400),
+        ("a list of others", Some(other.takes_back(&[9], 2099)), 400, 400),
+        ("no list that can be read", Some("never".to_owned()), 403, 403),
+        (
+            "lists of all",
+            Some(signs.takes_back(&[7], 2099) + &other.takes_back(&[8], 2099)),
+            400,
+            200,
+        ),
+    ] {
+        portico.edit("signers.yaml", &with(lists.as_deref()));
+        let got = (status_of(&back), status_of(&good));
+        assert_eq!(got, (of_back, of_good), "http-proxy 7.8: {case}");
+    }
+    let (answer, _) = ask(portico.https(), &back, ("any.test", "any.test"));
+    let says = "ssl-client-verify: FAILED:certificate revoked";
+    assert!(answer.contains(says), "http-proxy 7.8: {answer}");
 }
 
 #[test]

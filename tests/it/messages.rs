@@ -294,6 +294,29 @@ fn connections_are_kept_only_where_both_sides_can_go_on() {
     }
 }
 
+/// Else another client would come with the name of the one before.
+#[test]
+fn a_connection_that_may_know_its_client_is_no_other_clients() {
+    let asks = "HTTP/1.1 401 No\r\nWWW-Authenticate: Negotiate\r\nContent-Length: 2\r\n\r\nok";
+    let basic = "HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm=x\r\nContent-Length: 2\r\n\r\nok";
+    for (case, answer, says, connections) in [
+        ("asked for a ticket", asks, "", 3),
+        ("shows a ticket", OK, "Authorization: NTLM abc\r\n", 3),
+        ("in other letters", OK, "authorization: negotiate abc\r\n", 3),
+        ("asked for a password", basic, "", 1),
+        ("shows a password", OK, "Authorization: Basic abc\r\n", 1),
+    ] {
+        let (pod, _told) = tells(answer, false);
+        let portico = before(&pod);
+        let text = format!("GET / HTTP/1.1\r\nHost: web.test\r\n{says}\r\n");
+        for _ in 0..3 {
+            let answer = Client::connect(portico.http()).request(&text, b"");
+            assert_eq!(answer.unwrap().text(), "ok");
+        }
+        assert_eq!(pod.connections(), connections, "http-proxy 5.4: {case}");
+    }
+}
+
 #[test]
 fn the_newest_connection_is_used_again_first() {
     let pod = Pod::serve(Ipv4Addr::LOCALHOST.into(), |stream| {

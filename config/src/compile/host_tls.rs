@@ -14,7 +14,7 @@ use crate::location::FieldPath;
 use crate::model::annotation::PREFIX;
 use crate::model::{ClientAuth, HostPattern, ObjectName, PathKind, Same};
 use crate::snapshot::{Backend, Location};
-use crate::validate::{ClientAsk, InUse, Kind};
+use crate::validate::{ClientAsk, InUse, Kind, Revoked};
 
 /// What hosts ask.
 #[derive(Default)]
@@ -109,9 +109,15 @@ fn auth(
     let abroad = other.as_ref().is_some_and(|other| other != namespace);
     let authorities = match found {
         _ if abroad => Err("names a Secret of another namespace".to_owned()),
-        Some(Kind::Secret(secret)) => match &secret.authorities {
-            Some(authorities) => Ok(Same(Arc::clone(authorities))),
-            None => Err(format!("Secret `{name}` holds no `ca.crt` that can be read")),
+        Some(Kind::Secret(secret)) => match (&secret.authorities, &secret.revoked) {
+            (_, Revoked::Unreadable) => {
+                Err(format!("Secret `{name}` holds a `ca.crl` that cannot be read"))
+            }
+            (Some(authorities), Revoked::Nothing) => Ok((Same(Arc::clone(authorities)), None)),
+            (Some(authorities), Revoked::Lists(lists)) => {
+                Ok((Same(Arc::clone(authorities)), Some(Same(Arc::clone(lists)))))
+            }
+            (None, _) => Err(format!("Secret `{name}` holds no `ca.crt` that can be read")),
         },
         _ => Err(format!("no Secret `{name}` in namespace {namespace}")),
     };
@@ -119,8 +125,10 @@ fn auth(
         let text = format!("{why}: its hosts are closed, every request gets 403");
         diagnostics.push(told(Code::AnnotationCloses, object, SECRET, text));
     }
+    let (authorities, revoked) = authorities.ok().unzip();
     ClientAuth {
-        authorities: authorities.ok(),
+        authorities,
+        revoked: revoked.flatten(),
         wants: ask.wants,
         depth: ask.depth,
         subject: ask.subject.clone(),

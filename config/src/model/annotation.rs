@@ -102,7 +102,7 @@ pub const ROWS: &[Row] = &[
     row("proxy-ssl-server-name", 'B', Role::Tuning, "off", Standing::Supported, "whether the name is sent (SNI)"),
     row("proxy-ssl-protocols", 'B', Role::Tuning, "TLSv1.2 TLSv1.3", Standing::Supported, "versions of TLS to the backend; older ones are passed over"),
     row("proxy-ssl-ciphers", 'B', Role::Tuning, "DEFAULT", Standing::Supported, "cipher suites to the backend by the names of TLS or OpenSSL; expressions of OpenSSL have no effect"),
-    row("auth-tls-secret", 'B', Role::Guard, "", Standing::Supported, "`ca.crt` says who signs client certificates of its hosts; a Secret that is missing gives every request 403"),
+    row("auth-tls-secret", 'B', Role::Guard, "", Standing::Supported, "`ca.crt` says who signs client certificates of its hosts, `ca.crl`, where there is one, what was taken back; a Secret that is missing gives every request 403"),
     row("auth-tls-verify-client", 'B', Role::Guard, "on", Standing::Supported, "`on`: without a good certificate 400; `optional`: none passes; `optional_no_ca`: any passes; `off`. Without `auth-tls-secret` all but `off` close"),
     row("auth-tls-verify-depth", 'B', Role::Tuning, "1", Standing::Supported, "how many intermediates its chain may have, 0 to 6"),
     row("auth-tls-pass-certificate-to-upstream", 'B', Role::Tuning, "false", Standing::Supported, "whether backends get it, as `ssl-client-cert`"),

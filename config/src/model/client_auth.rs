@@ -6,6 +6,9 @@
 
 use regex::bytes::{Regex, RegexBuilder};
 use rustls::RootCertStore;
+use rustls_pki_types::CertificateRevocationListDer;
+use rustls_pki_types::pem::PemObject;
+use webpki::{CertRevocationList, OwnedCertRevocationList};
 
 use super::Same;
 
@@ -14,6 +17,8 @@ use super::Same;
 pub struct ClientAuth {
     /// Who signs; none: the Secret is not there, and nobody is let in.
     pub authorities: Option<Same<RootCertStore>>,
+    /// What authorities have taken back; none: nobody asks.
+    pub revoked: Option<Same<Revocations>>,
     /// Who is let in.
     pub wants: Wants,
     /// How many certificates may stand between a client's and an authority, `0..=6`.
@@ -24,6 +29,30 @@ pub struct ClientAuth {
     pub error_page: Option<Box<str>>,
     /// Whether backends get the certificate itself.
     pub passes_on: bool,
+}
+
+/// Lists of the certificates that authorities have taken back (RFC 5280 5).
+#[derive(Debug)]
+pub struct Revocations(Vec<CertRevocationList<'static>>);
+
+impl Revocations {
+    /// All lists of a PEM text; none where there is no list, more than a bundle has, or one that cannot
+    /// be read.
+    pub fn parse(pem: &[u8]) -> Option<Self> {
+        let mut lists = Vec::new();
+        for list in CertificateRevocationListDer::pem_slice_iter(pem) {
+            let list = OwnedCertRevocationList::from_der(&list.ok()?).ok()?;
+            lists.push(CertRevocationList::Owned(list));
+        }
+        (1..=MAX_LISTS)
+            .contains(&lists.len())
+            .then_some(Self(lists))
+    }
+
+    /// Each, of one authority.
+    pub fn lists(&self) -> &[CertRevocationList<'static>] {
+        &self.0
+    }
 }
 
 /// Which clients are let in.
@@ -82,10 +111,19 @@ impl Eq for Subject {}
 const MAX_PATTERN_BYTES: usize = 4 << 10;
 const MAX_COMPILED_BYTES: usize = 1 << 20;
 const MAX_NESTING: u32 = 50;
+/// Lists of one `ca.crl`.
+const MAX_LISTS: usize = 100;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_list_takes_nothing_back_and_lets_nobody_in() {
+        for text in ["", "x", "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"] {
+            assert!(Revocations::parse(text.as_bytes()).is_none(), "http-proxy 7.8: {text}");
+        }
+    }
 
     #[test]
     fn a_subject_is_searched_for_a_common_name() {

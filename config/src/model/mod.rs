@@ -47,7 +47,7 @@ pub use backend_tls::{BackendTls, Same, TlsVersions};
 pub(crate) use balancing::is_cookie_path;
 pub use balancing::{AffinityMode, Balancing, CookieAffinity, HashBy, SameSite};
 pub use certificate::Certificate;
-pub use client_auth::{ClientAuth, Subject, Wants};
+pub use client_auth::{ClientAuth, Revocations, Subject, Wants};
 pub use clients::private_networks;
 pub use compression::{Coding, Compression};
 pub use conduct::{CanaryHeader, CanaryRule, CanaryValue, Conditions, Retries, Timeouts};

@@ -38,7 +38,7 @@ pub(crate) use ingress::{
 pub(crate) use ingress::{QUIRKS, is_field_name, is_field_value};
 pub(crate) use node::Node;
 pub(crate) use pod::Pod;
-pub(crate) use secret::{ConfigMap, Secret};
+pub(crate) use secret::{ConfigMap, Revoked, Secret};
 pub(crate) use service::{
     Distribution, Exposure, FamilyPolicy, Hosts, LoadBalancerIngress, Service, ShortPort, Target,
     TargetPort, Weight,

@@ -16,7 +16,7 @@ use super::{Check, names};
 use crate::api::core_v1;
 use crate::diagnostic::Code;
 use crate::location::FieldPath;
-use crate::model::Certificate;
+use crate::model::{Certificate, Revocations};
 
 pub(crate) use self::users::Users;
 
@@ -27,10 +27,23 @@ pub(crate) struct Secret {
     pub(crate) certificate: Option<Arc<Certificate>>,
     /// What `ca.crt` holds; none where that is no certificate.
     pub(crate) authorities: Option<Arc<RootCertStore>>,
+    /// What `ca.crl` says was taken back.
+    pub(crate) revoked: Revoked,
     /// Names and passwords that it may hold.
     pub(crate) users: Users,
     /// The raw PEM that all was made from: equality without looking into keys.
     fingerprint: u64,
+}
+
+/// What `ca.crl` holds.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Revoked {
+    /// There is none.
+    #[default]
+    Nothing,
+    Lists(Arc<Revocations>),
+    /// No list of certificates.
+    Unreadable,
 }
 
 impl PartialEq for Secret {
@@ -58,8 +71,14 @@ pub(super) fn secret(secret: &core_v1::Secret, check: &mut Check<'_>) -> Secret 
     let authority = values.remove("ca.crt").map(|value| value.bytes);
     let read = Secret { users, ..pair(secret, &mut values, check) };
     let Some(authority) = authority else { return read };
-    let fingerprint = certificate::fingerprint_of(&(read.fingerprint, &authority));
-    Secret { authorities: certificate::authorities(&authority), fingerprint, ..read }
+    let lists = values.remove("ca.crl").map(|value| value.bytes);
+    let fingerprint = certificate::fingerprint_of(&(read.fingerprint, &authority, &lists));
+    let revoked = match lists.as_deref().map(Revocations::parse) {
+        None => Revoked::Nothing,
+        Some(Some(lists)) => Revoked::Lists(Arc::new(lists)),
+        Some(None) => Revoked::Unreadable,
+    };
+    Secret { authorities: certificate::authorities(&authority), revoked, fingerprint, ..read }
 }
 
 /// The pair of certificate and key.
@@ -68,8 +87,13 @@ fn pair(
     values: &mut BTreeMap<&str, Value>,
     check: &mut Check<'_>,
 ) -> Secret {
-    let none =
-        || Secret { certificate: None, authorities: None, users: Users::default(), fingerprint: 0 };
+    let none = || Secret {
+        certificate: None,
+        authorities: None,
+        revoked: Revoked::Nothing,
+        users: Users::default(),
+        fingerprint: 0,
+    };
     required_keys(secret, check);
     let is_tls = secret.type_.as_deref() == Some("kubernetes.io/tls");
     let pair = (values.remove("tls.crt"), values.remove("tls.key"));

@@ -53,10 +53,13 @@ impl Shown {
         let worth = match (leaf, &auth.authorities) {
             (None, _) => Worth::None,
             (_, None) => Worth::Failed("no authorities"),
-            (Some(_), Some(roots)) => match client_cert::verify(chain, &roots.0, auth.depth, now) {
-                Ok(()) => Worth::Verified,
-                Err(why) => Worth::Failed(why),
-            },
+            (Some(_), Some(roots)) => {
+                let revoked = auth.revoked.as_ref().map_or(&[][..], |it| it.0.lists());
+                match client_cert::verify(chain, (&roots.0, revoked), auth.depth, now) {
+                    Ok(()) => Worth::Verified,
+                    Err(why) => Worth::Failed(why),
+                }
+            }
         };
         let (subject, issuer) = leaf.map(client_cert::names).unwrap_or_default();
         let mut lines = Vec::new();

@@ -198,6 +198,17 @@ pub(crate) fn is_websocket(asked: &Asked<'_>) -> bool {
         && !fields.has(Name::TransferEncoding)
 }
 
+/// Whether credentials, or what asks for some, are good for a whole connection (`http-proxy 5.4`).
+pub(crate) fn is_of_connection(value: &[u8]) -> bool {
+    let scheme = value
+        .split(|&byte| byte == b' ' || byte == b',')
+        .next()
+        .unwrap_or_default();
+    [&b"ntlm"[..], b"negotiate"]
+        .iter()
+        .any(|it| scheme.eq_ignore_ascii_case(it))
+}
+
 /// `http-proxy 5`: what may be repeated after it may have reached a backend.
 pub(crate) fn is_idempotent(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE")

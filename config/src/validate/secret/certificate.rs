@@ -59,6 +59,7 @@ pub(super) fn certificate(
     Some(Secret {
         certificate: Some(Arc::new(certificate)),
         authorities: None,
+        revoked: super::Revoked::Nothing,
         users: Users::default(),
         fingerprint,
     })

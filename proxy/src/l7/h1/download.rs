@@ -31,6 +31,7 @@ use crate::l7::forward::{self, Announced};
 use crate::l7::h2::backend;
 use crate::l7::io::{Downstream, READ_BYTES, poll_read, poll_send};
 use crate::l7::pool::Stream;
+use crate::l7::request::is_of_connection;
 use crate::l7::watch::Phase;
 
 /// A response that is being passed on.
@@ -541,6 +542,12 @@ impl Download {
         };
         let edits = recoded.as_ref().map(|(edits, _)| edits);
         self.reusable = keeps && length != Length::UntilClose && !facts.closes_backend();
+        // Nobody else may come over a connection that knows one client (`http-proxy 5.4`).
+        let binds = line.status == StatusCode::UNAUTHORIZED
+            && fields
+                .first("www-authenticate")
+                .is_some_and(is_of_connection);
+        self.reusable &= !binds && !facts.binds;
         self.pace = facts.pace();
         self.body = Body::new(length);
         self.chunked = announced == Announced::Chunked;

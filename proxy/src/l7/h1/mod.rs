@@ -58,6 +58,8 @@ struct Facts {
     websocket: bool,
     /// Whether it may be sent again though it may have arrived.
     idempotent: bool,
+    /// Whether its credentials are good for the connection that they come over.
+    binds: bool,
     /// For whom it is, where that is known.
     client: Option<IpAddr>,
     /// What annotations ask, where any are about it.

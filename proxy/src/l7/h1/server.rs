@@ -27,7 +27,7 @@ use crate::l7::io::{Downstream, READ_BYTES, poll_read, poll_send};
 use crate::l7::policy::Declined;
 use crate::l7::pool::Backend;
 use crate::l7::queries::Query;
-use crate::l7::request::{Asked, Refused, is_idempotent, is_websocket, refuse};
+use crate::l7::request::{Asked, Refused, is_idempotent, is_of_connection, is_websocket, refuse};
 use crate::l7::respond::{self, Content};
 use crate::l7::upgrade::tunnel;
 use crate::l7::watch::{Phase, Watch};
@@ -337,6 +337,8 @@ impl<S: Downstream> Connection<S> {
             expects: has_body && !asked.old && fields.has(Name::Expect),
             websocket: is_websocket(&asked),
             idempotent: is_idempotent(method),
+            binds: fields.has(Name::Protected)
+                && fields.first("authorization").is_some_and(is_of_connection),
             is_call: calls::is_call(method, fields),
             ..Facts::default()
         };
