@@ -55,8 +55,8 @@ fn an_external_name_leads_to_the_host_that_it_names() {
         assert!(found(host).contains(seen), "ingress 1.9: Host of {host}");
     }
     assert_eq!(get(portico.http(), "lost.test", "/").status, 503, "ingress 1.5: nowhere");
-    let requests = "portico_l7_requests_total{code=\"2xx\",port=\"";
-    let counted = portico.metric(&format!("{requests}{port}\",service=\"default/address\"}}"));
+    let series = format!("{{port=\"{port}\",protocol=\"tcp\",service=\"default/address\"}}");
+    let counted = portico.metric(&format!("portico_endpoints{series}"));
     assert_eq!(counted, 1, "it is counted like a Service");
     portico.edit(
         "all.yaml",

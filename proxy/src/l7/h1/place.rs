@@ -1,11 +1,12 @@
 //! A place at an endpoint for one request: at the one whose turn it is, at another that has room, or
 //! the next that comes free (`http-proxy 5.12`).
 //!
-//! A request waits for no longer than a connection may take to be made, and nobody waits for a client
-//! that has left. Who counts places, and who of those who wait is next, is `upstream::room`'s.
+//! A request waits at a few endpoints at once, for no longer than a connection may take to be made, and
+//! nobody waits for a client that has left. Who counts places, and who of those who wait is next, is
+//! `upstream::room`'s.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Instant;
 
@@ -14,7 +15,7 @@ use tokio::time::sleep;
 use super::Facts;
 use super::server::Connection;
 use super::upload::Upload;
-use crate::l7::exchange::Failure;
+use crate::l7::exchange::{Failure, MAX_TRIES};
 use crate::l7::io::Downstream;
 use crate::l7::watch::Phase;
 use crate::upstream::{Bounds, Choice, Lead, Open, Port, Upstream, Waiting};
@@ -26,6 +27,9 @@ pub(super) struct Turns<'a> {
     choice: Choice<'a>,
     left: usize,
 }
+
+/// Endpoints, and places in their queues.
+type Queues<'a> = Vec<(&'a Upstream, Waiting)>;
 
 impl<'a> Turns<'a> {
     pub(super) fn new(choice: Choice<'a>, tries: usize) -> Self {
@@ -63,26 +67,36 @@ impl<S: Downstream> Connection<S> {
         }
         // Who is led to a front goes where the front leads, and nowhere else.
         let others = facts.lead() != Lead::Front;
-        if let Some(placed) = others.then(|| turns.with_room(bounds)).flatten() {
+        let rest = turns.choice.clone();
+        if others && let Some(placed) = turns.with_room(bounds) {
             return Ok(placed);
         }
-        let waiting = asked.wait(bounds).ok_or(Some(Failure::Full))?;
-        let open = Box::pin(self.wait(waiting, upload, facts)).await;
+        // The first that has a place for it is asked.
+        turns.choice = rest.clone();
+        let all = std::iter::once(asked).chain(rest.take(if others { MAX_TRIES - 1 } else { 0 }));
+        let queues = all.filter_map(|upstream| Some((upstream, upstream.wait(bounds)?)));
+        let queues: Queues<'a> = queues.collect();
+        if queues.is_empty() {
+            return Err(Some(Failure::Full));
+        }
+        let placed = Box::pin(self.wait(queues, upload, facts)).await;
         self.watch.renew(Phase::Waiting);
-        Ok((asked, open?))
+        placed
     }
 
-    async fn wait(
+    async fn wait<'a>(
         &mut self,
-        waiting: Waiting,
+        mut queues: Queues<'a>,
         upload: &Upload,
         facts: &Facts,
-    ) -> Result<Open, Option<Failure>> {
+    ) -> Result<(&'a Upstream, Open), Option<Failure>> {
         let mut time = pin!(sleep(self.time_to_connect(facts)));
-        let mut waiting = pin!(waiting);
         poll_fn(|cx| {
-            if let Poll::Ready(open) = waiting.as_mut().poll(cx) {
-                return Poll::Ready(open.ok_or(Some(Failure::Full)));
+            for (upstream, waiting) in &mut queues {
+                if let Poll::Ready(open) = Pin::new(waiting).poll(cx) {
+                    let placed = open.map(|open| (*upstream, open));
+                    return Poll::Ready(placed.ok_or(Some(Failure::Full)));
+                }
             }
             if self.is_left(upload, cx) {
                 return Poll::Ready(Err(None));
