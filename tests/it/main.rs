@@ -54,6 +54,7 @@ mod migration;
 mod mirror;
 mod names;
 mod node_health;
+mod pairs;
 mod probes;
 mod quirks;
 mod reload;
