@@ -55,7 +55,9 @@ fn is_guard(word: &str) -> bool {
 fn instead(directive: &str, line: &str) -> String {
     let has = |word: &str| line.to_ascii_lowercase().contains(word);
     let text = match directive {
-        _ if has("strict-transport-security") => "the settings about HSTS, under `ingress`",
+        _ if has("strict-transport-security") => {
+            "settings `ingress.hsts`, `ingress.hstsMaxAge` and those beside them"
+        }
         _ if has("access-control-") => "enable-cors and cors-allow-origin with what belongs to it",
         "add_header" | "more_set_headers" | "more_clear_headers" | "proxy_hide_header" => {
             "portico.dev/response-headers"
@@ -163,7 +165,7 @@ mod tests {
     fn each_line_has_what_takes_its_place() {
         for (line, want) in [
             ("add_header X-A b;", "portico.dev/response-headers"),
-            ("more_set_headers \"Strict-Transport-Security: x\";", "HSTS"),
+            ("more_set_headers \"Strict-Transport-Security: x\";", "ingress.hsts"),
             ("add_header Access-Control-Allow-Origin *;", "enable-cors"),
             ("proxy_set_header Host inner;", "upstream-vhost"),
             ("more_set_input_headers \"Host: inner\";", "upstream-vhost"),
