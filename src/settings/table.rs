@@ -416,7 +416,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     Setting::new(
         "accessLogFormat",
         Group::Ingress,
-        "common|combined|json|TEXT",
+        "common|combined|upstreaminfo|json|TEXT",
         "What a line says; TEXT has variables by nginx's names, such as $status and $http_user_agent",
         Kind::LogShape(|to| &mut to.settings.access_log.format),
     ),

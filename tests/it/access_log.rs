@@ -1,11 +1,16 @@
 //! The log of requests: what a line says, whose requests have none, and that files can be rotated
 //! (`http-proxy 2.6`).
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 
 use portico_config::model::{AccessLog, LogTarget};
 use serde_json::Value;
 
+use crate::annotations::annotated;
+use crate::backend_tls::Authority;
+use crate::client_certs::{ask, client, signers};
 use crate::front_door::ingress;
 use crate::harness::eventually;
 use crate::harness::http::{Client, get};
@@ -20,7 +25,12 @@ fn logging(format: &str, file: PathBuf, pod: &Pod) -> Portico {
         "  name: quiet\n  annotations: {nginx.ingress.kubernetes.io/enable-access-log: \"false\"}\n",
     );
     let site = ingress("site", &[("shop.test", "Prefix", "/cart", "web")], "");
-    let manifests = [service("web", "ClusterIP", 80, &[pod]), site, quiet].join("---\n");
+    logging_of(&[service("web", "ClusterIP", 80, &[pod]), site, quiet], format, file)
+}
+
+/// An instance with these manifests that logs to a file.
+fn logging_of(manifests: &[String], format: &str, file: PathBuf) -> Portico {
+    let manifests = manifests.join("---\n");
     let log = AccessLog { target: LogTarget::File(file), format: format.parse().unwrap() };
     Portico::with(&[("all.yaml", &manifests)])
         .adjust(move |settings| settings.access_log = log)
@@ -115,4 +125,125 @@ fn a_file_that_was_renamed_is_begun_anew_at_once() {
     get(portico.http(), "shop.test", "/cart/2");
     assert_eq!(lines(&file, 1), ["/cart/2"], "http-proxy 9.2");
     assert_eq!(lines(&old, 1), ["/cart/1"]);
+}
+
+#[test]
+fn a_line_says_how_tls_was_agreed_on_and_who_the_client_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access.log");
+    let pod = Pod::http("web");
+    let signs = Authority::new();
+    let pair = signs.sign("web.test");
+    let entry = "  tls:\n  - hosts: [web.test]\n    secretName: pair\n";
+    let asks = [("auth-tls-secret", "default/signers")];
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&pod]),
+        signers("signers", &signs),
+        signs
+            .secret("pair", Some(&pair))
+            .replace("  ca.crt", "  other"),
+        annotated("web", "web.test", &asks, entry),
+    ];
+    let format = "$status $ssl_protocol $ssl_cipher $ssl_server_name $ssl_session_reused \
+                  $ssl_client_verify $ssl_client_s_dn $ssl_client_i_dn";
+    let portico = logging_of(&manifests, format, file.clone());
+    let shown = signs.client("app-7");
+    let (nobody, app) = (client(&signs, None), client(&signs, Some((&shown.0, &shown.1))));
+    for who in [&nobody, &app, &app] {
+        ask(portico.https(), who, ("web.test", "web.test"));
+    }
+    assert_eq!(get(portico.http(), "web.test", "/").status, 308);
+    let agreed = |line: &str| line.replace("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384");
+    let mut found: Vec<_> = lines(&file, 4).iter().map(|line| agreed(line)).collect();
+    let tls = "TLSv1.3 TLS_AES_256_GCM_SHA384 web.test";
+    let want = [
+        format!("200 {tls} . SUCCESS CN=app-7 CN=authority"),
+        format!("200 {tls} r SUCCESS CN=app-7 CN=authority"),
+        "308 - - - - - - -".to_owned(),
+        format!("400 {tls} . NONE - -"),
+    ];
+    // Workers hand their lines on one after the other.
+    found.sort();
+    assert_eq!(found, want, "http-proxy 9.1");
+}
+
+#[test]
+fn a_line_lists_every_endpoint_that_was_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access.log");
+    let gone = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    };
+    // Nobody listens there any more; which of both is asked first is left open.
+    let pod = Pod::http("web");
+    let mark = "portico.dev/endpoints: \"";
+    let web = service("web", "ClusterIP", 80, &[&pod]).replace(mark, &format!("{mark}{gone},"));
+    let site = ingress("site", &[("shop.test", "Prefix", "/", "web")], "");
+    let format = "$status|$upstream_addr|$upstream_status|$upstream_response_length|\
+                  $upstream_connect_time|$upstream_header_time";
+    let portico = logging_of(&[web, site], format, file.clone());
+    for _ in 0..2 {
+        assert_eq!(get(portico.http(), "shop.test", "/").status, 200);
+    }
+    let found = lines(&file, 2);
+    let two = found.iter().find(|line| line.contains(", ")).unwrap();
+    let parts: Vec<Vec<&str>> = two.split('|').map(|it| it.split(", ").collect()).collect();
+    assert_eq!(parts[1][0], gone.to_string(), "http-proxy 5.11, 9.1: {two}");
+    assert_eq!((&parts[2][..], parts[3][0]), (&["502", "200"][..], "0"), "{two}");
+    assert_eq!((parts[4][0], parts[5][0]), ("-", "-"), "{two}");
+    assert!(parts[4][1].parse::<f64>().is_ok() && parts[5][1].parse::<f64>().is_ok(), "{two}");
+}
+
+#[test]
+fn the_line_of_a_tunnel_comes_at_its_end_with_all_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access.log");
+    let pod = Pod::serve(Ipv4Addr::LOCALHOST.into(), |mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let mut line = String::new();
+        while matches!(reader.read_line(&mut line), Ok(1..)) && line != "\r\n" {
+            line.clear();
+        }
+        let switch = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
+        stream.write_all(switch.as_bytes()).unwrap();
+        let mut said = Vec::new();
+        reader.read_to_end(&mut said).unwrap();
+        stream.write_all(&said).unwrap();
+        stream.write_all(&said).unwrap();
+    });
+    let format = "$status $request_length $body_bytes_sent $upstream_addr";
+    let portico = logging(format, file.clone(), &pod);
+    let mut stream = TcpStream::connect(portico.http()).unwrap();
+    let head = "GET /cart HTTP/1.1\r\nHost: shop.test\r\nConnection: Upgrade\r\n\
+                Upgrade: websocket\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&[b'x'; 3_000]).unwrap();
+    assert!(
+        std::fs::read_to_string(&file)
+            .unwrap_or_default()
+            .is_empty(),
+        "http-proxy 9.1"
+    );
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    stream.read_to_end(&mut Vec::new()).unwrap();
+    let line = &lines(&file, 1)[0];
+    let want = format!("101 {} 6000 127.0.0.1:", head.len() + 3_000);
+    assert!(line.starts_with(&want), "http-proxy 9.1: {want} in {line}");
+}
+
+#[test]
+fn the_default_format_of_ingress_nginx_has_a_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access.log");
+    let pod = Pod::http("web");
+    let portico = logging("upstreaminfo", file.clone(), &pod);
+    let body = get(portico.http(), "shop.test", "/cart").body.len();
+    let line = &lines(&file, 1)[0];
+    let begin = "127.0.0.1 - - [";
+    let middle = format!("] \"GET /cart HTTP/1.1\" 200 {body} \"-\" \"-\" ");
+    let end = format!(" [default-web-80] [-] 127.0.0.1:{} {body} 0.", pod.address.port());
+    for want in [begin, &middle, &end] {
+        assert!(line.contains(want), "ingress-nginx log-format: {want} in {line}");
+    }
 }

@@ -20,12 +20,12 @@ use crate::harness::process::tool;
 use crate::services::service;
 
 /// A Secret with who signs alone.
-fn signers(name: &str, authority: &Authority) -> String {
+pub(crate) fn signers(name: &str, authority: &Authority) -> String {
     authority.secret(name, None)
 }
 
 /// A client that trusts anybody it is given, and shows a certificate if it has one.
-fn client(authority: &Authority, shows: Option<(&str, &str)>) -> Arc<ClientConfig> {
+pub(crate) fn client(authority: &Authority, shows: Option<(&str, &str)>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap())
@@ -48,7 +48,7 @@ fn client(authority: &Authority, shows: Option<(&str, &str)>) -> Arc<ClientConfi
 }
 
 /// The answer to one request over a connection of its own, and how its handshake was made.
-fn ask(
+pub(crate) fn ask(
     address: SocketAddr,
     config: &Arc<ClientConfig>,
     (name, host): (&str, &str),

@@ -42,7 +42,7 @@ pub enum LogFormat {
 /// A text with variables, as nginx's `log_format` has it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LogTemplate {
-    /// As it was written: `common`, `combined` or the text.
+    /// As it was written: `common`, `combined`, `upstreaminfo` or the text.
     source: Box<str>,
     parts: Arc<[LogPart]>,
 }
@@ -105,12 +105,10 @@ pub enum LogVariable {
     RequestId,
     /// `$trace_id`: out of `traceparent`, where that is one.
     TraceId,
-    /// `$upstream_addr`: every endpoint that was asked.
-    UpstreamAddr,
-    /// `$upstream_status`: what each said.
-    UpstreamStatus,
-    /// `$upstream_response_time`: seconds that each took.
-    UpstreamTime,
+    /// `$upstream_…`: of every endpoint that was asked, with commas.
+    Try(LogTry),
+    /// `$ssl_…`: of the client's connection, where it came over TLS.
+    Tls(LogTls),
     /// `$namespace` of the Ingress.
     Namespace,
     /// `$ingress_name`.
@@ -119,12 +117,50 @@ pub enum LogVariable {
     LocationPath,
     /// `$service_name`.
     ServiceName,
-    /// `$service_port`: name or, where it has none, nothing.
+    /// `$service_port`: its name, or its number where it has none.
     ServicePort,
     /// `$proxy_upstream_name`: `namespace-service-port`.
     UpstreamName,
+    /// `$proxy_alternative_upstream_name`: the same, where it is a canary's.
+    AlternativeName,
     /// `$http_NAME`: a field of the request, `-` for `_`; by its lower-case name.
     Field(Box<str>),
+}
+
+/// What a line can say of an endpoint that was asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LogTry {
+    /// `$upstream_addr`.
+    Addr,
+    /// `$upstream_status`: what it said; 502 or 504 where it failed.
+    Status,
+    /// `$upstream_connect_time`: seconds until there was a connection, 0 where one was kept.
+    ConnectTime,
+    /// `$upstream_header_time`: seconds until the head of its answer.
+    HeaderTime,
+    /// `$upstream_response_time`: seconds until the end of it.
+    ResponseTime,
+    /// `$upstream_response_length`: bytes of its body.
+    ResponseLength,
+}
+
+/// What a line can say of TLS.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LogTls {
+    /// `$ssl_protocol`: `TLSv1.3`.
+    Protocol,
+    /// `$ssl_cipher`, by OpenSSL's name.
+    Cipher,
+    /// `$ssl_server_name`: the name that the client asked for.
+    ServerName,
+    /// `$ssl_session_reused`: `r` where a session of before went on, else `.`.
+    SessionReused,
+    /// `$ssl_client_s_dn`: whom the client's certificate names.
+    ClientSubject,
+    /// `$ssl_client_i_dn`: who signed it.
+    ClientIssuer,
+    /// `$ssl_client_verify`: `SUCCESS`, `NONE` or `FAILED:` and why.
+    ClientVerify,
 }
 
 impl LogFormat {
@@ -185,10 +221,12 @@ impl FromStr for LogFormat {
             "json" => return Ok(Self::Json),
             "common" => COMMON,
             "combined" => COMBINED,
+            "upstreaminfo" => UPSTREAM_INFO,
             other if other.contains('$') => other,
             _ => {
                 return Err(
-                    "expected common, combined, json or a text with variables such as $status"
+                    "expected common, combined, upstreaminfo, json or a text with variables such as \
+                     $status"
                         .to_owned(),
                 );
             }
@@ -258,6 +296,11 @@ const COMMON: &str =
     "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent";
 const COMBINED: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status \
      $body_bytes_sent \"$http_referer\" \"$http_user_agent\"";
+/// The default of ingress-nginx.
+const UPSTREAM_INFO: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status \
+     $body_bytes_sent \"$http_referer\" \"$http_user_agent\" $request_length $request_time \
+     [$proxy_upstream_name] [$proxy_alternative_upstream_name] $upstream_addr \
+     $upstream_response_length $upstream_response_time $upstream_status $req_id";
 const VARIABLES: &[(&str, LogVariable)] = &[
     ("remote_addr", LogVariable::RemoteAddr),
     ("remote_port", LogVariable::RemotePort),
@@ -285,15 +328,26 @@ const VARIABLES: &[(&str, LogVariable)] = &[
     ("request_id", LogVariable::RequestId),
     ("req_id", LogVariable::RequestId),
     ("trace_id", LogVariable::TraceId),
-    ("upstream_addr", LogVariable::UpstreamAddr),
-    ("upstream_status", LogVariable::UpstreamStatus),
-    ("upstream_response_time", LogVariable::UpstreamTime),
+    ("upstream_addr", LogVariable::Try(LogTry::Addr)),
+    ("upstream_status", LogVariable::Try(LogTry::Status)),
+    ("upstream_connect_time", LogVariable::Try(LogTry::ConnectTime)),
+    ("upstream_header_time", LogVariable::Try(LogTry::HeaderTime)),
+    ("upstream_response_time", LogVariable::Try(LogTry::ResponseTime)),
+    ("upstream_response_length", LogVariable::Try(LogTry::ResponseLength)),
+    ("ssl_protocol", LogVariable::Tls(LogTls::Protocol)),
+    ("ssl_cipher", LogVariable::Tls(LogTls::Cipher)),
+    ("ssl_server_name", LogVariable::Tls(LogTls::ServerName)),
+    ("ssl_session_reused", LogVariable::Tls(LogTls::SessionReused)),
+    ("ssl_client_s_dn", LogVariable::Tls(LogTls::ClientSubject)),
+    ("ssl_client_i_dn", LogVariable::Tls(LogTls::ClientIssuer)),
+    ("ssl_client_verify", LogVariable::Tls(LogTls::ClientVerify)),
     ("namespace", LogVariable::Namespace),
     ("ingress_name", LogVariable::IngressName),
     ("location_path", LogVariable::LocationPath),
     ("service_name", LogVariable::ServiceName),
     ("service_port", LogVariable::ServicePort),
     ("proxy_upstream_name", LogVariable::UpstreamName),
+    ("proxy_alternative_upstream_name", LogVariable::AlternativeName),
 ];
 const USER_AGENT: &str = "user-agent";
 const REFERER: &str = "referer";
@@ -309,7 +363,9 @@ mod tests {
 
     #[test]
     fn formats_are_read_as_they_are_shown() {
-        for text in ["common", "combined", "json", "$status ${uri}-$http_x_forwarded_for!"] {
+        for text in
+            ["common", "combined", "upstreaminfo", "json", "$status ${uri}-$http_x_forwarded_for!"]
+        {
             let format: LogFormat = text.parse().unwrap();
             assert_eq!(format.to_string(), text, "http-proxy 9.1");
         }

@@ -42,7 +42,9 @@ mod settings;
 mod template;
 mod traffic;
 
-pub use access_log::{AccessLog, LogFormat, LogPart, LogTarget, LogTemplate, LogVariable};
+pub use access_log::{
+    AccessLog, LogFormat, LogPart, LogTarget, LogTemplate, LogTls, LogTry, LogVariable,
+};
 pub use backend_tls::{BackendTls, Same, TlsVersions};
 pub(crate) use balancing::is_cookie_path;
 pub use balancing::{AffinityMode, Balancing, CookieAffinity, HashBy, SameSite};

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::upgrade::Carried;
 use crate::ledger::{Column, Settled, Verb};
 use crate::view::Rule;
 
@@ -75,13 +76,13 @@ impl Account {
         });
     }
 
-    /// Ends that of a tunnel, which carried so many bytes to the backend and to the client.
-    pub(crate) fn carried(&mut self, (to_backend, to_client): (u64, u64), column: Option<&Column>) {
+    /// Ends that of a tunnel.
+    pub(crate) fn carried(&mut self, carried: &Carried, column: Option<&Column>) {
         self.took = self.begun.map(|begun| begun.elapsed()).unwrap_or_default();
-        self.body_in += to_backend;
-        self.sent += to_client;
+        self.body_in += carried.received_bytes;
+        self.sent += carried.sent_bytes;
         if let Some(column) = column {
-            column.carry(to_backend, to_client);
+            column.carry(carried.received_bytes, carried.sent_bytes);
         }
     }
 

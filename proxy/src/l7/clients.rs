@@ -27,6 +27,7 @@ pub(crate) struct Shown {
     auth: Arc<ClientAuth>,
     worth: Worth,
     subject: String,
+    issuer: String,
     /// What backends are told.
     lines: Vec<u8>,
 }
@@ -39,6 +40,16 @@ enum Worth {
     Verified,
     /// It is worth nothing, for this reason.
     Failed(&'static str),
+}
+
+impl Worth {
+    fn words(self) -> String {
+        match self {
+            Self::None => "NONE".to_owned(),
+            Self::Verified => "SUCCESS".to_owned(),
+            Self::Failed(why) => format!("FAILED:{why}"),
+        }
+    }
 }
 
 impl Shown {
@@ -63,13 +74,7 @@ impl Shown {
         };
         let (subject, issuer) = leaf.map(client_cert::names).unwrap_or_default();
         let mut lines = Vec::new();
-        match worth {
-            Worth::None => line(&mut lines, b"ssl-client-verify", b"NONE"),
-            Worth::Verified => line(&mut lines, b"ssl-client-verify", b"SUCCESS"),
-            Worth::Failed(why) => {
-                line(&mut lines, b"ssl-client-verify", format!("FAILED:{why}").as_bytes());
-            }
-        }
+        line(&mut lines, b"ssl-client-verify", worth.words().as_bytes());
         if let Some(leaf) = leaf {
             line(&mut lines, b"ssl-client-subject-dn", subject.as_bytes());
             line(&mut lines, b"ssl-client-issuer-dn", issuer.as_bytes());
@@ -77,7 +82,22 @@ impl Shown {
                 line(&mut lines, b"ssl-client-cert", escaped(leaf).as_bytes());
             }
         }
-        Self { auth, worth, subject, lines }
+        Self { auth, worth, subject, issuer, lines }
+    }
+
+    /// Whom the certificate names; empty: there is none.
+    pub(crate) fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Who signed it.
+    pub(crate) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// What it is worth, in nginx's words.
+    pub(crate) fn worth(&self) -> String {
+        self.worth.words()
     }
 
     /// What backends are told, line by line.

@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderValue, StatusCode};
 
+use super::agreed::Agreed;
 use super::clients::Shown;
 use super::edits::Edits;
 use super::exchange::Incoming;
@@ -34,6 +35,8 @@ pub(crate) struct ForwardedFor {
     pub(crate) is_trusted: bool,
     /// Whether `X-Forwarded-For` keeps what a trusted proxy said.
     full: bool,
+    /// What its handshake came to, where it is logged.
+    pub(crate) agreed: Option<Box<Agreed>>,
     /// What the client has shown, where it was asked for a certificate.
     pub(crate) shown: Option<Shown>,
     /// The lines that are the same for all of its requests.
@@ -58,6 +61,7 @@ impl ForwardedFor {
             full: false,
             lines: Vec::new(),
             port: if tls { "443" } else { "80" },
+            agreed: None,
             shown: None,
             address: listener.to_string(),
         };

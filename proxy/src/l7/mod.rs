@@ -39,6 +39,7 @@ mod pool;
 mod metrics;
 mod tls;
 mod clients;
+mod agreed;
 mod access;
 mod account;
 mod exchange;

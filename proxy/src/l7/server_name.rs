@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::Worker;
+use super::agreed::Agreed;
 use super::clients::Shown;
 use super::forward::ForwardedFor;
 use super::h1::server::Connection;
@@ -81,6 +82,9 @@ impl Worker {
             from.shown = Some(Shown::of(auth, session.peer_certificates(), UnixTime::now()));
         }
         from.insists = tls.is_of_secret(named.as_deref());
+        if self.access.is_some() {
+            from.agreed = Some(Box::new(Agreed::of(session)));
+        }
         let from = Rc::new(from);
         match session.alpn_protocol() {
             Some(b"h2") => Box::pin(h2::connection::serve(stream, self, from)).await,

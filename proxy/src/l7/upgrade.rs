@@ -13,15 +13,36 @@ use super::io::Downstream;
 use super::pool::Backend;
 use super::watch::{Phase, Watch};
 
+/// What a tunnel came to.
+#[derive(Debug)]
+pub(crate) struct Carried {
+    /// Bytes from the client to the backend.
+    pub(crate) received_bytes: u64,
+    /// Bytes from the backend to the client.
+    pub(crate) sent_bytes: u64,
+    pub(crate) end: End,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum End {
+    /// Both sides had said everything.
+    Both,
+    /// One of them broke off, or the client gave it up.
+    Broken,
+    /// Nothing came for too long.
+    Idle,
+}
+
 /// Carries bytes until both sides have ended, the client gave it up, or nothing came for the tunnel's
 /// idle time. `early` came from the client before the backend agreed. A drain does not cut it before
-/// the drain's own deadline. Says how many bytes went to the backend, and to the client.
+/// the drain's own deadline.
 pub(crate) async fn tunnel<S: Downstream>(
     client: &mut S,
     backend: Backend,
     early: Vec<u8>,
     watch: &Rc<Watch>,
-) -> (u64, u64) {
+) -> Carried {
     watch.enter(Phase::Tunnel);
     let (received, sent) = (Cell::new(early.len() as u64), Cell::new(0));
     let client = RefCell::new(client);
@@ -34,15 +55,16 @@ pub(crate) async fn tunnel<S: Downstream>(
     });
     let ended = std::future::poll_fn(|cx| match carried.as_mut().poll(cx) {
         // Nobody reads on from a client that ended its half, but it may give up the other one.
-        Poll::Pending if client.borrow_mut().poll_gone(cx).is_ready() => Poll::Ready(None),
-        Poll::Pending => watch.poll_expired(cx).map(|()| None),
-        ended => ended.map(Some),
+        Poll::Pending if client.borrow_mut().poll_gone(cx).is_ready() => Poll::Ready(End::Broken),
+        Poll::Pending => watch.poll_expired(cx).map(|()| End::Idle),
+        Poll::Ready(Ok(_)) => Poll::Ready(End::Both),
+        Poll::Ready(Err(error)) => {
+            debug!(%error, "tunnel broke off");
+            Poll::Ready(End::Broken)
+        }
     });
-    match ended.await {
-        Some(result) => debug!(?result, "tunnel ended"),
-        None => debug!("tunnel was given up, or idle for too long"),
-    }
-    (received.get(), sent.get())
+    let end = ended.await;
+    Carried { received_bytes: received.get(), sent_bytes: sent.get(), end }
 }
 
 /// A stream whose bytes keep a watch from expiring; both directions count. It is borrowed for the time

@@ -17,6 +17,8 @@ pub(crate) struct Rule {
     pub(crate) path: Arc<str>,
     /// Whether the log hears of its requests.
     pub(crate) is_logged: bool,
+    /// Whether they are those of an alternative.
+    pub(crate) is_canary: bool,
     /// What they come to.
     pub(crate) ledger: Arc<Ledger>,
 }
@@ -32,6 +34,7 @@ impl Rule {
             ingress: Some(location.ingress.clone()),
             path: Arc::clone(&location.path),
             is_logged: !location.policy.unlogged,
+            is_canary: false,
             ledger: ledgers.of(&subject(&host.pattern.to_string().into(), location)),
         })
     }
@@ -48,6 +51,7 @@ impl Rule {
             ingress: Some(location.ingress.clone()),
             path: Arc::clone(&location.path),
             is_logged: !location.policy.unlogged,
+            is_canary: true,
             ledger: ledgers.of(&of_canary(subject, canary)),
         })
     }
@@ -59,6 +63,7 @@ impl Rule {
             ingress: host.default_ingress.clone(),
             path: Arc::default(),
             is_logged: !host.default_policy.unlogged,
+            is_canary: false,
             ledger: ledgers.of(&of_rest(host, backend)),
         }))
     }

@@ -3,11 +3,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use portico_config::model::LogFormat;
 use portico_net::line_log::{Counts, LineLog, Reopen};
 
-use super::{Access, AccessLog};
+use super::{Access, AccessLog, Tried};
 use crate::l7::account::Account;
 use crate::l7::exchange::Incoming;
 use crate::l7::fields::{Fields, Line};
@@ -45,8 +46,11 @@ impl Logger {
         let body = Announced::Nothing;
         let incoming = Incoming { asked, from: &self.from, body, expects: false, websocket: false };
         let mut entry = self.log.begin(&incoming, "HTTP/1.1", || [b'7'; 32]);
-        entry.tries(([10, 0, 0, 1], 8080).into());
-        entry.tried(Some(200));
+        let now = Instant::now();
+        entry.tries(([10, 0, 0, 1], 8080).into(), now);
+        entry.connected(true);
+        let answered_at = Some(now);
+        entry.tried(&Tried { status: Some(200), answered_at, at_once: true, body_bytes: 200 });
         let account =
             Account { status: 200, head_in: 90, sent: 300, head_out: 100, ..Account::default() };
         self.log.end(entry, account, &self.from);

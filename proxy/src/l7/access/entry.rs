@@ -32,7 +32,8 @@ pub(crate) struct Entry {
     pub(super) flag: Option<Flag>,
     /// Whom a trusted proxy sent it for, or who sent it; none: it went nowhere.
     pub(super) client: Option<IpAddr>,
-    pub(super) port: Option<Arc<PortId>>,
+    /// Whose endpoints are asked, and the number of that port.
+    pub(super) port: Option<(Arc<PortId>, u16)>,
     pub(super) tries: Vec<Try>,
 }
 
@@ -42,7 +43,29 @@ pub(super) struct Try {
     pub(super) endpoint: SocketAddr,
     pub(super) status: Option<u16>,
     begun: Instant,
+    /// Until there was a connection; none: there never was one.
+    pub(super) connected: Option<Duration>,
+    /// Whether that was there already.
+    pub(super) is_reused: bool,
+    /// Until the head of the answer; none: there was no answer.
+    pub(super) head: Option<Duration>,
+    /// Until it was over.
     pub(super) took: Duration,
+    /// Bytes of the answer's body, as the client had them.
+    pub(super) body_bytes: u64,
+}
+
+/// What one endpoint came to.
+#[derive(Debug, Default)]
+pub(crate) struct Tried {
+    /// What it said; none: nothing.
+    pub(crate) status: Option<u16>,
+    /// When its head was there.
+    pub(crate) answered_at: Option<Instant>,
+    /// Whether all of it came with the head.
+    pub(crate) at_once: bool,
+    /// Bytes of the body, as the client had them.
+    pub(crate) body_bytes: u64,
 }
 
 /// What happened beside a backend's answer.
@@ -60,8 +83,17 @@ pub(crate) enum Flag {
     Failed,
     /// The endpoint did not answer in time.
     TimedOut,
-    /// The response broke off, or the client left.
+    /// The response or the tunnel broke off, or the client left.
     Cut,
+    /// The tunnel carried nothing for too long.
+    Idle,
+}
+
+impl Tried {
+    /// Of one that gave no answer, in the words of nginx: 502 or 504.
+    pub(crate) fn failed(failure: Failure) -> Self {
+        Self { status: Some(failure.status().as_u16()), ..Self::default() }
+    }
 }
 
 impl Flag {
@@ -84,6 +116,7 @@ impl Flag {
             Self::Failed => "upstream_failed",
             Self::TimedOut => "upstream_timeout",
             Self::Cut => "cut",
+            Self::Idle => "idle",
         }
     }
 }
@@ -196,24 +229,45 @@ impl Entry {
     }
 
     /// Notes whose endpoints are asked, and for which client.
-    pub(crate) fn goes_to(&mut self, port: &Arc<PortId>, client: IpAddr) {
-        self.port = Some(Arc::clone(port));
+    pub(crate) fn goes_to(&mut self, (port, number): (&Arc<PortId>, u16), client: IpAddr) {
+        self.port = Some((Arc::clone(port), number));
         self.client = Some(client);
     }
 
-    /// Notes that an endpoint is asked.
-    pub(crate) fn tries(&mut self, endpoint: SocketAddr) {
-        let begun = Instant::now();
-        self.tries
-            .push(Try { endpoint, status: None, begun, took: Duration::ZERO });
+    /// Notes that an endpoint is asked now.
+    pub(crate) fn tries(&mut self, endpoint: SocketAddr, begun: Instant) {
+        self.tries.push(Try {
+            endpoint,
+            status: None,
+            begun,
+            connected: None,
+            is_reused: false,
+            head: None,
+            took: Duration::ZERO,
+            body_bytes: 0,
+        });
     }
 
-    /// Notes what the endpoint said that was asked last; none: nothing.
-    pub(crate) fn tried(&mut self, status: Option<u16>) {
+    /// Notes that there is a connection to it.
+    pub(crate) fn connected(&mut self, is_reused: bool) {
         if let Some(last) = self.tries.last_mut() {
-            last.status = status;
-            last.took = last.begun.elapsed();
+            last.is_reused = is_reused;
+            let took = if is_reused { Duration::ZERO } else { last.begun.elapsed() };
+            last.connected = Some(took);
         }
+    }
+
+    /// Notes what came of the endpoint that was asked last.
+    pub(crate) fn tried(&mut self, tried: &Tried) {
+        let Some(last) = self.tries.last_mut() else { return };
+        last.status = tried.status;
+        last.body_bytes = tried.body_bytes;
+        let since = |now: Instant| now.saturating_duration_since(last.begun);
+        last.head = tried.answered_at.map(since);
+        last.took = match last.head {
+            Some(head) if tried.at_once => head,
+            _ => last.begun.elapsed(),
+        };
     }
 
     /// Notes what happened; what was noted before counts.

@@ -2,13 +2,14 @@
 //!
 //! Pure. Invariant: a line has at most [`MAX_BYTES`], its end included; texts are cut, numbers never.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use portico_config::model::{LogFormat, LogPart, LogVariable};
+use portico_config::model::{LogFormat, LogPart, LogTls, LogTry, LogVariable};
 
-use super::entry::{Entry, Try};
+use super::entry::Entry;
 use super::escape::{self, Style};
 use super::time::Clock;
 use crate::l7::account::Account;
@@ -138,18 +139,9 @@ impl Line<'_> {
             LogVariable::ServiceName => return self.text(out, self.service().as_bytes()),
             LogVariable::ServicePort => return self.text(out, self.port().as_bytes()),
             LogVariable::UpstreamName => return self.upstream_name(out),
-            LogVariable::UpstreamAddr => {
-                return self.each(out, |out, it| write!(out, "{}", it.endpoint));
-            }
-            LogVariable::UpstreamStatus => {
-                return self.each(out, |out, it| match it.status {
-                    Some(status) => write!(out, "{status}"),
-                    None => write!(out, "-"),
-                });
-            }
-            LogVariable::UpstreamTime => {
-                return self.each(out, |out, it| seconds(out, it.took));
-            }
+            LogVariable::AlternativeName => return self.alternative_name(out),
+            LogVariable::Try(fact) => return self.each(out, *fact),
+            LogVariable::Tls(fact) => return self.tls(out, *fact),
             LogVariable::Field(name) => {
                 let index = fields.iter().position(|field| field == name);
                 let value = index.and_then(|index| entry.field(index));
@@ -162,13 +154,46 @@ impl Line<'_> {
     }
 
     /// Every try with commas, as nginx has them.
-    fn each(&self, out: &mut Vec<u8>, put: impl Fn(&mut Vec<u8>, &Try) -> std::io::Result<()>) {
+    fn each(&self, out: &mut Vec<u8>, fact: LogTry) {
         if self.entry.tries.is_empty() {
             out.push(b'-');
         }
         for (index, one) in self.entry.tries.iter().take(MOST_TRIES).enumerate() {
             out.extend_from_slice(if index > 0 { b", " } else { b"" });
-            let _ = put(out, one);
+            // Writing to memory does not fail.
+            let _ = match (fact, one.status, one.connected, one.head) {
+                (LogTry::Addr, ..) => write!(out, "{}", one.endpoint),
+                (LogTry::Status, Some(status), ..) => write!(out, "{status}"),
+                (LogTry::ConnectTime, _, Some(connected), _) => seconds(out, connected),
+                (LogTry::HeaderTime, _, _, Some(head)) => seconds(out, head),
+                (LogTry::ResponseTime, ..) => seconds(out, one.took),
+                (LogTry::ResponseLength, ..) => write!(out, "{}", one.body_bytes),
+                (LogTry::Status | LogTry::ConnectTime | LogTry::HeaderTime, ..) => {
+                    write!(out, "-")
+                }
+            };
+        }
+    }
+
+    fn tls(&self, out: &mut Vec<u8>, fact: LogTls) {
+        let shown = self.from.shown.as_ref();
+        let Some(agreed) = &self.from.agreed else { return out.push(b'-') };
+        match fact {
+            LogTls::Protocol => self.text(out, agreed.protocol.as_bytes()),
+            LogTls::Cipher => self.text(out, agreed.cipher.as_bytes()),
+            LogTls::ServerName => self.text(out, agreed.server_name.as_bytes()),
+            LogTls::SessionReused => out.push(if agreed.is_resumed { b'r' } else { b'.' }),
+            LogTls::ClientSubject => {
+                self.text(out, shown.map_or("", |shown| shown.subject()).as_bytes());
+            }
+            LogTls::ClientIssuer => {
+                self.text(out, shown.map_or("", |shown| shown.issuer()).as_bytes());
+            }
+            // nginx says NONE where nobody asked, too.
+            LogTls::ClientVerify => {
+                let worth = shown.map_or_else(|| "NONE".to_owned(), |shown| shown.worth());
+                self.text(out, worth.as_bytes());
+            }
         }
     }
 
@@ -195,51 +220,43 @@ impl Line<'_> {
     }
 
     fn service(&self) -> &str {
-        self.entry
-            .port
-            .as_ref()
-            .map_or("", |port| &*port.service.name)
+        let port = self.entry.port.as_ref();
+        port.map_or("", |(port, _)| &*port.service.name)
     }
 
-    fn port(&self) -> &str {
-        self.entry.port.as_ref().map_or("", |port| &*port.name)
+    /// The name of the ServicePort, or its number where it has none.
+    fn port(&self) -> Cow<'_, str> {
+        match &self.entry.port {
+            None => Cow::Borrowed(""),
+            Some((port, number)) if port.name.is_empty() => Cow::Owned(number.to_string()),
+            Some((port, _)) => Cow::Borrowed(&port.name),
+        }
     }
 
     fn upstream_name(&self, out: &mut Vec<u8>) {
-        let Some(port) = &self.entry.port else { return out.push(b'-') };
+        let Some((port, _)) = &self.entry.port else { return out.push(b'-') };
         self.text(out, port.service.namespace.as_bytes());
         out.push(b'-');
         self.text(out, port.service.name.as_bytes());
         out.push(b'-');
-        self.text(out, port.name.as_bytes());
+        self.text(out, self.port().as_bytes());
+    }
+
+    /// `upstream_name` of requests that went to an alternative.
+    fn alternative_name(&self, out: &mut Vec<u8>) {
+        let rule = self.entry.account.rule.as_ref();
+        match rule.is_some_and(|rule| rule.is_canary) {
+            true => self.upstream_name(out),
+            false => out.push(b'-'),
+        }
     }
 
     fn json(&self, out: &mut Vec<u8>) {
-        let Self { entry, from, clock, .. } = self;
+        let Self { entry, from, .. } = self;
         let (path, query) = split(entry.target());
-        let Account { head_in, body_in, sent, head_out: head, .. } = entry.account;
-        let micros = clock.now().subsec_micros();
-        let _ = write!(out, "{{\"time\":\"{}.{micros:06}Z\",\"duration_ms\":", clock.iso());
-        millis(out, entry.account.took);
-        let _ = write!(out, ",\"client\":\"{}\",\"peer\":\"{}\"", self.client(), from.client);
-        let _ = write!(out, ",\"listener\":\"{}\"", from.listener);
-        let _ = write!(
-            out,
-            ",\"scheme\":\"{}\",\"status\":{}",
-            scheme(from),
-            entry.account.shown_status()
-        );
-        let _ = write!(out, ",\"bytes_in\":{},\"bytes_out\":{sent}", head_in + body_in);
-        let _ = write!(out, ",\"body_bytes_out\":{}", sent.saturating_sub(head));
-        let _ = write!(out, ",\"tries\":{}", entry.tries.len());
-        if let Some(last) = entry.tries.last() {
-            let _ = write!(out, ",\"endpoint\":\"{}\",\"upstream_ms\":", last.endpoint);
-            millis(out, last.took);
-        }
-        if let Some(flag) = entry.flag {
-            let _ = write!(out, ",\"flag\":\"{}\"", flag.text());
-        }
-        let (namespace, ingress) = self.names();
+        self.numbers(out);
+        let ((namespace, ingress), port) = (self.names(), self.port());
+        let (agreed, shown) = (from.agreed.as_ref(), from.shown.as_ref());
         for (name, text) in [
             ("protocol", entry.protocol.as_bytes()),
             ("method", entry.method()),
@@ -249,7 +266,11 @@ impl Line<'_> {
             ("ingress", ingress.as_bytes()),
             ("route", self.path().as_bytes()),
             ("service", self.service().as_bytes()),
-            ("service_port", self.port().as_bytes()),
+            ("service_port", port.as_bytes()),
+            ("tls_version", agreed.map_or("", |it| it.protocol).as_bytes()),
+            ("tls_cipher", agreed.map_or("", |it| it.cipher).as_bytes()),
+            ("sni", agreed.map_or("", |it| &it.server_name).as_bytes()),
+            ("client_cert_subject", shown.map_or("", |it| it.subject()).as_bytes()),
             ("host", entry.host()),
             ("path", path),
         ] {
@@ -259,6 +280,57 @@ impl Line<'_> {
         self.member(out, "user_agent", entry.field(0).unwrap_or_default(), Self::text);
         self.member(out, "referer", entry.field(1).unwrap_or_default(), Self::url);
         out.push(b'}');
+    }
+
+    /// What of an object needs no quotes, or none that hide anything.
+    fn numbers(&self, out: &mut Vec<u8>) {
+        let Self { entry, from, clock, .. } = self;
+        let account = &entry.account;
+        let Account { head_in, body_in, sent, head_out: head, .. } = account;
+        let micros = clock.now().subsec_micros();
+        let _ = write!(out, "{{\"time\":\"{}.{micros:06}Z\",\"duration_ms\":", clock.iso());
+        millis(out, account.took);
+        let _ = write!(out, ",\"client\":\"{}\",\"peer\":\"{}\"", self.client(), from.client);
+        let _ = write!(out, ",\"listener\":\"{}\"", from.listener);
+        let (scheme, status) = (scheme(from), account.shown_status());
+        let _ = write!(out, ",\"scheme\":\"{scheme}\",\"status\":{status}");
+        let _ = write!(out, ",\"bytes_in\":{},\"bytes_out\":{sent}", head_in + body_in);
+        let _ = write!(out, ",\"body_bytes_out\":{}", sent.saturating_sub(*head));
+        let _ = write!(out, ",\"tries\":{}", entry.tries.len());
+        if let Some(last) = entry.tries.last() {
+            let _ = write!(out, ",\"endpoint\":\"{}\",\"upstream_ms\":", last.endpoint);
+            millis(out, last.took);
+            for (name, time) in [("connect_ms", last.connected), ("ttfb_ms", last.head)] {
+                if let Some(time) = time {
+                    let _ = write!(out, ",\"{name}\":");
+                    millis(out, time);
+                }
+            }
+            let _ = write!(out, ",\"connection_reused\":{}", last.is_reused);
+        }
+        if entry.tries.len() > 1 {
+            self.failed(out);
+        }
+        if let Some(flag) = entry.flag {
+            let _ = write!(out, ",\"flag\":\"{}\"", flag.text());
+        }
+    }
+
+    /// The endpoints that were asked before the last one, and what came of them.
+    fn failed(&self, out: &mut Vec<u8>) {
+        let tries = self.entry.tries.iter();
+        let before = tries.take(self.entry.tries.len().saturating_sub(1).min(MOST_TRIES));
+        out.extend_from_slice(b",\"failed\":[");
+        for (index, one) in before.enumerate() {
+            out.extend_from_slice(if index > 0 { b"," } else { b"" });
+            let _ = write!(out, "{{\"endpoint\":\"{}\",\"ms\":", one.endpoint);
+            millis(out, one.took);
+            if let Some(status) = one.status {
+                let _ = write!(out, ",\"status\":{status}");
+            }
+            out.push(b'}');
+        }
+        out.push(b']');
     }
 
     /// One member of an object; what is empty is left out.
@@ -309,7 +381,10 @@ const MOST_TRIES: usize = 4;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+    use crate::l7::access::Tried;
     use crate::l7::exchange::Incoming;
     use crate::l7::fields::Fields;
     use crate::l7::forward::Announced;
@@ -334,10 +409,13 @@ mod tests {
         entry.clear();
         entry.read(&incoming, &fields, || [b'7'; 32]);
         entry.protocol = "HTTP/1.1";
-        entry.tries(([10, 0, 0, 1], 80).into());
-        entry.tried(None);
-        entry.tries(([10, 0, 0, 2], 80).into());
-        entry.tried(Some(200));
+        let now = Instant::now();
+        entry.tries(([10, 0, 0, 1], 80).into(), now);
+        entry.tried(&Tried { status: Some(502), ..Tried::default() });
+        entry.tries(([10, 0, 0, 2], 80).into(), now);
+        entry.connected(true);
+        let answered_at = Some(now + Duration::from_millis(7));
+        entry.tried(&Tried { status: Some(200), answered_at, at_once: true, body_bytes: 200 });
         entry.account =
             Account { status: 200, head_in: 90, sent: 300, head_out: 100, ..Account::default() };
         let mut out = Vec::new();
@@ -356,7 +434,10 @@ mod tests {
                 "Referer: http://b/?key=1\r\nUser-Agent: c\"url\r\n",
                 r#"192.0.2.7 - - [] "GET /a?token=*** HTTP/1.1" 200 200 "http://b/?key=***" "c\x22url""#,
             ),
-            ("$upstream_addr $upstream_status", "", "10.0.0.1:80, 10.0.0.2:80 -, 200"),
+            ("$upstream_addr $upstream_status", "", "10.0.0.1:80, 10.0.0.2:80 502, 200"),
+            ("$upstream_connect_time $upstream_header_time", "", "-, 0.000 -, 0.007"),
+            ("$upstream_response_length [$proxy_alternative_upstream_name]", "", "0, 200 [-]"),
+            ("$ssl_protocol $ssl_cipher $ssl_client_s_dn", "", "- - -"),
             ("$uri $args ${host}:$server_port $scheme", "", "/a token=*** a.test:8080 http"),
             ("$bytes_sent $request_length $http_none", "", "300 90 -"),
             ("$request_id", "", "77777777777777777777777777777777"),
@@ -379,6 +460,9 @@ mod tests {
             r#"{"time":""#,
             r#","client":"192.0.2.7","peer":"192.0.2.7","listener":"127.0.0.1:8080","scheme":"http","status":200,"#,
             r#""bytes_in":90,"bytes_out":300,"body_bytes_out":200,"tries":2,"endpoint":"10.0.0.2:80""#,
+            r#","upstream_ms":7.000,"connect_ms":0.000,"ttfb_ms":7.000,"connection_reused":true"#,
+            r#","failed":[{"endpoint":"10.0.0.1:80","ms":"#,
+            r#","status":502}]"#,
             r#","method":"GET","request_id":"77777777777777777777777777777777","host":"a.test","#,
             r#""path":"/a","query":"b=c","user_agent":"x\u005c\u0022y"}"#,
         ] {

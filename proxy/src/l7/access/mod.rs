@@ -25,7 +25,7 @@ use super::account::Account;
 use super::exchange::Incoming;
 use super::forward::ForwardedFor;
 
-pub(crate) use self::entry::{Entry, Flag};
+pub(crate) use self::entry::{Entry, Flag, Tried};
 
 /// Where lines of all workers go, and what they say.
 #[derive(Clone, Debug)]

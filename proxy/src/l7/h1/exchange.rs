@@ -21,7 +21,7 @@ use super::place::Turns;
 use super::repeat::{Lost, Repeats};
 use super::server::{After, Connection};
 use super::upload::{Fault, Upload};
-use crate::l7::access::Flag;
+use crate::l7::access::{Flag, Tried};
 use crate::l7::edits::Edits;
 use crate::l7::exchange::{Failure, Undialed};
 use crate::l7::io::{Downstream, READ_BYTES, poll_read};
@@ -50,7 +50,7 @@ impl<S: Downstream> Connection<S> {
         let begun = self.account.begun.filter(|_| !self.account.has_waited);
         let caller = Caller { client, now: begun.unwrap_or_else(Instant::now) };
         let repeats = Repeats::new(facts, caller.now);
-        self.note(|entry| entry.goes_to(&port.state.id, client));
+        self.note(|entry| entry.goes_to((&port.state.id, port.number()), client));
         upload.keep(repeats.keeps(facts));
         let answered = match upload.begin(&mut self.inbox, &self.worker.scratch) {
             Ok(()) => {
@@ -134,7 +134,8 @@ impl<S: Downstream> Connection<S> {
                     break;
                 }
             };
-            let (reused, mut backend) = match self.connect(upstream, facts).await {
+            let at = (upstream, caller.now);
+            let (reused, mut backend) = match self.connect(at, facts).await {
                 Ok(connected) => connected,
                 Err(why) => {
                     failure = why.failure;
@@ -147,7 +148,6 @@ impl<S: Downstream> Connection<S> {
             let others = choice.clone().next().is_some();
             let asked = (upstream, first);
             let mut download = self.download(port, asked, (others, repeats), caller.now, facts);
-            self.account.asked = (!facts.is_aside()).then_some(caller.now);
             let passed = self.pass(&mut upload, &mut download, &mut backend, facts);
             let ended = passed.await;
             match ended.or_cut(download.is_midway()) {
@@ -193,13 +193,14 @@ impl<S: Downstream> Connection<S> {
     /// What the answer of `upstream` comes through, `first` being asked before all; `others`: there are
     /// more to ask.
     fn download(
-        &self,
+        &mut self,
         port: &Port,
         asked: (&Upstream, Option<SocketAddr>),
         (others, repeats): (bool, Repeats),
         now: Instant,
         facts: &Facts,
     ) -> Download {
+        self.account.asked = (!facts.is_aside()).then_some(now);
         let rejects = repeats.rejects();
         let rejects = rejects.filter(|_| others && port.may_repeat(now));
         let cookie = self.cookie(port, asked, now, facts);
@@ -240,10 +241,19 @@ impl<S: Downstream> Connection<S> {
             self.account.answered(now, download.at_once);
         }
         let status = match ended {
-            Ended::Rejected(status) => Some(status),
+            Ended::Rejected(status) | Ended::Replaced(status) => Some(status),
+            Ended::Failed { failure, .. } => Some(failure.status()),
             _ => answered,
         };
-        self.note(|entry| entry.tried(status.map(|status| status.as_u16())));
+        self.note(|entry| {
+            let (sent, head) = download.bytes();
+            entry.tried(&Tried {
+                status: status.map(|status| status.as_u16()),
+                answered_at: download.answered_at,
+                at_once: download.at_once,
+                body_bytes: sent.saturating_sub(head),
+            });
+        });
     }
 
     /// The cookie for a client of `port` that `upstream` answers, `first` being asked before all.
@@ -262,14 +272,15 @@ impl<S: Downstream> Connection<S> {
     /// A connection to an endpoint, and whether it was there already; the log hears of the try.
     async fn connect(
         &mut self,
-        upstream: &Upstream,
+        (upstream, now): (&Upstream, Instant),
         facts: &Facts,
     ) -> Result<(bool, Backend), Undialed> {
-        self.note(|entry| entry.tries(upstream.address));
+        self.note(|entry| entry.tries(upstream.address, now));
         let connected = self.reach(upstream, facts).await;
-        if connected.is_err() {
-            self.note(|entry| entry.tried(None));
-        }
+        self.note(|entry| match &connected {
+            Ok((reused, _)) => entry.connected(*reused),
+            Err(why) => entry.tried(&Tried::failed(why.failure)),
+        });
         connected
     }
 

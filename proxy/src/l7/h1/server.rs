@@ -29,7 +29,7 @@ use crate::l7::pool::Backend;
 use crate::l7::queries::Query;
 use crate::l7::request::{Asked, Refused, is_idempotent, is_of_connection, is_websocket, refuse};
 use crate::l7::respond::{self, Content};
-use crate::l7::upgrade::tunnel;
+use crate::l7::upgrade::{End, tunnel};
 use crate::l7::watch::{Phase, Watch};
 use crate::ledger::{Column, Verb};
 use crate::upstream::Open;
@@ -233,7 +233,12 @@ impl<S: Downstream> Connection<S> {
         let open = column.map(Column::open_tunnel);
         let carried = tunnel(&mut self.stream, backend, early, &self.watch).await;
         drop(open);
-        self.account.carried(carried, column);
+        self.account.carried(&carried, column);
+        match carried.end {
+            End::Both => {}
+            End::Broken => self.note(|entry| entry.flag(Flag::Cut)),
+            End::Idle => self.note(|entry| entry.flag(Flag::Idle)),
+        }
         self.tell_log();
     }
 
