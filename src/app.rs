@@ -115,6 +115,7 @@ impl App {
             metrics: Metrics::new(collectors)?,
             probes: prober::Board::default(),
             ejections: proxy.ejections(),
+            requests: proxy.explainer(),
             names: dns.explainer(),
             planes: ArcSwap::default(),
             batches: AtomicU64::new(0),

@@ -13,6 +13,7 @@ use portico_config::diagnostic::Code;
 
 use crate::decision::protocol_of;
 use crate::naming::{A, PTR, kind_of, reverse_name};
+use crate::routing::is_url;
 pub use crate::settings::{Format, LogArgs, ServeArgs};
 
 /// Kubernetes Services, cluster DNS and Ingress from a folder of manifests, with no cluster.
@@ -41,7 +42,7 @@ pub enum Command {
     /// Show what a running portico would change if it were given these manifests
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(DiffArgs),
-    /// Say what a finding's code means, where a flow goes or what a name answers, and why
+    /// Say what a finding's code means, where a flow or a request goes or what a name answers, and why
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
     /// See it work: a small WordPress site with everything included
@@ -158,13 +159,19 @@ pub struct CheckArgs {
 #[command(override_usage = EXPLAIN_USAGE)]
 pub struct ExplainArgs {
     /// A finding's code, such as P0304, none for a list; or tcp|udp ADDR:PORT, as a manifest has it or as
-    /// it was mapped, and the manifests, none for those of the portico that runs; or dns NAME, a type such
-    /// as SRV, and the manifests, none for what runs
+    /// it was mapped, and the manifests, none for those of the portico that runs; or http://HOST/PATH, or
+    /// https, and the manifests, none for what runs; or dns NAME, a type such as SRV, and the manifests
     #[arg(value_name = "WORD")]
     pub words: Vec<OsString>,
-    /// Whom the flow or the question comes from [default: this host, 127.0.0.1]
+    /// Whom the flow, the request or the question comes from [default: this host, 127.0.0.1]
     #[arg(long, value_name = "ADDR")]
     pub from: Option<IpAddr>,
+    /// A field of the request, Host too
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+    /// Its method [default: GET]
+    #[arg(short = 'X', long = "request", value_name = "METHOD")]
+    pub method: Option<String>,
     /// Explain each line of a file, - is standard input: what stands behind `portico explain`; one JSON
     /// answer a line
     #[arg(long, value_name = "FILE")]
@@ -186,6 +193,8 @@ pub enum Topic {
     Codes,
     /// What becomes of a flow.
     Flow(Question),
+    /// What becomes of a request.
+    Request(RequestQuestion),
     /// What is answered to a name.
     Name(NameQuestion),
     /// Each line of a file, with the manifests of those that name none.
@@ -199,6 +208,15 @@ pub struct Question {
     pub protocol: String,
     /// Where it goes.
     pub to: SocketAddr,
+    /// The manifests; none: those of the portico that runs.
+    pub paths: Vec<PathBuf>,
+}
+
+/// A question about a request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RequestQuestion {
+    /// Where it goes.
+    pub url: String,
     /// The manifests; none: those of the portico that runs.
     pub paths: Vec<PathBuf>,
 }
@@ -223,6 +241,10 @@ impl ExplainArgs {
         }
         let text = |at: usize| self.words.get(at).map(|word| word.to_string_lossy());
         let Some(first) = text(0) else { return Ok(Topic::Codes) };
+        if is_url(&first) {
+            let paths = paths(&self.words[1..]);
+            return Ok(Topic::Request(RequestQuestion { url: first.into_owned(), paths }));
+        }
         if first == "dns" {
             let name =
                 text(1).ok_or("name what is asked for: dns web.default.svc.cluster.local")?;
@@ -409,6 +431,8 @@ Examples:
   portico explain                    list all codes
   portico explain tcp 10.96.0.10:80 --from 10.244.1.9 --node-name node-1 ./manifests
   portico explain tcp 127.96.12.34:80              ask the portico that runs
+  portico explain https://shop.test/cart -H 'X-Try: always' ./manifests
+  portico explain http://shop.test:8080/              ask the portico that runs
   portico explain dns _http._tcp.web.default.svc.cluster.local SRV ./manifests
   portico explain dns web.default.svc.cluster.local   ask the portico that runs
   portico explain --batch flows.txt ./manifests    a line each: tcp 10.96.0.10:80 --from 10.0.0.9
@@ -418,6 +442,7 @@ Verdicts: forward, reject (refused at once), drop (no answer), not_handled (no S
 const EXPLAIN_USAGE: &str = "\
 portico explain [CODE]
        portico explain tcp|udp ADDR:PORT [--from ADDR] [OPTIONS] [PATH]...
+       portico explain http|https://HOST/PATH [-H 'NAME: VALUE']... [-X METHOD] [OPTIONS] [PATH]...
        portico explain dns NAME [TYPE] [--from ADDR] [OPTIONS] [PATH]...
        portico explain --batch FILE [OPTIONS] [PATH]...";
 const SETUP_EXAMPLES: &str = "\

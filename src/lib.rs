@@ -36,6 +36,7 @@ mod compiler;
 mod report;
 mod decision;
 mod naming;
+mod routing;
 mod admin;
 pub mod app;
 pub mod command;

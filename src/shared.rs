@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) probes: prober::Board,
     /// Which endpoints failed again and again.
     pub(crate) ejections: portico_proxy::Ejections,
+    /// What becomes of requests, and why.
+    pub(crate) requests: portico_proxy::Explainer,
     /// Why names are answered as they are.
     pub(crate) names: portico_dns::Explainer,
     pub(crate) planes: ArcSwap<PlaneListeners>,

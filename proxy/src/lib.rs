@@ -44,6 +44,10 @@ use crate::reconcile::Listeners;
 use crate::upstream::{AffinityTable, Outs};
 use crate::view::{Builder, Retired, View};
 
+pub use crate::l7::explain::{
+    Answering as Handshake, Backend, Explained, Found, Ground, Imagined, Other, Outcome, Step,
+    explain,
+};
 pub use crate::l7::{Answered, Answering, Resolver};
 pub use crate::reconcile::Prepared;
 pub use crate::upstream::SessionKey;
@@ -110,6 +114,20 @@ impl Ejections {
     pub fn at(&self, now: Instant) -> BTreeSet<SocketAddr> {
         let view = self.0.view.load_full();
         view.ports().flat_map(|port| port.out(now)).collect()
+    }
+}
+
+/// Says what would become of requests, by the settings that serve.
+#[derive(Clone, Debug)]
+pub struct Explainer(Arc<Shared>);
+
+impl Explainer {
+    /// What becomes of a request now, by the rules of `snapshot`.
+    pub fn explain(&self, snapshot: &Arc<Snapshot>, imagined: &Imagined) -> Explained {
+        let out = Ejections(Arc::clone(&self.0)).at(Instant::now());
+        let makes_certificates = self.0.l7.dev_ca.get().is_some();
+        let ground = Ground { snapshot, door: &self.0.front_door, makes_certificates, out: &out };
+        explain(&ground, imagined)
     }
 }
 
@@ -265,6 +283,11 @@ impl Proxy {
     /// Asks which endpoints are put out, at any time and from any thread.
     pub fn ejections(&self) -> Ejections {
         Ejections(Arc::clone(&self.shared))
+    }
+
+    /// Asks what would become of requests, at any time and from any thread.
+    pub fn explainer(&self) -> Explainer {
+        Explainer(Arc::clone(&self.shared))
     }
 
     /// The plane's metrics, for the process's registry.

@@ -106,8 +106,7 @@ impl Worker {
             connections.clone(),
             drain.clone(),
             l7::Queries { hosts: Arc::clone(&self.shared.query_hosts), resolver },
-            &self.shared.front_door,
-            self.access.take(),
+            (&self.shared.front_door, self.access.take()),
         );
         let udp = datagrams(&self.shared, &end);
         let plane = Rc::new(Plane { tcp, udp, http, connections: connections.clone() });

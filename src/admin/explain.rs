@@ -1,5 +1,6 @@
 //! `/api/v1/explain?protocol=tcp&address=ADDR&port=PORT&from=ADDR&node=NAME`: what becomes of a flow;
-//! `/api/v1/explain?name=NAME&type=SRV&from=ADDR`: what is answered to a name.
+//! `/api/v1/explain?name=NAME&type=SRV&from=ADDR`: what is answered to a name;
+//! `/api/v1/explain?url=URL&method=GET&from=ADDR&header=NAME%3AVALUE`: what becomes of a request.
 //!
 //! Asks the snapshot that serves; opens and changes nothing. `from` is this host where it is left
 //! out, `node` the one that `--node-name` says.
@@ -9,14 +10,20 @@ use std::sync::Arc;
 
 use portico_config::snapshot::{Snapshot, decide};
 use portico_dns::Asking;
+use portico_proxy::Imagined;
 use serde_json::Value;
 
 use crate::shared::Shared;
-use crate::{decision, naming};
+use crate::{decision, naming, routing};
 
-/// The answer to a query, about a name or a flow; fails with what is wrong with it.
+/// The answer to a query, about a name, a request or a flow; fails with what is wrong with it.
 pub(super) fn answer(shared: &Shared, query: &str) -> Result<Value, String> {
     let published = shared.publication.load();
+    if query.split('&').any(|pair| pair.starts_with("url=")) {
+        let imagined = request(query)?;
+        let explained = shared.requests.explain(&published.snapshot, &imagined);
+        return Ok(routing::json(&explained, &imagined));
+    }
     let is_name = |pair: &str| pair.starts_with("name=");
     if !query.split('&').any(is_name) {
         return flow(&published.snapshot, query);
@@ -47,6 +54,25 @@ fn name(query: &str) -> Result<(String, u16, IpAddr), String> {
         }
     }
     Ok((name.ok_or(NAME_USAGE)?, kind, from))
+}
+
+/// The request of a query.
+fn request(query: &str) -> Result<Imagined, String> {
+    let (mut url, mut method, mut headers) = (None, "GET".to_owned(), Vec::new());
+    let mut from = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let text = || decoded(value).ok_or(REQUEST_USAGE);
+        match key {
+            "url" => url = Some(text()?),
+            "method" => method = text()?,
+            "header" => headers.push(text()?),
+            "from" => from = ip(value)?,
+            _ => return Err(REQUEST_USAGE.to_owned()),
+        }
+    }
+    let url = url.ok_or(REQUEST_USAGE)?;
+    routing::imagined((&method, &url), &headers, from)
 }
 
 /// A text with octets written as `%20`; none where that is not UTF-8.
@@ -99,6 +125,7 @@ fn ip(text: &str) -> Result<IpAddr, String> {
         .map_err(|_| "address and from are IP addresses".to_owned())
 }
 
+const REQUEST_USAGE: &str = "url=URL is needed; method=METHOD, from=ADDR, header=NAME:VALUE";
 const NAME_USAGE: &str = "name=NAME is needed; type=TYPE, from=ADDR";
 const USAGE: &str =
     "protocol=tcp|udp|sctp, address=ADDR and port=PORT are needed; from=ADDR, node=NAME";
@@ -123,6 +150,23 @@ mod tests {
             ("x=y", "are needed"),
         ] {
             let refused = flow(&snapshot, query).unwrap_err();
+            assert!(refused.contains(want), "{query}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_question_for_a_request_is_read_or_refused_in_words() {
+        let whole = "url=https%3A%2F%2Fa.test%2Fx&method=PUT&header=A%3A%20b&from=192.0.2.1";
+        let asked = request(whole).unwrap();
+        assert_eq!(asked.head, b"PUT /x HTTP/1.1\r\nHost: a.test\r\nA: b\r\n\r\n");
+        assert_eq!((asked.tls, asked.from), (true, [192, 0, 2, 1].into()));
+        for (query, want) in [
+            ("url=%2", "url=URL is needed"),
+            ("url=a&x=y", "url=URL is needed"),
+            ("url=ftp:a", "is no URL"),
+            ("url=http://a.test&from=x", "IP addresses"),
+        ] {
+            let refused = request(query).unwrap_err();
             assert!(refused.contains(want), "{query}: {refused}");
         }
     }

@@ -1,8 +1,9 @@
 //! `portico explain`: the page of a diagnostic's code, as `docs/diagnostics.md` has it, or what
-//! becomes of a flow or of a name.
+//! becomes of a flow, of a request or of a name.
 
 mod flow;
 mod name;
+mod request;
 
 use portico_config::diagnostic::Code;
 
@@ -19,6 +20,7 @@ pub(super) fn explain(arguments: &ExplainArgs, log: &LogArgs) -> Exit {
             say(&format!("{code}  {:7}  {}", code.severity().to_string(), code.title()));
         }),
         Ok(Topic::Flow(question)) => return flow::one(arguments, &question, log),
+        Ok(Topic::Request(question)) => return request::one(arguments, &question, log),
         Ok(Topic::Name(question)) => return name::one(arguments, &question, log),
         Ok(Topic::Batch(file, paths)) => return flow::batch(arguments, &file, &paths, log),
         Err(reason) => {

@@ -36,6 +36,7 @@ mod exchange;
 mod external_auth;
 mod external_name;
 mod explain;
+mod explain_request;
 mod figure;
 mod flood;
 mod forward;

@@ -22,6 +22,13 @@ use super::pages::Page;
 use super::passwords::PasswordAsk;
 use super::policy::Declined;
 
+impl Pending {
+    /// Who must be asked, and what becomes of the request else.
+    pub(crate) fn into_parts(self) -> (Vec<Ask>, Result<Order, Declined>) {
+        (self.asks.asks, self.then)
+    }
+}
+
 /// What must be known before a request goes on.
 pub(crate) enum Ask {
     /// Whether a password is the stored one.

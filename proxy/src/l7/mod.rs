@@ -47,6 +47,7 @@ mod upgrade;
 mod preface;
 mod server_name;
 mod connection;
+pub(crate) mod explain;
 
 #[cfg(feature = "bench")]
 pub(crate) use self::access::bench::Logger;
@@ -163,23 +164,50 @@ impl Worker {
     /// L7 over the views in `view`; its connections belong to `connections` and end by `drain`.
     pub(crate) fn new(
         view: Arc<ArcSwap<View>>,
-        (metrics, number): (Arc<Metrics>, usize),
+        counts: (Arc<Metrics>, usize),
         connections: TaskTracker,
         drain: CancellationToken,
         queries: Queries,
-        door: &FrontDoor,
-        access: Option<Access>,
+        told: (&FrontDoor, Option<Access>),
     ) -> Rc<Self> {
+        let worker = Self { connections, ..Self::at_rest(view, counts, queries, told) };
+        let worker = Rc::new(worker);
+        let clock = Rc::downgrade(&worker);
+        // Ends with the worker; belongs to no tracker, since nobody waits for a clock.
+        tokio::task::spawn_local(async move {
+            let mut interval = tokio::time::interval(TICK);
+            interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+            let mut told = false;
+            loop {
+                let drains = tokio::select! {
+                    _ = interval.tick() => false,
+                    () = drain.cancelled(), if !told => true,
+                };
+                told |= drains;
+                let Some(worker) = clock.upgrade() else { return };
+                worker.tick(drains);
+            }
+        });
+        worker
+    }
+
+    /// The same without a clock: it decides, and serves nobody.
+    fn at_rest(
+        view: Arc<ArcSwap<View>>,
+        (metrics, number): (Arc<Metrics>, usize),
+        queries: Queries,
+        (door, access): (&FrontDoor, Option<Access>),
+    ) -> Self {
         let ticker = Ticker::new(&door.timeouts);
         let tls = metrics
             .tls
             .get_or_init(|| Tls::new(&view, metrics.dev_ca.get()).ok().map(Arc::new))
             .clone();
-        let worker = Rc::new(Self {
+        Self {
             number,
             view: RefCell::new(Cache::new(view)),
             metrics,
-            connections,
+            connections: TaskTracker::new(),
             draining: Cell::new(false),
             pool: Pool::new(ticker.clone()),
             backends: Backends::default(),
@@ -202,24 +230,7 @@ impl Worker {
             tls,
             queries,
             access: access.map(AccessLog::new),
-        });
-        let clock = Rc::downgrade(&worker);
-        // Ends with the worker; belongs to no tracker, since nobody waits for a clock.
-        tokio::task::spawn_local(async move {
-            let mut interval = tokio::time::interval(TICK);
-            interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-            let mut told = false;
-            loop {
-                let drains = tokio::select! {
-                    _ = interval.tick() => false,
-                    () = drain.cancelled(), if !told => true,
-                };
-                told |= drains;
-                let Some(worker) = clock.upgrade() else { return };
-                worker.tick(drains);
-            }
-        });
-        worker
+        }
     }
 
     /// Moves the worker's clock on; `drains`: tells all connections to end instead.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use portico_config::model::{PathKind, Policy};
+use portico_config::model::{PathKind, Pattern, Policy};
 
 use crate::view::{Canary, Host, Location, Routes, Rule, Slot, Target};
 
@@ -57,18 +57,26 @@ fn find_named<'a>(routes: &'a Routes, host: &str) -> Option<&'a Host> {
 }
 
 fn matches(location: &Location, path: &str) -> bool {
-    if let Some(pattern) = location
+    let pattern = location
         .policy
         .as_ref()
-        .and_then(|policy| policy.pattern.as_ref())
-    {
+        .and_then(|policy| policy.pattern.as_ref());
+    is_at((location.kind, &location.path, pattern), path)
+}
+
+/// Whether a path belongs to a location that is written so.
+pub(crate) fn is_at(
+    (kind, written, pattern): (PathKind, &str, Option<&Pattern>),
+    path: &str,
+) -> bool {
+    if let Some(pattern) = pattern {
         return pattern.matches(path);
     }
-    match location.kind {
-        PathKind::Exact => *location.path == *path,
-        PathKind::Text => path.starts_with(&*location.path),
+    match kind {
+        PathKind::Exact => *written == *path,
+        PathKind::Text => path.starts_with(written),
         PathKind::Prefix => {
-            let prefix = location.path.strip_suffix('/').unwrap_or(&location.path);
+            let prefix = written.strip_suffix('/').unwrap_or(written);
             path.strip_prefix(prefix)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         }

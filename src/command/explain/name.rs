@@ -54,7 +54,7 @@ fn ask(arguments: &ExplainArgs, question: &NameQuestion, log: &LogArgs) -> Resul
 }
 
 /// A name as a part of a query.
-fn encoded(name: &str) -> String {
+pub(super) fn encoded(name: &str) -> String {
     name.bytes().fold(String::new(), |mut text, byte| {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' => {

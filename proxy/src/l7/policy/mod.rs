@@ -145,6 +145,33 @@ pub(crate) fn judge(policy: &Policy, visit: &Visit<'_>) -> Result<Option<Permit>
     limits::admit(policy, visit, Instant::now())
 }
 
+/// Which of the steps of [`judge`] gives the answer, and of those behind the credentials: for who asks
+/// why. Limits are not counted.
+pub(crate) fn blame(policy: &Policy, visit: &Visit<'_>) -> Option<&'static str> {
+    if policy.closed.is_some() {
+        return Some("closed: an annotation asks what cannot be kept");
+    }
+    if outside(policy, visit).is_some() && !policy.credentials_outweigh() {
+        return Some("denylist-source-range, allowlist-source-range: the client is kept out");
+    }
+    let steps: [(&'static str, Step); 6] = [
+        ("enable-cors: it is a preflight", cors::preflight),
+        ("from-to-www-redirect: the host has another name", redirect::to_host),
+        ("nginx-quirks: the path of the rule ends in /", redirect::to_slash),
+        ("app-root: the path is /", redirect::app_root),
+        ("permanent-redirect, temporal-redirect: all are sent elsewhere", redirect::elsewhere),
+        ("ssl-redirect: it came without TLS", redirect::to_https),
+    ];
+    // Without TLS nobody is asked for credentials.
+    let is_early = |name: &str| !policy.asks_credentials() || name.starts_with(['e', 's']);
+    let (early, late): (Vec<_>, Vec<_>) = steps.into_iter().partition(|(name, _)| is_early(name));
+    let mut all = early.into_iter().chain(late);
+    all.find_map(|(name, step)| step(policy, visit).is_err().then_some(name))
+}
+
+/// One step.
+type Step = fn(&Policy, &Visit<'_>) -> Result<(), Declined>;
+
 /// What the lists say of a client that they keep out.
 pub(crate) fn outside(policy: &Policy, visit: &Visit<'_>) -> Option<Declined> {
     let is_in = policy.lets_in(visit.client);
