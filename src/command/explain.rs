@@ -6,11 +6,12 @@ mod name;
 mod request;
 
 use portico_config::diagnostic::Code;
+use serde_json::Value;
 
 use super::{complain, say};
-use crate::cli::{ExplainArgs, LogArgs, Topic};
+use crate::cli::{ExplainArgs, Format, LogArgs, Topic};
 use crate::exit::Exit;
-use crate::telemetry;
+use crate::{decision, naming, routing, telemetry};
 
 /// Runs the command.
 pub(super) fn explain(arguments: &ExplainArgs, log: &LogArgs) -> Exit {
@@ -19,11 +20,38 @@ pub(super) fn explain(arguments: &ExplainArgs, log: &LogArgs) -> Exit {
         Ok(Topic::Codes) => Code::ALL.iter().for_each(|code| {
             say(&format!("{code}  {:7}  {}", code.severity().to_string(), code.title()));
         }),
-        Ok(Topic::Flow(question)) => return flow::one(arguments, &question, log),
-        Ok(Topic::Request(question)) => return request::one(arguments, &question, log),
-        Ok(Topic::Name(question)) => return name::one(arguments, &question, log),
+        Ok(Topic::Flow(question)) => {
+            return tell(arguments, flow::ask(arguments, &question, log), decision::text);
+        }
+        Ok(Topic::Request(question)) => {
+            return tell(arguments, request::ask(arguments, &question, log), routing::text);
+        }
+        Ok(Topic::Name(question)) => {
+            return tell(arguments, name::ask(arguments, &question, log), naming::text);
+        }
         Ok(Topic::Batch(file, paths)) => return flow::batch(arguments, &file, &paths, log),
         Err(reason) => {
+            complain(&telemetry::escape(&reason));
+            return Exit::Usage;
+        }
+    }
+    Exit::Fine
+}
+
+/// Prints an answer in the format asked for, or why there is none.
+fn tell(
+    arguments: &ExplainArgs,
+    answer: Result<Value, String>,
+    text: impl FnOnce(&Value) -> String,
+) -> Exit {
+    match (answer, arguments.format) {
+        (Ok(answer), Format::Json) => say(&format!("{answer:#}")),
+        (Ok(answer), Format::Text) => {
+            text(&answer)
+                .lines()
+                .for_each(|line| say(&telemetry::escape(line)));
+        }
+        (Err(reason), _) => {
             complain(&telemetry::escape(&reason));
             return Exit::Usage;
         }

@@ -23,26 +23,18 @@ use portico_config::source::files::read_once;
 use serde_json::{Value, json};
 
 use super::super::{complain, fetch, say};
-use crate::cli::{Cli, Command, ExplainArgs, Format, LogArgs, Question, Topic};
+use crate::cli::{Cli, Command, ExplainArgs, LogArgs, Question, Topic};
 use crate::exit::Exit;
 use crate::settings::ServeArgs;
 use crate::{decision, host, telemetry};
 
-/// Answers one question.
-pub(super) fn one(arguments: &ExplainArgs, question: &Question, log: &LogArgs) -> Exit {
-    match Asker::new(log).ask(question, arguments, &arguments.serve) {
-        Ok(answer) => {
-            match arguments.format {
-                Format::Json => say(&format!("{answer:#}")),
-                Format::Text => say(&decision::text(&answer)),
-            }
-            Exit::Fine
-        }
-        Err(reason) => {
-            complain(&telemetry::escape(&reason));
-            Exit::Usage
-        }
-    }
+/// The answer to one question, else why there is none.
+pub(super) fn ask(
+    arguments: &ExplainArgs,
+    question: &Question,
+    log: &LogArgs,
+) -> Result<Value, String> {
+    Asker::new(log).ask(question, arguments, &arguments.serve)
 }
 
 /// Answers each line of a file by a line.

@@ -8,34 +8,17 @@ use portico_config::snapshot::Snapshot;
 use portico_dns::Asking;
 use serde_json::Value;
 
-use super::super::{complain, fetch, say};
+use super::super::fetch;
 use super::flow::Asker;
-use crate::cli::{ExplainArgs, Format, LogArgs, NameQuestion};
-use crate::exit::Exit;
-use crate::{naming, telemetry};
+use crate::cli::{ExplainArgs, LogArgs, NameQuestion};
+use crate::naming;
 
-/// Answers one question.
-pub(super) fn one(arguments: &ExplainArgs, question: &NameQuestion, log: &LogArgs) -> Exit {
-    match ask(arguments, question, log) {
-        Ok(answer) => {
-            match arguments.format {
-                Format::Json => say(&format!("{answer:#}")),
-                Format::Text => say(&naming::text(&answer)
-                    .lines()
-                    .map(telemetry::escape)
-                    .collect::<Vec<_>>()
-                    .join("\n")),
-            }
-            Exit::Fine
-        }
-        Err(reason) => {
-            complain(&telemetry::escape(&reason));
-            Exit::Usage
-        }
-    }
-}
-
-fn ask(arguments: &ExplainArgs, question: &NameQuestion, log: &LogArgs) -> Result<Value, String> {
+/// The answer to one question, else why there is none.
+pub(super) fn ask(
+    arguments: &ExplainArgs,
+    question: &NameQuestion,
+    log: &LogArgs,
+) -> Result<Value, String> {
     let mut asker = Asker::new(log);
     let settings = asker.settings(&arguments.serve)?;
     let from = arguments.from.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));

@@ -7,35 +7,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use portico_proxy::{Ground, Imagined};
 use serde_json::Value;
 
-use super::super::{complain, fetch, say};
+use super::super::fetch;
 use super::flow::Asker;
 use super::name::encoded;
-use crate::cli::{ExplainArgs, Format, LogArgs, RequestQuestion};
-use crate::exit::Exit;
-use crate::{routing, telemetry};
+use crate::cli::{ExplainArgs, LogArgs, RequestQuestion};
+use crate::routing;
 
-/// Answers one question.
-pub(super) fn one(arguments: &ExplainArgs, question: &RequestQuestion, log: &LogArgs) -> Exit {
-    match ask(arguments, question, log) {
-        Ok(answer) => {
-            match arguments.format {
-                Format::Json => say(&format!("{answer:#}")),
-                Format::Text => say(&routing::text(&answer)
-                    .lines()
-                    .map(telemetry::escape)
-                    .collect::<Vec<_>>()
-                    .join("\n")),
-            }
-            Exit::Fine
-        }
-        Err(reason) => {
-            complain(&telemetry::escape(&reason));
-            Exit::Usage
-        }
-    }
-}
-
-fn ask(
+/// The answer to one question, else why there is none.
+pub(super) fn ask(
     arguments: &ExplainArgs,
     question: &RequestQuestion,
     log: &LogArgs,
