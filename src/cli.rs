@@ -274,6 +274,9 @@ impl ExplainArgs {
             let paths = paths(&self.words[2..]);
             return Ok(Topic::Flow(Question { protocol: first.into_owned(), to, paths }));
         }
+        if first.contains("://") {
+            return Err(format!("{first}: only http:// and https:// can be explained"));
+        }
         let hint = match (Code::parse(&first), Code::nearest(&first)) {
             (Some(code), _) if self.words.len() == 1 => return Ok(Topic::Code(code)),
             (Some(_), _) => return Err("explain one code at a time".to_owned()),
@@ -570,6 +573,20 @@ mod tests {
         assert_eq!(options.drain_timeout, Duration::from_secs(120));
         assert_eq!(options.drain_delay, Duration::from_millis(250));
         assert_eq!(options.log_level, "debug");
+    }
+
+    #[test]
+    fn what_cannot_be_explained_is_refused_with_the_way_out() {
+        for (word, want) in [
+            ("htps://a.test/", "only http:// and https:// can be explained"),
+            ("P9999", "there is no such code"),
+            ("nothing", "`portico explain` lists all codes"),
+        ] {
+            let cli = Cli::try_parse_from(["portico", "explain", word]).unwrap();
+            let Command::Explain(explain) = cli.command else { panic!("not explain") };
+            let reason = explain.topic().unwrap_err();
+            assert!(reason.contains(word) && reason.contains(want), "{reason}");
+        }
     }
 
     #[test]
