@@ -7,14 +7,17 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use rustls::ClientConfig;
 
 use crate::answer::Answer;
 use crate::idle::{CONNECTIONS, raise_descriptor_limit};
 use crate::scenario::HOST;
+use crate::tls;
 
 /// `loadtest idle-load`.
 #[derive(Args, Clone, Copy, Debug)]
@@ -27,7 +30,14 @@ pub(crate) struct IdleArgs {
     /// Requests in place of bytes.
     #[arg(long)]
     http: bool,
+    /// Over TLS 1.3.
+    #[arg(long)]
+    tls: bool,
 }
+
+/// A connection that is held, with or without TLS.
+trait Held: Read + Write {}
+impl<T: Read + Write> Held for T {}
 
 /// A line of the generator: `open 9000 errors 0`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -64,10 +74,11 @@ pub(crate) fn hold(
 ) -> Result<()> {
     raise_descriptor_limit(0)?;
     let use_once = if arguments.http { request } else { exchange };
+    let tls = arguments.tls.then(tls::client).transpose()?;
     let mut held = Vec::new();
     for _ in 0..arguments.connections {
-        let opened = connect(arguments.address).and_then(|mut stream| {
-            use_once(&mut stream)?;
+        let opened = connect(arguments.address, tls.as_ref()).and_then(|mut stream| {
+            use_once(&mut *stream)?;
             Ok(stream)
         });
         held.extend(opened.ok());
@@ -82,20 +93,23 @@ pub(crate) fn hold(
     output.flush().context("saying what is open")?;
     io::copy(input, &mut io::sink()).context("waiting for the end")?;
     let opened = held.len();
-    held.retain_mut(|stream| use_once(stream).is_ok());
+    held.retain_mut(|stream| use_once(&mut **stream).is_ok());
     writeln!(output, "alive {}", count(held.len(), opened)?).context("saying what is alive")
 }
 
-fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+fn connect(address: SocketAddr, tls: Option<&Arc<ClientConfig>>) -> io::Result<Box<dyn Held>> {
     let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
-    Ok(stream)
+    Ok(match tls {
+        Some(config) => Box::new(tls::over(stream, config)?),
+        None => Box::new(stream),
+    })
 }
 
 /// 64 bytes there and back.
-fn exchange(stream: &mut TcpStream) -> io::Result<()> {
+fn exchange(stream: &mut dyn Held) -> io::Result<()> {
     let (sent, mut answer) = ([b'.'; 64], [0; 64]);
     stream.write_all(&sent)?;
     stream.read_exact(&mut answer)?;
@@ -103,7 +117,7 @@ fn exchange(stream: &mut TcpStream) -> io::Result<()> {
 }
 
 /// A GET and its answer, after which the connection may be used again.
-fn request(stream: &mut TcpStream) -> io::Result<()> {
+fn request(stream: &mut dyn Held) -> io::Result<()> {
     write!(stream, "GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n")?;
     let mut answer = Vec::new();
     let mut buffer = [0; 1_024];
@@ -148,7 +162,7 @@ mod tests {
 
     fn run(address: SocketAddr, http: bool) -> String {
         let mut said = Vec::new();
-        let arguments = IdleArgs { address, connections: 3, http };
+        let arguments = IdleArgs { address, connections: 3, http, tls: false };
         hold(arguments, &mut io::empty(), &mut said).unwrap();
         String::from_utf8(said).unwrap()
     }
@@ -204,6 +218,15 @@ mod tests {
             assert!(run(address, true).starts_with(want), "{case}");
             server.join().unwrap();
         }
+    }
+
+    #[test]
+    fn a_connection_over_tls_is_open_and_alive() {
+        let mut said = Vec::new();
+        let address = tls::tests::serve();
+        let arguments = IdleArgs { address, connections: 3, http: true, tls: true };
+        hold(arguments, &mut io::empty(), &mut said).unwrap();
+        assert_eq!(String::from_utf8(said).unwrap(), "open 3 errors 0\nalive 3 errors 0\n");
     }
 
     #[test]

@@ -84,14 +84,14 @@ pub(crate) fn run(site: &Site, arguments: &CompareArgs) -> Result<Outcome> {
 
 /// Holds connections through a fresh `server`, and reads its memory.
 fn measure(server: &Server, site: &Site) -> Result<Readings> {
-    let http = site.scenario.traffic() == Traffic::Http;
+    let traffic = site.scenario.traffic();
     let id = server.process.id();
     let before = memory_at_rest(id)?;
     let mut holders = Vec::new();
     let mut at_quarters = [0.0; QUARTERS];
     let (mut open, mut errors) = (0, 0);
     for (read, asked) in at_quarters.iter_mut().zip(quarters(site.connections)) {
-        let mut holder = Holder::start(server.address, asked, http, site.load_core)?;
+        let mut holder = Holder::start(server.address, asked, traffic, site.load_core)?;
         let opened = holder.read("open")?;
         (open, errors) = (open + opened.good, errors + opened.errors);
         holders.push(holder);
@@ -162,13 +162,15 @@ struct Holder {
 }
 
 impl Holder {
-    fn start(address: SocketAddr, connections: u32, http: bool, core: usize) -> Result<Self> {
+    fn start(address: SocketAddr, connections: u32, traffic: Traffic, core: usize) -> Result<Self> {
         let own = std::env::current_exe().context("finding this program")?;
         let mut command = pinned(&own, core)?;
         command.args(["idle-load", &address.to_string()]);
         command.arg(format!("--connections={connections}"));
-        if http {
-            command.arg("--http");
+        match traffic {
+            Traffic::Http => _ = command.arg("--http"),
+            Traffic::Tls => _ = command.args(["--http", "--tls"]),
+            _ => {}
         }
         let mut child = command
             .stdin(Stdio::piped())

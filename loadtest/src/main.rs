@@ -199,7 +199,7 @@ struct CompareArgs {
     /// are named: a first look in some minutes, whose figures are not to be quoted
     #[arg(long, conflicts_with_all = ["rounds", "seconds", "warm_up", "connections"])]
     quick: bool,
-    /// Idle connections of idle-connections and idle-http
+    /// Idle connections of idle-connections, idle-http and idle-https
     #[arg(long, value_name = "N", default_value_t = idle::CONNECTIONS)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=18_000))]
     connections: u32,

@@ -73,6 +73,8 @@ pub(crate) enum Scenario {
     IdleConnections,
     /// Memory of keep-alive connections to an Ingress that do nothing
     IdleHttp,
+    /// idle-http over TLS
+    IdleHttps,
     /// Memory of 10,000 Services of ten endpoints, and of connections beside them
     MemoryAtScale,
 }
@@ -121,7 +123,7 @@ pub(crate) struct Target {
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 29] = [
+    pub(crate) const ALL: [Self; 30] = [
         Self::Http1Small,
         Self::Http1SmallLog,
         Self::Http1Large,
@@ -150,6 +152,7 @@ impl Scenario {
         Self::RollingRestart,
         Self::IdleConnections,
         Self::IdleHttp,
+        Self::IdleHttps,
         Self::MemoryAtScale,
     ];
 
@@ -182,7 +185,9 @@ impl Scenario {
             | Self::BackendFailure
             | Self::RollingRestart
             | Self::IdleHttp => Traffic::Http,
-            Self::HttpsKeepalive | Self::TlsHandshake | Self::Http2 => Traffic::Tls,
+            Self::HttpsKeepalive | Self::TlsHandshake | Self::Http2 | Self::IdleHttps => {
+                Traffic::Tls
+            }
             Self::GrpcUnary => Traffic::Grpc,
             Self::WebsocketEcho => Traffic::Websocket,
             Self::TcpRr
@@ -204,7 +209,9 @@ impl Scenario {
     /// How it is measured.
     pub(crate) fn method(self) -> Method {
         match self {
-            Self::IdleConnections | Self::IdleHttp | Self::MemoryAtScale => Method::Memory,
+            Self::IdleConnections | Self::IdleHttp | Self::IdleHttps | Self::MemoryAtScale => {
+                Method::Memory
+            }
             Self::LatencyAt70 => Method::Latency,
             Self::ReloadLatency => Method::Edits,
             Self::ReloadUnderLoad | Self::BackendFailure | Self::RollingRestart => Method::Events,
@@ -235,7 +242,11 @@ impl Scenario {
 
     /// What portico may have resident with all idle connections open, in 10^6 bytes.
     pub(crate) fn most_memory_mb(self) -> Option<f64> {
-        (self == Self::IdleConnections).then_some(100.0)
+        match self {
+            Self::IdleConnections => Some(100.0),
+            Self::IdleHttps => Some(250.0),
+            _ => None,
+        }
     }
 
     /// The connections of a scenario of bytes in bulk, as iperf3 has them; None for the others.
@@ -278,6 +289,7 @@ impl Scenario {
             Self::RollingRestart => "rolling-restart",
             Self::IdleConnections => "idle-connections",
             Self::IdleHttp => "idle-http",
+            Self::IdleHttps => "idle-https",
             Self::MemoryAtScale => "memory-at-scale",
         }
     }
@@ -305,6 +317,7 @@ impl Scenario {
             | Self::Services10000
             | Self::IdleConnections
             | Self::IdleHttp
+            | Self::IdleHttps
             | Self::MemoryAtScale => "connection",
             Self::TcpBulk | Self::TcpBulk8 => "MB",
             Self::DnsHit | Self::DnsNxdomain | Self::Dns10000 | Self::DnsTcp => "query",
@@ -395,6 +408,9 @@ impl Scenario {
             Self::IdleHttp => {
                 "memory of keep-alive connections to an Ingress, after one request each"
             }
+            Self::IdleHttps => {
+                "memory of keep-alive connections over TLS 1.3 to an Ingress, after one request each"
+            }
             Self::MemoryAtScale => {
                 "memory of 10,000 Services of ten endpoints (a tenth of them headless, which peers do not \
                  have), and of idle connections to one of them"
@@ -431,6 +447,7 @@ impl Scenario {
             | Self::RollingRestart
             | Self::IdleConnections
             | Self::IdleHttp
+            | Self::IdleHttps
             | Self::MemoryAtScale => &[Kind::Nginx, Kind::Haproxy, Kind::Portico],
         }
     }
@@ -511,6 +528,7 @@ impl Scenario {
             | Self::RollingRestart
             | Self::IdleConnections
             | Self::IdleHttp
+            | Self::IdleHttps
             | Self::MemoryAtScale => return None,
         })
     }

@@ -21,7 +21,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::TLS13;
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, Stream};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, Stream, StreamOwned,
+};
 
 use crate::connect;
 use crate::scenario::HOST;
@@ -82,8 +84,16 @@ pub(crate) fn probe(address: SocketAddr) -> io::Result<()> {
     }
 }
 
+/// `stream` under TLS; hands are shaken with the first bytes.
+pub(crate) fn over(
+    stream: TcpStream,
+    config: &Arc<ClientConfig>,
+) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    Ok(StreamOwned::new(session(config)?, stream))
+}
+
 /// A client that wants TLS 1.3 over X25519, and believes any certificate.
-fn client() -> Result<Arc<ClientConfig>> {
+pub(crate) fn client() -> Result<Arc<ClientConfig>> {
     let provider = CryptoProvider {
         kx_groups: vec![aws_lc_rs::kx_group::X25519],
         ..aws_lc_rs::default_provider()
@@ -182,7 +192,7 @@ impl ServerCertVerifier for Anybody {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::certificate::Certificate;
     use rustls::pki_types::PrivateKeyDer;
@@ -191,8 +201,8 @@ mod tests {
     use std::net::TcpListener;
     use std::thread;
 
-    /// A server that shakes hands and ends each connection when its client does.
-    fn serve() -> SocketAddr {
+    /// A server that shakes hands, answers requests, and ends each connection when its client does.
+    pub(crate) fn serve() -> SocketAddr {
         let made = Certificate::make(&[HOST]).unwrap();
         let chain = vec![CertificateDer::from_pem_slice(made.chain.as_bytes()).unwrap()];
         let key = PrivateKeyDer::from_pem_slice(made.key.as_bytes()).unwrap();
@@ -212,8 +222,11 @@ mod tests {
                     let mut session = ServerConnection::new(config).unwrap();
                     let mut tls = Stream::new(&mut session, &mut stream);
                     let mut head = [0; 1_024];
-                    if tls.read(&mut head).is_ok_and(|length| length > 0) {
-                        tls.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+                    while tls.read(&mut head).is_ok_and(|length| length > 0) {
+                        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                        if tls.write_all(answer).is_err() {
+                            return;
+                        }
                     }
                 });
             }
