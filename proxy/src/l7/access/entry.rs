@@ -144,13 +144,30 @@ impl Default for Entry {
 impl Entry {
     /// Makes it that of the next request.
     pub(super) fn clear(&mut self) {
-        let (mut text, mut fields) =
-            (std::mem::take(&mut self.text), std::mem::take(&mut self.fields));
-        let mut tries = std::mem::take(&mut self.tries);
+        // In place, since it is large; a member that is new has to be named here.
+        let Self {
+            text,
+            method,
+            target,
+            host,
+            id,
+            trace,
+            fields,
+            protocol,
+            account,
+            flag,
+            client,
+            port,
+            tries,
+        } = self;
         text.clear();
+        for range in [method, target, host, id, trace] {
+            *range = 0..0;
+        }
         fields.clear();
+        (*protocol, *account, *flag) = ("", Account::default(), None);
+        (*client, *port) = (None, None);
         tries.clear();
-        *self = Self { text, fields, tries, ..Self::default() };
     }
 
     /// Notes what a head says.

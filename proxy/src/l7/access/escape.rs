@@ -14,8 +14,7 @@ pub(super) enum Style {
 
 /// Writes `text`, in at most `room` bytes; what is cut ends in `…`.
 pub(super) fn put(out: &mut Vec<u8>, text: &[u8], style: Style, room: usize) {
-    let is_plain = |&byte: &u8| matches!(byte, 0x20..=0x7e) && !matches!(byte, b'"' | b'\\');
-    if text.len() <= room && text.iter().all(is_plain) {
+    if text.len() <= room && is_plain(text) {
         return out.extend_from_slice(text);
     }
     let most = out.len() + room;
@@ -38,6 +37,21 @@ pub(super) fn put(out: &mut Vec<u8>, text: &[u8], style: Style, room: usize) {
             }
         }
     }
+}
+
+/// Whether a line holds `text` as it is: nearly always, so blocks of it are looked at as a whole.
+fn is_plain(text: &[u8]) -> bool {
+    let is_plain = |byte: &u8| {
+        let is_printable = byte.wrapping_sub(0x20) < 0x5f;
+        is_printable & (*byte != b'"') & (*byte != b'\\')
+    };
+    let (blocks, rest) = text.as_chunks::<16>();
+    let all = |block: &[u8; 16]| {
+        block
+            .iter()
+            .fold(true, |so_far, byte| so_far & is_plain(byte))
+    };
+    blocks.iter().all(all) && rest.iter().all(is_plain)
 }
 
 fn within(out: &mut Vec<u8>, bytes: &[u8], most: usize) -> bool {
@@ -143,6 +157,18 @@ mod tests {
         ] {
             assert_eq!(written(text, Style::Text, 100), plain, "http-proxy 9.3");
             assert_eq!(written(text, Style::Json, 100), json, "http-proxy 9.3");
+        }
+    }
+
+    #[test]
+    fn every_byte_is_looked_at_wherever_it_stands() {
+        for byte in 0..=u8::MAX {
+            let plain = (0x20..0x7f).contains(&byte) && !b"\"\\".contains(&byte);
+            for place in 0..40 {
+                let mut text = [b'a'; 40];
+                text[place] = byte;
+                assert_eq!(is_plain(&text), plain, "{byte} at {place}");
+            }
         }
     }
 

@@ -3,14 +3,13 @@
 //! Pure. Invariant: a line has at most [`MAX_BYTES`], its end included; texts are cut, numbers never.
 
 use std::borrow::Cow;
-use std::io::Write as _;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use portico_config::model::{LogFormat, LogPart, LogTls, LogTry, LogVariable};
 
 use super::entry::Entry;
 use super::escape::{self, Style};
+use super::figures::{address, decimal, millis, padded, seconds, socket};
 use super::time::Clock;
 use crate::l7::account::Account;
 use crate::l7::forward::ForwardedFor;
@@ -99,58 +98,64 @@ impl Line<'_> {
     fn variable(&self, out: &mut Vec<u8>, variable: &LogVariable, fields: &[Box<str>]) {
         let Self { entry, from, clock, .. } = self;
         let Account { head_in, body_in, sent, head_out: head, .. } = entry.account;
-        let (path, query) = split(entry.target());
-        // Writing to memory does not fail.
-        let _ = match variable {
-            LogVariable::RemoteAddr => write!(out, "{}", self.client()),
-            LogVariable::RemotePort => write!(out, "{}", from.peer_port),
-            LogVariable::RemoteUser => write!(out, "-"),
-            LogVariable::TimeLocal => write!(out, "{}", clock.local()),
-            LogVariable::TimeIso => write!(out, "{}+00:00", clock.iso()),
-            LogVariable::Msec => seconds(out, clock.now()),
-            LogVariable::Scheme => write!(out, "{}", scheme(from)),
-            LogVariable::ServerAddr => write!(out, "{}", from.listener.ip()),
-            LogVariable::ServerPort => write!(out, "{}", from.listener.port()),
-            LogVariable::Status => write!(out, "{:03}", entry.account.shown_status()),
-            LogVariable::BytesSent => write!(out, "{sent}"),
-            LogVariable::BodyBytesSent => write!(out, "{}", sent.saturating_sub(head)),
-            LogVariable::RequestLength => write!(out, "{}", head_in + body_in),
-            LogVariable::RequestTime => seconds(out, entry.account.took),
-            LogVariable::Request => {
-                if entry.method().is_empty() {
-                    return out.push(b'-');
-                }
-                self.text(out, entry.method());
-                out.push(b' ');
-                self.url(out, entry.target());
-                write!(out, " {}", entry.protocol)
+        match variable {
+            LogVariable::RemoteAddr => address(out, self.client()),
+            LogVariable::RemotePort => decimal(out, from.peer_port),
+            LogVariable::RemoteUser => out.push(b'-'),
+            LogVariable::TimeLocal => out.extend_from_slice(clock.local().as_bytes()),
+            LogVariable::TimeIso => {
+                out.extend_from_slice(clock.iso().as_bytes());
+                out.extend_from_slice(b"+00:00");
             }
-            LogVariable::Method => return self.text(out, entry.method()),
-            LogVariable::RequestUri => return self.url(out, entry.target()),
-            LogVariable::Uri => return self.text(out, path),
-            LogVariable::Args => return self.query(out, query),
-            LogVariable::Protocol => return self.text(out, entry.protocol.as_bytes()),
-            LogVariable::Host => return self.text(out, entry.host()),
-            LogVariable::RequestId => return self.text(out, entry.id()),
-            LogVariable::TraceId => return self.text(out, entry.trace_id()),
-            LogVariable::Namespace => return self.text(out, self.names().0.as_bytes()),
-            LogVariable::IngressName => return self.text(out, self.names().1.as_bytes()),
-            LogVariable::LocationPath => return self.text(out, self.path().as_bytes()),
-            LogVariable::ServiceName => return self.text(out, self.service().as_bytes()),
-            LogVariable::ServicePort => return self.text(out, self.port().as_bytes()),
-            LogVariable::UpstreamName => return self.upstream_name(out),
-            LogVariable::AlternativeName => return self.alternative_name(out),
-            LogVariable::Try(fact) => return self.each(out, *fact),
-            LogVariable::Tls(fact) => return self.tls(out, *fact),
+            LogVariable::Msec => seconds(out, clock.now()),
+            LogVariable::Scheme => out.extend_from_slice(scheme(from).as_bytes()),
+            LogVariable::ServerAddr => address(out, from.listener.ip()),
+            LogVariable::ServerPort => decimal(out, from.listener.port()),
+            LogVariable::Status => padded(out, entry.account.shown_status(), 3),
+            LogVariable::BytesSent => decimal(out, sent),
+            LogVariable::BodyBytesSent => decimal(out, sent.saturating_sub(head)),
+            LogVariable::RequestLength => decimal(out, head_in + body_in),
+            LogVariable::RequestTime => seconds(out, entry.account.took),
+            LogVariable::Request => self.request(out),
+            LogVariable::Method => self.text(out, entry.method()),
+            LogVariable::RequestUri => self.url(out, entry.target()),
+            LogVariable::Uri => self.text(out, split(entry.target()).0),
+            LogVariable::Args => self.query(out, split(entry.target()).1),
+            LogVariable::Protocol => self.text(out, entry.protocol.as_bytes()),
+            LogVariable::Host => self.text(out, entry.host()),
+            LogVariable::RequestId => self.text(out, entry.id()),
+            LogVariable::TraceId => self.text(out, entry.trace_id()),
+            LogVariable::Namespace => self.text(out, self.names().0.as_bytes()),
+            LogVariable::IngressName => self.text(out, self.names().1.as_bytes()),
+            LogVariable::LocationPath => self.text(out, self.path().as_bytes()),
+            LogVariable::ServiceName => self.text(out, self.service().as_bytes()),
+            LogVariable::ServicePort => self.text(out, self.port().as_bytes()),
+            LogVariable::UpstreamName => self.upstream_name(out),
+            LogVariable::AlternativeName => self.alternative_name(out),
+            LogVariable::Try(fact) => self.each(out, *fact),
+            LogVariable::Tls(fact) => self.tls(out, *fact),
             LogVariable::Field(name) => {
                 let index = fields.iter().position(|field| field == name);
                 let value = index.and_then(|index| entry.field(index));
-                return match &**name {
+                match &**name {
                     "referer" => self.url(out, value.unwrap_or_default()),
                     _ => self.text(out, value.unwrap_or_default()),
-                };
+                }
             }
-        };
+        }
+    }
+
+    /// The first line of the request, where it was one.
+    fn request(&self, out: &mut Vec<u8>) {
+        let entry = self.entry;
+        if entry.method().is_empty() {
+            return out.push(b'-');
+        }
+        self.text(out, entry.method());
+        out.push(b' ');
+        self.url(out, entry.target());
+        out.push(b' ');
+        out.extend_from_slice(entry.protocol.as_bytes());
     }
 
     /// Every try with commas, as nginx has them.
@@ -160,18 +165,15 @@ impl Line<'_> {
         }
         for (index, one) in self.entry.tries.iter().take(MOST_TRIES).enumerate() {
             out.extend_from_slice(if index > 0 { b", " } else { b"" });
-            // Writing to memory does not fail.
-            let _ = match (fact, one.status, one.connected, one.head) {
-                (LogTry::Addr, ..) => write!(out, "{}", one.endpoint),
-                (LogTry::Status, Some(status), ..) => write!(out, "{status}"),
+            match (fact, one.status, one.connected, one.head) {
+                (LogTry::Addr, ..) => socket(out, one.endpoint),
+                (LogTry::Status, Some(status), ..) => decimal(out, status),
                 (LogTry::ConnectTime, _, Some(connected), _) => seconds(out, connected),
                 (LogTry::HeaderTime, _, _, Some(head)) => seconds(out, head),
                 (LogTry::ResponseTime, ..) => seconds(out, one.took),
-                (LogTry::ResponseLength, ..) => write!(out, "{}", one.body_bytes),
-                (LogTry::Status | LogTry::ConnectTime | LogTry::HeaderTime, ..) => {
-                    write!(out, "-")
-                }
-            };
+                (LogTry::ResponseLength, ..) => decimal(out, one.body_bytes),
+                (LogTry::Status | LogTry::ConnectTime | LogTry::HeaderTime, ..) => out.push(b'-'),
+            }
         }
     }
 
@@ -286,33 +288,39 @@ impl Line<'_> {
     fn numbers(&self, out: &mut Vec<u8>) {
         let Self { entry, from, clock, .. } = self;
         let account = &entry.account;
-        let Account { head_in, body_in, sent, head_out: head, .. } = account;
-        let micros = clock.now().subsec_micros();
-        let _ = write!(out, "{{\"time\":\"{}.{micros:06}Z\",\"duration_ms\":", clock.iso());
-        millis(out, account.took);
-        let _ = write!(out, ",\"client\":\"{}\",\"peer\":\"{}\"", self.client(), from.client);
-        let _ = write!(out, ",\"listener\":\"{}\"", from.listener);
-        let (scheme, status) = (scheme(from), account.shown_status());
-        let _ = write!(out, ",\"scheme\":\"{scheme}\",\"status\":{status}");
-        let _ = write!(out, ",\"bytes_in\":{},\"bytes_out\":{sent}", head_in + body_in);
-        let _ = write!(out, ",\"body_bytes_out\":{}", sent.saturating_sub(*head));
-        let _ = write!(out, ",\"tries\":{}", entry.tries.len());
+        let Account { head_in, body_in, sent, head_out: head, .. } = *account;
+        let tries = u64::try_from(entry.tries.len()).unwrap_or(u64::MAX);
+        out.extend_from_slice(b"{\"time\":\"");
+        out.extend_from_slice(clock.iso().as_bytes());
+        out.push(b'.');
+        padded(out, clock.now().subsec_micros(), 6);
+        out.extend_from_slice(b"Z\"");
+        value(out, "duration_ms", |out| millis(out, account.took));
+        quoted(out, "client", |out| address(out, self.client()));
+        quoted(out, "peer", |out| address(out, from.client));
+        quoted(out, "listener", |out| socket(out, from.listener));
+        quoted(out, "scheme", |out| out.extend_from_slice(scheme(from).as_bytes()));
+        value(out, "status", |out| decimal(out, account.shown_status()));
+        value(out, "bytes_in", |out| decimal(out, head_in + body_in));
+        value(out, "bytes_out", |out| decimal(out, sent));
+        value(out, "body_bytes_out", |out| decimal(out, sent.saturating_sub(head)));
+        value(out, "tries", |out| decimal(out, tries));
         if let Some(last) = entry.tries.last() {
-            let _ = write!(out, ",\"endpoint\":\"{}\",\"upstream_ms\":", last.endpoint);
-            millis(out, last.took);
+            quoted(out, "endpoint", |out| socket(out, last.endpoint));
+            value(out, "upstream_ms", |out| millis(out, last.took));
             for (name, time) in [("connect_ms", last.connected), ("ttfb_ms", last.head)] {
                 if let Some(time) = time {
-                    let _ = write!(out, ",\"{name}\":");
-                    millis(out, time);
+                    value(out, name, |out| millis(out, time));
                 }
             }
-            let _ = write!(out, ",\"connection_reused\":{}", last.is_reused);
+            let is_reused = if last.is_reused { "true" } else { "false" };
+            value(out, "connection_reused", |out| out.extend_from_slice(is_reused.as_bytes()));
         }
         if entry.tries.len() > 1 {
             self.failed(out);
         }
         if let Some(flag) = entry.flag {
-            let _ = write!(out, ",\"flag\":\"{}\"", flag.text());
+            quoted(out, "flag", |out| out.extend_from_slice(flag.text().as_bytes()));
         }
     }
 
@@ -322,11 +330,13 @@ impl Line<'_> {
         let before = tries.take(self.entry.tries.len().saturating_sub(1).min(MOST_TRIES));
         out.extend_from_slice(b",\"failed\":[");
         for (index, one) in before.enumerate() {
-            out.extend_from_slice(if index > 0 { b"," } else { b"" });
-            let _ = write!(out, "{{\"endpoint\":\"{}\",\"ms\":", one.endpoint);
-            millis(out, one.took);
+            out.extend_from_slice(if index > 0 { b",{" } else { b"{" });
+            out.extend_from_slice(b"\"endpoint\":\"");
+            socket(out, one.endpoint);
+            out.push(b'"');
+            value(out, "ms", |out| millis(out, one.took));
             if let Some(status) = one.status {
-                let _ = write!(out, ",\"status\":{status}");
+                value(out, "status", |out| decimal(out, status));
             }
             out.push(b'}');
         }
@@ -342,11 +352,26 @@ impl Line<'_> {
         put: fn(&Self, &mut Vec<u8>, &[u8]),
     ) {
         if !text.is_empty() && self.room(out) > name.len() + 16 {
-            let _ = write!(out, ",\"{name}\":\"");
-            put(self, out, text);
-            out.push(b'"');
+            quoted(out, name, |out| put(self, out, text));
         }
     }
+}
+
+/// `,"name":` and a value.
+fn value(out: &mut Vec<u8>, name: &str, put: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+    put(out);
+}
+
+/// The same with quotes around the value.
+fn quoted(out: &mut Vec<u8>, name: &str, put: impl FnOnce(&mut Vec<u8>)) {
+    value(out, name, |out| {
+        out.push(b'"');
+        put(out);
+        out.push(b'"');
+    });
 }
 
 /// Path and query of a target.
@@ -361,15 +386,6 @@ fn scheme(from: &ForwardedFor) -> &'static str {
     if from.tls { "https" } else { "http" }
 }
 
-fn seconds(out: &mut Vec<u8>, time: Duration) -> std::io::Result<()> {
-    write!(out, "{}.{:03}", time.as_secs(), time.subsec_millis())
-}
-
-fn millis(out: &mut Vec<u8>, time: Duration) {
-    let micros = time.as_micros();
-    let _ = write!(out, "{}.{:03}", micros / 1_000, micros % 1_000);
-}
-
 /// Of one line (`http-proxy 9.2`).
 pub(super) const MAX_BYTES: usize = 8 << 10;
 /// What is left for numbers.
@@ -381,7 +397,7 @@ const MOST_TRIES: usize = 4;
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::l7::access::Tried;

@@ -12,6 +12,7 @@
 pub(crate) mod bench;
 mod entry;
 mod escape;
+mod figures;
 mod line;
 mod time;
 
