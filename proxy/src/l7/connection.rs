@@ -26,7 +26,6 @@ impl Worker {
     ) {
         let (worker, listener) = (Rc::clone(self), Rc::clone(listener));
         self.connections.spawn_local(async move {
-            let _ = stream.set_nodelay(true);
             worker.metrics.active.0.fetch_add(1, Relaxed);
             let mut from = ForwardedFor::new(peer.ip(), listener.address, listener.tls);
             from.peer_port = peer.port();

@@ -18,6 +18,10 @@ use super::preface::Begun;
 
 /// A client's connection.
 pub(crate) trait Downstream: AsyncRead + AsyncWrite + Unpin {
+    /// Whether its close alone tells the client that this is the end, as a plain connection's does: no
+    /// goodbye is owed before, and no call for it.
+    const ENDS_BY_CLOSE: bool = false;
+
     /// Makes the coming close a reset: what was sent is not all.
     fn reset(&self);
 
@@ -50,6 +54,8 @@ pub(crate) trait Downstream: AsyncRead + AsyncWrite + Unpin {
 }
 
 impl Downstream for TcpStream {
+    const ENDS_BY_CLOSE: bool = true;
+
     fn reset(&self) {
         portico_net::copy::reset(self);
     }

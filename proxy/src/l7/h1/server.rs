@@ -177,7 +177,9 @@ impl<S: Downstream> Connection<S> {
                     }
                 }
                 After::Close if self.inbox.is_empty() => {
-                    let _ = self.stream.shutdown().await;
+                    if !S::ENDS_BY_CLOSE {
+                        let _ = self.stream.shutdown().await;
+                    }
                     return;
                 }
                 After::Close | After::Linger => return Box::pin(linger(self.stream)).await,
