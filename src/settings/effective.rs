@@ -8,7 +8,7 @@ use portico_config::diagnostic::{Diagnostic, Position};
 use portico_config::settings::Document;
 
 use super::given::Given;
-use super::table::SETTINGS;
+use super::table::settings;
 use super::{AppOptions, Setting};
 use crate::{host, state};
 
@@ -51,7 +51,7 @@ impl fmt::Display for Origin {
 impl Effective {
     /// The settings with where each is from, in the order of the table.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static Setting, &Origin)> {
-        SETTINGS.iter().zip(&self.origins)
+        settings().zip(&self.origins)
     }
 
     /// Whether nobody set `key`.
@@ -68,9 +68,9 @@ pub(super) fn resolve(
     file: Option<(&Arc<PathBuf>, &Document)>,
 ) -> Result<Effective, Vec<Diagnostic>> {
     let mut options = host_defaults();
-    let mut origins = vec![Origin::Default; SETTINGS.len()];
+    let mut origins = vec![Origin::Default; settings().count()];
     let mut wrong = file.map_or_else(Vec::new, |(_, document)| document.wrong.clone());
-    for (setting, origin) in SETTINGS.iter().zip(&mut origins) {
+    for (setting, origin) in settings().zip(&mut origins) {
         let entry = file.and_then(|(name, document)| {
             let mut entries = document.entries.iter();
             let entry = entries.find(|entry| entry.key == setting.key)?;

@@ -14,7 +14,7 @@ use portico_config::source::Changes;
 use super::AppOptions;
 use super::effective::{Effective, resolve};
 use super::given::{Given, LogArgs, ServeArgs};
-use super::table::{SETTINGS, keys};
+use super::table::{keys, settings};
 
 /// The settings of a start.
 #[derive(Clone, Debug)]
@@ -132,7 +132,7 @@ impl Follow {
     fn take(&mut self, document: &Document, wanted: &AppOptions) -> Told {
         let mut options = self.started.clone();
         let (mut changed, mut findings) = (Vec::new(), Vec::new());
-        for setting in SETTINGS {
+        for setting in settings() {
             let items = setting.kind.show(wanted);
             if setting.is_live {
                 if let Err(fault) = setting.kind.set(&mut options, &items) {

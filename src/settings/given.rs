@@ -10,7 +10,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::effective::Origin;
-use super::table::SETTINGS;
+use super::table::settings;
 use super::{Group, Setting};
 
 /// Flags of everything that serves.
@@ -111,9 +111,7 @@ impl FromArgMatches for LogArgs {
 
 /// The settings of the log, which every command has, or all others.
 fn of_group(log: bool) -> impl Iterator<Item = &'static Setting> {
-    SETTINGS
-        .iter()
-        .filter(move |setting| (setting.group == Group::Log) == log)
+    settings().filter(move |setting| (setting.group == Group::Log) == log)
 }
 
 /// The flag and the variable of a setting.

@@ -206,7 +206,7 @@ impl Setting {
 
 #[cfg(test)]
 mod tests {
-    use super::table::SETTINGS;
+    use super::table::settings;
 
     #[test]
     fn names_follow_from_the_key() {
@@ -217,7 +217,7 @@ mod tests {
             ("serviceCidr", "service-cidr", "PORTICO_SERVICE_CIDR"),
             ("ingress.classNames", "ingress-class-names", "PORTICO_INGRESS_CLASS_NAMES"),
         ] {
-            let setting = SETTINGS.iter().find(|setting| setting.key == key).unwrap();
+            let setting = settings().find(|setting| setting.key == key).unwrap();
             assert_eq!(
                 (setting.flag(), setting.variable()),
                 (flag.to_owned(), variable.to_owned())
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn help_is_one_line_and_no_name_is_given_twice() {
         let mut flags = std::collections::BTreeSet::new();
-        for setting in SETTINGS {
+        for setting in settings() {
             assert!(flags.insert(setting.flag()), "{}", setting.key);
             assert!(!setting.help.ends_with('.') && setting.help.len() < 100, "{}", setting.key);
         }

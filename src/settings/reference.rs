@@ -1,20 +1,19 @@
 //! The generated part of `docs/settings.md`: one table for each chapter of settings.
 
-use super::table::SETTINGS;
+use super::table::settings;
 use super::{Group, Setting};
 
 /// The chapters in Markdown, each with its heading.
 pub fn reference() -> String {
     let mut text = String::new();
     let mut chapter: Option<Group> = None;
-    for setting in SETTINGS {
+    for setting in settings() {
         if chapter != Some(setting.group) {
             chapter = Some(setting.group);
             text.push_str(&format!("## {}\n\n{HEAD}", setting.group.title()));
         }
         text.push_str(&row(setting));
-        let is_last = SETTINGS
-            .iter()
+        let is_last = settings()
             .rev()
             .find(|other| other.group == setting.group)
             .is_some_and(|last| last.key == setting.key);

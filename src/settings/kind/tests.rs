@@ -1,14 +1,10 @@
 //! What is shown is read again; what is wrong is refused with the way out.
 
-use super::super::table::SETTINGS;
+use super::super::table::settings;
 use super::*;
 
 fn kind(key: &str) -> &'static Kind {
-    &SETTINGS
-        .iter()
-        .find(|setting| setting.key == key)
-        .unwrap()
-        .kind
+    &settings().find(|setting| setting.key == key).unwrap().kind
 }
 
 fn set(key: &str, items: &[&str]) -> Result<Vec<String>, String> {
