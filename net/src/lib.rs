@@ -15,6 +15,7 @@ pub mod line_log;
 pub mod listeners;
 pub mod datagram;
 pub mod ready;
+mod signatures;
 pub mod client_cert;
 pub mod tls_accept;
 pub mod dev_ca;
