@@ -4,13 +4,14 @@
 //! carry a request for the other; authorities are compared by identity, and a Secret whose content
 //! stays keeps its own.
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject;
 use webpki::{CertRevocationList, OwnedCertRevocationList};
 
 use super::Same;
+use super::expression::bounded;
 
 /// What is asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -82,12 +83,7 @@ impl Subject {
         if !text.starts_with("CN=") || text.len() > MAX_PATTERN_BYTES {
             return Err("is no `CN=` with a pattern of at most 4 KiB");
         }
-        let pattern = RegexBuilder::new(text)
-            .unicode(false)
-            .size_limit(MAX_COMPILED_BYTES)
-            .dfa_size_limit(MAX_COMPILED_BYTES)
-            .nest_limit(MAX_NESTING)
-            .build();
+        let pattern = bounded(text).build();
         pattern
             .map(Self)
             .map_err(|_| "is a pattern that cannot be compiled")
@@ -109,8 +105,6 @@ impl Eq for Subject {}
 
 /// `ingress 2.2`.
 const MAX_PATTERN_BYTES: usize = 4 << 10;
-const MAX_COMPILED_BYTES: usize = 1 << 20;
-const MAX_NESTING: u32 = 50;
 /// Lists of one `ca.crl`.
 const MAX_LISTS: usize = 100;
 

@@ -3,7 +3,9 @@
 //! Words alone: `proxy::l7` obeys. Every value is optional: where an annotation is silent, what the
 //! proxy does for every location counts.
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
+
+use super::expression::bounded;
 
 /// The longest gaps between two operations, in seconds; 0: any.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -126,13 +128,7 @@ pub enum CanaryValue {
 impl CanaryValue {
     /// Those that a pattern is found in.
     pub fn pattern(text: &str) -> Self {
-        let pattern = RegexBuilder::new(text)
-            .unicode(false)
-            .size_limit(MAX_COMPILED_BYTES)
-            .dfa_size_limit(MAX_COMPILED_BYTES)
-            .nest_limit(MAX_NESTING)
-            .build();
-        pattern.map_or(Self::Broken, Self::Pattern)
+        bounded(text).build().map_or(Self::Broken, Self::Pattern)
     }
 }
 
@@ -152,10 +148,6 @@ impl Eq for CanaryValue {}
 /// Those that ingress-nginx knows, in the order of their bits.
 const STATUSES: [u16; 7] = [500, 502, 503, 504, 403, 404, 429];
 const FIRST_STATUS: usize = 4;
-/// `ingress 2.2`.
-const MAX_COMPILED_BYTES: usize = 1 << 20;
-const MAX_NESTING: u32 = 50;
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,7 @@ mod duration;
 mod external_auth;
 mod field_edits;
 mod error_pages;
+mod expression;
 mod forwarding;
 mod front_door;
 mod host;

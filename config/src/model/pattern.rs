@@ -6,7 +6,9 @@
 
 use std::fmt;
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
+
+use super::expression::bounded;
 
 /// A compiled pattern; two of the same text are equal.
 #[derive(Clone)]
@@ -39,20 +41,12 @@ impl Pattern {
             return Err(format!("is longer than {MAX_BYTES} bytes"));
         }
         // From the first byte to the path's end or to the border of an element.
-        let regex = RegexBuilder::new(&format!("^(?:{body}){end}"))
+        let regex = bounded(&format!("^(?:{body}){end}"))
             .case_insensitive(true)
-            .unicode(false)
-            .size_limit(MAX_COMPILED_BYTES)
-            .dfa_size_limit(MAX_COMPILED_BYTES)
-            .nest_limit(MAX_NESTING)
             .build()
             .map_err(|error| reason(&error))?;
         // Alone, so that no parenthesis of it closes one of ours.
-        RegexBuilder::new(body)
-            .unicode(false)
-            .size_limit(MAX_COMPILED_BYTES)
-            .build()
-            .map_err(|error| reason(&error))?;
+        bounded(body).build().map_err(|error| reason(&error))?;
         let is_open = end.is_empty();
         Ok(Self { text: text.into(), regex, literal_bytes: literal(text).len(), is_open })
     }
@@ -137,8 +131,6 @@ impl fmt::Debug for Pattern {
 const GROUPS: usize = 9;
 /// `ingress 2.2`.
 const MAX_BYTES: usize = 4_096;
-const MAX_COMPILED_BYTES: usize = 1 << 20;
-const MAX_NESTING: u32 = 50;
 
 #[cfg(test)]
 mod tests {

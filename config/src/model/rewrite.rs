@@ -11,7 +11,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
+
+use super::expression::bounded;
 
 /// One rule.
 #[derive(Clone, Debug)]
@@ -98,12 +100,8 @@ impl FromStr for Rewrite {
                 (from.to_ascii_lowercase(), to.to_ascii_lowercase(), None)
             }
             Kind::Regex => {
-                let regex = RegexBuilder::new(from)
+                let regex = bounded(from)
                     .case_insensitive(true)
-                    .unicode(false)
-                    .size_limit(MAX_COMPILED_BYTES)
-                    .dfa_size_limit(MAX_COMPILED_BYTES)
-                    .nest_limit(MAX_NESTING)
                     .build()
                     .map_err(|_| "FROM is no expression that can be compiled".to_owned())?;
                 (from.to_owned(), to.to_ascii_lowercase(), Some(regex))
@@ -130,8 +128,6 @@ const KINDS: [(&str, Kind); 5] = [
 const EXPECTED: &str =
     "expected FROM TO, or one of exact, prefix, suffix, substring and regex in front";
 const MAX_BYTES: usize = 1024;
-const MAX_COMPILED_BYTES: usize = 1 << 20;
-const MAX_NESTING: u32 = 50;
 
 #[cfg(test)]
 mod tests {
