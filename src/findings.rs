@@ -53,16 +53,7 @@ mod tests {
     use super::*;
 
     fn findings(messages: &[&str]) -> Vec<Diagnostic> {
-        let finding = |message: &&str| Diagnostic {
-            code: Code::Cycle,
-            message: (*message).to_owned(),
-            help: None,
-            object: None,
-            field: None,
-            file: None,
-            position: None,
-            related: Vec::new(),
-        };
+        let finding = |message: &&str| Diagnostic::new(Code::Cycle, *message);
         messages.iter().map(finding).collect()
     }
 

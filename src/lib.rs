@@ -21,6 +21,7 @@ pub mod cli;
 pub mod telemetry;
 mod signal;
 mod http_io;
+mod protobuf;
 mod findings;
 mod readiness;
 mod sentence;

@@ -137,16 +137,7 @@ mod tests {
     fn published(diagnostics: &[(Code, &str)]) -> Published {
         let diagnostics: Arc<[_]> = diagnostics
             .iter()
-            .map(|(code, message)| Diagnostic {
-                code: *code,
-                message: (*message).to_owned(),
-                help: None,
-                object: None,
-                field: None,
-                file: None,
-                position: None,
-                related: Vec::new(),
-            })
+            .map(|(code, message)| Diagnostic::new(*code, *message))
             .collect();
         Published { diagnostics, ..Published::default() }
     }

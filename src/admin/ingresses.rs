@@ -60,26 +60,28 @@ fn written(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<Host>> {
 }
 
 fn served(host: &Host, location: &Location, snapshot: &Snapshot) -> Value {
-    let closed = location.policy.closed.as_deref();
-    let (service, endpoints, missing) = behind(&location.backend, snapshot);
-    json!({
-        "host": host.pattern.to_string(),
-        "path": &*location.path,
-        "pathType": path_type(location.kind),
-        "service": service,
-        "endpoints": endpoints,
-        "mode": mode(host.is_nginx),
-        "state": if closed.is_some() { "closed" } else { "open" },
-        "reason": closed.or(missing),
-        "policy": policy::render(&location.policy),
-        "canary": location.canary.as_ref().map(|canary| canary.ingress.to_string()),
-    })
+    let mut all = place(host, location, &location.backend, snapshot);
+    all["policy"] = policy::render(&location.policy);
+    all["canary"] = match &location.canary {
+        Some(canary) => canary.ingress.to_string().into(),
+        None => Value::Null,
+    };
+    all
 }
 
 /// The alternative of a location, which is closed where that is.
 fn of_canary(host: &Host, (location, canary): (&Location, &Canary), snapshot: &Snapshot) -> Value {
+    let mut all = place(host, location, &canary.backend, snapshot);
+    all["policy"] = policy::of_canary(&canary.balancing);
+    all["rule"] = policy::canary(&canary.rule);
+    all["canaryOf"] = location.ingress.to_string().into();
+    all
+}
+
+/// Where a location is, how it is, and what is behind it.
+fn place(host: &Host, location: &Location, backend: &Backend, snapshot: &Snapshot) -> Value {
     let closed = location.policy.closed.as_deref();
-    let (service, endpoints, missing) = behind(&canary.backend, snapshot);
+    let (service, endpoints, missing) = behind(backend, snapshot);
     json!({
         "host": host.pattern.to_string(),
         "path": &*location.path,
@@ -89,9 +91,6 @@ fn of_canary(host: &Host, (location, canary): (&Location, &Canary), snapshot: &S
         "mode": mode(host.is_nginx),
         "state": if closed.is_some() { "closed" } else { "open" },
         "reason": closed.or(missing),
-        "policy": policy::of_canary(&canary.balancing),
-        "rule": policy::canary(&canary.rule),
-        "canaryOf": location.ingress.to_string(),
     })
 }
 

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::http2::{self, Reply};
 use super::wire::Wire;
 use super::worker::Answer;
+use crate::protobuf::{Held, take_field};
 
 /// Asks about `service` at `address` by `deadline`, which is `timeout` away.
 pub(super) async fn probe(
@@ -117,37 +118,11 @@ fn serving_status(framed: &[u8]) -> Option<u64> {
     }
     let (mut rest, mut status) = (message, 0);
     while !rest.is_empty() {
-        let key = varint(&mut rest)?;
-        let skip = match key & 7 {
-            0 => {
-                let value = varint(&mut rest)?;
-                if key >> 3 == 1 {
-                    status = value;
-                }
-                0
-            }
-            1 => 8,
-            2 => usize::try_from(varint(&mut rest)?).ok()?,
-            5 => 4,
-            _ => return None,
-        };
-        rest = rest.get(skip..)?;
-    }
-    Some(status)
-}
-
-/// Takes a number off the front of `bytes`.
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let (&byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(value);
+        if let (1, Held::Number(value)) = take_field(&mut rest)? {
+            status = value;
         }
     }
-    None
+    Some(status)
 }
 
 /// Field 1, length-delimited.

@@ -1,5 +1,7 @@
 //! The few of protobuf's wire forms that the echo protocol needs, and gRPC's frames around them.
 
+use crate::protobuf::{Held, take_field};
+
 /// A message that is being written.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Message(Vec<u8>);
@@ -58,35 +60,10 @@ impl Message {
 pub(super) fn first_bytes(message: &[u8], numbers: &[u64]) -> Option<(u64, Vec<u8>)> {
     let mut rest = message;
     while !rest.is_empty() {
-        let key = varint(&mut rest)?;
-        let length = match key & 7 {
-            0 => {
-                varint(&mut rest)?;
-                continue;
-            }
-            1 => 8,
-            2 => usize::try_from(varint(&mut rest)?).ok()?,
-            5 => 4,
-            _ => return None,
-        };
-        let (value, behind) = rest.split_at_checked(length)?;
-        if key & 7 == 2 && numbers.contains(&(key >> 3)) {
-            return Some((key >> 3, value.to_vec()));
-        }
-        rest = behind;
-    }
-    None
-}
-
-/// Takes a number off the front of `bytes`.
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let (&byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(value);
+        if let (number, Held::Bytes(bytes)) = take_field(&mut rest)?
+            && numbers.contains(&number)
+        {
+            return Some((number, bytes.to_vec()));
         }
     }
     None

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use portico::app::{App, AppOptions, Running};
 use portico_config::diagnostic::Severity;
 use portico_config::model::{Forwarding, ObjectName, Settings};
-use portico_config::snapshot::{Reach, ServicePort, Snapshot};
+use portico_config::snapshot::{Reach, Service, ServicePort, Snapshot};
 use portico_config::source::memory::{Editor, MemorySource};
 
 use super::{eventually, http};
@@ -91,15 +91,17 @@ impl Portico {
         self.running().published().snapshot.generation
     }
 
+    #[track_caller]
+    fn service(&self, service: &str) -> Arc<Service> {
+        let snapshot = self.snapshot();
+        let found = snapshot.services.get(&name(service));
+        Arc::clone(found.expect("the Service exists"))
+    }
+
     /// The ClusterIP front of `namespace/name` on a port.
     #[track_caller]
     pub(crate) fn cluster_ip(&self, service: &str, port: u16) -> SocketAddr {
-        let published = self.running().published();
-        let service = published
-            .snapshot
-            .services
-            .get(&name(service))
-            .expect("the Service exists");
+        let service = self.service(service);
         match &service.reach {
             Reach::ClusterIp(addresses) => SocketAddr::new(addresses[0], port),
             other => panic!("{other:?} has no ClusterIP"),
@@ -109,12 +111,7 @@ impl Portico {
     /// The NodePort front of a port of `namespace/name`.
     #[track_caller]
     pub(crate) fn node_port(&self, service: &str, port: u16) -> SocketAddr {
-        let published = self.running().published();
-        let service = published
-            .snapshot
-            .services
-            .get(&name(service))
-            .expect("the Service exists");
+        let service = self.service(service);
         let node_port = |p: &Arc<ServicePort>| p.node_port.filter(|_| p.port == port);
         let node_port = service
             .ports
