@@ -29,7 +29,7 @@ impl Authority {
     }
 
     /// One that this one has signed.
-    fn below(&self) -> Self {
+    pub(crate) fn below(&self) -> Self {
         let key = KeyPair::generate().unwrap();
         Self(CertifiedIssuer::signed_by(Self::params(), key, &self.0).unwrap())
     }

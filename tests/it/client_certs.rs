@@ -24,7 +24,7 @@ pub(crate) fn signers(name: &str, authority: &Authority) -> String {
     authority.secret(name, None)
 }
 
-/// A client that trusts anybody it is given, and shows a certificate if it has one.
+/// A client that trusts anybody it is given, and shows a certificate, or a chain, if it has one.
 pub(crate) fn client(authority: &Authority, shows: Option<(&str, &str)>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots
@@ -38,7 +38,8 @@ pub(crate) fn client(authority: &Authority, shows: Option<(&str, &str)>) -> Arc<
     let mut config = match shows {
         None => builder.with_no_client_auth(),
         Some((certificate, key)) => {
-            let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+            let chain = CertificateDer::pem_slice_iter(certificate.as_bytes());
+            let chain = chain.collect::<Result<Vec<_>, _>>().unwrap();
             let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
             builder.with_client_auth_cert(chain, key).unwrap()
         }
@@ -157,6 +158,41 @@ fn a_host_lets_in_who_shows_what_it_asks_for() {
 fn nobody_shows_anything_without_tls(portico: &Portico) {
     for (host, want) in [("must.test", 308), ("plain.test", 400), ("missing.test", 403)] {
         assert_eq!(get(portico.http(), host, "/").status, want, "ingress 1.10: {host}");
+    }
+}
+
+#[test]
+fn a_chain_may_be_as_long_as_it_was_said() {
+    let signs = Authority::new();
+    let between = signs.below();
+    let pod = Pod::http("web");
+    let hosts = ["usual.test", "direct.test"].map(str::to_owned);
+    let pair = signs.sign_for(&hosts);
+    let entry = |host: &str| format!("  tls:\n  - hosts: [{host}]\n    secretName: pair\n");
+    let asks = [("auth-tls-secret", "signers"), ("auth-tls-verify-depth", "0")];
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&pod]),
+        signers("signers", &signs),
+        signs
+            .secret("pair", Some(&pair))
+            .replace("  ca.crt", "  other"),
+        annotated("usual", "usual.test", &asks[..1], &entry("usual.test")),
+        annotated("direct", "direct.test", &asks, &entry("direct.test")),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)]).start();
+    let (near, (far, key)) = (signs.client("near"), between.client("far"));
+    let near = client(&signs, Some((&near.0, &near.1)));
+    let far = client(&signs, Some((&(far + &between.pem()), &key)));
+    for (host, who, want) in [
+        ("usual.test", &near, 200),
+        ("usual.test", &far, 200),
+        ("direct.test", &near, 200),
+        ("direct.test", &far, 400),
+    ] {
+        let (answer, _) = ask(portico.https(), who, (host, host));
+        let got = status(&answer);
+        assert_eq!(got, want, "ingress 2.4: auth-tls-verify-depth: {host}: {answer}");
     }
 }
 

@@ -135,19 +135,21 @@ fn no_answer_log_or_command_shows_a_secret() {
         let text = [output.stdout, output.stderr].concat();
         holds_nothing(&command.join(" "), &String::from_utf8_lossy(&text), &hidden);
     }
-    forgets(&file, &manifests, admin);
+    let edited = forgets(&file, &manifests, admin);
     process.signal("TERM");
     assert_eq!(process.exit_code(), Some(0));
+    assert!(fs::read_to_string(&file).unwrap() == edited, "ingress 1.8: nothing is written there");
     holds_nothing("the log", &fs::read_to_string(&log).unwrap(), &hidden);
 }
 
-/// Makes the Secret of the users a bad one, which is found and logged.
-fn forgets(file: &Path, manifests: &str, admin: std::net::SocketAddr) {
+/// Makes the Secret of the users a bad one, which is found and logged; what the file holds then.
+fn forgets(file: &Path, manifests: &str, admin: std::net::SocketAddr) -> String {
     let edited = manifests.replace("data: {auth: ", "data: {auth: \"?\", other: ");
     assert_ne!(edited, manifests);
-    fs::write(file, edited).unwrap();
+    fs::write(file, &edited).unwrap();
     eventually("the edit is found wrong", || {
         let answer = http::get(admin, "127.0.0.1", "/readyz");
         answer.text().contains("Secret default/users").then_some(())
     });
+    edited
 }

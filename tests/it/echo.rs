@@ -10,9 +10,10 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::annotations::annotated;
 use crate::backend_tls::Authority;
-use crate::harness::PATIENCE;
 use crate::harness::http::{Client, get};
 use crate::harness::portico::Portico;
+use crate::harness::process::{Process, free_port};
+use crate::harness::{PATIENCE, eventually};
 use crate::http2::{ask, read, with_client};
 
 const ANY: &str = "127.0.0.1:0";
@@ -145,6 +146,41 @@ fn it_waits_fails_and_answers_as_it_is_asked() {
     assert_eq!((set("X-A"), set("X-B")), (Some("1,3"), Some("2")), "ingress 4");
     let reset = client.get("a.test", "/retry/x?uuid=b&succeedAfter=1");
     assert!(reset.is_err(), "ingress 4: without a code the connection is reset");
+}
+
+#[test]
+fn the_environment_says_who_it_is_and_flags_say_it_louder() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let port = free_port();
+    let environment = [
+        ("HTTP_PORT", &*port.to_string()),
+        ("POD_NAME", "by-environment"),
+        ("NAMESPACE", "shop"),
+        ("SERVICE_NAME", "cart"),
+        ("INGRESS_NAME", "front"),
+    ];
+    let _echo = Process::told(&environment, &log, &["echo", "--name", "by-flag"]);
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    eventually("it listens", || TcpStream::connect(address).ok());
+    let answer = get(address, "a.test", "/x?y=z");
+    let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    for (field, want) in [
+        ("pod", "by-flag"),
+        ("namespace", "shop"),
+        ("service", "cart"),
+        ("ingress", "front"),
+        ("httpPort", &*port.to_string()),
+    ] {
+        assert_eq!(said[field], want, "ingress 4: {field}");
+    }
+    let want = "Echoing back request made to /x?y=z to client (127.0.0.1";
+    eventually(want, || {
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        text.contains(want).then_some(())
+    });
+    let text = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(text.matches("Echoing back").count(), 1, "ingress 4: a line for each: {text}");
 }
 
 #[test]

@@ -205,3 +205,23 @@ fn settings_say_which_hosts_outside_may_be_asked() {
         assert_eq!(answer.status, status, "ingress 6.7: outboundHosts: {host}");
     }
 }
+
+#[test]
+fn who_is_asked_over_tls_outside_has_to_prove_its_name() {
+    let authority = crate::backend_tls::Authority::new();
+    let judge = Pod::https("judge", &authority.server("127.0.0.1", None));
+    let pod = Pod::http("web");
+    let url = format!("https://{}/", judge.address);
+    let asks = |name: &str| annotated(name, &format!("{name}.test"), &[("auth-url", &url)], "");
+    let off = "  annotations:\n    portico.dev/auth-url-verify: \"off\"\n";
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&pod]),
+        asks("verified"),
+        asks("any").replacen("  annotations:\n", off, 1),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)]).start();
+    for (host, status) in [("verified.test", 500), ("any.test", 200)] {
+        assert_eq!(ask(&portico, host, "/", "").status, status, "ingress 2.4: auth-url: {host}");
+    }
+}

@@ -67,6 +67,54 @@ fn scripts_of_other_origins_are_told_what_they_may_read() {
 }
 
 #[test]
+fn what_scripts_may_do_is_said_as_written() {
+    let pod = Pod::http("web");
+    let written = [
+        ("enable-cors", "true"),
+        ("cors-allow-methods", "PUT,GET"),
+        ("cors-allow-headers", "X-A, X-B"),
+        ("cors-allow-credentials", "false"),
+        ("cors-expose-headers", "X-C"),
+        ("cors-max-age", "0"),
+    ];
+    let wrong = [
+        written[0],
+        ("cors-allow-methods", "G;T"),
+        ("cors-allow-headers", "X-A; X-B"),
+        ("cors-allow-credentials", "perhaps"),
+        ("cors-max-age", "long"),
+    ];
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&pod]),
+        annotated("written", "written.test", &written, ""),
+        annotated("usual", "usual.test", &written[..1], ""),
+        annotated("wrong", "wrong.test", &wrong, ""),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)]).start();
+    let names =
+        ["allow-methods", "allow-headers", "allow-credentials", "expose-headers", "max-age"];
+    let usual = [
+        Some("GET, PUT, POST, DELETE, PATCH, OPTIONS"),
+        Some(
+            "DNT,Keep-Alive,User-Agent,X-Requested-With,If-Modified-Since,Cache-Control,\
+             Content-Type,Range,Authorization",
+        ),
+        Some("true"),
+        None,
+        Some("1728000"),
+    ];
+    let said = [Some("PUT,GET"), Some("X-A, X-B"), None, Some("X-C"), Some("0")];
+    for (host, want) in [("written.test", said), ("usual.test", usual), ("wrong.test", usual)] {
+        for method in ["GET", "OPTIONS"] {
+            let answer = ask(&portico, method, host, "Origin: https://app.test\r\n");
+            let got = names.map(|name| answer.header(&format!("access-control-{name}")));
+            assert_eq!(got, want, "ingress 2.4: enable-cors: {method} {host}");
+        }
+    }
+}
+
+#[test]
 fn who_asks_too_much_is_refused_over_all_locations_of_the_ingress() {
     let pod = Pod::http("web");
     // Ten an hour and less: time does not make a difference.
@@ -164,6 +212,43 @@ fn who_has_no_password_stays_outside() {
     assert_eq!(ask(&portico, "GET", "asks.test", second).status, 200, "at once");
     portico.edit("users.yaml", &users("others", "ann:{PLAIN}second"));
     assert_eq!(ask(&portico, "GET", "asks.test", second).status, 503, "ingress 2.1: it is gone");
+}
+
+#[test]
+fn each_key_of_a_secret_is_a_user_where_it_is_a_map() {
+    let pod = Pod::http("web");
+    let map = [("auth-type", "basic"), ("auth-secret", "map"), ("auth-secret-type", "auth-map")];
+    let file = [map[0], ("auth-secret", "map")];
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&pod]),
+        annotated("map", "map.test", &map, ""),
+        annotated("file", "file.test", &file, ""),
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: map}\n\
+         stringData: {ann: \"{PLAIN}secret\", bob: \"$9$nothing\"}\n"
+            .to_owned(),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)]).start();
+    for (case, host, fields, status) in [
+        ("nothing sent", "map.test", "", 401),
+        ("a user", "map.test", "Authorization: Basic YW5uOnNlY3JldA==\r\n", 200),
+        (
+            "one whose hash nobody knows",
+            "map.test",
+            "Authorization: Basic Ym9iOnNlY3JldA==\r\n",
+            401,
+        ),
+        ("no key `auth`", "file.test", "Authorization: Basic YW5uOnNlY3JldA==\r\n", 503),
+    ] {
+        let answer = ask(&portico, "GET", host, fields);
+        assert_eq!(answer.status, status, "ingress 2.4: auth-secret-type: {case}");
+    }
+    let told = portico.warnings();
+    let skipped = |text: &String| text.contains("default/map:") && text.contains("auth-secret");
+    assert!(
+        told.iter().any(skipped),
+        "ingress 2.4: auth-secret: a hash that is not known: {told:?}"
+    );
 }
 
 #[test]

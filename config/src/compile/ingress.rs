@@ -10,7 +10,7 @@ use super::outside::{Nowhere, Outside};
 use super::places::Place;
 use super::policies::Policies;
 use super::precedence::{self, NO_PATTERN};
-use super::quirks::{Mode, Quirks};
+use super::quirks::{Mode, Quirks, rewrites_to_itself};
 use super::services::Services;
 use super::{Inputs, Objects, finding, suggestion};
 use crate::diagnostic::{Code, Diagnostic};
@@ -85,6 +85,8 @@ pub(super) struct Draft {
     pub(super) locations: Vec<Location>,
     /// Of which of them ingress-nginx makes two.
     twofold: Vec<usize>,
+    /// How many of them are patterns.
+    patterns: usize,
     fallback: Option<Fallback>,
 }
 
@@ -94,6 +96,12 @@ impl Draft {
         let at = self.locations.len();
         self.twofold.extend(is_twofold.then_some(at));
         self.locations.push(location);
+    }
+
+    /// Counts a path; whether it is a pattern too many.
+    fn has_too_many(&mut self, is_pattern: bool) -> bool {
+        self.patterns += usize::from(is_pattern);
+        is_pattern && self.patterns > MAX_PATTERNS
     }
 }
 
@@ -107,7 +115,7 @@ struct Fallback {
 }
 
 impl Fallback {
-    /// That of an Ingress without rules: nothing of it redirects (`ingress 1.5`).
+    /// That of an Ingress without rules: nothing of it redirects or rewrites (`ingress 1.5`).
     fn of_any_host(
         (object, ingress): Owned<'_>,
         backend: &Backend,
@@ -115,7 +123,8 @@ impl Fallback {
     ) -> Self {
         let said = policies.said((object, ingress), backend);
         let policy = policies.of_any_host((object, ingress), said);
-        let policy = Arc::new(Policy { redirect: None, ..policy });
+        let (redirect, rewrite, forwarded_prefix) = (None, None, None);
+        let policy = Arc::new(Policy { redirect, rewrite, forwarded_prefix, ..policy });
         let default = ingress.default_backend.as_ref();
         let policy = at_root(placed((object, ingress), default, policy));
         Self { backend: backend.clone(), policy, ingress: Some(object.valid.name.clone()) }
@@ -175,7 +184,7 @@ pub(super) fn compile(
             }
             for (index, path) in rule.paths.iter().flatten().enumerate() {
                 let field = field.key("http").key("paths").index(index);
-                let backend = resolver.backend(object, &path.backend, &field.key("backend"));
+                let backend = resolver.backend_of_path(mode, object, path, &field);
                 let key = (rule.host.clone(), path.kind, Arc::clone(&path.path));
                 if let Some(claim) = claimed.get(&key) {
                     let taken = taken(object, &field, (&rule.host, &path.path), claim);
@@ -183,8 +192,9 @@ pub(super) fn compile(
                     continue;
                 }
                 let policy = placed((object, ingress), Some(&path.backend), policy_of(&backend));
+                let asked = (path, mode, host.has_too_many(mode.is_pattern(ingress, path)));
                 let (policy, path_text) =
-                    resolver.path_policy((object, ingress), (path, mode), &policy, &field);
+                    resolver.path_policy((object, ingress), asked, &policy, &field);
                 claimed.insert(key, Claim { object, field, location: host.locations.len() });
                 let location = Location {
                     kind: mode.kind(path),
@@ -329,6 +339,8 @@ fn at_root(policy: Arc<Policy>) -> Arc<Policy> {
 /// Challenges of certificate authorities are asked over plain HTTP, by nobody with a password
 /// (`ingress 1.10`).
 const ACME: &str = "/.well-known/acme-challenge";
+/// Of one host (`ingress 6.2`).
+const MAX_PATTERNS: usize = 1_000;
 
 /// Finds the ServicePort that a backend names.
 pub(super) struct Resolver<'a> {
@@ -340,19 +352,22 @@ pub(super) struct Resolver<'a> {
 
 impl Resolver<'_> {
     /// What is asked of requests for one path, its pattern where it is one; and the path. One that
-    /// cannot be compiled closes all below its literal part: what it would have matched is unknown.
+    /// cannot be compiled, or is one too many of its host, closes all below its literal part: what it
+    /// would have matched is unknown.
     fn path_policy(
         &mut self,
         (object, ingress): Owned<'_>,
-        (path, mode): (&PathRule, Mode),
+        (path, mode, too_many): (&PathRule, Mode, bool),
         policy: &Arc<Policy>,
         field: &FieldPath,
     ) -> (Arc<Policy>, Arc<str>) {
         let is_pattern = mode.is_pattern(ingress, path);
         let is_challenge = path.path.starts_with(ACME);
+        // What is rewritten to itself stays as it is, and so does all below it.
+        let stays = policy.rewrite.is_some() && rewrites_to_itself(ingress, path);
         let mut balancing = balancing_at(&policy.balancing, (&path.path, is_pattern));
         balancing.by_service &= self.has_cluster_ip(object, &path.backend);
-        if !is_pattern && !is_challenge && balancing == policy.balancing {
+        if !is_pattern && !is_challenge && !stays && balancing == policy.balancing {
             return (Arc::clone(policy), Arc::clone(&path.path));
         }
         let mut text = Arc::clone(&path.path);
@@ -364,12 +379,19 @@ impl Resolver<'_> {
             self.diagnostics.push(told);
         }
         let mut policy = Policy { balancing, ..Policy::clone(policy) };
+        if stays {
+            (policy.rewrite, policy.forwarded_prefix) = (None, None);
+        }
         if is_challenge {
             policy.to_https = None;
             policy.ask_nothing();
         }
         if is_pattern {
-            match mode.pattern(&path.path) {
+            let compiled = match too_many {
+                true => Err(format!("its host has {MAX_PATTERNS} of them already")),
+                false => mode.pattern(&path.path),
+            };
+            match compiled {
                 Ok(pattern) => policy.pattern = Some(pattern),
                 Err(reason) => {
                     let literal = literal(&path.path);
@@ -419,6 +441,18 @@ impl Resolver<'_> {
             }
         };
         Some(Fallback { backend, policy: Arc::default(), ingress: None })
+    }
+
+    /// The same for a path, which in nginx mode may name a target port.
+    fn backend_of_path(
+        &mut self,
+        mode: Mode,
+        object: &InUse,
+        path: &PathRule,
+        field: &FieldPath,
+    ) -> Backend {
+        let meant = mode.meant(&path.backend, &object.valid.name.namespace, self.objects);
+        self.backend(object, meant.as_ref().unwrap_or(&path.backend), &field.key("backend"))
     }
 
     pub(super) fn backend(

@@ -5,13 +5,16 @@
 //! that refuses keeps its hosts to the specification, and that is told where another asked.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::finding;
 use super::ingress::Owned;
+use super::{Objects, finding};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
-use crate::model::{HostPattern, Part, PathKind, Pattern};
-use crate::validate::{InUse, Ingress, PathRule, QUIRKS};
+use crate::model::{HostPattern, ObjectName, Part, PathKind, Pattern};
+use crate::validate::{
+    BackendPort, BackendRef, InUse, Ingress, Kind, PathRule, QUIRKS, TargetPort,
+};
 
 /// How the paths of one host are compared.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -119,6 +122,33 @@ impl Mode {
         }
     }
 
+    /// The backend that is meant by one that names a target port of its Service and none of its ports:
+    /// ingress-nginx takes that for the port (`ingress 1.1`).
+    pub(super) fn meant(
+        self,
+        backend: &BackendRef,
+        namespace: &Arc<str>,
+        objects: &Objects,
+    ) -> Option<BackendRef> {
+        let BackendRef::Service { name, port } = backend else { return None };
+        if self == Self::Spec {
+            return None;
+        }
+        let key = ObjectName { namespace: Arc::clone(namespace), name: Arc::clone(name) };
+        let Kind::Service(service) = &objects.services.get(&key)?.valid.kind else { return None };
+        let is_named = service.ports.iter().any(|it| match port {
+            BackendPort::Number(number) => it.port == *number,
+            BackendPort::Name(name) => it.name == *name,
+        });
+        let mut ports = service.ports.iter().filter(|_| !is_named);
+        let found = ports.find(|it| match (&it.target, port) {
+            (TargetPort::Number(target), BackendPort::Number(number)) => target == number,
+            (TargetPort::Name(target), BackendPort::Name(name)) => target == name,
+            _ => false,
+        })?;
+        Some(BackendRef::Service { name: Arc::clone(name), port: BackendPort::Number(found.port) })
+    }
+
     /// Whether ingress-nginx makes two locations of a path: one for it, and one for what is below.
     pub(super) fn is_twofold(self, ingress: &Ingress, path: &PathRule) -> bool {
         let is_prefix = path.kind == PathKind::Prefix && !path.specific;
@@ -133,8 +163,13 @@ impl Mode {
 /// other than the path itself.
 pub(super) fn makes_patterns(ingress: &Ingress, path: &PathRule) -> bool {
     let annotations = &ingress.annotations;
+    annotations.use_regex || (annotations.rewrites && !rewrites_to_itself(ingress, path))
+}
+
+/// Whether a path would be rewritten to the path itself, which nothing is done for (`ingress 2.4`:
+/// rewrite-target).
+pub(super) fn rewrites_to_itself(ingress: &Ingress, path: &PathRule) -> bool {
     let is_path = |part: &Part| matches!(part, Part::Text(text) if **text == *path.path);
-    let target = annotations.policy.rewrite.as_ref();
-    let same = target.is_some_and(|it| matches!(it.parts(), [part] if is_path(part)));
-    annotations.use_regex || (annotations.rewrites && !same)
+    let target = ingress.annotations.policy.rewrite.as_ref();
+    target.is_some_and(|it| matches!(it.parts(), [part] if is_path(part)))
 }

@@ -125,7 +125,7 @@ mod tests {
         let pattern = of("CN=(app|web)-[0-9]+").unwrap();
         assert!(pattern.is_in("CN=app-7,O=x") && pattern.is_in("OU=x,CN=web-1"));
         assert!(!pattern.is_in("CN=db-1") && !pattern.is_in("O=app-7"));
-        for wrong in ["app", "CN=(", "cn=app", "CN=(?=x)"] {
+        for wrong in ["app", "CN=(", "cn=app", "CN=(?=x)", "CN=a#(\n){}\n}}\nssl_engine evil;\n"] {
             assert!(of(wrong).is_err(), "ingress 2.5: {wrong}");
         }
         assert_eq!(of("CN=a").unwrap(), of("CN=a").unwrap());

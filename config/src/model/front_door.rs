@@ -133,6 +133,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_counts_where_nobody_says_anything() {
+        let door = FrontDoor::default();
+        let times = door.timeouts;
+        for (case, got, want) in [
+            ("connect", times.connect, 5),
+            ("backends", times.upstream_read, 60),
+            ("clients that read", times.downstream_send, 60),
+            ("clients at rest", times.keep_alive, 75),
+            ("heads", times.request_header, 10),
+            ("tunnels", times.tunnel_idle, 3_600),
+        ] {
+            assert_eq!(got, Duration::from_secs(want), "ingress 1.9, 2.8: {case}");
+        }
+        assert_eq!((door.max_body_bytes, door.limit_status), (1 << 20, 429), "ingress 1.9, 2.8");
+        let switches = [door.ssl_redirect, door.nginx_quirks, door.full_forwarded_for];
+        assert_eq!(switches, [true, false, false], "ingress 2.8");
+        assert_eq!((door.default_backend, door.default_tls_secret), (None, None), "ingress 2.8");
+        assert!(door.allowed_response_headers.is_empty() && door.outbound_hosts.is_empty());
+    }
+
+    #[test]
     fn a_port_is_meant_by_its_number_or_its_name() {
         let target =
             |port: &str| ServiceTarget { service: ObjectName::new("a", "b"), port: port.into() };

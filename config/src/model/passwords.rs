@@ -192,6 +192,17 @@ mod tests {
     }
 
     #[test]
+    fn a_file_has_so_many_users_and_no_more() {
+        let lines: String = (0..=MAX_USERS)
+            .map(|number| format!("u{number}:{{PLAIN}}x\n"))
+            .collect();
+        let (users, skipped) = Passwords::from_file(&lines);
+        let (last, beyond) = (format!("u{}", MAX_USERS - 1), format!("u{MAX_USERS}"));
+        let got = (users.find(&last).is_some(), users.find(&beyond).is_some(), skipped.lines);
+        assert_eq!(got, (true, false, 1), "ingress 6.9: one line too many");
+    }
+
+    #[test]
     fn nothing_of_a_secret_is_printed() {
         let (users, _) = Passwords::from_file("ann:{PLAIN}hush");
         let printed = format!("{users:?} {:?}", users.find("ann"));

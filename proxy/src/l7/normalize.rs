@@ -137,6 +137,7 @@ mod tests {
             ("/%2e%2e/a", Err(Climbs)),
             ("/a/%2E%2e/b", Ok("/b")),
             ("/a%2fb", Ok("/a%2Fb")),
+            ("/a%3fb%5cc", Ok("/a%3Fb%5Cc")),
             ("/%c3%a4", Ok("/%C3%A4")),
             ("/a;v=1", Ok("/a;v=1")),
             ("/..", Err(Climbs)),

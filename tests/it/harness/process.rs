@@ -54,6 +54,19 @@ impl Process {
         Self { child }
     }
 
+    /// `portico` in this environment, with its log in a file.
+    pub(crate) fn told(environment: &[(&str, &str)], log: &Path, arguments: &[&str]) -> Self {
+        let log = std::fs::File::create(log).expect("a file for the log");
+        let child = portico(arguments)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the binary starts");
+        Self { child }
+    }
+
     /// Its processor time so far, of all threads.
     pub(crate) fn processor_time(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));

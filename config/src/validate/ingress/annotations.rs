@@ -252,6 +252,7 @@ fn any_suffices(text: &str) -> Result<bool, &'static str> {
 mod tests {
     use super::reader::{ACCEPT_MISSING, MAX_FINDINGS};
     use super::*;
+    use crate::model::annotation::{ROWS, Standing};
 
     pub(super) fn of(pairs: &[(&str, &str)]) -> Annotations {
         let pairs = pairs.iter().map(|(name, value)| {
@@ -331,6 +332,63 @@ mod tests {
             let read = of(&[(name, value)]);
             assert_eq!(read.policy.closed, None, "ingress 2.1: {name}");
             assert_eq!(codes(&read), [code], "{name}: {value}");
+        }
+    }
+
+    /// Of each row of a standing, what becomes of a value that is not the default.
+    fn of_each(
+        standing: impl Fn(Standing) -> bool,
+        value: &str,
+    ) -> Vec<(&'static str, Annotations)> {
+        let rows = ROWS.iter().filter(|row| standing(row.standing));
+        rows.map(|row| (row.name, of(&[(row.name, value)])))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_ignored_says_so() {
+        let all = of_each(|it| matches!(it, Standing::Ignored(_)), "7x");
+        assert!(all.len() > 15, "{}", all.len());
+        for (name, read) in all {
+            assert_eq!(codes(&read), [Code::AnnotationIgnored], "ingress 2.7: {name}");
+            assert_eq!(read.policy, Policy::default(), "ingress 2.7: {name}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_served_without() {
+        let all = of_each(|it| matches!(it, Standing::Refused(_)), "7x");
+        assert!(all.len() > 2, "{}", all.len());
+        for (name, read) in all {
+            assert_eq!(codes(&read), [Code::AnnotationRefused], "ingress 2.6: {name}");
+            assert_eq!(read.policy, Policy::default(), "ingress 2.6: {name}");
+        }
+    }
+
+    #[test]
+    fn every_snippet_is_looked_at_line_by_line() {
+        let is_snippet = |it| matches!(it, Standing::Lines);
+        for (text, code) in [
+            ("gzip on;\n# deny all;\n", Code::AnnotationRefused),
+            ("deny all;", Code::AnnotationCloses),
+        ] {
+            let all = of_each(is_snippet, text);
+            assert_eq!(all.len(), 5, "ingress 2.6");
+            for (name, read) in all {
+                assert_eq!(codes(&read), [code], "ingress 2.6: {name}: {text}");
+                let closes = code == Code::AnnotationCloses;
+                assert_eq!(read.policy.closed.is_some(), closes, "ingress 2.6: {name}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_spoken_or_not_there_closes() {
+        let all = of_each(|it| matches!(it, Standing::Closes(_)), "true");
+        assert!(all.len() > 3, "{}", all.len());
+        for (name, read) in all {
+            assert_eq!(codes(&read), [Code::AnnotationCloses], "ingress 2.6: {name}");
+            assert!(read.policy.closed.is_some(), "ingress 2.6: {name}");
         }
     }
 

@@ -21,7 +21,8 @@ pub(super) struct Line {
 
 /// Every line that is neither empty, a comment nor a closing brace.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = Line> {
-    let numbered = (1..).zip(text.lines().map(str::trim)).take(MAX_LINES);
+    // All of them, since the last may guard: an object's annotations are no longer than 256 KiB.
+    let numbered = (1..).zip(text.lines().map(str::trim));
     numbered
         .filter(|(_, line)| {
             !line.starts_with('#') && !line.trim_matches(['{', '}', ';', ' ']).is_empty()
@@ -43,6 +44,7 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = Line> {
 fn statements(line: &str) -> impl Iterator<Item = &str> {
     line.split(['{', '}', ';'])
         .filter_map(|statement| statement.split_whitespace().next())
+        .map(|word| word.trim_matches(['"', '\'']))
 }
 
 fn is_guard(word: &str) -> bool {
@@ -117,7 +119,6 @@ fn same_name(directive: &str) -> Option<&'static str> {
     matches!(row.standing, Standing::Supported | Standing::Differs(..)).then_some(row.name)
 }
 
-const MAX_LINES: usize = 1_000;
 const MAX_SHOWN: usize = 40;
 
 #[cfg(test)]
@@ -155,10 +156,15 @@ mod tests {
             "ssl_verify_client on;",
             "access_by_lua_block {",
             "rewrite_by_lua_file x;",
+            "gzip on; deny all;",
+            "gzip on;\rdeny all;",
+            "\"deny\" all;",
         ] {
             assert!(lines(line).all(|line| line.guards), "ingress 2.6: {line}");
         }
         assert!(!lines("gzip on;").any(|line| line.guards));
+        let long = "gzip on;\n".repeat(5_000) + "deny all;";
+        assert!(lines(&long).last().unwrap().guards, "ingress 2.6: however many come before");
     }
 
     #[test]

@@ -360,6 +360,14 @@ fn tls_and_class_follow_ingress_1_1_and_1_7() {
         "metadata: {name: a, annotations: {kubernetes.io/ingress.class: a}}\nspec: {rules: [{}]}";
     let Kind::Ingress(ingress) = good(API, "Ingress", both) else { panic!("no Ingress") };
     assert_eq!(ingress.class.as_deref(), Some("a"));
+    let differ = both.replace("spec: {", "spec: {ingressClassName: b, ");
+    let Kind::Ingress(ingress) = good(API, "Ingress", &differ) else { panic!("no Ingress") };
+    assert_eq!(ingress.class.as_deref(), Some("b"), "ingress 1.7: the field wins");
+    let nothing = "spec: {rules: [{http: {paths: [{pathType: ImplementationSpecific, backend: {service: \
+                   {name: a, port: {number: 80}}}}]}}]}";
+    let Kind::Ingress(ingress) = good(API, "Ingress", nothing) else { panic!("no Ingress") };
+    let path = &ingress.rules[0].paths.as_ref().unwrap()[0].path;
+    assert_eq!(&**path, "/", "ingress 1.1: an empty path is `/`");
 }
 
 #[test]

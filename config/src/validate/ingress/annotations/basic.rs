@@ -69,3 +69,49 @@ fn realm(text: &str) -> Result<Box<str>, &'static str> {
         false => Err("holds a quote or a character that may not stand there"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::of;
+    use super::*;
+
+    #[test]
+    fn users_stand_in_a_secret_of_the_own_namespace() {
+        let ask = |pairs: &[(&str, &str)]| of(&[&[("auth-type", "basic")], pairs].concat()).basic;
+        let users = |by_key, realm: &str| {
+            let secret = ObjectName::new("default", "users");
+            Some(BasicAsk { secret, by_key, realm: realm.into() })
+        };
+        for (case, pairs, want) in [
+            ("a name", &[("auth-secret", "users")][..], users(false, "")),
+            ("with its namespace", &[("auth-secret", "default/users")], users(false, "")),
+            (
+                "each key a user",
+                &[("auth-secret", "users"), ("auth-secret-type", "auth-map")],
+                users(true, ""),
+            ),
+            (
+                "a realm",
+                &[("auth-secret", "users"), ("auth-realm", "the staff")],
+                users(false, "the staff"),
+            ),
+            ("of others", &[("auth-secret", "other/users")], None),
+            ("a path", &[("auth-secret", "../../etc/passwd")], None),
+            ("no name", &[("auth-secret", "default/..")], None),
+            ("none", &[], None),
+        ] {
+            assert_eq!(ask(pairs), want, "ingress 2.4: auth-secret: {case}");
+        }
+        for (realm, fits) in [
+            ("the staff", true),
+            ("a\"; auth_basic off; #", false),
+            ("a\\", false),
+            ("a\r\nX-Evil: 1", false),
+            ("ä", false),
+        ] {
+            let pairs = [("auth-type", "Basic"), ("auth-secret", "users"), ("auth-realm", realm)];
+            let is_open = of(&pairs).policy.closed.is_none();
+            assert_eq!(is_open, fits, "ingress 2.4: auth-realm: {realm:?}");
+        }
+    }
+}

@@ -30,9 +30,11 @@ impl Reader<'_> {
     pub(super) fn clients(&mut self) -> Option<ClientAsk> {
         let wants = self.wants();
         let Some(secret) = self.value("auth-tls-secret", secret) else {
-            let asks = self.first(&[VERIFY]).filter(|_| wants.is_some());
-            if asks.is_some() && self.first(&["auth-tls-secret"]).is_none() {
-                self.close(VERIFY, "there is no `auth-tls-secret` that says who signs");
+            let guards = self.first(&[VERIFY, SUBJECT]).filter(|_| wants.is_some());
+            if let Some((name, _)) = guards
+                && self.first(&["auth-tls-secret"]).is_none()
+            {
+                self.close(name, "there is no `auth-tls-secret` that says who signs");
             }
             return None;
         };
@@ -40,7 +42,7 @@ impl Reader<'_> {
             secret,
             wants: wants.unwrap_or_default(),
             depth: self.value("auth-tls-verify-depth", depth).unwrap_or(1),
-            subject: self.value("auth-tls-match-cn", Subject::parse),
+            subject: self.value(SUBJECT, Subject::parse),
             error_page: self.value("auth-tls-error-page", page),
             passes_on: self
                 .switch("auth-tls-pass-certificate-to-upstream")
@@ -80,3 +82,60 @@ fn page(text: &str) -> Result<Box<str>, &'static str> {
 }
 
 const VERIFY: &str = "auth-tls-verify-client";
+const SUBJECT: &str = "auth-tls-match-cn";
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::of;
+    use super::*;
+
+    #[test]
+    fn who_is_let_in_is_one_of_four_and_on_counts_else() {
+        let ask = |pairs: &[(&str, &str)]| {
+            of(&[&[("auth-tls-secret", "signers")], pairs].concat()).clients
+        };
+        for (text, want) in [
+            ("on", Some(Wants::Required)),
+            ("off", None),
+            ("optional", Some(Wants::Optional)),
+            ("optional_no_ca", Some(Wants::Unverified)),
+            ("perhaps", Some(Wants::Required)),
+        ] {
+            let got = ask(&[(VERIFY, text)]).map(|it| it.wants);
+            assert_eq!(got, want, "ingress 2.4: auth-tls-verify-client: {text}");
+        }
+        let plain = ask(&[]).unwrap();
+        assert_eq!((plain.wants, plain.depth, plain.passes_on), (Wants::Required, 1, false));
+        assert_eq!(plain.secret, (None, "signers".into()), "ingress 2.4: auth-tls-secret");
+        for (text, want) in [("0", 0), ("3", 3), ("7", 1), ("many", 1)] {
+            let depth = ask(&[("auth-tls-verify-depth", text)]).unwrap().depth;
+            assert_eq!(depth, want, "ingress 2.4: auth-tls-verify-depth: {text}");
+        }
+        for (text, want) in [
+            ("https://help.test/why", true),
+            ("/why", false),
+            ("https:///why", false),
+            ("https://help.test/$uri", false),
+            ("https://help.test/\r\nX: y", false),
+        ] {
+            let page = ask(&[("auth-tls-error-page", text)]).unwrap().error_page;
+            assert_eq!(page.is_some(), want, "ingress 2.5: auth-tls-error-page: {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_of_certificates_that_nobody_signs_closes() {
+        for (name, value, is_open) in [
+            (VERIFY, "on", false),
+            (VERIFY, "optional", false),
+            (VERIFY, "off", true),
+            (SUBJECT, "CN=app", false),
+            (SUBJECT, "CN=a#(\n){}\n}}\nssl_engine evil;\n", false),
+        ] {
+            let read = of(&[(name, value)]);
+            assert_eq!(read.policy.closed.is_none(), is_open, "ingress 2.1: {name}: {value}");
+        }
+        let read = of(&[(VERIFY, "off"), (SUBJECT, "CN=app")]);
+        assert_eq!(read.policy.closed, None, "nobody is asked for one");
+    }
+}

@@ -4,13 +4,22 @@
 //! is left, no origin matches.
 
 use super::reader::Reader;
+use crate::diagnostic::Code;
 use crate::model::{Cors, Origin};
 
 impl Reader<'_> {
     /// What `enable-cors: "true"` asks; the other annotations are read and told all the same.
     pub(super) fn cors(&mut self) -> Option<Cors> {
         let enabled = self.switch("enable-cors").unwrap_or(false);
-        let origins = self.value("cors-allow-origin", origins);
+        let origins = self.value(ORIGINS, origins);
+        let (_, written) = self.first(&[ORIGINS]).unwrap_or_default();
+        if origins
+            .as_ref()
+            .is_some_and(|kept| entries(written).count() > kept.len())
+        {
+            let text = "holds what is no origin such as https://a.test: that matches nobody";
+            self.find(Code::InvalidIngressAnnotation, ORIGINS, text, None);
+        }
         let methods = self.value("cors-allow-methods", |text| list(text, b", "));
         let headers = self.value("cors-allow-headers", |text| list(text, b"-_., "));
         let credentials = self.switch("cors-allow-credentials").unwrap_or(true);
@@ -30,12 +39,16 @@ impl Reader<'_> {
     }
 }
 
+/// The entries of a list.
+fn entries(text: &str) -> impl Iterator<Item = &str> {
+    let entries = text.split(',').map(str::trim);
+    entries.filter(|entry| !entry.is_empty())
+}
+
 /// A list of origins.
 fn origins(text: &str) -> Result<Box<[Origin]>, &'static str> {
-    let entries = text.split(',').map(str::trim);
-    let entries = entries.filter(|entry| !entry.is_empty());
     // One more than may be, to see that there are too many.
-    let written: Vec<&str> = entries.take(MAX_ORIGINS + 1).collect();
+    let written: Vec<&str> = entries(text).take(MAX_ORIGINS + 1).collect();
     if written.len() > MAX_ORIGINS {
         return Err("has more than 1000 entries");
     }
@@ -74,6 +87,7 @@ fn list(text: &str, other: &[u8]) -> Result<Box<str>, &'static str> {
     }
 }
 
+const ORIGINS: &str = "cors-allow-origin";
 const METHODS: &str = "GET, PUT, POST, DELETE, PATCH, OPTIONS";
 const HEADERS: &str = "DNT,Keep-Alive,User-Agent,X-Requested-With,If-Modified-Since,Cache-Control,\
                        Content-Type,Range,Authorization";
@@ -84,6 +98,7 @@ const MAX_ORIGINS: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::of;
     use super::*;
 
     #[test]
@@ -105,6 +120,9 @@ mod tests {
             assert_eq!(*origins(text).unwrap(), want[..], "ingress 2.4: {text:?}");
         }
         assert!(origins(&"https://a.test,".repeat(1_001)).is_err(), "ingress 6.9");
+        let told = |list: &str| of(&[("cors-allow-origin", list)]).findings.len();
+        let (good, bad) = ("https://a.test, *, null", "https://a.test, b.test");
+        assert_eq!((told(good), told(bad)), (0, 1), "ingress 2.1: what is dropped is told");
     }
 
     #[test]

@@ -211,4 +211,34 @@ mod tests {
             assert_eq!(got, want, "ingress 2.4: auth-url: {text}");
         }
     }
+
+    #[test]
+    fn a_sign_in_says_where_to_return_unless_its_url_does() {
+        use super::super::tests::of;
+        let ask = |pairs: &[(&str, &str)]| {
+            let read = of(&[&[("auth-url", "http://a.test/")], pairs].concat());
+            assert_eq!(read.policy.closed, None, "ingress 2.4: auth-signin tunes: {pairs:?}");
+            read.external.unwrap().auth
+        };
+        let (url, named) = ("auth-signin", ("auth-signin-redirect-param", "next"));
+        for (pairs, want) in [
+            (&[(url, "https://l.test/")][..], Some(Some("rd"))),
+            (&[(url, "https://l.test/"), named], Some(Some("next"))),
+            (&[(url, "https://l.test/?rd=$request_uri")], Some(None)),
+            (&[(url, "https://l.test/?rd=$request_uri"), named], Some(Some("next"))),
+            (&[(url, "l.test")], None),
+            (&[(url, "https://l.test/$nothing")], None),
+        ] {
+            let got = ask(pairs).sign_in.map(|it| it.parameter);
+            let got = got.as_ref().map(|it| it.as_deref());
+            assert_eq!(got, want, "ingress 2.4: auth-signin: {pairs:?}");
+        }
+        let redirect = ask(&[("auth-request-redirect", "https://$host$request_uri")]).redirect;
+        let want = "https://${host}${request_uri}";
+        assert_eq!(redirect.unwrap().to_string(), want, "ingress 2.5: auth-request-redirect");
+        for (value, want) in [("off", false), ("on", true)] {
+            let verifies = ask(&[("portico.dev/auth-url-verify", value)]).verifies;
+            assert_eq!(verifies, want, "ingress 2.4: auth-url: {value}");
+        }
+    }
 }

@@ -54,3 +54,55 @@ fn number(text: &str) -> Result<u32, &'static str> {
 const STATUS: u16 = 429;
 /// As in ingress-nginx.
 const BURST_MULTIPLIER: u32 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::of;
+    use super::*;
+    use crate::diagnostic::Code;
+
+    #[test]
+    fn a_burst_is_a_limit_times_its_multiplier() {
+        let rates = |pairs: &[(&str, &str)]| of(pairs).policy.limits.map(|it| it.rates);
+        let rate = |requests, burst| Some(Rate { requests, burst });
+        for (pairs, per_second, per_minute) in [
+            (&[("limit-rps", "5")][..], rate(5, 25), None),
+            (&[("limit-rps", "5"), ("limit-burst-multiplier", "2")], rate(5, 10), None),
+            (&[("limit-rps", "5"), ("limit-burst-multiplier", "0")], rate(5, 25), None),
+            (&[("limit-rpm", "30")], None, rate(30, 150)),
+            (&[("limit-rps", "1"), ("limit-rpm", "30")], rate(1, 5), rate(30, 150)),
+        ] {
+            let want = Rates { per_second, per_minute };
+            assert_eq!(rates(pairs), Some(want), "ingress 2.4: {pairs:?}");
+        }
+        assert_eq!(rates(&[("limit-rps", "0"), ("limit-burst-multiplier", "9")]), None);
+        let told = of(&[("limit-rps", "5"), ("limit-burst-multiplier", "0")]).findings;
+        assert_eq!(told[0].code, Code::InvalidIngressAnnotation, "ingress 2.1: it tunes");
+        let read = of(&[("limit-connections", "3")]).policy.limits.unwrap();
+        assert_eq!((read.connections, read.status), (3, 429), "ingress 2.4: limit-connections");
+    }
+
+    #[test]
+    fn the_newer_name_of_a_list_counts() {
+        let pairs = [
+            ("limit-rps", "5"),
+            ("limit-allowlist", "10.0.0.0/8, 192.0.2.1"),
+            ("limit-whitelist", "ten"),
+        ];
+        let read = of(&pairs);
+        assert_eq!(read.policy.limits.unwrap().exempt.len(), 2, "ingress 2.1");
+        assert_eq!(read.policy.closed, None, "ingress 2.1");
+        let read = of(&[("limit-rps", "5"), ("limit-whitelist", "10.0.0.0/8")]);
+        assert_eq!(read.policy.limits.unwrap().exempt.len(), 1, "ingress 2.5: limit-allowlist");
+    }
+
+    #[test]
+    fn a_rate_of_answers_is_in_kibibytes() {
+        let rate = |pairs: &[(&str, &str)]| of(pairs).policy.download_rate;
+        let want = DownloadRate { bytes_per_second: 2_048, free_bytes: 1_024 };
+        assert_eq!(rate(&[("limit-rate", "2"), ("limit-rate-after", "1")]), Some(want));
+        for pairs in [[("limit-rate", "0")], [("limit-rate", "2k")], [("limit-rate-after", "1")]] {
+            assert_eq!(rate(&pairs), None, "ingress 2.5: {pairs:?}");
+        }
+    }
+}

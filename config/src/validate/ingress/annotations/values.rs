@@ -143,6 +143,19 @@ mod tests {
     }
 
     #[test]
+    fn booleans_are_those_of_go() {
+        for (texts, want) in [
+            ("1 t T true True TRUE", Some(true)),
+            ("0 f F false False FALSE", Some(false)),
+            ("yes on tRUE 2 enabled", None),
+        ] {
+            for text in texts.split(' ') {
+                assert_eq!(boolean(text), want, "ingress 2.1: {text}");
+            }
+        }
+    }
+
+    #[test]
     fn sizes_have_units() {
         for (text, want) in [
             ("0", Some(0)),
