@@ -7,6 +7,7 @@ mod clauses;
 mod conformance;
 mod diagnostics;
 mod docs;
+mod ingress;
 mod layers;
 mod lexer;
 mod tree;
