@@ -162,6 +162,7 @@ impl Pipeline {
             dirty = Dirty::all(&self.objects);
             Memory::default()
         });
+        memory.follow(&mut dirty);
         // Names of hosts files are joined with those of the settings.
         dirty.named |= self.hosts.settle();
         dirty.outside |= std::mem::take(&mut self.found);
@@ -306,6 +307,51 @@ mod tests {
         let mut restarted = Pipeline::new(other, HostFacts::default(), kept);
         let found = addresses(&restarted.apply(written("a"), 3));
         assert!(found[0].starts_with("127.98."), "{found:?}");
+    }
+
+    /// A file with a Service that has a NodePort, and its EndpointSlice.
+    fn with_endpoint(name: &str, before: &str, endpoint: &str) -> Changes {
+        let text = format!(
+            "{before}apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{type: NodePort, ports: [{{port: \
+             80, nodePort: 30080}}]}}\n---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: \
+             {name}, labels: {{kubernetes.io/service-name: {name}}}}}\naddressType: IPv4\nports: [{{port: \
+             80}}]\nendpoints: [{{addresses: [{endpoint}]}}]\n"
+        );
+        let file = Arc::new(PathBuf::from(format!("{name}.yaml")));
+        Changes { written: vec![(file, text.into_bytes().into())], ..Changes::default() }
+    }
+
+    /// Whether an edit has all Services looked at.
+    fn reaches_all(pipeline: &mut Pipeline, edit: &Changes) -> bool {
+        pipeline.write(edit);
+        let mut dirty = pipeline.objects.take(pipeline.store.take_changes());
+        let memory = pipeline.memory.as_ref().unwrap();
+        memory.follow(&mut dirty);
+        dirty.service_objects
+    }
+
+    #[test]
+    fn an_endpoint_beside_its_service_reaches_that_service_alone() {
+        let (mut pipeline, _) = pipeline("127.97.0.0/16", Assignments::default());
+        pipeline.apply(with_endpoint("a", "", "10.0.0.1"), 1);
+        assert!(!reaches_all(&mut pipeline, &with_endpoint("a", "", "10.0.0.2")));
+        assert!(!reaches_all(&mut pipeline, &with_endpoint("a", "# a\n", "10.0.0.2")));
+        assert!(reaches_all(&mut pipeline, &with_endpoint("b", "", "10.0.0.1")));
+    }
+
+    #[test]
+    fn what_was_found_about_a_service_moves_with_it() {
+        let (mut pipeline, _) = pipeline("127.97.0.0/16", Assignments::default());
+        pipeline.apply(with_endpoint("a", "", "10.0.0.1"), 1);
+        // The NodePort is a's: that of b is another.
+        let line = |update: &Update| {
+            let mut found = update.diagnostics.iter();
+            let taken = found.find(|it| it.code == Code::NodePortTaken).unwrap();
+            taken.position.unwrap().line
+        };
+        let first = line(&pipeline.apply(with_endpoint("b", "", "10.0.0.2"), 2));
+        let second = line(&pipeline.apply(with_endpoint("b", "#\n# b\n", "10.0.0.3"), 3));
+        assert_eq!(second, first + 2);
     }
 
     #[test]

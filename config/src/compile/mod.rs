@@ -84,6 +84,14 @@ impl Memory {
             .diagnostics()
             .chain(parts.into_iter().flatten())
     }
+
+    /// Has all Services looked at where what was found about all of them speaks of places that are others
+    /// now; what was found about one alone is found anew with it.
+    pub(crate) fn follow(&self, dirty: &mut Dirty) {
+        let of_all = self.services.of_all().iter();
+        let mut findings = of_all.chain(&self.fronts).chain(&self.routes);
+        dirty.service_objects |= findings.any(|finding| dirty.moves(finding));
+    }
 }
 
 /// Joins the objects in use; `dirty` says what of them is not as it was when `memory` was made.

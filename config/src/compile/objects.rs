@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::verdicts::Verdicts;
 use crate::diagnostic::Diagnostic;
+use crate::location::FileName;
 use crate::model::{ExecProbe, ObjectName, ProbeVerdict, ProbedPod, Probes};
 use crate::snapshot::PodNames;
 use crate::snapshot::cluster::AddressSet;
@@ -56,7 +57,10 @@ pub(crate) struct Dirty {
     /// Services that come, leave, or may have other endpoints.
     pub(super) services: BTreeSet<ObjectName>,
     /// Whether any Service itself is not what or where it was.
-    pub(super) service_objects: bool,
+    pub(crate) service_objects: bool,
+    /// Files of Services that say what they said and stand elsewhere now: findings about these files
+    /// have to be found anew, and nothing else.
+    moved: BTreeSet<FileName>,
     /// Whether one that has names outside is not.
     pub(crate) named: bool,
     /// Whether an Ingress or an IngressClass is not.
@@ -81,6 +85,7 @@ impl Dirty {
         Self {
             services: objects.services.keys().cloned().collect(),
             service_objects: true,
+            moved: BTreeSet::new(),
             named: true,
             ingresses: true,
             secrets: true,
@@ -93,6 +98,15 @@ impl Dirty {
     }
 }
 
+impl Dirty {
+    /// Whether a finding speaks of a place in one of these files.
+    pub(super) fn moves(&self, finding: &Diagnostic) -> bool {
+        let related = finding.related.iter().map(|related| &related.file);
+        let mut files = finding.file.iter().chain(related);
+        files.any(|file| self.moved.contains(file))
+    }
+}
+
 impl Objects {
     /// Takes what changed among the objects in use.
     pub(crate) fn take(&mut self, changes: Vec<Changed<Valid>>) -> Dirty {
@@ -100,6 +114,13 @@ impl Objects {
         let namespaces = self.namespaces.len();
         let mut came = false;
         for Changed { before, after } in changes {
+            if let (Some(before), Some(after)) = (&before, &after)
+                && Arc::ptr_eq(&before.valid, &after.valid)
+                && let Kind::Service(service) = &after.valid.kind
+            {
+                self.move_service(service, [before, after], &mut dirty);
+                continue;
+            }
             if let Some(before) = before {
                 self.remove(&before, &mut dirty);
             }
@@ -217,6 +238,26 @@ impl Objects {
             Kind::Namespace => {}
         }
         came
+    }
+
+    /// Takes a Service that says what it said and stands elsewhere, as it does once anything before it in its
+    /// file, or beside it, has changed.
+    fn move_service(
+        &mut self,
+        service: &Service,
+        [before, after]: [&Arc<InUse>; 2],
+        dirty: &mut Dirty,
+    ) {
+        let name = &after.valid.name;
+        for object in [before, after] {
+            dirty.moved.insert(Arc::clone(&object.origin.file));
+        }
+        dirty.services.insert(name.clone());
+        if service.hosts.is_some() {
+            dirty.named = true;
+            self.named.insert(age(after), Arc::clone(after));
+        }
+        self.services.insert(name.clone(), Arc::clone(after));
     }
 
     /// Notes what `object` reaches by being there or not.

@@ -94,6 +94,11 @@ struct Draft<'a> {
 }
 
 impl Memory {
+    /// What was found when all Services were looked at.
+    pub(super) fn of_all(&self) -> &[Diagnostic] {
+        &self.allocation.diagnostics
+    }
+
     pub(super) fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
         let joined = self.joined.values().flatten();
         self.allocation
