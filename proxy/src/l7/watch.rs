@@ -7,8 +7,9 @@
 //!
 //! Those are the defaults of the settings that [`DoorTimeouts`] holds.
 //!
-//! Invariants: no timer is registered per request or per read; a deadline is at most one tick late.
-//! Times are ticks of the worker's own clock, so that a jump of the wall clock ends nothing.
+//! Invariants: no timer is registered per request or per read; a deadline is at most one tick late; a
+//! watch that is dropped leaves nothing behind, since each stream of HTTP/2 has one. Times are ticks of
+//! the worker's own clock, so that a jump of the wall clock ends nothing.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
@@ -55,11 +56,13 @@ impl Phase {
         [Self::Idle, Self::Head, Self::Waiting, Self::Busy, Self::Tunnel, Self::Quiet, Self::Pong];
 }
 
-/// Ticks since the worker began, and how many of them each phase may take.
+/// Ticks since the worker began, how many of them each phase may take, and every watch.
 #[derive(Debug)]
 struct Clock {
     now: Cell<u32>,
     ticks: [u32; Phase::ALL.len()],
+    /// Each at the place that it knows.
+    watches: RefCell<Vec<Weak<Watch>>>,
 }
 
 impl Clock {
@@ -77,6 +80,8 @@ impl Clock {
 #[derive(Debug)]
 pub(crate) struct Watch {
     clock: Rc<Clock>,
+    /// Its place among all watches.
+    place: Cell<usize>,
     phase: Cell<Phase>,
     deadline: Cell<u32>,
     /// When its time began.
@@ -155,11 +160,21 @@ impl Watch {
     }
 }
 
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let (place, mut watches) = (self.place.get(), self.clock.watches.borrow_mut());
+        watches.swap_remove(place);
+        // The last one has its place now.
+        if let Some(moved) = watches.get(place).and_then(Weak::upgrade) {
+            moved.place.set(place);
+        }
+    }
+}
+
 /// The worker's clock and every watch on it.
 #[derive(Clone, Debug)]
 pub(crate) struct Ticker {
     clock: Rc<Clock>,
-    watches: Rc<RefCell<Vec<Weak<Watch>>>>,
 }
 
 impl Ticker {
@@ -167,14 +182,16 @@ impl Ticker {
     pub(crate) fn new(timeouts: &DoorTimeouts) -> Self {
         let seconds = |phase: Phase| u32::try_from(phase.time(timeouts).as_secs());
         let ticks = Phase::ALL.map(|phase| seconds(phase).unwrap_or(u32::MAX).max(1));
-        let clock = Rc::new(Clock { now: Cell::new(0), ticks });
-        Self { clock, watches: Rc::default() }
+        let clock = Clock { now: Cell::new(0), ticks, watches: RefCell::default() };
+        Self { clock: Rc::new(clock) }
     }
 
     /// A watch that begins in `phase`.
     pub(crate) fn watch(&self, phase: Phase) -> Rc<Watch> {
+        let mut watches = self.clock.watches.borrow_mut();
         let watch = Rc::new(Watch {
             clock: Rc::clone(&self.clock),
+            place: Cell::new(watches.len()),
             phase: Cell::new(phase),
             deadline: Cell::new(self.clock.end(phase)),
             since: Cell::new(self.now()),
@@ -182,7 +199,7 @@ impl Ticker {
             expired: Cell::new(false),
             waker: OnceCell::new(),
         });
-        self.watches.borrow_mut().push(Rc::downgrade(&watch));
+        watches.push(Rc::downgrade(&watch));
         watch
     }
 
@@ -209,8 +226,12 @@ impl Ticker {
     }
 
     fn each(&self, act: impl Fn(&Watch)) {
-        let mut watches = self.watches.borrow_mut();
-        watches.retain(|watch| watch.upgrade().inspect(|watch| act(watch)).is_some());
+        // To be woken ends nothing at once: the list stays as it is meanwhile.
+        let watches = self.clock.watches.borrow();
+        watches
+            .iter()
+            .filter_map(Weak::upgrade)
+            .for_each(|watch| act(&watch));
     }
 }
 
@@ -263,5 +284,19 @@ mod tests {
         (0..4_000).for_each(|_| ticker.tick());
         assert!(!expired(&tunnel), "any time");
         assert!(expired(&slow), "bytes of a head do not renew its time (slowloris)");
+    }
+
+    #[test]
+    fn a_watch_that_is_dropped_leaves_nothing_behind() {
+        let ticker = Ticker::new(&DoorTimeouts::default());
+        let mut watches: Vec<_> = (0..8).map(|_| ticker.watch(Phase::Pong)).collect();
+        for at in [7, 0, 3, 0] {
+            drop(watches.swap_remove(at));
+            assert_eq!(ticker.clock.watches.borrow().len(), watches.len());
+        }
+        (0..=20).for_each(|_| ticker.tick());
+        assert!(watches.iter().all(|watch| expired(watch)), "the others are still looked at");
+        watches.clear();
+        assert!(ticker.clock.watches.borrow().is_empty());
     }
 }
