@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use portico_net::limit::Place;
@@ -10,8 +11,7 @@ use tokio::net::TcpStream;
 use super::forward::ForwardedFor;
 use super::h1::server::Connection;
 use super::h2;
-use super::preface::{self, Begun};
-use super::watch::Phase;
+use super::preface::Begun;
 use super::{HttpListener, Worker};
 
 impl Worker {
@@ -21,45 +21,89 @@ impl Worker {
         self: &Rc<Self>,
         stream: TcpStream,
         peer: SocketAddr,
-        listener: &Rc<HttpListener>,
+        listener: &HttpListener,
         place: Place,
     ) {
-        let (worker, listener) = (Rc::clone(self), Rc::clone(listener));
-        self.connections.spawn_local(async move {
-            worker.metrics.active.0.fetch_add(1, Relaxed);
-            let mut from = ForwardedFor::new(peer.ip(), listener.address, listener.tls);
-            from.peer_port = peer.port();
-            // Only queries ask, which come over TLS.
-            if from.local.is_unspecified() && listener.tls {
-                from.local = stream.local_addr().map_or(from.local, |it| it.ip());
+        let from = self.seen(&stream, peer, listener);
+        let held = Held::new(self, place);
+        match &self.tls {
+            Some(tls) if listener.tls => {
+                // Boxed and dropped: what a handshake needs is not kept for what comes after it.
+                let handshake = Rc::clone(self).secured(stream, Arc::clone(tls), from);
+                let handshake = Box::pin(handshake);
+                self.connections.spawn_local(async move {
+                    if let Some(served) = handshake.await {
+                        served.await;
+                    }
+                    drop(held);
+                });
             }
-            let from = match worker.trusts(from.client) {
-                true => from.trusted(worker.door.full_forwarded_for),
-                false => from,
-            };
-            match &worker.tls {
-                // Boxed: the plain connections next to it shall not pay for its size.
-                Some(tls) if listener.tls => Box::pin(worker.secured(stream, tls, from)).await,
-                None if listener.tls => {}
-                _ => plain(stream, &worker, Rc::new(from)).await,
+            None if listener.tls => {}
+            _ => {
+                let connection = Connection::new(stream, self, Rc::new(from));
+                self.connections.spawn_local(plain(connection, held));
             }
-            worker.metrics.active.0.fetch_sub(1, Relaxed);
-            drop(place);
-        });
+        }
+    }
+
+    /// What is known of a client before it has said anything.
+    fn seen(&self, stream: &TcpStream, peer: SocketAddr, listener: &HttpListener) -> ForwardedFor {
+        let mut from = ForwardedFor::new(peer.ip(), listener.address, listener.tls);
+        from.peer_port = peer.port();
+        // Only queries ask, which come over TLS.
+        if from.local.is_unspecified() && listener.tls {
+            from.local = stream.local_addr().map_or(from.local, |it| it.ip());
+        }
+        match self.trusts(from.client) {
+            true => from.trusted(self.door.full_forwarded_for),
+            false => from,
+        }
+    }
+}
+
+/// A connection's place among all, and among those that are counted.
+struct Held {
+    worker: Rc<Worker>,
+    _place: Place,
+}
+
+impl Held {
+    fn new(worker: &Rc<Worker>, place: Place) -> Self {
+        worker.metrics.active.0.fetch_add(1, Relaxed);
+        Self { worker: Rc::clone(worker), _place: place }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.worker.metrics.active.0.fetch_sub(1, Relaxed);
     }
 }
 
 /// Serves a client without TLS in the HTTP that it speaks.
-async fn plain(mut stream: TcpStream, worker: &Rc<Worker>, from: Rc<ForwardedFor>) {
-    // The first byte has the time of a head, not that of a rest.
-    let watch = worker.ticker.watch(Phase::Head);
-    let begin = preface::begin(&mut stream, worker, &watch).await;
-    if preface::is_http2(&begin) {
-        drop(watch);
+#[expect(clippy::manual_async_fn, reason = "an async fn has room for what it is given twice")]
+fn plain(mut connection: Connection<TcpStream>, held: Held) -> impl Future<Output = ()> {
+    async move {
+        if !connection.begins_http2().await {
+            connection.run().await;
+            drop(connection);
+            return drop(held);
+        }
+        let (stream, begin, from) = connection.into_parts();
         let stream = Begun::new(begin, stream);
-        return Box::pin(h2::connection::serve(stream, worker, from)).await;
+        h2::connection::serve(stream, Rc::clone(&held.worker), from).await;
+        drop(held);
     }
-    Connection::begun(stream, begin, worker, (watch, from))
-        .run()
-        .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::l7::sizes;
+
+    #[test]
+    fn a_connection_at_rest_has_no_room_for_a_request() {
+        let task = sizes::of(|(connection, held)| plain(connection, held));
+        assert!(task <= 384, "{task}");
+    }
 }

@@ -44,13 +44,13 @@ pub(crate) trait Downstream: AsyncRead + AsyncWrite + Unpin {
 
     /// The trailers of the request, once its body has been read to the end; only a codec that has
     /// some beside the bytes gives any.
-    fn take_trailers(&mut self) -> Option<HeaderMap> {
+    fn take_trailers(&mut self) -> Option<Box<HeaderMap>> {
         None
     }
 
     /// What follows the response's body, given before its end is written; dropped where the client's
     /// codec has no room for it (`http-proxy 1.22`).
-    fn give_trailers(&mut self, _: HeaderMap) {}
+    fn give_trailers(&mut self, _: Box<HeaderMap>) {}
 }
 
 impl Downstream for TcpStream {

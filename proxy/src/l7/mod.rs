@@ -48,6 +48,8 @@ mod preface;
 mod server_name;
 mod connection;
 pub(crate) mod explain;
+#[cfg(test)]
+mod sizes;
 
 #[cfg(feature = "bench")]
 pub(crate) use self::access::bench::Logger;

@@ -8,32 +8,36 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::Worker;
 use super::io::{READ_BYTES, poll_read};
 use super::watch::Watch;
 
-/// What a client sends first, as far as it has to be known; little more than nothing if it leaves or
-/// takes too long, which is for the codec to find out.
-pub(crate) async fn begin(stream: &mut TcpStream, worker: &Worker, watch: &Watch) -> Vec<u8> {
-    let mut begin = worker.scratch.take();
-    std::future::poll_fn(|cx| {
-        let mut bytes = worker.scratch.bytes.borrow_mut();
-        loop {
-            match poll_read(stream, cx, &mut bytes[..READ_BYTES]) {
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
-                Poll::Ready(Ok(count)) => begin.extend_from_slice(&bytes[..count]),
-                Poll::Pending if worker.is_draining() && begin.is_empty() => return Poll::Ready(()),
-                Poll::Pending => return watch.poll_expired(cx),
+/// Reads what a client sends first into its inbox, as far as it has to be known; little more than
+/// nothing if it leaves or takes too long, which is for the codec to find out.
+pub(crate) fn poll_begin(
+    (stream, inbox): (&mut (impl AsyncRead + Unpin), &mut Vec<u8>),
+    worker: &Worker,
+    watch: &Watch,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    let mut bytes = worker.scratch.bytes.borrow_mut();
+    loop {
+        match poll_read(stream, cx, &mut bytes[..READ_BYTES]) {
+            Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+            Poll::Ready(Ok(count)) => {
+                if inbox.capacity() == 0 {
+                    *inbox = worker.scratch.take();
+                }
+                inbox.extend_from_slice(&bytes[..count]);
             }
-            if begin.len() >= PREFACE.len() || !PREFACE.starts_with(&begin) {
-                return Poll::Ready(());
-            }
+            Poll::Pending if worker.is_draining() && inbox.is_empty() => return Poll::Ready(()),
+            Poll::Pending => return watch.poll_expired(cx),
         }
-    })
-    .await;
-    begin
+        if inbox.len() >= PREFACE.len() || !PREFACE.starts_with(inbox) {
+            return Poll::Ready(());
+        }
+    }
 }
 
 /// Whether a connection that begins so is one of HTTP/2.

@@ -8,6 +8,7 @@
 //! Invariants: where no host asks anything, nothing is read before the handshake; what a connection
 //! was made for is what its name says and nothing else.
 
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -33,6 +34,9 @@ use super::watch::Phase;
 use crate::upstream::{Caller, Fault, Port};
 use crate::view::Target;
 
+/// A connection that is being served.
+pub(super) type Served = Pin<Box<dyn Future<Output = ()>>>;
+
 /// What a host asks of TLS.
 #[derive(Default)]
 struct Asked {
@@ -41,13 +45,13 @@ struct Asked {
 }
 
 impl Worker {
-    /// Serves a connection over TLS.
+    /// Makes the handshake of a connection over TLS; what serves it from there on, where anything does.
     pub(super) async fn secured(
-        self: &Rc<Self>,
+        self: Rc<Self>,
         mut stream: TcpStream,
-        tls: &Tls,
+        tls: Arc<Tls>,
         mut from: ForwardedFor,
-    ) {
+    ) -> Option<Served> {
         let (mut begin, mut name) = (Vec::new(), None);
         let mut asked = Asked::default();
         let looks = self.asks_of_tls();
@@ -57,7 +61,7 @@ impl Worker {
             asked = self.asked(name.as_deref());
         }
         if let Some(target) = asked.passed_to {
-            return Box::pin(self.pass_on(stream, begin, target, &from)).await;
+            return Some(Box::pin(self.pass_on(stream, begin, target, from)));
         }
         let config = match &asked.clients {
             None => Ok(Arc::clone(&tls.plain)),
@@ -86,10 +90,11 @@ impl Worker {
             from.agreed = Some(Box::new(Agreed::of(session)));
         }
         let from = Rc::new(from);
-        match session.alpn_protocol() {
-            Some(b"h2") => Box::pin(h2::connection::serve(stream, self, from)).await,
-            _ => Box::pin(Connection::new(stream, self, from).run()).await,
+        if session.alpn_protocol() == Some(b"h2") {
+            return Some(h2::connection::serve(stream, self, from));
         }
+        let mut connection = Connection::new(stream, &self, from);
+        Some(Box::pin(async move { connection.run().await }))
     }
 
     /// Whether any host asks something before the handshake.
@@ -109,17 +114,19 @@ impl Worker {
         }
     }
 
-    fn failed(&self) {
+    /// Counts a handshake that came to nothing, which nothing serves.
+    fn failed(&self) -> Option<Served> {
         self.metrics.tls_errors.fetch_add(1, Relaxed);
+        None
     }
 
     /// Carries a connection to a backend as it came, `begin` first.
     async fn pass_on(
-        &self,
+        self: Rc<Self>,
         mut stream: TcpStream,
         begin: Vec<u8>,
         target: Target<Arc<Port>>,
-        from: &ForwardedFor,
+        from: ForwardedFor,
     ) {
         let Target::Port(port) = target else { return };
         let watch = self.ticker.watch(Phase::Waiting);

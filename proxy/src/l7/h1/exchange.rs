@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -41,23 +40,24 @@ impl<S: Downstream> Connection<S> {
     /// on (`http-proxy 5.9`).
     pub(super) async fn forward(
         &mut self,
-        port: Arc<Port>,
-        mut upload: Upload,
+        port: &Port,
+        upload: &mut Upload,
         facts: &Facts,
     ) -> After {
         let client = facts.client.unwrap_or(self.from.client);
         // The clock was asked when the head was there.
         let begun = self.account.begun.filter(|_| !self.account.has_waited);
-        let caller = Caller { client, now: begun.unwrap_or_else(Instant::now) };
+        let mut caller = Caller { client, now: begun.unwrap_or_else(Instant::now) };
         let repeats = Repeats::new(facts, caller.now);
         self.note(|entry| entry.goes_to((&port.state.id, port.number()), client));
         upload.keep(repeats.keeps(facts));
         let answered = match upload.begin(&mut self.inbox, &self.worker.scratch) {
             Ok(()) => {
                 upload.mirror(&self.worker);
-                self.ask(&port, upload, (caller, repeats), facts).await
+                self.ask((port, upload), (&mut caller, &repeats), facts)
+                    .await
             }
-            Err(fault) => self.refuse(fault, facts).await,
+            Err(fault) => Box::pin(self.refuse(fault, facts)).await,
         };
         match answered {
             Ok(after) => after,
@@ -98,11 +98,11 @@ impl<S: Downstream> Connection<S> {
             ..Facts::default()
         };
         let client = facts.client.unwrap_or(self.from.client);
-        let caller = Caller { client, now: Instant::now() };
+        let mut caller = Caller { client, now: Instant::now() };
         let repeats = Repeats::new(&other, caller.now);
-        let upload = Upload::new(page.request(status), Length::Absent, false, 0);
+        let mut upload = Upload::new(page.request(status), Length::Absent, false, 0);
         let answered = self
-            .ask(&page.port, upload, (caller, repeats), &other)
+            .ask((&page.port, &mut upload), (&mut caller, &repeats), &other)
             .await;
         match (answered, close) {
             // Nobody stands in for who stands in.
@@ -112,20 +112,21 @@ impl<S: Downstream> Connection<S> {
         }
     }
 
+    /// What lives on between two points where it waits is small or elsewhere: each request in progress
+    /// has room for all of it.
     async fn ask(
         &mut self,
-        port: &Port,
-        mut upload: Upload,
-        (mut caller, repeats): (Caller, Repeats),
+        (port, upload): (&Port, &mut Upload),
+        (caller, repeats): (&mut Caller, &Repeats),
         facts: &Facts,
     ) -> Result<After, Instead> {
         port.state.requests.fetch_add(1, Relaxed);
         let (mut failure, mut stale) = (Failure::NoEndpoint, 0);
-        let mut choice = Turns::new(port.choose(caller, facts.lead()), repeats.tries());
+        let mut choice = Turns::new(port.choose(*caller, facts.lead()), repeats.tries());
         let mut next = choice.next();
         let first = next.map(|upstream| upstream.address);
         while let Some(asked) = next {
-            let placed = self.place(port, (asked, &mut choice), (&upload, facts));
+            let placed = self.place(port, (asked, &mut choice), (upload, facts));
             let (upstream, open) = match placed.await {
                 Ok(placed) => placed,
                 Err(None) => return Ok(After::Cut),
@@ -139,7 +140,7 @@ impl<S: Downstream> Connection<S> {
                 Ok(connected) => connected,
                 Err(why) => {
                     failure = why.failure;
-                    let again = undialed((port, upstream), why, (&mut caller, repeats));
+                    let again = undialed((port, upstream), why, (caller, repeats));
                     next = again.then(|| choice.next()).flatten();
                     continue;
                 }
@@ -148,16 +149,16 @@ impl<S: Downstream> Connection<S> {
             let others = choice.clone().next().is_some();
             let asked = (upstream, first);
             let mut download = self.download(port, asked, (others, repeats), caller.now, facts);
-            let passed = self.pass(&mut upload, &mut download, &mut backend, facts);
+            let passed = self.pass(upload, &mut download, &mut backend, facts);
             let ended = passed.await;
             match ended.or_cut(download.is_midway()) {
                 Ended::Failed { failure: why, silent } => {
                     failure = why;
                     caller.now = Instant::now();
-                    let lost = Lost::new(&upload, why, (silent, reused), &mut backend.stream);
+                    let lost = Lost::new(upload, why, (silent, reused), &mut backend.stream);
                     // Whether it is sent again or not, and whoever asked.
                     if !lost.blameless {
-                        port.failed((None, caller), upstream, Breakdown::Break, caller.now);
+                        port.failed((None, *caller), upstream, Breakdown::Break, caller.now);
                     }
                     let again = repeats.after(lost, caller.now);
                     if !again || !(lost.is_free() || port.repeat(caller.now)) {
@@ -168,11 +169,11 @@ impl<S: Downstream> Connection<S> {
                     }
                 }
                 Ended::Rejected(status) => {
-                    rejected((port, upstream), status, &mut caller);
+                    rejected((port, upstream), status, caller);
                     next = choice.next();
                 }
                 Ended::Refused(status) => {
-                    return self.refuse(Fault::Refused(status), facts).await;
+                    return Box::pin(self.refuse(Fault::Refused(status), facts)).await;
                 }
                 Ended::Replaced(status) => {
                     settle(port, (upstream, status), caller.now, facts);
@@ -184,10 +185,9 @@ impl<S: Downstream> Connection<S> {
                     return Ok(self.finish((ended, facts), upload, download, (backend, open)));
                 }
             }
-            self.again(&mut upload);
+            self.again(upload);
         }
-        self.give_up(port, (failure, !upload.is_read()), facts)
-            .await
+        Box::pin(self.give_up(port, (failure, !upload.is_read()), facts)).await
     }
 
     /// What the answer of `upstream` comes through, `first` being asked before all; `others`: there are
@@ -196,7 +196,7 @@ impl<S: Downstream> Connection<S> {
         &mut self,
         port: &Port,
         asked: (&Upstream, Option<SocketAddr>),
-        (others, repeats): (bool, Repeats),
+        (others, repeats): (bool, &Repeats),
         now: Instant,
         facts: &Facts,
     ) -> Download {
@@ -286,8 +286,11 @@ impl<S: Downstream> Connection<S> {
 
     async fn reach(&self, upstream: &Upstream, facts: &Facts) -> Result<(bool, Backend), Undialed> {
         let endpoint = upstream.address;
-        let timeout = self.time_to_connect(facts);
         if facts.speaks_http2() {
+            if let Some(joined) = self.worker.join_stream(endpoint, facts.secured()) {
+                return Ok(joined);
+            }
+            let timeout = self.time_to_connect(facts);
             let opened = self.worker.open_stream(endpoint, facts.secured(), timeout);
             let opened = Box::pin(opened).await;
             self.watch.renew(Phase::Waiting);
@@ -300,6 +303,7 @@ impl<S: Downstream> Connection<S> {
             self.worker.metrics.reused.0.fetch_add(1, Relaxed);
             return Ok((true, backend));
         }
+        let timeout = self.time_to_connect(facts);
         let dialed = Box::pin(self.worker.dial(endpoint, facts.secured(), timeout)).await;
         // The time of a dial is its own.
         self.watch.renew(Phase::Waiting);
@@ -329,7 +333,7 @@ impl<S: Downstream> Connection<S> {
     fn finish(
         &self,
         (ended, facts): (Ended, &Facts),
-        upload: Upload,
+        upload: &mut Upload,
         download: Download,
         (backend, open): (Backend, Open),
     ) -> After {
@@ -338,7 +342,7 @@ impl<S: Downstream> Connection<S> {
                 let usual = self.worker.ticker.ticks(Phase::Tunnel);
                 self.watch.allow_tunnel(tunnel_ticks(timeouts, usual));
             }
-            return After::Tunnel(backend, open);
+            return After::Tunnel(Box::new((backend, open)));
         }
         // A response that came before the end of the upload leaves the rest of it behind.
         if download.reusable && upload.is_done() {
@@ -349,7 +353,7 @@ impl<S: Downstream> Connection<S> {
             (true, true) => After::Close,
             (true, false) => After::Linger,
         };
-        self.worker.scratch.put(upload.into_buffer());
+        self.worker.scratch.put(upload.take_buffer());
         self.worker.scratch.put(download.into_buffer());
         after
     }
@@ -462,7 +466,7 @@ impl<S: Downstream> Connection<S> {
 fn undialed(
     (port, upstream): (&Port, &Upstream),
     why: Undialed,
-    (caller, repeats): (&mut Caller, Repeats),
+    (caller, repeats): (&mut Caller, &Repeats),
 ) -> bool {
     caller.now = Instant::now();
     if why.blames {

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::l7::io::Downstream;
 
 /// Ends our half and discards what comes, within limits.
-pub(super) async fn linger<S: Downstream>(mut stream: S) {
+pub(super) async fn linger<S: Downstream>(stream: &mut S) {
     let discard = async {
         if stream.shutdown().await.is_err() {
             return;

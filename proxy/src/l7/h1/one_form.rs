@@ -54,7 +54,7 @@ fn seen_by_backend(
         Err(upload::Fault::Refused(status)) => Err(status),
         Err(upload::Fault::Gone) => Ok(None),
         Ok(()) if !upload.is_read() => Ok(None),
-        Ok(()) => Ok(Some((upload.into_buffer(), bytes.len() - inbox.len()))),
+        Ok(()) => Ok(Some((upload.take_buffer(), bytes.len() - inbox.len()))),
     }
 }
 

@@ -65,6 +65,16 @@ impl<S: Downstream> Connection<S> {
         if let Some(open) = asked.enter(bounds) {
             return Ok((asked, open));
         }
+        Box::pin(self.seek(bounds, (asked, turns), (upload, facts))).await
+    }
+
+    /// The same where `asked` is full.
+    async fn seek<'a>(
+        &mut self,
+        bounds: Bounds,
+        (asked, turns): (&'a Upstream, &mut Turns<'a>),
+        (upload, facts): (&Upload, &Facts),
+    ) -> Result<(&'a Upstream, Open), Option<Failure>> {
         // Who is led to a front goes where the front leads, and nowhere else.
         let others = facts.lead() != Lead::Front;
         let rest = turns.choice.clone();
@@ -79,7 +89,7 @@ impl<S: Downstream> Connection<S> {
         if queues.is_empty() {
             return Err(Some(Failure::Full));
         }
-        let placed = Box::pin(self.wait(queues, upload, facts)).await;
+        let placed = self.wait(queues, upload, facts).await;
         self.watch.renew(Phase::Waiting);
         placed
     }

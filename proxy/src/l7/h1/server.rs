@@ -1,6 +1,8 @@
 //! A client's connection: heads one after the other, and what becomes of each.
 
+use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -26,13 +28,15 @@ use crate::l7::forward::{ForwardedFor, Ours};
 use crate::l7::io::{Downstream, READ_BYTES, poll_read, poll_send};
 use crate::l7::policy::Declined;
 use crate::l7::pool::Backend;
+use crate::l7::preface;
 use crate::l7::queries::Query;
 use crate::l7::request::{Asked, Refused, is_idempotent, is_of_connection, is_websocket, refuse};
 use crate::l7::respond::{self, Content};
 use crate::l7::upgrade::{End, tunnel};
 use crate::l7::watch::{Phase, Watch};
 use crate::ledger::{Column, Verb};
-use crate::upstream::Open;
+use crate::limiter::Permit;
+use crate::upstream::{Open, Port};
 
 /// A client's connection.
 pub(crate) struct Connection<S> {
@@ -52,6 +56,8 @@ pub(crate) struct Connection<S> {
     pub(super) account: Account,
     /// What the log says of it, where there is one.
     pub(super) entry: Option<Box<Entry>>,
+    /// Its place among those that its client may have in progress.
+    held: Option<Permit>,
 }
 
 /// A head that was read.
@@ -64,6 +70,10 @@ struct Request {
 }
 
 enum Action {
+    /// There is no request: this answer, and the end.
+    Refuse(Refused),
+    /// There is none to come.
+    End,
     /// Answered here.
     Own(Declined),
     /// Sent to a backend.
@@ -72,6 +82,14 @@ enum Action {
     Ask(Box<Pending>),
     /// Asks for a name.
     Query(Query),
+}
+
+impl Request {
+    /// What comes in the place of one.
+    fn none(action: Action) -> Self {
+        let (facts, length) = (Facts::default(), Length::Absent);
+        Self { facts, length, action, noted: Noted::default(), head_bytes: 0 }
+    }
 }
 
 /// What comes next on a connection.
@@ -91,85 +109,55 @@ pub(super) enum After {
     /// It ends in the middle.
     Cut,
     /// It is one with a backend's, and keeps its place there.
-    Tunnel(Backend, Open),
+    Tunnel(Box<(Backend, Open)>),
 }
 
 impl<S: Downstream> Connection<S> {
     /// A connection that was just accepted.
     pub(crate) fn new(stream: S, worker: &Rc<Worker>, from: Rc<ForwardedFor>) -> Self {
-        // The first byte has the time of a head, not that of a rest.
-        let watch = worker.ticker.watch(Phase::Head);
-        Self::begun(stream, Vec::new(), worker, (watch, from))
-    }
-
-    /// A connection of which `inbox` was read already, and whose time runs.
-    pub(crate) fn begun(
-        stream: S,
-        inbox: Vec<u8>,
-        worker: &Rc<Worker>,
-        (watch, from): (Rc<Watch>, Rc<ForwardedFor>),
-    ) -> Self {
         Self {
             stream,
             worker: Rc::clone(worker),
-            watch,
-            ahead: !inbox.is_empty(),
-            inbox,
+            // The first byte has the time of a head, not that of a rest.
+            watch: worker.ticker.watch(Phase::Head),
+            ahead: false,
+            inbox: Vec::new(),
             from,
             scan: Scan::default(),
             served: 0,
             last_tick: worker.last_tick(),
             account: Account::default(),
             entry: None,
+            held: None,
         }
     }
 
-    /// Serves requests until the connection ends.
-    pub(crate) async fn run(mut self) {
+    /// The stream, what was read of it, and from whom it is.
+    pub(crate) fn into_parts(self) -> (S, Vec<u8>, Rc<ForwardedFor>) {
+        (self.stream, self.inbox, self.from)
+    }
+
+    /// Whether a client without TLS begins as one of HTTP/2 does (`http-proxy 1.27`); what it sent is
+    /// in the inbox.
+    pub(crate) async fn begins_http2(&mut self) -> bool {
+        let (stream, inbox) = (&mut self.stream, &mut self.inbox);
+        std::future::poll_fn(|cx| {
+            preface::poll_begin((&mut *stream, &mut *inbox), &self.worker, &self.watch, cx)
+        })
+        .await;
+        self.ahead = !self.inbox.is_empty();
+        preface::is_http2(&self.inbox)
+    }
+
+    /// Serves requests until the connection ends. Borrows it: a future holds twice what it is given.
+    pub(crate) async fn run(&mut self) {
         loop {
-            // Through a tunnel too: it is the exchange's for as long as that lasts.
-            let mut held = None;
-            let after = match std::future::poll_fn(|cx| self.poll_head(cx)).await {
-                Next::Request(Request { mut facts, length, action, noted, head_bytes }) => {
-                    self.served += 1;
-                    self.open(noted, head_bytes);
-                    self.watch.enter(Phase::Waiting);
-                    let action = match action {
-                        Action::Ask(pending) => {
-                            self.account.has_waited = true;
-                            self.granted(*pending).await
-                        }
-                        known => known,
-                    };
-                    match action {
-                        // Nothing is asked twice.
-                        Action::Ask(_) => After::Cut,
-                        Action::Own(declined) => self.decline(declined, length, &facts).await,
-                        Action::Query(query) => Box::pin(self.resolve(query, length, &facts)).await,
-                        Action::Forward(order) => {
-                            let most = order.max_body_bytes(self.worker.door.max_body_bytes);
-                            let Order { port, head, client, mut terms } = order;
-                            let copy = terms.as_mut().and_then(|terms| terms.copy.take());
-                            facts.terms = terms;
-                            facts.client = Some(client);
-                            let upload =
-                                Upload::new(head, length, facts.expects, most).copied(copy);
-                            let after = self.forward(port, upload, &facts).await;
-                            held = facts.terms.and_then(|terms| terms.permit);
-                            after
-                        }
-                    }
-                }
-                Next::Refused(refused) => {
-                    self.account = Account::default();
-                    self.entry = self.worker.access.as_ref().map(AccessLog::begin_refused);
-                    self.own(refused.status, true, &Facts::default()).await
-                }
-                Next::End => After::Close,
-            };
+            let next = std::future::poll_fn(|cx| self.poll_head(cx)).await;
+            let after = self.serve(next).await;
             self.settle(&after);
             match after {
                 After::Next => {
+                    self.held = None;
                     self.watch.enter(Phase::Idle);
                     self.ahead = !self.inbox.is_empty();
                     if !self.ahead {
@@ -182,14 +170,63 @@ impl<S: Downstream> Connection<S> {
                     }
                     return;
                 }
-                After::Close | After::Linger => return Box::pin(linger(self.stream)).await,
+                After::Close | After::Linger => return Box::pin(linger(&mut self.stream)).await,
                 After::Cut => return,
-                After::Tunnel(backend, _open) => {
-                    Box::pin(self.carry(backend)).await;
-                    return drop(held);
-                }
+                After::Tunnel(tunnel) => return Box::pin(self.carry(*tunnel)).await,
             }
         }
+    }
+
+    /// What becomes of what came. A future of its own, so that a connection at rest has no room for it.
+    fn serve(&mut self, next: Next) -> Pin<Box<impl Future<Output = After> + use<'_, S>>> {
+        let Request { mut facts, length, action, noted, head_bytes } = match next {
+            Next::Request(request) => request,
+            Next::Refused(refused) => Request::none(Action::Refuse(refused)),
+            Next::End => Request::none(Action::End),
+        };
+        if !matches!(action, Action::Refuse(_) | Action::End) {
+            self.served += 1;
+            self.open(noted, head_bytes);
+            self.watch.enter(Phase::Waiting);
+        }
+        Box::pin(async move {
+            let action = match action {
+                Action::Ask(pending) => {
+                    self.account.has_waited = true;
+                    self.granted(pending).await
+                }
+                known => known,
+            };
+            match action {
+                // Nothing is asked twice.
+                Action::Ask(_) => After::Cut,
+                Action::Own(declined) => self.decline(declined, length, &facts).await,
+                Action::Query(query) => Box::pin(self.resolve(query, length, &facts)).await,
+                Action::Forward(order) => {
+                    let (port, mut upload) = self.ordered(order, length, &mut facts);
+                    let after = self.forward(&port, &mut upload, &facts).await;
+                    // Through a tunnel too: it is the exchange's for as long as that lasts.
+                    self.held = facts.terms.and_then(|terms| terms.permit);
+                    after
+                }
+                Action::Refuse(refused) => {
+                    self.account = Account::default();
+                    self.entry = self.worker.access.as_ref().map(AccessLog::begin_refused);
+                    self.own(refused.status, true, &facts).await
+                }
+                Action::End => After::Close,
+            }
+        })
+    }
+
+    /// Whose endpoints get a request, and what they are sent.
+    fn ordered(&self, order: Order, length: Length, facts: &mut Facts) -> (Arc<Port>, Upload) {
+        let most = order.max_body_bytes(self.worker.door.max_body_bytes);
+        let Order { port, head, client, mut terms } = order;
+        let copy = terms.as_mut().and_then(|terms| terms.copy.take());
+        facts.terms = terms;
+        facts.client = Some(client);
+        (port, Upload::new(head, length, facts.expects, most).copied(copy))
     }
 
     /// Begins the account of a request.
@@ -209,7 +246,7 @@ impl<S: Downstream> Connection<S> {
         self.account.settle(self.worker.column(rule.as_ref()));
         self.account.rule = rule;
         match after {
-            After::Tunnel(..) => return,
+            After::Tunnel(_) => return,
             After::Cut => self.note(|entry| entry.flag(Flag::Cut)),
             After::Next | After::Close | After::Linger => {}
         }
@@ -227,7 +264,7 @@ impl<S: Downstream> Connection<S> {
     }
 
     /// Carries the bytes of a tunnel, and ends the account of its request.
-    async fn carry(&mut self, backend: Backend) {
+    async fn carry(&mut self, (backend, _open): (Backend, Open)) {
         let early = std::mem::take(&mut self.inbox);
         let worker = Rc::clone(&self.worker);
         let rule = self.account.rule.clone();
@@ -403,8 +440,8 @@ impl<S: Downstream> Connection<S> {
     }
 
     /// What becomes of a request once somebody has been asked about it.
-    async fn granted(&self, pending: Pending) -> Action {
-        let granted = Box::pin(self.worker.grant(pending)).await;
+    async fn granted(&self, pending: Box<Pending>) -> Action {
+        let granted = Box::pin(self.worker.grant(*pending)).await;
         self.watch.renew(Phase::Waiting);
         match granted {
             Ok(order) => Action::Forward(order),
@@ -488,5 +525,22 @@ impl<S: Downstream> Connection<S> {
             Poll::Ready(written) => Poll::Ready(written.is_ok()),
         });
         written.await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::l7::sizes;
+
+    #[test]
+    fn a_request_in_progress_has_room_for_what_most_need() {
+        type Given = (&'static mut Connection<TcpStream>, Next);
+        let request = sizes::boxed(|(connection, next): Given| connection.serve(next));
+        assert!(request <= 1_280, "{request}");
+        let rest = sizes::of(|connection: &'static mut Connection<TcpStream>| connection.run());
+        assert!(rest <= 64, "{rest}");
     }
 }

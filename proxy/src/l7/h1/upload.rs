@@ -145,9 +145,9 @@ impl Upload {
         (self.sent, self.broken) = (0, false);
     }
 
-    /// The buffer, for another use.
-    pub(super) fn into_buffer(self) -> Vec<u8> {
-        self.out
+    /// The buffer, for another use, once all is over.
+    pub(super) fn take_buffer(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.out)
     }
 
     /// Sends what can be sent now; ready once there is nothing left to do, or where the backend
@@ -232,10 +232,10 @@ impl Upload {
         let ends = self.chunked && self.body.is_done();
         let Some(backend) = backend.http2().filter(|_| ends) else { return };
         if let Some(trailers) = client.take_trailers() {
-            self.trailers = Some(Box::new(trailers));
+            self.trailers = Some(trailers);
         }
         if let Some(trailers) = &self.trailers {
-            backend.give_trailers(HeaderMap::clone(trailers));
+            backend.give_trailers(trailers.clone());
         }
     }
 

@@ -9,8 +9,8 @@
 //! [`MAX_LIVE`] streams are worked on, those included that the client reset and whose backend has not
 //! noticed yet; whoever resets more than it asks is sent away.
 
-use std::cell::{Cell, RefCell};
-use std::pin::pin;
+use std::cell::{Cell, RefCell, RefMut};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker, ready};
@@ -25,12 +25,30 @@ use tracing::debug;
 use super::stream::Stream;
 use super::{MAX_STREAMS, settings};
 use crate::l7::Worker;
+use crate::l7::fields::Line;
 use crate::l7::forward::ForwardedFor;
 use crate::l7::h1::server;
 use crate::l7::watch::{Phase, Watch};
 
 /// Serves a connection of HTTP/2, from its preface on.
-pub(crate) async fn serve<S>(io: S, worker: &Rc<Worker>, from: Rc<ForwardedFor>)
+pub(crate) fn serve<S>(
+    io: S,
+    worker: Rc<Worker>,
+    from: Rc<ForwardedFor>,
+) -> Pin<Box<impl Future<Output = ()> + use<S>>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    // What a handshake needs is not kept for what comes after it.
+    let begun = Box::pin(begin(io, worker, from));
+    Box::pin(async move {
+        let Some(mut serving) = begun.await else { return };
+        std::future::poll_fn(|cx| serving.poll(cx)).await;
+    })
+}
+
+/// Waits for the preface; none: it does not come.
+async fn begin<S>(io: S, worker: Rc<Worker>, from: Rc<ForwardedFor>) -> Option<Box<Serving<S>>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -40,23 +58,22 @@ where
         Poll::Pending => watch.poll_expired(cx).map(|()| None),
         Poll::Ready(done) => Poll::Ready(done.ok()),
     });
-    let Some(mut connection) = connection.await else { return };
-    let Some(ping) = connection.ping_pong() else { return };
+    let mut connection = connection.await?;
+    let ping = connection.ping_pong()?;
     watch.enter(Phase::Quiet);
-    let now = worker.ticker.now();
-    let mut serving = Serving {
+    let (end, busy) = (worker.last_tick(), worker.ticker.now());
+    Some(Box::new(Serving {
         connection,
         ping,
-        worker: Rc::clone(worker),
+        worker,
         from,
         watch,
         streams: Rc::default(),
-        end: worker.last_tick(),
-        busy: now,
+        end,
+        busy,
         state: State::Serving,
         pinged: false,
-    };
-    std::future::poll_fn(|cx| serving.poll(cx)).await;
+    }))
 }
 
 struct Serving<S> {
@@ -152,20 +169,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<S> {
 
     /// Serves one stream on a task of its own.
     fn begin(&self, request: Request<RecvStream>, respond: h2::server::SendResponse<Bytes>) {
-        let live = Live::new(&self.streams);
         let random = || self.worker.next_random();
-        let stream = Stream::new(request, respond, Rc::clone(&self.streams), random);
-        let served = server::Connection::new(stream, &self.worker, Rc::clone(&self.from)).run();
-        self.worker.connections.spawn_local(async move {
-            served.await;
-            drop(live);
-        });
+        let stream = Stream::new(request, respond, Live::new(&self.streams), random);
+        let from = Rc::clone(&self.from);
+        let connection = server::Connection::new(stream, &self.worker, from);
+        self.worker.connections.spawn_local(served(connection));
     }
+}
+
+/// Serves one stream.
+#[expect(clippy::manual_async_fn, reason = "an async fn has room for what it is given twice")]
+fn served(mut connection: server::Connection<Stream>) -> impl Future<Output = ()> {
+    async move { connection.run().await }
 }
 
 /// What the tasks of one connection know of each other.
 #[derive(Debug, Default)]
-pub(super) struct Streams {
+struct Streams {
     /// Those that are worked on.
     live: Cell<usize>,
     /// All that ever began.
@@ -174,11 +194,13 @@ pub(super) struct Streams {
     glitches: Cell<u32>,
     /// The connection's task.
     waker: RefCell<Option<Waker>>,
+    /// The places of the fields of the head that is being read.
+    lines: RefCell<Vec<Line>>,
 }
 
 impl Streams {
     /// Notes a stream that the client gave up before it was answered.
-    pub(super) fn glitch(&self) {
+    fn glitch(&self) {
         self.glitches.set(self.glitches.get() + 1);
     }
 
@@ -198,13 +220,23 @@ impl Streams {
 }
 
 /// One stream's place among those that are worked on.
-struct Live(Rc<Streams>);
+pub(super) struct Live(Rc<Streams>);
 
 impl Live {
     fn new(streams: &Rc<Streams>) -> Self {
         streams.live.set(streams.live.get() + 1);
         streams.begun.set(streams.begun.get() + 1);
         Self(Rc::clone(streams))
+    }
+
+    /// Notes that the client gave it up before it was answered.
+    pub(super) fn glitch(&self) {
+        self.0.glitch();
+    }
+
+    /// Room for the places of a head's fields.
+    pub(super) fn lines(&self) -> RefMut<'_, Vec<Line>> {
+        self.0.lines.borrow_mut()
     }
 }
 
@@ -230,6 +262,15 @@ const MAX_GLITCHES: u32 = 100;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::l7::sizes;
+
+    #[test]
+    fn the_task_of_a_stream_is_small() {
+        let stream = size_of::<Stream>();
+        assert!(stream <= 320, "{stream}");
+        let task = sizes::of(served);
+        assert!(task <= 640, "{task}");
+    }
 
     #[test]
     fn who_gives_up_more_than_it_asks_is_sent_away() {

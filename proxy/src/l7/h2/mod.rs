@@ -12,6 +12,7 @@
 //! Frames, HPACK and flow control are the crate `h2`'s work; its settings are all in [`settings`].
 
 mod chunks;
+mod incoming;
 mod outgoing;
 mod trailers;
 mod request;

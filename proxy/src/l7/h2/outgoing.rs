@@ -25,7 +25,7 @@ pub(super) struct Outgoing {
     send: Option<SendStream<Bytes>>,
     state: State,
     /// What follows the body.
-    trailers: Option<HeaderMap>,
+    trailers: Option<Box<HeaderMap>>,
 }
 
 #[derive(Default)]
@@ -84,7 +84,7 @@ impl Outgoing {
     }
 
     /// What is sent behind the body's end.
-    pub(super) fn trail(&mut self, trailers: HeaderMap) {
+    pub(super) fn trail(&mut self, trailers: Box<HeaderMap>) {
         self.trailers = Some(trailers);
     }
 
@@ -167,7 +167,7 @@ impl Outgoing {
             send.send_data(data, ends).map_err(|_| broken())?;
         }
         if let Some(trailers) = trailers {
-            send.send_trailers(trailers).map_err(|_| broken())?;
+            send.send_trailers(*trailers).map_err(|_| broken())?;
         }
         if last {
             self.state = State::Done;

@@ -8,21 +8,9 @@
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, SEC_WEBSOCKET_KEY};
 use http::request::Parts;
 
+use super::incoming::Framing;
 use super::socket::Key;
 use crate::l7::h1::head::MAX_FIELDS;
-
-/// How a request's body is framed for the state machine.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Framing {
-    /// There is none.
-    None,
-    /// `Content-Length` says how long it is; the bytes come as they are.
-    Sized,
-    /// Each DATA frame becomes a chunk.
-    Chunked,
-    /// There is none, but what a WebSocket sends once it is agreed on.
-    Tunnel,
-}
 
 /// Writes the head; `ended`: nothing follows it; `key`: it asks for a WebSocket.
 pub(super) fn head(parts: &Parts, ended: bool, key: Option<&Key>) -> (Vec<u8>, Framing) {

@@ -19,18 +19,22 @@ pub(super) struct Head {
     pub(super) length: Length,
 }
 
-/// Takes of `bytes` what belongs to the head that `inbox` holds the begin of; true: it is whole.
-pub(super) fn collect(inbox: &mut Vec<u8>, bytes: &[u8]) -> (usize, bool) {
+/// Takes of `bytes` what belongs to the head that `inbox` holds the begin of; and the head, once it is
+/// whole.
+pub(super) fn collect<'a>(inbox: &'a mut Vec<u8>, bytes: &'a [u8]) -> (usize, Option<&'a [u8]>) {
+    let find = |bytes: &[u8]| memchr::memmem::find(bytes, END).map(|at| at + END.len());
+    // Most come in one piece.
+    if inbox.is_empty()
+        && let Some(end) = find(bytes)
+    {
+        return (end, Some(&bytes[..end]));
+    }
     let before = inbox.len();
     inbox.extend_from_slice(bytes);
     let from = before.saturating_sub(END.len() - 1);
-    let found = memchr::memmem::find(&inbox[from..], END);
-    match found {
-        Some(at) => {
-            inbox.truncate(from + at + END.len());
-            (inbox.len() - before, true)
-        }
-        None => (bytes.len(), false),
+    match find(&inbox[from..]) {
+        Some(end) => (from + end - before, Some(&inbox[..from + end])),
+        None => (bytes.len(), None),
     }
 }
 
@@ -67,15 +71,15 @@ mod tests {
     fn a_head_is_collected_however_it_is_cut() {
         let bytes = b"HTTP/1.1 200 OK\r\nServer: portico\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok";
         for size in 1..=bytes.len() {
-            let (mut inbox, mut taken, mut whole) = (Vec::new(), 0, false);
+            let (mut inbox, mut taken, mut whole) = (Vec::new(), 0, None);
             for piece in bytes.chunks(size) {
-                if !whole {
-                    let (count, ended) = collect(&mut inbox, piece);
-                    (taken, whole) = (taken + count, ended);
+                if whole.is_none() {
+                    let (count, head) = collect(&mut inbox, piece);
+                    (taken, whole) = (taken + count, head.map(<[u8]>::to_vec));
                 }
             }
             assert_eq!(taken, bytes.len() - 2, "in pieces of {size}");
-            let head = read(&inbox, &mut Vec::new(), false).unwrap();
+            let head = read(&whole.unwrap(), &mut Vec::new(), false).unwrap();
             assert_eq!((head.status, head.length), (StatusCode::OK, Length::Exact(2)));
             let names: Vec<_> = head.fields.keys().map(HeaderName::as_str).collect();
             assert_eq!(names, ["server", "content-length"], "no field of one hop");

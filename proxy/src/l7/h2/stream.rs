@@ -6,56 +6,46 @@
 //! both:   head, 101 ─▶ bytes as they are, each half ended by itself    (a WebSocket)
 //! ```
 //!
-//! Invariants: no more is kept of a body than one DATA frame; no more is taken of a response than the
-//! client's window and the send buffer have room for; a response that is not whole is never ended, but
-//! reset.
+//! Invariants: no more is taken of a response than the client's window and the send buffer have room
+//! for; a response that is not whole is never ended, but reset.
 
 use std::io;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::header::SEC_WEBSOCKET_ACCEPT;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connection::Streams;
+use super::connection::Live;
+use super::incoming::Incoming;
 use super::outgoing::{Outgoing, is_empty};
-use super::request::{self, Framing};
 use super::socket::Key;
-use super::{Fault, broken, odd, response, trailers};
-use crate::l7::fields::Line;
+use super::{Fault, broken, odd, request, response, trailers};
 use crate::l7::io::Downstream;
 
 /// A request and the response to it.
 pub(super) struct Stream {
-    /// What the reader gets next, one behind the other: the head, or a frame's data and what makes it
-    /// a chunk.
-    given: [Bytes; 3],
-    framing: Framing,
+    incoming: Incoming,
     /// That of the WebSocket that it asks for.
-    key: Option<Key>,
+    key: Option<Box<Key>>,
     /// Whether that was agreed on.
     tunnel: bool,
-    /// Whether the body has been given to its end.
-    ended: bool,
-    body: RecvStream,
     respond: SendResponse<Bytes>,
     out: Outgoing,
     /// Behind the body's end.
-    trailers: Option<HeaderMap>,
+    trailers: Option<Box<HeaderMap>>,
     to_head: bool,
     /// The response's head as far as it has been written.
     inbox: Vec<u8>,
-    lines: Vec<Line>,
     /// Whether the client gave the stream up.
     reset: bool,
     /// Whether what still comes is read to be discarded (`http-proxy 8.8`).
     lingers: bool,
-    streams: Rc<Streams>,
+    live: Live,
 }
 
 impl Stream {
@@ -63,76 +53,60 @@ impl Stream {
     pub(super) fn new(
         request: Request<RecvStream>,
         respond: SendResponse<Bytes>,
-        streams: Rc<Streams>,
+        live: Live,
         random: impl Fn() -> u64,
     ) -> Self {
         let (parts, body) = request.into_parts();
         let key = Key::of(&parts, random);
         let (head, framing) = request::head(&parts, body.is_end_stream(), key.as_ref());
+        let mut incoming = Incoming::awaited();
+        incoming.begin(head, framing, body);
         Self {
-            given: [head.into(), Bytes::new(), Bytes::new()],
-            framing,
-            key,
+            incoming,
+            key: key.map(Box::new),
             tunnel: false,
-            ended: framing == Framing::None,
-            body,
             respond,
             out: Outgoing::default(),
             trailers: None,
             to_head: parts.method == Method::HEAD,
             inbox: Vec::new(),
-            lines: Vec::new(),
             reset: false,
             lingers: false,
-            streams,
+            live,
         }
     }
 
     /// Waits for the next DATA frame, or for the body's end.
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match ready!(self.body.poll_data(cx)) {
-            Some(Ok(data)) => {
-                // One frame is held here, beside what the window lets come.
-                let _ = self.body.flow_control().release_capacity(data.len());
-                if self.framing == Framing::Chunked && !data.is_empty() {
-                    self.given[0] = format!("{:x}\r\n", data.len()).into();
-                    self.given[2] = Bytes::from_static(b"\r\n");
-                }
-                self.given[1] = data;
-                Poll::Ready(Ok(()))
-            }
-            Some(Err(error)) => {
-                self.reset = true;
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionReset, error)))
-            }
-            None => {
-                let trailers = ready!(self.body.poll_trailers(cx)).map_err(io::Error::other)?;
-                if let Some(trailers) = trailers.filter(|_| self.key.is_none()) {
-                    let passed = trailers::of_request(trailers).ok_or_else(|| odd(Fault))?;
-                    self.trailers = Some(passed);
-                }
-                self.ended = true;
-                if self.framing == Framing::Chunked {
-                    self.given[0] = Bytes::from_static(b"0\r\n\r\n");
-                }
-                Poll::Ready(Ok(()))
-            }
+        if let Err(error) = ready!(self.incoming.poll_next(cx)) {
+            self.reset = true;
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionReset, error)));
         }
+        if let Some(trailers) = self.incoming.take_trailers()
+            && self.key.is_none()
+        {
+            let passed = trailers::of_request(trailers).ok_or_else(|| odd(Fault))?;
+            self.trailers = Some(passed);
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Takes some of the head, and sends it once it is whole.
     fn take_head(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let (taken, whole) = response::collect(&mut self.inbox, bytes);
-        if !whole {
-            return Ok(taken);
+        let mut inbox = std::mem::take(&mut self.inbox);
+        let (taken, whole) = response::collect(&mut inbox, bytes);
+        match whole {
+            Some(head) => self.answer(head)?,
+            None => self.inbox = inbox,
         }
-        let head = response::read(&self.inbox, &mut self.lines, self.to_head).map_err(odd)?;
-        self.inbox.clear();
+        Ok(taken)
+    }
+
+    /// Sends a head.
+    fn answer(&mut self, head: &[u8]) -> io::Result<()> {
+        let head = response::read(head, &mut self.live.lines(), self.to_head).map_err(odd)?;
         match (&self.key, head.status) {
-            (Some(_), StatusCode::SWITCHING_PROTOCOLS) => {
-                self.open(head.fields)?;
-                return Ok(taken);
-            }
+            (Some(_), StatusCode::SWITCHING_PROTOCOLS) => return self.open(head.fields),
             // Any success would open the tunnel, and there is none.
             (Some(_), status) if status.is_success() => return Err(broken()),
             _ => {}
@@ -141,17 +115,11 @@ impl Stream {
         *response.status_mut() = head.status;
         *response.headers_mut() = head.fields;
         if head.status.is_informational() {
-            self.respond
-                .send_informational(response)
-                .map_err(|_| broken())?;
-            return Ok(taken);
+            let sent = self.respond.send_informational(response);
+            return sent.map_err(|_| broken());
         }
-        let send = self
-            .respond
-            .send_response(response, is_empty(head.length))
-            .map_err(|_| broken())?;
-        self.out.begin(send, head.length)?;
-        Ok(taken)
+        let sent = self.respond.send_response(response, is_empty(head.length));
+        self.out.begin(sent.map_err(|_| broken())?, head.length)
     }
 
     /// Tells the client that its WebSocket was agreed on, which a 200 does here.
@@ -197,11 +165,11 @@ impl Downstream for Stream {
         }
     }
 
-    fn take_trailers(&mut self) -> Option<HeaderMap> {
+    fn take_trailers(&mut self) -> Option<Box<HeaderMap>> {
         self.trailers.take()
     }
 
-    fn give_trailers(&mut self, trailers: HeaderMap) {
+    fn give_trailers(&mut self, trailers: Box<HeaderMap>) {
         self.out.trail(trailers);
     }
 }
@@ -213,22 +181,18 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            for given in &mut self.given {
-                let count = given.len().min(buffer.remaining());
-                buffer.put_slice(&given[..count]);
-                given.advance(count);
-            }
+            self.incoming.give(buffer);
             if !buffer.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
             let is_over = match self.tunnel {
-                true => self.ended,
-                false => self.out.is_done() && (self.ended || !self.lingers),
+                true => self.incoming.has_ended(),
+                false => self.out.is_done() && (self.incoming.has_ended() || !self.lingers),
             };
             if is_over {
                 return Poll::Ready(Ok(()));
             }
-            if self.ended {
+            if self.incoming.has_ended() {
                 // Who has said everything on a stream is still there (`http-proxy 1.30`).
                 ready!(self.poll_gone(cx));
                 return Poll::Ready(Err(broken()));
@@ -275,7 +239,7 @@ impl Drop for Stream {
             Some(send) => send.send_reset(why),
             None => {
                 if self.reset {
-                    self.streams.glitch();
+                    self.live.glitch();
                 }
                 self.respond.send_reset(why);
             }

@@ -9,7 +9,7 @@
 //! pings them without need. Invariants: no more streams than the backend says and [`MAX_STREAMS`], but
 //! for those that wait for room, [`MAX_WAITING`] at most.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -23,11 +23,14 @@ use tokio::sync::Notify;
 use tracing::debug;
 
 use super::stream::Stream;
+use crate::l7::fields::Line;
 use crate::l7::watch::{Phase, Ticker, Watch};
 
 /// What the streams and the task of one connection share.
 pub(super) struct Connection {
     sender: RefCell<SendRequest<Bytes>>,
+    /// The places of the fields of the head that is being read.
+    lines: RefCell<Vec<Line>>,
     signals: Rc<Signals>,
     ticker: Ticker,
     secure: bool,
@@ -62,6 +65,7 @@ impl Connection {
         let now = ticker.now();
         Self {
             sender: RefCell::new(sender),
+            lines: RefCell::default(),
             signals: Rc::default(),
             ticker: ticker.clone(),
             secure,
@@ -126,6 +130,11 @@ impl Connection {
     pub(super) fn leave(&self) {
         self.open.set(self.open.get().saturating_sub(1));
         self.rests_since.set(self.ticker.now());
+    }
+
+    /// Room for the places of a head's fields.
+    pub(super) fn lines(&self) -> RefMut<'_, Vec<Line>> {
+        self.lines.borrow_mut()
     }
 
     /// Notes that something came.

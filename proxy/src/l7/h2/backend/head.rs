@@ -12,6 +12,7 @@ use crate::l7::fields::{Fields, Line, Name};
 use crate::l7::h1::framing::{self, Length};
 use crate::l7::h1::head;
 use crate::l7::h2::Fault;
+use crate::l7::h2::incoming::Framing;
 use crate::l7::h2::response::put;
 
 /// A request's head as it goes to a backend.
@@ -67,17 +68,6 @@ fn target(target: &str) -> Result<PathAndQuery, Fault> {
     PathAndQuery::try_from(escaped).map_err(|_| Fault)
 }
 
-/// How the body of a response is framed for the state machine.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Framing {
-    /// There is none.
-    None,
-    /// `Content-Length` says so many bytes; they come as they are.
-    Sized(u64),
-    /// Each DATA frame becomes a chunk.
-    Chunked,
-}
-
 /// Writes a response's head; `ended`: nothing follows it, `to_head`: nothing may.
 pub(super) fn write(
     (status, fields): (StatusCode, &HeaderMap),
@@ -89,7 +79,7 @@ pub(super) fn write(
     let framing = match said.and_then(number) {
         _ if ended || bare => Framing::None,
         // Trailers may follow the end of nothing too, so a length of 0 is not told.
-        Some(bytes @ 1..) => Framing::Sized(bytes),
+        Some(bytes @ 1..) => Framing::Held(bytes),
         _ => Framing::Chunked,
     };
     let mut out = begun(status, fields);
@@ -171,7 +161,7 @@ mod tests {
         let sized = [("content-length", "3"), ("x-a", "1")];
         let (none, empty) = ([("x-a", "1")], [("content-length", "0"), ("x-a", "1")]);
         for (case, status, fields, ended, to_head, want, framing) in [
-            ("sized", 200, &sized[..], false, false, "content-length: 3", Framing::Sized(3)),
+            ("sized", 200, &sized[..], false, false, "content-length: 3", Framing::Held(3)),
             ("open", 200, &none, false, false, "transfer-encoding: chunked", Framing::Chunked),
             ("trailers-only", 200, &none, true, false, "content-length: 0", Framing::None),
             ("to HEAD", 200, &sized, true, true, "content-length: 3", Framing::None),

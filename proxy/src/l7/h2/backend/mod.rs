@@ -47,6 +47,15 @@ struct Key {
     secured: Option<Rc<Secured>>,
 }
 
+impl Key {
+    /// A stream that leads there.
+    fn backend(self, (rested, stream): (bool, Stream)) -> (bool, Backend) {
+        let stream = pool::Stream::Http2(Box::new(stream));
+        let Self { endpoint, secured } = self;
+        (rested, Backend { stream, endpoint, secured, served: 0 })
+    }
+}
+
 #[derive(Default)]
 struct End {
     connections: Vec<Rc<Connection>>,
@@ -72,12 +81,25 @@ struct Dial {
     ended: Notify,
 }
 
+impl End {
+    /// A connection on which a request goes at once.
+    fn free(&self) -> Option<&Rc<Connection>> {
+        let mut connections = self.connections.iter();
+        connections.find(|it| it.has_room() && it.is_usable())
+    }
+}
+
 impl Backends {
+    /// A connection on which a request goes at once.
+    fn free(&self, key: &Key) -> Option<Rc<Connection>> {
+        self.ends.borrow().get(key)?.free().map(Rc::clone)
+    }
+
     fn find(&self, key: &Key) -> Found {
         let mut ends = self.ends.borrow_mut();
         let end = ends.entry(key.clone()).or_default();
         end.connections.retain(|connection| connection.is_usable());
-        if let Some(free) = end.connections.iter().find(|it| it.has_room()) {
+        if let Some(free) = end.free() {
             return Found::Room(Rc::clone(free));
         }
         if let Some(dial) = &end.dial {
@@ -127,8 +149,20 @@ impl Drop for Dialing<'_> {
 }
 
 impl Worker {
-    /// A stream to an endpoint; and whether its connection had been at rest. Fails as a dial does, or
-    /// where too many wait already.
+    /// A stream to an endpoint on a connection that has room for it; and whether that had been at rest.
+    pub(crate) fn join_stream(
+        &self,
+        endpoint: SocketAddr,
+        secured: Option<&Rc<Secured>>,
+    ) -> Option<(bool, Backend)> {
+        let key = Key { endpoint, secured: secured.map(Rc::clone) };
+        let connection = self.backends.free(&key)?;
+        self.metrics.reused.0.fetch_add(1, Relaxed);
+        Some(key.backend(connection.enter()))
+    }
+
+    /// The same where none has room, or there is none: fails as a dial does, or where too many wait
+    /// already.
     pub(crate) async fn open_stream(
         &self,
         endpoint: SocketAddr,
@@ -138,9 +172,7 @@ impl Worker {
         let key = Key { endpoint, secured: secured.map(Rc::clone) };
         let found = tokio::time::timeout(timeout, self.find_stream(&key, timeout)).await;
         let late = Undialed { failure: Failure::TimedOut, blames: false };
-        let (rested, stream) = found.unwrap_or(Err(late))?;
-        let stream = pool::Stream::Http2(Box::new(stream));
-        Ok((rested, Backend { stream, endpoint, secured: key.secured, served: 0 }))
+        Ok(key.backend(found.unwrap_or(Err(late))?))
     }
 
     async fn find_stream(&self, key: &Key, timeout: Duration) -> Result<(bool, Stream), Undialed> {

@@ -5,24 +5,23 @@
 //! read:   Unasked ─▶ Waiting ─1xx─▶ Waiting ─response─▶ Body ─▶ end      Lost: what never will be
 //! ```
 //!
-//! Invariants: the head is written before anything is read; no more is kept of a response than one
-//! DATA frame; what is dropped before both sides have ended is reset.
+//! Invariants: the head is written before anything is read; what is dropped before both sides have
+//! ended is reset.
 
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use h2::Reason;
 use h2::client::ResponseFuture;
-use h2::{Reason, RecvStream};
 use http::{HeaderMap, Method};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tracing::debug;
 
 use super::connection::Connection;
-use super::head::{self, Framing};
-use crate::l7::fields::Line;
+use super::head;
+use crate::l7::h2::incoming::Incoming;
 use crate::l7::h2::outgoing::{Outgoing, is_empty};
 use crate::l7::h2::{Fault, broken, odd, response, trailers};
 
@@ -34,16 +33,7 @@ pub(crate) struct Stream {
     inbox: Vec<u8>,
     to_head: bool,
     reply: Reply,
-    /// What the reader gets next, one behind the other.
-    given: [Bytes; 3],
-    framing: Framing,
-    /// What of a sized body has not come.
-    left: u64,
-    /// The end of a sized body, until it is known what follows.
-    last: Bytes,
-    /// Whether the response has been given to its end.
-    ended: bool,
-    trailers: Option<HeaderMap>,
+    incoming: Incoming,
     unprocessed: Option<Unprocessed>,
 }
 
@@ -51,7 +41,8 @@ enum Reply {
     /// The request was not sent yet.
     Unasked,
     Waiting(ResponseFuture),
-    Body(RecvStream),
+    /// Its head has come.
+    Body,
     /// There will be none.
     Lost,
 }
@@ -80,12 +71,7 @@ impl Stream {
             inbox: Vec::new(),
             to_head: false,
             reply: Reply::Unasked,
-            given: Default::default(),
-            framing: Framing::None,
-            left: 0,
-            last: Bytes::new(),
-            ended: false,
-            trailers: None,
+            incoming: Incoming::awaited(),
             unprocessed: None,
         }
     }
@@ -96,36 +82,39 @@ impl Stream {
     }
 
     /// What follows the response's body, once that has ended.
-    pub(crate) fn take_trailers(&mut self) -> Option<HeaderMap> {
-        self.trailers.take()
+    pub(crate) fn take_trailers(&mut self) -> Option<Box<HeaderMap>> {
+        self.incoming.take_trailers()
     }
 
     /// What follows the request's body, before its end is written.
-    pub(crate) fn give_trailers(&mut self, trailers: HeaderMap) {
+    pub(crate) fn give_trailers(&mut self, trailers: Box<HeaderMap>) {
         self.out.trail(trailers);
     }
 
     /// Takes some of the head, and sends it once it is whole.
     fn take_head(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let (taken, whole) = response::collect(&mut self.inbox, bytes);
-        if !whole {
-            return Ok(taken);
+        let mut inbox = std::mem::take(&mut self.inbox);
+        let (taken, whole) = response::collect(&mut inbox, bytes);
+        match whole {
+            Some(head) => self.ask(head)?,
+            None => self.inbox = inbox,
         }
-        let mut lines: Vec<Line> = Vec::new();
+        Ok(taken)
+    }
+
+    /// Sends a head.
+    fn ask(&mut self, head: &[u8]) -> io::Result<()> {
         let secure = self.connection.is_secure();
-        let head = head::read(&self.inbox, &mut lines, secure).map_err(odd)?;
-        self.inbox = Vec::new();
+        let head = head::read(head, &mut self.connection.lines(), secure).map_err(odd)?;
         self.to_head = head.request.method() == Method::HEAD;
         match self.connection.send(head.request, is_empty(head.length)) {
             Ok((response, send)) => {
                 self.reply = Reply::Waiting(response);
-                self.out.begin(send, head.length)?;
-                Ok(taken)
+                self.out.begin(send, head.length)
             }
             Err(error) => {
                 debug!(%error, "a connection of HTTP/2 took no request");
                 self.unprocessed = Some(Unprocessed::Left);
-                self.reply = Reply::Lost;
                 Err(broken())
             }
         }
@@ -138,7 +127,7 @@ impl Stream {
             Reply::Unasked => return Poll::Pending,
             Reply::Lost => return Poll::Ready(Err(broken())),
             Reply::Waiting(_) => ready!(self.poll_head(cx)),
-            Reply::Body(_) => ready!(self.poll_body(cx)),
+            Reply::Body => ready!(self.incoming.poll_next(cx)),
         };
         self.connection.heard();
         Poll::Ready(polled.map_err(|error| self.lost(error)))
@@ -148,53 +137,15 @@ impl Stream {
         let Reply::Waiting(waiting) = &mut self.reply else { return Poll::Pending };
         if let Poll::Ready(Some(interim)) = waiting.poll_informational(cx) {
             let interim = interim?;
-            self.given[0] = head::interim(interim.status(), interim.headers()).into();
+            let head = head::interim(interim.status(), interim.headers());
+            self.incoming.put(head);
             return Poll::Ready(Ok(()));
         }
         let (parts, body) = ready!(Pin::new(waiting).poll(cx))?.into_parts();
         let fields = (parts.status, &parts.headers);
-        let (out, framing) = head::write(fields, body.is_end_stream(), self.to_head);
-        self.given[0] = out.into();
-        self.framing = framing;
-        match framing {
-            Framing::None => self.ended = true,
-            Framing::Sized(bytes) => self.left = bytes,
-            Framing::Chunked => {}
-        }
-        self.reply = Reply::Body(body);
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
-        let Reply::Body(body) = &mut self.reply else { return Poll::Pending };
-        let Some(data) = ready!(body.poll_data(cx)) else {
-            self.trailers = ready!(body.poll_trailers(cx))?;
-            self.ended = true;
-            match self.framing {
-                Framing::Chunked => self.given[0] = Bytes::from_static(b"0\r\n\r\n"),
-                _ => self.given[0] = std::mem::take(&mut self.last),
-            }
-            return Poll::Ready(Ok(()));
-        };
-        let data = data?;
-        // One frame is held here, beside what the window lets come.
-        let _ = body.flow_control().release_capacity(data.len());
-        match self.framing {
-            Framing::Chunked if !data.is_empty() => {
-                self.given[0] = format!("{:x}\r\n", data.len()).into();
-                self.given[2] = Bytes::from_static(b"\r\n");
-                self.given[1] = data;
-            }
-            Framing::Sized(_) => {
-                self.left = self.left.saturating_sub(data.len() as u64);
-                // The reader stops at the last byte: what follows it must be known by then.
-                match self.left {
-                    0 => self.last = data,
-                    _ => self.given[1] = data,
-                }
-            }
-            Framing::Chunked | Framing::None => {}
-        }
+        let (head, framing) = head::write(fields, body.is_end_stream(), self.to_head);
+        self.incoming.begin(head, framing, body);
+        self.reply = Reply::Body;
         Poll::Ready(Ok(()))
     }
 
@@ -211,7 +162,7 @@ impl Stream {
     }
 
     /// What of the trailers the client may see; none where there are too many.
-    pub(crate) fn checked(trailers: HeaderMap) -> io::Result<HeaderMap> {
+    pub(crate) fn checked(trailers: Box<HeaderMap>) -> io::Result<Box<HeaderMap>> {
         trailers::of_response(trailers).ok_or_else(|| odd(Fault))
     }
 }
@@ -223,12 +174,8 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            for given in &mut self.given {
-                let count = given.len().min(buffer.remaining());
-                buffer.put_slice(&given[..count]);
-                given.advance(count);
-            }
-            if !buffer.filled().is_empty() || self.ended {
+            self.incoming.give(buffer);
+            if !buffer.filled().is_empty() || self.incoming.has_ended() {
                 return Poll::Ready(Ok(()));
             }
             ready!(self.poll_next(cx))?;
@@ -269,7 +216,7 @@ impl AsyncWrite for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if !(self.out.is_done() && self.ended) {
+        if !(self.out.is_done() && self.incoming.has_ended()) {
             self.out.reset(Reason::CANCEL);
         }
         self.connection.leave();
