@@ -32,6 +32,7 @@ mod diff;
 mod dns_tls;
 mod doh;
 mod echo;
+mod echo_tls;
 mod door;
 mod error_pages;
 mod exchange;

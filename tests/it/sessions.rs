@@ -103,6 +103,36 @@ fn a_cookie_has_the_attributes_that_are_asked_for() {
 }
 
 #[test]
+fn the_cookie_of_a_pattern_is_for_the_whole_host_and_that_is_told() {
+    let pod = Pod::http("web");
+    let regex = ("use-regex", "true");
+    let site = |name: &str, annotations: &[(&str, &str)]| {
+        annotated(name, &format!("{name}.test"), annotations, "")
+            .replace("path: /\n", "path: /shop/[a-z]+\n")
+            .replace("pathType: Prefix", "pathType: ImplementationSpecific")
+    };
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&pod]),
+        site("silent", &[COOKIE, regex]),
+        site("says", &[COOKIE, regex, ("session-cookie-path", "/shop")]),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)]).start();
+    for (host, want) in [("silent.test", "Path=/;"), ("says.test", "Path=/shop;")] {
+        let answer = ask(&portico, host, "/shop/a", None);
+        let cookie = answer.header("set-cookie").unwrap();
+        assert!(cookie.contains(want), "ingress 2.4: session-cookie-path: {host}: {cookie}");
+    }
+    let told = portico.warnings();
+    let is_about = |name: &str| {
+        let object = format!("default/{name}:");
+        let about = |text: &&String| text.contains(&object) && text.contains("`affinity`");
+        told.iter().filter(about).count()
+    };
+    assert_eq!((is_about("silent"), is_about("says")), (1, 0), "ingress 2.4: use-regex: {told:?}");
+}
+
+#[test]
 fn sessions_outlive_edits_and_restarts_while_their_pod_lives() {
     let pods = ["a", "b", "c"].map(Pod::http);
     let ingresses = [

@@ -272,3 +272,30 @@ fn serve(
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn what_is_served_is_the_first_that_is_asked_for() {
+        let [grpc, lines, datagrams] =
+            ["--grpc-echo-server=1", "--tcp-echo-server=1", "--udp-echo-server=1"];
+        for (flags, want) in [
+            (&[][..], Serves::Http),
+            (&[grpc, lines, datagrams], Serves::Grpc),
+            (&[lines, datagrams], Serves::Lines),
+            (&[datagrams], Serves::Datagrams),
+            (&["--grpc-echo-server=", lines], Serves::Lines),
+        ] {
+            let line = [&["portico", "echo"], flags].concat();
+            let Command::Echo(arguments) = Cli::parse_from(line).command else {
+                panic!("not echo")
+            };
+            assert_eq!(serves(&arguments), want, "ingress 4: {flags:?}");
+        }
+    }
+}
