@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
 
 use crate::annotations::annotated;
 use crate::backend_tls::{Authority, pem};
@@ -17,6 +17,7 @@ use crate::harness::http::get;
 use crate::harness::pod::Pod;
 use crate::harness::portico::Portico;
 use crate::harness::process::tool;
+use crate::harness::secure::trusting;
 use crate::services::service;
 
 /// A Secret with who signs alone.
@@ -26,15 +27,7 @@ pub(crate) fn signers(name: &str, authority: &Authority) -> String {
 
 /// A client that trusts anybody it is given, and shows a certificate, or a chain, if it has one.
 pub(crate) fn client(authority: &Authority, shows: Option<(&str, &str)>) -> Arc<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap())
-        .unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots);
+    let builder = trusting(&authority.pem());
     let mut config = match shows {
         None => builder.with_no_client_auth(),
         Some((certificate, key)) => {

@@ -11,7 +11,7 @@ use flate2::read::GzDecoder;
 use crate::front_door::ingress;
 use crate::harness::PATIENCE;
 use crate::harness::http::{Answer, Client};
-use crate::harness::pod::Pod;
+use crate::harness::pod::{Pod, head};
 use crate::harness::portico::Portico;
 use crate::harness::process::tool;
 use crate::services::service;
@@ -34,18 +34,6 @@ fn saying(answer: fn(&str) -> Vec<u8>) -> Pod {
             }
         }
     })
-}
-
-/// The next head; none: the connection ended.
-fn head(reader: &mut impl BufRead) -> Option<String> {
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        reader
-            .read_line(&mut head)
-            .ok()
-            .filter(|count| *count > 0)?;
-    }
-    Some(head)
 }
 
 fn text() -> Vec<u8> {

@@ -2,30 +2,21 @@
 
 use std::sync::{Arc, LazyLock};
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::ClientConnection;
+use rustls::pki_types::ServerName;
 
 use crate::front_door::ingress;
 use crate::harness::pod::Pod;
 use crate::harness::portico::Portico;
 use crate::harness::process::run;
+use crate::harness::secure::trusting;
 use crate::services::service;
 
 static STATE: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
 
 /// Whether who trusts `ca` believes the https listener that it is `name`.
 fn believes(portico: &Portico, ca: &str, name: &'static str) -> bool {
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap())
-        .unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let config = trusting(ca).with_no_client_auth();
     let name = ServerName::try_from(name).unwrap();
     let mut client = ClientConnection::new(Arc::new(config), name).unwrap();
     let mut stream = std::net::TcpStream::connect(portico.https()).unwrap();

@@ -1,14 +1,14 @@
 //! Answers of another backend in the place of errors (`ingress 2.4`: default-backend,
 //! custom-http-errors).
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::{Ipv4Addr, TcpStream};
 
 use portico_config::model::{ObjectName, ServiceTarget};
 
 use crate::annotations::annotated;
 use crate::harness::http::{Answer, Client};
-use crate::harness::pod::Pod;
+use crate::harness::pod::{Pod, request};
 use crate::harness::portico::Portico;
 use crate::services::service;
 
@@ -17,21 +17,7 @@ use crate::services::service;
 fn telling(usual: u16) -> Pod {
     Pod::serve(Ipv4Addr::LOCALHOST.into(), move |stream: TcpStream| {
         let mut reader = BufReader::new(stream);
-        loop {
-            let (mut head, mut length) = (String::new(), 0);
-            while !head.ends_with("\r\n\r\n") {
-                let begin = head.len();
-                if !matches!(reader.read_line(&mut head), Ok(1..)) {
-                    return;
-                }
-                let line = head[begin..].to_ascii_lowercase();
-                let value = line.strip_prefix("content-length:");
-                length = value.map_or(length, |value| value.trim().parse().unwrap());
-            }
-            let mut body = vec![0; length];
-            if reader.read_exact(&mut body).is_err() {
-                return;
-            }
+        while let Some((head, _)) = request(&mut reader) {
             let path = head.split(' ').nth(1).unwrap_or("/");
             let status = path.get(1..4).and_then(|text| text.parse().ok());
             let content = if head.starts_with("HEAD ") { "" } else { &head };

@@ -1,13 +1,13 @@
 //! Backends that misbehave, answer early, late or not at all, and clients of every kind
 //! (`http-proxy 1.17–1.26, 2.4, 2.10, 2.11, 5.3, 8.8`, `reliability 2.4`).
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 
 use crate::front_door::ingress;
 use crate::harness::PATIENCE;
 use crate::harness::http::Client;
-use crate::harness::pod::Pod;
+use crate::harness::pod::{Pod, head};
 use crate::harness::portico::Portico;
 use crate::services::service;
 
@@ -23,19 +23,6 @@ fn says(answer: impl Into<Vec<u8>>, close: bool) -> Pod {
             }
         }
     })
-}
-
-fn head(reader: &mut BufReader<TcpStream>) -> Option<String> {
-    let mut head = String::new();
-    loop {
-        let before = head.len();
-        if reader.read_line(&mut head).ok()? == 0 {
-            return None;
-        }
-        if head[before..] == *"\r\n" {
-            return Some(head);
-        }
-    }
 }
 
 /// An instance that sends everything to `pod`, on one worker.

@@ -1,12 +1,12 @@
 //! Another service that says whether a request may pass (`http-proxy 0.2, 3.7`).
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufReader, Write};
 use std::net::{Ipv4Addr, TcpStream};
 
 use crate::annotations::annotated;
 use crate::front_door::ingress;
 use crate::harness::http::{Answer, Client};
-use crate::harness::pod::Pod;
+use crate::harness::pod::{Pod, head};
 use crate::harness::portico::Portico;
 use crate::services::service;
 
@@ -17,12 +17,7 @@ fn judge() -> Pod {
 
 fn judge_one(mut stream: &TcpStream) -> Option<()> {
     let mut reader = BufReader::new(stream);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if reader.read_line(&mut head).ok()? == 0 {
-            return None;
-        }
-    }
+    let head = head(&mut reader)?;
     let value = |name: &str| {
         let mut lines = head.lines();
         let line = lines.find(|line| line.to_ascii_lowercase().starts_with(&format!("{name}: ")));

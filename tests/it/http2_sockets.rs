@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::annotations::annotated;
-use crate::harness::pod::Pod;
+use crate::harness::pod::{Pod, head};
 use crate::harness::portico::Portico;
 use crate::harness::{PATIENCE, eventually};
 use crate::http2::{ask, read, with_client};
@@ -52,12 +52,7 @@ pub(crate) fn echo() -> Pod {
 
 /// The head of a handshake, and the key in it.
 fn handshake(reader: &mut impl BufRead) -> Option<(String, String)> {
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if reader.read_line(&mut head).ok()? == 0 {
-            return None;
-        }
-    }
+    let head = head(reader)?;
     let key = head
         .lines()
         .find_map(|line| line.strip_prefix("sec-websocket-key: "));

@@ -1,27 +1,16 @@
 //! Messages that pass: what of their fields, bodies and connections stays as it was, and what does not
 //! (`http-proxy 1`, `2.11`, `2.12`, `5.3`).
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::sync::mpsc;
 
 use crate::front_door::ingress;
 use crate::harness::PATIENCE;
 use crate::harness::http::Client;
-use crate::harness::pod::Pod;
+use crate::harness::pod::{Pod, head};
 use crate::harness::portico::Portico;
 use crate::services::service;
-
-/// The head of the next request, as it came.
-fn head(reader: &mut BufReader<TcpStream>) -> Option<String> {
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if reader.read_line(&mut head).ok()? == 0 {
-            return None;
-        }
-    }
-    Some(head)
-}
 
 /// A pod that tells every head, and answers `answer`; with `close` it ends after each.
 fn tells(answer: &'static str, close: bool) -> (Pod, mpsc::Receiver<String>) {

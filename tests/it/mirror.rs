@@ -1,14 +1,14 @@
 //! Copies of requests (`ingress 2.5`: `mirror-target`): what they are, where they go, and that they
 //! are in nobody's way.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::annotations::annotated;
 use crate::front_door::ingress;
 use crate::harness::http::{Answer, Client};
-use crate::harness::pod::Pod;
+use crate::harness::pod::{Pod, request};
 use crate::harness::portico::Portico;
 use crate::harness::{PATIENCE, eventually};
 use crate::services::service;
@@ -27,20 +27,8 @@ fn ear() -> (Pod, Receiver<Heard>) {
 }
 
 fn hear(reader: &mut BufReader<TcpStream>, tell: &SyncSender<Heard>) -> Option<()> {
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        reader
-            .read_line(&mut head)
-            .ok()
-            .filter(|count| *count > 0)?;
-    }
-    let head = head.to_ascii_lowercase();
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
-    let mut body = vec![0; length.unwrap_or(0)];
-    reader.read_exact(&mut body).ok()?;
-    tell.send((head, body)).ok()?;
+    let (head, body) = request(reader)?;
+    tell.send((head.to_ascii_lowercase(), body)).ok()?;
     let answer = "HTTP/1.1 500 Broken\r\nContent-Length: 4\r\nX-Copy: yes\r\n\r\ncopy";
     reader.get_mut().write_all(answer.as_bytes()).ok()
 }

@@ -4,14 +4,14 @@
 //! One host for each row. Beside the status, what counts is who heard of the request: a backend that did
 //! was reached, whatever its client was told.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use crate::annotations::annotated;
 use crate::front_door::ingress;
 use crate::harness::http::Client;
-use crate::harness::pod::Pod;
+use crate::harness::pod::{Pod, request};
 use crate::harness::portico::Portico;
 use crate::services::service;
 
@@ -34,21 +34,7 @@ fn noting(heard: &Heard, name: &'static str) -> Pod {
     let heard = heard.clone();
     Pod::serve(Ipv4Addr::LOCALHOST.into(), move |stream: TcpStream| {
         let mut reader = BufReader::new(stream);
-        loop {
-            let (mut head, mut length) = (String::new(), 0);
-            while !head.ends_with("\r\n\r\n") {
-                let begin = head.len();
-                if !matches!(reader.read_line(&mut head), Ok(1..)) {
-                    return;
-                }
-                let line = head[begin..].to_ascii_lowercase();
-                let value = line.strip_prefix("content-length:");
-                length = value.map_or(length, |value| value.trim().parse().unwrap());
-            }
-            let mut body = vec![0; length];
-            if reader.read_exact(&mut body).is_err() {
-                return;
-            }
+        while let Some((head, _)) = request(&mut reader) {
             heard.note(name);
             let path = head.split(' ').nth(1).unwrap_or("/");
             let status = path.rsplit('/').next().and_then(|text| text.parse().ok());

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::KeyPair;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use crate::annotations::annotated;
 use crate::backend_tls::{Authority, pem};
 use crate::harness::pod::Pod;
 use crate::harness::portico::Portico;
+use crate::harness::secure::trusting;
 use crate::harness::{PATIENCE, eventually};
 use crate::reload::Load;
 use crate::services::service;
@@ -23,16 +23,7 @@ type Pair = (rcgen::Certificate, KeyPair);
 
 /// A client that keeps no tickets, so that each handshake shows a certificate.
 fn client(authority: &Authority) -> Arc<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap())
-        .unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut config = trusting(&authority.pem()).with_no_client_auth();
     config.resumption = rustls::client::Resumption::disabled();
     Arc::new(config)
 }

@@ -6,9 +6,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, NamedGroup, RootCertStore};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, NamedGroup};
 
 use crate::annotations::annotated;
 use crate::backend_tls::Authority;
@@ -17,6 +16,7 @@ use crate::harness::PATIENCE;
 use crate::harness::pod::Pod;
 use crate::harness::portico::Portico;
 use crate::harness::process::tool;
+use crate::harness::secure::trusting;
 use crate::services::service;
 
 /// What openssl says of a connection; none: it is not installed.
@@ -101,16 +101,7 @@ fn nothing_old_is_offered_and_nothing_early_is_taken() {
 
 /// A client that trusts `pem`, and offers these protocols.
 fn client(pem: &str, protocols: &[&[u8]]) -> Arc<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
-        .unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut config = trusting(pem).with_no_client_auth();
     config.alpn_protocols = protocols.iter().map(|it| it.to_vec()).collect();
     Arc::new(config)
 }

@@ -131,30 +131,36 @@ impl Drop for Pod {
     }
 }
 
+/// The head of the next request, as it came; none: there is no more.
+pub(crate) fn head(reader: &mut impl BufRead) -> Option<String> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+    }
+    Some(head)
+}
+
+/// The next request: its head, and as much of a body as that says.
+pub(crate) fn request(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
+    let head = head(reader)?;
+    let length = head.lines().find_map(|line| {
+        let line = line.to_ascii_lowercase();
+        line.strip_prefix("content-length:")?.trim().parse().ok()
+    });
+    let mut body = vec![0; length.unwrap_or(0)];
+    reader.read_exact(&mut body).ok()?;
+    Some((head, body))
+}
+
 fn serve_http(stream: impl Read + Write, name: &str) {
     let mut reader = BufReader::new(stream);
-    loop {
-        let mut length = 0;
-        let mut head = String::new();
-        loop {
-            let mut line = String::new();
-            if !matches!(reader.read_line(&mut line), Ok(1..)) {
-                return;
-            }
-            let lower = line.to_ascii_lowercase();
-            if let Some(value) = lower.strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap_or(0);
-            }
-            if line == "\r\n" {
-                break;
-            }
-            head.push_str(&line);
-        }
-        let mut body = vec![0; length];
-        if reader.read_exact(&mut body).is_err() {
-            return;
-        }
-        let echo = if head.starts_with("GET /headers ") { head.into_bytes() } else { body };
+    while let Some((head, body)) = request(&mut reader) {
+        let echo = match head.strip_suffix("\r\n") {
+            Some(head) if head.starts_with("GET /headers ") => head.as_bytes().to_vec(),
+            _ => body,
+        };
         let answer = format!(
             "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nX-Pod: {name}\r\n\r\n{name}",
             name.len() + echo.len()
