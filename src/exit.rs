@@ -9,7 +9,7 @@ pub enum Exit {
     Fine,
     /// The manifests have errors, or a path of the demo failed: 1.
     Errors,
-    /// The command line is wrong or the input cannot be read: 2.
+    /// The command line is wrong, or what it names cannot be read or had: 2.
     Usage,
     /// portico itself failed, such as a worker thread that died: 70 (`EX_SOFTWARE`).
     Internal,

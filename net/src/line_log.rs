@@ -137,6 +137,10 @@ struct Writer {
 
 impl Writer {
     fn run(&mut self, receiver: &Receiver<Chunk>, queued: &AtomicUsize) {
+        // Whoever may not write there hears of it at the start, not with the first line.
+        if let Err(error) = self.sink.open(Instant::now()) {
+            self.complain(&error);
+        }
         while let Ok(Chunk { mut octets, mut lines }) = receiver.recv() {
             while octets.len() < WRITE {
                 let Ok(mut more) = receiver.try_recv() else { break };
@@ -243,6 +247,15 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_there_before_its_first_line() {
+        let path = std::env::temp_dir().join(format!("line-log-{}-empty", std::process::id()));
+        let log = LineLog::start(Some(path.clone()), Counts::default(), &Reopen::default());
+        drop(log.unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), b"");
+        std::fs::remove_file(&path).unwrap();
+    }
 
     #[test]
     fn lines_are_in_the_file_when_the_log_ends() {

@@ -32,8 +32,8 @@ pub struct ExplainArgs {
     /// Its method [default: GET]
     #[arg(short = 'X', long = "request", value_name = "METHOD")]
     pub method: Option<String>,
-    /// Explain each line of a file, - is standard input: what stands behind `portico explain`; one JSON
-    /// answer a line
+    /// Explain the flow in each line of a file, - is standard input: what stands behind `portico explain`;
+    /// one JSON answer a line
     #[arg(long, value_name = "FILE")]
     pub batch: Option<PathBuf>,
     /// How what becomes of a flow is printed

@@ -9,7 +9,7 @@ use portico_config::pipeline::Pipeline;
 use portico_config::snapshot::{Assignments, Snapshot};
 use portico_config::source::files::read_once;
 
-use super::{DEFAULT_WIDTH, complain};
+use super::{DEFAULT_WIDTH, complain, missing};
 use crate::cli::{CheckArgs, CheckFormat, Color};
 use crate::exit::Exit;
 use crate::report::{self, Counts, Form, Look, Sources, Verdict};
@@ -18,14 +18,9 @@ use crate::{host, telemetry};
 
 /// Runs the command.
 pub(super) fn check(arguments: CheckArgs, loaded: Loaded) -> anyhow::Result<Exit> {
-    let mut missing = false;
-    for path in &arguments.paths {
-        if path.as_os_str() != "-" && !path.exists() {
-            complain(&format!("{}: no such file or folder", path.display()));
-            missing = true;
-        }
-    }
-    if missing {
+    let missing = missing(&arguments.paths);
+    if !missing.is_empty() {
+        missing.iter().for_each(|reason| complain(reason));
         return Ok(Exit::Usage);
     }
     let settings = Arc::new(loaded.effective.options.settings);

@@ -25,7 +25,7 @@ use portico_config::source::files::read_once;
 use serde_json::{Value, json};
 
 use self::compare::{Change, Kept};
-use super::{complain, fetch, say};
+use super::{complain, fetch, missing, say};
 use crate::cli::{DiffArgs, Format};
 use crate::exit::Exit;
 use crate::settings::Loaded;
@@ -41,10 +41,15 @@ pub(super) fn diff(arguments: DiffArgs, loaded: Loaded) -> anyhow::Result<Exit> 
     let running = match fetch::snapshot(address) {
         Ok(running) => running,
         Err(reason) => {
-            complain(&format!("{address}: {reason}"));
+            complain(&reason);
             return Ok(Exit::Usage);
         }
     };
+    let missing = missing(&arguments.paths);
+    if !missing.is_empty() {
+        missing.iter().for_each(|reason| complain(reason));
+        return Ok(Exit::Usage);
+    }
     let changes = read_once(settings.sources(arguments.paths), &settings.limits);
     if !changes.unreadable.is_empty() {
         for (path, reason) in &changes.unreadable {

@@ -9,13 +9,19 @@ use serde_json::Value;
 /// The JSON at a path of the portico at `address`; fails in words that end with the way out.
 pub(super) fn get(address: SocketAddr, path: &str) -> Result<Value, String> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(|error| {
-        format!("no portico runs there ({error}): start one with portico run, or name its --admin")
+        format!(
+            "{address}: no portico runs there ({error}): start one with portico run, or name its --admin"
+        )
     })?;
     let mut answer = Vec::new();
-    exchange(&mut stream, (address, path), &mut answer)
-        .map_err(|error| format!("the running portico does not answer ({error}): try again"))?;
-    let (head, body) = split(&answer)
-        .ok_or("what listens there speaks no HTTP: name the --admin address of portico run")?;
+    exchange(&mut stream, (address, path), &mut answer).map_err(|error| {
+        format!("{address}: the running portico does not answer ({error}): try again")
+    })?;
+    let (head, body) = split(&answer).ok_or_else(|| {
+        format!(
+            "{address}: what listens there speaks no HTTP: name the --admin address of portico run"
+        )
+    })?;
     let status = head.split_whitespace().nth(1);
     if status != Some("200") {
         if status == Some("400") {
@@ -23,22 +29,23 @@ pub(super) fn get(address: SocketAddr, path: &str) -> Result<Value, String> {
         }
         let path = path.split('?').next().unwrap_or_default();
         return Err(format!(
-            "what listens there has no {path}: name the --admin address of portico run"
+            "{address}: what listens there has no {path}: name the --admin address of portico run"
         ));
     }
     serde_json::from_slice(body)
-        .map_err(|error| format!("its answer cannot be read ({error}): try again"))
+        .map_err(|error| format!("{address}: its answer cannot be read ({error}): try again"))
 }
 
 /// What serves at `address`.
 pub(super) fn snapshot(address: SocketAddr) -> Result<Value, String> {
     let snapshot = get(address, "/api/v1/snapshot")?;
     match snapshot["generation"].as_u64() {
-        None => {
-            Err("what listens there is no portico: name the --admin address of portico run"
-                .to_owned())
+        None => Err(format!(
+            "{address}: what listens there is no portico: name the --admin address of portico run"
+        )),
+        Some(0) => {
+            Err(format!("{address}: the running portico has applied nothing yet: try again"))
         }
-        Some(0) => Err("the running portico has applied nothing yet: try again".to_owned()),
         Some(_) => Ok(snapshot),
     }
 }

@@ -15,6 +15,7 @@ mod completions;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use crate::app::Running;
 use crate::cli::{CaCommand, Cli, Command, ConfigCommand, DnsCommand, LogArgs, ServeArgs};
@@ -48,7 +49,7 @@ pub fn dispatch(cli: Cli) -> Exit {
             Command::Dns(DnsCommand::Setup(arguments)) => load(&arguments.serve, None)
                 .map_or_else(Ok, |loaded| Ok(dns::setup(&loaded.effective.options.settings))),
             Command::Ca(CaCommand::Export(arguments)) => load(&arguments.serve, None)
-                .map_or_else(Ok, |loaded| ca::export(&loaded.effective.options)),
+                .map_or_else(Ok, |loaded| Ok(ca::export(&loaded.effective.options))),
             Command::Echo(arguments) => {
                 telemetry::start(&log.options());
                 echo::echo(&arguments)
@@ -117,6 +118,16 @@ fn serve(running: Running, mut signals: Signals) -> Exit {
 fn say(line: &str) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// Of paths of the command line those that are not there, in words; what cannot be looked at is left to who reads it.
+fn missing(paths: &[PathBuf]) -> Vec<String> {
+    let is_missing = |path: &&PathBuf| matches!(path.try_exists(), Ok(false));
+    let paths = paths.iter().filter(|path| path.as_os_str() != "-");
+    paths
+        .filter(is_missing)
+        .map(|path| telemetry::escape(&format!("{}: no such file or folder", path.display())))
+        .collect()
 }
 
 /// One line on standard error.

@@ -8,7 +8,7 @@ use portico_config::snapshot::{HostOwner, HostRecord, Reach, Service, Snapshot, 
 use portico_config::source::files::FileSource;
 use portico_net::listeners::ListenerState;
 
-use super::{complain, curl, dig, say, serve};
+use super::{complain, curl, dig, missing, say, serve};
 use crate::app::{App, Running};
 use crate::exit::Exit;
 use crate::settings::Loaded;
@@ -16,11 +16,10 @@ use crate::signal::Signals;
 
 /// Runs the command.
 pub(super) fn run(paths: Vec<PathBuf>, loaded: Loaded) -> anyhow::Result<Exit> {
-    let exists = |path: &PathBuf| path.as_os_str() == "-" || path.exists();
-    if !paths.iter().any(exists) {
-        for path in &paths {
-            complain(&format!("{}: no such file or folder", path.display()));
-        }
+    // One that comes later is followed, but not if nothing is there at all.
+    let missing = missing(&paths);
+    if missing.len() == paths.len() {
+        missing.iter().for_each(|reason| complain(reason));
         return Ok(Exit::Usage);
     }
     let signals = Signals::new().context("take over signals")?;
@@ -45,7 +44,15 @@ pub(super) fn announce(running: &Running) {
     }
     let published = running.published();
     let mut tries = Vec::new();
-    if let Some(http) = running.listener("http") {
+    // Where another program has the port, it would answer.
+    let serving = |role: &str| {
+        let listeners = running.listeners();
+        let mut of_role = listeners.iter().filter(|listener| listener.role == role);
+        of_role
+            .find(|listener| !matches!(listener.state, ListenerState::Degraded(_)))
+            .map(|listener| listener.address)
+    };
+    if let Some(http) = serving("http") {
         let exact = |host: &HostPattern| match host {
             HostPattern::Exact(name) => Some(curl(name, http)),
             _ => None,
@@ -61,7 +68,7 @@ pub(super) fn announce(running: &Running) {
         );
     }
     let zone = published.snapshot.zones.cluster_domains.first();
-    if let (Some(dns), Some(zone)) = (running.listener("dns"), zone) {
+    if let (Some(dns), Some(zone)) = (serving("dns"), zone) {
         let Snapshot { services, zones, .. } = &*published.snapshot;
         let found = services
             .values()
@@ -71,7 +78,7 @@ pub(super) fn announce(running: &Running) {
             dig(&format!("{name}.{namespace}.svc.{zone}"), dns)
         }));
     }
-    if let Some(admin) = running.listener("admin") {
+    if let Some(admin) = serving("admin") {
         tries.push(format!("curl http://{admin}/readyz"));
     }
     if !tries.is_empty() {

@@ -1,6 +1,7 @@
 //! The command line as a person meets it: messages, exit codes, signals, the demo.
 
 use std::fs;
+use std::net::TcpListener;
 
 use crate::harness::process::{Process, free_address, free_port, run};
 use crate::harness::{eventually, http};
@@ -52,11 +53,74 @@ fn check_points_at_the_mistake_and_says_so_with_its_exit_code() {
 
 #[test]
 fn usage_and_unreadable_input_end_with_2() {
-    for arguments in
-        [&["check", "/nowhere/at/all"][..], &["run"], &["fly"], &["run", "--dns", "x", "."]]
-    {
-        assert_eq!(run(arguments).status.code(), Some(2), "{arguments:?}");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let nobody = free_address("127.0.0.1").to_string();
+    let nowhere = "/nowhere/at/all";
+    let no_file = "/nowhere/at/all: no such file or folder";
+    for (arguments, want) in [
+        (&["run"][..], "<PATH>"),
+        (&["fly"], "unrecognized subcommand 'fly'"),
+        (&["run", "--htp", "80", "."], "a similar argument exists: '--http'"),
+        (&["run", "--dns", "x", "."], "--dns <ADDR[:PORT]|off>"),
+        (&["run", nowhere], no_file),
+        (&["check", nowhere], no_file),
+        (&["explain", "tcp", "10.0.0.1:80", nowhere], no_file),
+        (&["explain", "http://a.test/", nowhere], no_file),
+        (&["explain", "http://a.test/", "--admin", &nobody], &nobody),
+        (&["explain", "P9999"], "there is no such code"),
+        (&["config", "dump", "--config", nowhere], "the settings file is refused"),
+        (&["ca", "export", "--state-dir", "/dev/null"], "cannot make /dev/null"),
+        (&["ca", "export", "--state-dir", "off"], "--state-dir"),
+        (&["dns", "setup", "--dns", "off"], "nobody to ask"),
+        (&["echo", "--listen", &taken], "is taken"),
+        (&["echo", "--tls-server-cert", nowhere, "--tls-server-privkey", nowhere], nowhere),
+    ] {
+        let ended = run(arguments);
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(want), "{arguments:?}: {said}");
     }
+}
+
+#[test]
+fn the_readme_shows_a_mistake_as_check_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifests = folder.path().join("manifests");
+    fs::create_dir(&manifests).unwrap();
+    let manifest = "apiVersion: v1\nkind: Service\nmetadata:\n  name: web\nspec:\n  type: NodePort\n  \
+                    selector:\n    app: web\n  ports:\n    - port: 80\n      nodePort: 8080\n";
+    fs::write(manifests.join("web.yaml"), manifest).unwrap();
+    let found = run(&["check", manifests.to_str().unwrap()]);
+    let before = format!("{}/", folder.path().display());
+    let found = String::from_utf8(found.stdout)
+        .unwrap()
+        .replace(&before, "");
+    let (_, behind) = include_str!("../../README.md")
+        .split_once("```text\n")
+        .unwrap();
+    let (shown, _) = behind.split_once("```").unwrap();
+    assert!(found.starts_with(shown), "{shown}{found}");
+}
+
+#[test]
+fn what_is_worth_a_try_is_what_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = crate::front_door::ingress("i", &[("a.test", "Prefix", "/", "a")], "");
+    fs::write(folder.path().join("i.yaml"), site).unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let http = taken.local_addr().unwrap().to_string();
+    let admin = free_address("127.0.0.1").to_string();
+    let told = folder.path().join("told");
+    let options = ["--http", &http, "--admin", &admin, "--https", "off", "--dns", "off"];
+    let path = [folder.path().to_str().unwrap()];
+    let _process = Process::telling(&told, &[&["run"][..], &options, &path].concat());
+    let told = eventually("it says what to try", || {
+        let told = fs::read_to_string(&told).ok()?;
+        told.contains("/readyz").then_some(told)
+    });
+    assert!(told.contains(&format!("try:\n  curl http://{admin}/readyz\n")), "{told}");
+    assert!(!told.contains("a.test"), "another program listens there: {told}");
 }
 
 #[test]

@@ -164,7 +164,7 @@ fn without_a_portico_or_manifests_it_says_what_to_do() {
         ("nothing runs", ["diff", ".", "--admin", &nowhere], "start one with portico run"),
         ("something else runs", ["diff", ".", "--admin", &no_portico], "name the --admin address"),
         ("admin is off", ["diff", ".", "--admin", "off"], "name the address"),
-        ("no manifests", ["diff", "/nowhere/at/all", "--admin", &admin], "is gone"),
+        ("no manifests", ["diff", "/nowhere/at/all", "--admin", &admin], "no such file or folder"),
     ] {
         let said = text(&run(&arguments), 2);
         assert!(said.contains(want), "{case}: {said}");

@@ -148,6 +148,7 @@ impl Eq for CanaryValue {}
 /// Those that ingress-nginx knows, in the order of their bits.
 const STATUSES: [u16; 7] = [500, 502, 503, 504, 403, 404, 429];
 const FIRST_STATUS: usize = 4;
+
 #[cfg(test)]
 mod tests {
     use super::*;

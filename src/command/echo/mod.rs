@@ -32,10 +32,11 @@ use tokio_util::task::TaskTracker;
 use self::connection::{Way, accept};
 use self::http::Shared;
 use self::retry::Retries;
-use super::say;
+use super::{complain, say};
 use crate::cli::EchoArgs;
 use crate::exit::Exit;
 use crate::signal::{Event, Signals};
+use crate::telemetry;
 
 /// What an echo server is told.
 #[derive(Clone, Debug)]
@@ -115,7 +116,13 @@ impl Drop for EchoServer {
 /// Runs the command.
 pub(super) fn echo(arguments: &EchoArgs) -> anyhow::Result<Exit> {
     let mut signals = Signals::new().context("take over signals")?;
-    let server = start(options(arguments)?)?;
+    let server = match options(arguments).and_then(start) {
+        Ok(server) => server,
+        Err(error) => {
+            complain(&telemetry::escape(&format!("{error:#}")));
+            return Ok(Exit::Usage);
+        }
+    };
     let kind = if serves(arguments) == Serves::Datagrams { "udp" } else { "tcp" };
     say(&format!("listening: echo {}/{kind}", server.address));
     for (name, address) in [("h2c", server.h2c), ("tls", server.tls)] {

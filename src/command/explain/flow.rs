@@ -22,7 +22,7 @@ use portico_config::snapshot::{Assignments, Cluster, Snapshot, decide};
 use portico_config::source::files::read_once;
 use serde_json::{Value, json};
 
-use super::super::{complain, fetch, say};
+use super::super::{complain, fetch, missing, say};
 use crate::cli::{Cli, Command, ExplainArgs, LogArgs, Question, Topic};
 use crate::exit::Exit;
 use crate::settings::ServeArgs;
@@ -168,6 +168,9 @@ impl<'a> Asker<'a> {
         let same = |known: &&Known| known.paths == paths && known.settings == settings;
         if let Some(known) = self.read.iter().find(same) {
             return Ok(Arc::clone(&known.snapshot));
+        }
+        if let Some(reason) = missing(paths).into_iter().next() {
+            return Err(reason);
         }
         let changes = read_once(settings.sources(paths.to_vec()), &settings.limits);
         if let Some((path, reason)) = changes.unreadable.first() {

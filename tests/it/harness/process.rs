@@ -67,6 +67,17 @@ impl Process {
         Self { child }
     }
 
+    /// `portico` with what it says in a file.
+    pub(crate) fn telling(told: &Path, arguments: &[&str]) -> Self {
+        let child = portico(arguments)
+            .stdin(Stdio::null())
+            .stdout(std::fs::File::create(told).expect("a file for what it says"))
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        Self { child }
+    }
+
     /// Its processor time so far, of all threads.
     pub(crate) fn processor_time(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
