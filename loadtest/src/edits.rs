@@ -3,32 +3,25 @@
 //! Time counts from when the file is closed, or the server was told to reload where it has to be, until a
 //! request over a new connection is answered by the new backend. portico watches its folder by itself.
 
-use std::fmt::Write as _;
 use std::io::{self, Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
 
 use crate::CompareArgs;
 use crate::figures::Spread;
 use crate::fleet::Fleet;
+use crate::outcome::{Measured, Outcome};
 use crate::process::pause;
-use crate::report::{aligned, json_skipped, json_spread, quoted, with_range};
-use crate::scenario::{HOST, Scenario};
+use crate::scenario::HOST;
 use crate::server::{Kind, Server, Site};
-
-/// All edits of the scenario.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    scenario: Scenario,
-    measured: Vec<(Kind, String, Vec<Duration>)>,
-    skipped: Vec<(Kind, String)>,
-}
+use crate::table::{aligned, with_range};
 
 /// Measures one server after the other; a round is [`EDITS_OF_A_ROUND`] edits.
 #[expect(clippy::print_stdout, reason = "a command-line program")]
-pub(crate) fn run(site: &Site, arguments: &CompareArgs) -> Result<Outcome> {
+pub(crate) fn run(site: &Site, arguments: &CompareArgs) -> Result<Outcome<Duration>> {
     let mut fleet = Fleet::new()?;
     fleet.start(site, 0)?;
     fleet.start(site, 1)?;
@@ -37,11 +30,10 @@ pub(crate) fn run(site: &Site, arguments: &CompareArgs) -> Result<Outcome> {
         match site.start_before(kind, &fleet.addresses(&[0])) {
             Ok(server) => {
                 let edits = u32::from(arguments.rounds_of(site.scenario)) * EDITS_OF_A_ROUND;
-                let times =
+                let runs =
                     measure(site, (kind, server), &fleet, edits).with_context(|| kind.name())?;
-                let spread = Spread::of(times.iter().map(milliseconds));
-                println!("  {:<10} {} ms", kind.name(), with_range(spread));
-                measured.push((kind, site.version(kind), times));
+                println!("  {:<10} {} ms", kind.name(), with_range(spread(&runs)));
+                measured.push(Measured { kind, version: site.version(kind), runs });
             }
             Err(error) => {
                 println!("  {} is left out: {error:#}", kind.name());
@@ -88,58 +80,33 @@ fn shows(address: SocketAddr, port: u16) -> io::Result<bool> {
     Ok(answer.contains(&format!("\r\n\r\nbackend {port} ")))
 }
 
+/// To the microsecond.
 fn milliseconds(time: &Duration) -> f64 {
-    time.as_secs_f64() * 1e3
+    time.as_micros() as f64 / 1e3
 }
 
-impl Outcome {
-    /// The medians, as Markdown that also reads well on a terminal.
-    pub(crate) fn table(&self) -> String {
-        let mut rows =
-            vec![["server".to_owned(), "edits".to_owned(), "ms until live (min–max)".to_owned()]];
-        for (kind, _, times) in &self.measured {
-            let spread = Spread::of(times.iter().map(milliseconds));
-            rows.push([kind.name().to_owned(), times.len().to_string(), with_range(spread)]);
-        }
-        let mut text = aligned(&rows);
-        for (kind, version, _) in &self.measured {
-            let _ = write!(text, "\n{}: {version}", kind.name());
-        }
-        for (kind, why) in &self.skipped {
-            let _ = write!(text, "\n{}: left out: {why}", kind.name());
-        }
-        text
-    }
+fn spread(times: &[Duration]) -> Option<Spread> {
+    Spread::of(times.iter().map(milliseconds))
+}
 
-    /// Everything, for programs.
-    pub(crate) fn json(&self) -> String {
-        let servers: Vec<String> = self
-            .measured
-            .iter()
-            .map(|(kind, version, times)| {
-                let all: Vec<String> = times
-                    .iter()
-                    .map(|time| format!("{:.3}", milliseconds(time)))
-                    .collect();
-                format!(
-                    "{{\"name\":{},\"version\":{},\"cpu_us_per_unit\":null,\"milliseconds\":{},\
-                     \"runs\":[{}]}}",
-                    quoted(kind.name()),
-                    quoted(version),
-                    json_spread(Spread::of(times.iter().map(milliseconds))),
-                    all.join(",")
-                )
-            })
-            .collect();
-        format!(
-            "{{\"name\":{},\"summary\":{},\"unit\":{},\"servers\":[{}],\"skipped\":[{}]}}",
-            quoted(self.scenario.name()),
-            quoted(self.scenario.summary()),
-            quoted(self.scenario.unit()),
-            servers.join(","),
-            json_skipped(&self.skipped)
-        )
+/// The medians.
+pub(crate) fn table(outcome: &Outcome<Duration>) -> String {
+    let mut rows =
+        vec![["server".to_owned(), "edits".to_owned(), "ms until live (min–max)".to_owned()]];
+    for Measured { kind, runs, .. } in &outcome.measured {
+        rows.push([kind.name().to_owned(), runs.len().to_string(), with_range(spread(runs))]);
     }
+    aligned(&rows) + &outcome.footer(|_| 0)
+}
+
+/// Everything, for programs.
+pub(crate) fn json(outcome: &Outcome<Duration>) -> Value {
+    outcome.json(|measured| {
+        json!({
+            "milliseconds": spread(&measured.runs).map(Spread::json),
+            "runs": measured.runs.iter().map(milliseconds).collect::<Vec<_>>(),
+        })
+    })
 }
 
 const EDITS_OF_A_ROUND: u32 = 10;
@@ -151,6 +118,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::Scenario;
     use std::net::TcpListener;
     use std::thread;
 
@@ -177,14 +145,15 @@ mod tests {
 
     #[test]
     fn the_json_has_every_edit_and_their_spread() {
-        let times = [10, 30, 20].map(Duration::from_millis).to_vec();
+        let runs = [10, 30, 20].map(Duration::from_millis).to_vec();
         let outcome = Outcome {
             scenario: Scenario::ReloadLatency,
-            measured: vec![(Kind::Portico, "1".to_owned(), times)],
+            measured: vec![Measured { kind: Kind::Portico, version: "1".to_owned(), runs }],
             skipped: vec![(Kind::Nginx, "gone".to_owned())],
         };
-        assert!(outcome.table().contains("20.00 (10.00–30.00)"), "{}", outcome.table());
-        let json: serde_json::Value = serde_json::from_str(&outcome.json()).unwrap();
+        let table = table(&outcome);
+        assert!(table.contains("20.00 (10.00–30.00)"), "{table}");
+        let json = json(&outcome);
         assert_eq!(json["servers"][0]["milliseconds"]["median"], 20.0);
         assert_eq!(json["servers"][0]["runs"], serde_json::json!([10.0, 30.0, 20.0]));
     }

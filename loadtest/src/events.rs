@@ -7,29 +7,22 @@
 //! Every round starts everything anew, and every server has the same events at the same times. What
 //! counts is what a client sees: requests that failed, and the longest wait around each event.
 
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use serde_json::{Value, json};
 
 use crate::CompareArgs;
 use crate::fleet::{Event, Fleet};
 use crate::load;
+use crate::outcome::{Measured, Outcome};
 use crate::paced::Paced;
 use crate::process::pause;
 use crate::rate::RateArgs;
-use crate::report::{aligned, json_paced, json_skipped, number, quoted};
 use crate::scenario::Scenario;
 use crate::server::{Kind, Site};
-use crate::steady::progress;
-
-/// All runs of one scenario.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    scenario: Scenario,
-    measured: Vec<(Kind, String, Vec<Paced>)>,
-    skipped: Vec<(Kind, String)>,
-}
+use crate::steady::{json_server, progress};
+use crate::table::aligned;
 
 /// What happens, and how long after the first request.
 fn plan(scenario: Scenario) -> (&'static [usize], &'static [(u64, Event)]) {
@@ -62,18 +55,18 @@ fn plan(scenario: Scenario) -> (&'static [usize], &'static [(u64, Event)]) {
 
 /// Measures every server of the scenario, round after round.
 #[expect(clippy::print_stdout, reason = "a command-line program")]
-pub(crate) fn run(site: &Site, arguments: &CompareArgs) -> Result<Outcome> {
-    let (mut measured, skipped) = site.present()?;
+pub(crate) fn run(site: &Site, arguments: &CompareArgs) -> Result<Outcome<Paced>> {
+    let mut outcome = site.present()?;
     let rounds = arguments.rounds_of(site.scenario);
     for round in 1..=rounds {
-        for (kind, _, runs) in &mut measured {
+        for Measured { kind, runs, .. } in &mut outcome.measured {
             let run = measure(site, *kind)
                 .with_context(|| format!("{} in round {round}", kind.name()))?;
             println!("  round {round}/{rounds} {}", progress(*kind, &run));
             runs.push(run);
         }
     }
-    Ok(Outcome { scenario: site.scenario, measured, skipped })
+    Ok(outcome)
 }
 
 fn measure(site: &Site, kind: Kind) -> Result<Paced> {
@@ -105,77 +98,43 @@ fn measure(site: &Site, kind: Kind) -> Result<Paced> {
     Ok(run)
 }
 
-impl Outcome {
-    /// The sums, as Markdown that also reads well on a terminal.
-    pub(crate) fn table(&self) -> String {
-        let mut rows = vec![[
-            "server".to_owned(),
-            "requests".to_owned(),
-            "errors".to_owned(),
-            "sent twice".to_owned(),
-            "longest wait ms, by round".to_owned(),
-        ]];
-        for (kind, _, runs) in &self.measured {
-            let sum = |figure: fn(&Paced) -> u64| runs.iter().map(figure).sum::<u64>().to_string();
-            let longest: Vec<String> = runs
-                .iter()
-                .filter_map(|run| run.latency.at(100.0))
-                .map(|longest| format!("{:.1}", longest / 1e3))
-                .collect();
-            rows.push([
-                kind.name().to_owned(),
-                sum(|run| run.done + run.errors),
-                sum(|run| run.errors),
-                sum(|run| run.repeats),
-                longest.join(", "),
-            ]);
-        }
-        let mut text = aligned(&rows);
-        for (kind, version, _) in &self.measured {
-            let _ = write!(text, "\n{}: {version}", kind.name());
-        }
-        for (kind, why) in &self.skipped {
-            let _ = write!(text, "\n{}: left out: {why}", kind.name());
-        }
-        text
+/// The sums.
+pub(crate) fn table(outcome: &Outcome<Paced>) -> String {
+    let mut rows = vec![[
+        "server".to_owned(),
+        "requests".to_owned(),
+        "errors".to_owned(),
+        "sent twice".to_owned(),
+        "longest wait ms, by round".to_owned(),
+    ]];
+    for Measured { kind, runs, .. } in &outcome.measured {
+        let sum = |figure: fn(&Paced) -> u64| runs.iter().map(figure).sum::<u64>().to_string();
+        let longest: Vec<String> = runs
+            .iter()
+            .filter_map(|run| run.latency.at(100.0))
+            .map(|longest| format!("{:.1}", longest / 1e3))
+            .collect();
+        rows.push([
+            kind.name().to_owned(),
+            sum(|run| run.done + run.errors),
+            sum(|run| run.errors),
+            sum(|run| run.repeats),
+            longest.join(", "),
+        ]);
     }
+    aligned(&rows) + &outcome.footer(|_| 0)
+}
 
-    /// Everything, for programs.
-    pub(crate) fn json(&self) -> String {
-        let servers: Vec<String> = self
-            .measured
-            .iter()
-            .map(|(kind, version, runs)| {
-                let runs: Vec<String> = runs.iter().map(json_paced).collect();
-                format!(
-                    "{{\"name\":{},\"version\":{},\"cpu_us_per_unit\":null,\"runs\":[{}]}}",
-                    quoted(kind.name()),
-                    quoted(version),
-                    runs.join(",")
-                )
-            })
-            .collect();
-        let events: Vec<String> = plan(self.scenario)
-            .1
-            .iter()
-            .map(|(after, event)| {
-                format!(
-                    "{{\"seconds\":{},\"what\":{}}}",
-                    number(*after as f64 / 1e3),
-                    quoted(&event.text())
-                )
-            })
-            .collect();
-        format!(
-            "{{\"name\":{},\"summary\":{},\"unit\":{},\"events\":[{}],\"servers\":[{}],\"skipped\":[{}]}}",
-            quoted(self.scenario.name()),
-            quoted(self.scenario.summary()),
-            quoted(self.scenario.unit()),
-            events.join(","),
-            servers.join(","),
-            json_skipped(&self.skipped)
-        )
-    }
+/// Everything, for programs.
+pub(crate) fn json(outcome: &Outcome<Paced>) -> Value {
+    let (_, events) = plan(outcome.scenario);
+    let event = |(after, event): &(u64, Event)| {
+        let seconds = *after as f64 / 1e3;
+        json!({"seconds": seconds, "what": event.text()})
+    };
+    let mut all = outcome.json(json_server);
+    all["events"] = events.iter().map(event).collect();
+    all
 }
 
 const RATE: u32 = 1_000;
@@ -208,13 +167,17 @@ mod tests {
         let run = Paced { done: 99, errors: 1, repeats: 3, seconds: 8.0, latency, slots };
         let outcome = Outcome {
             scenario: Scenario::BackendFailure,
-            measured: vec![(Kind::Portico, "1".to_owned(), vec![run.clone(), run])],
+            measured: vec![Measured {
+                kind: Kind::Portico,
+                version: "1".to_owned(),
+                runs: vec![run.clone(), run],
+            }],
             skipped: Vec::new(),
         };
-        let table = outcome.table();
+        let table = table(&outcome);
         assert!(table.contains("|      200 |      2 |          6 |"), "{table}");
         assert!(table.contains("2.5, 2.5"), "{table}");
-        let json: serde_json::Value = serde_json::from_str(&outcome.json()).unwrap();
+        let json = json(&outcome);
         assert_eq!(json["events"][0]["what"], "backend 1 is killed");
         assert_eq!(
             json["servers"][0]["runs"][0]["slots"][0],

@@ -3,6 +3,8 @@
 //! Pure. Invariants: a ratio is taken within a round, between runs that are seconds apart at most,
 //! and only where that cannot flatter portico; the median of those ratios is judged.
 
+use serde_json::{Value, json};
+
 use crate::latency::Curve;
 use crate::scenario::Target;
 
@@ -82,6 +84,12 @@ impl Spread {
             Some(lower + (upper - lower) * part)
         };
         Some(Self { median: at(2)?, min, max, low: at(1)?, high: at(3)? })
+    }
+
+    /// For programs.
+    pub(crate) fn json(self) -> Value {
+        let Self { median, min, max, low, high } = self;
+        json!({"median": median, "min": min, "max": max, "quartiles": [low, high]})
     }
 }
 

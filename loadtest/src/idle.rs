@@ -16,15 +16,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::{Value, json};
 
 use crate::CompareArgs;
 use crate::figures::Spread;
 use crate::hold::Count;
+use crate::outcome::{Measured, Outcome};
 use crate::process::pinned;
 use crate::procfs;
-use crate::report::{aligned, json_spread, number, quoted, with_range};
-use crate::scenario::{Scenario, Traffic};
+use crate::scenario::Traffic;
 use crate::server::{Kind, Server, Site};
+use crate::table::{aligned, median, with_range};
 
 /// One run of one server.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,24 +52,14 @@ impl Readings {
     }
 }
 
-/// All runs of one scenario.
-#[derive(Clone, Debug)]
-pub(crate) struct Outcome {
-    scenario: Scenario,
-    connections: u32,
-    measured: Vec<(Kind, String, Vec<Readings>)>,
-    skipped: Vec<(Kind, String)>,
-}
-
 /// Measures every server of the scenario, round after round.
 #[expect(clippy::print_stdout, reason = "a command-line program")]
-pub(crate) fn run(site: &Site, arguments: &CompareArgs) -> Result<Outcome> {
-    let connections = site.connections;
+pub(crate) fn run(site: &Site, arguments: &CompareArgs) -> Result<Outcome<Readings>> {
     let mut backend = site.start_backend()?;
-    let (mut measured, skipped) = site.present()?;
+    let mut outcome: Outcome<Readings> = site.present()?;
     let rounds = arguments.rounds_of(site.scenario);
     for round in 1..=rounds {
-        for (kind, _, readings) in &mut measured {
+        for Measured { kind, runs, .. } in &mut outcome.measured {
             let mut server = site.start(*kind, backend.as_ref())?;
             let read = measure(&server, site)
                 .with_context(|| format!("{} in round {round}", kind.name()))?;
@@ -76,10 +68,10 @@ pub(crate) fn run(site: &Site, arguments: &CompareArgs) -> Result<Outcome> {
                 backend.process.ensure_alive()?;
             }
             println!("  round {round}/{rounds} {}", progress(*kind, &read));
-            readings.push(read);
+            runs.push(read);
         }
     }
-    Ok(Outcome { scenario: site.scenario, connections, measured, skipped })
+    Ok(outcome)
 }
 
 /// Holds connections through a fresh `server`, and reads its memory.
@@ -220,108 +212,77 @@ fn progress(kind: Kind, read: &Readings) -> String {
     )
 }
 
-impl Outcome {
-    fn of(&self, kind: Kind) -> Option<&[Readings]> {
-        let mut all = self.measured.iter();
-        all.find(|(measured, ..)| *measured == kind)
-            .map(|(.., readings)| readings.as_slice())
-    }
+/// portico's memory at the top as a multiple of that of `peers`, round by round.
+fn ratio(outcome: &Outcome<Readings>, peers: &[Readings]) -> Option<Spread> {
+    let ours = outcome.of(Kind::Portico)?;
+    Spread::of(ours.iter().zip(peers).map(|(our, peer)| our.top / peer.top))
+}
 
-    /// portico's memory at the top as a multiple of that of `kind`, round by round.
-    fn ratio(&self, kind: Kind) -> Option<Spread> {
-        let (ours, peers) = (self.of(Kind::Portico)?, self.of(kind)?);
-        Spread::of(ours.iter().zip(peers).map(|(our, peer)| our.top / peer.top))
+/// The medians, where so many connections were asked for.
+pub(crate) fn table(outcome: &Outcome<Readings>, connections: u32) -> String {
+    let mut rows = vec![[
+        "server".to_owned(),
+        "MB before".to_owned(),
+        format!("MB with {connections} (min–max)"),
+        "MB after".to_owned(),
+        "kB/connection (min–max)".to_owned(),
+        "portico ÷ it, with all (min–max)".to_owned(),
+    ]];
+    for Measured { kind, runs, .. } in &outcome.measured {
+        let of = |figure: fn(&Readings) -> f64| Spread::of(runs.iter().map(figure));
+        rows.push([
+            kind.name().to_owned(),
+            median(of(|read| read.before / MB), 1),
+            with_range(of(|read| read.top / MB)),
+            median(of(|read| read.after / MB), 1),
+            with_range(of(|read| read.each() / 1e3)),
+            match kind {
+                Kind::Portico => String::new(),
+                _ => with_range(ratio(outcome, runs)),
+            },
+        ]);
     }
-
-    /// The medians, as Markdown that also reads well on a terminal.
-    pub(crate) fn table(&self) -> String {
-        let mut rows = vec![[
-            "server".to_owned(),
-            "MB before".to_owned(),
-            format!("MB with {} (min–max)", self.connections),
-            "MB after".to_owned(),
-            "kB/connection (min–max)".to_owned(),
-            "portico ÷ it, with all (min–max)".to_owned(),
-        ]];
-        for (kind, _, readings) in &self.measured {
-            let spread = |figure: fn(&Readings) -> f64| Spread::of(readings.iter().map(figure));
-            let median = |figure: fn(&Readings) -> f64| {
-                spread(figure).map_or_else(String::new, |spread| format!("{:.1}", spread.median))
-            };
-            rows.push([
-                kind.name().to_owned(),
-                median(|read| read.before / MB),
-                with_range(spread(|read| read.top / MB)),
-                median(|read| read.after / MB),
-                with_range(spread(|read| read.each() / 1e3)),
-                match kind {
-                    Kind::Portico => String::new(),
-                    _ => with_range(self.ratio(*kind)),
-                },
-            ]);
-        }
-        let mut text = aligned(&rows);
-        for (kind, version, readings) in &self.measured {
-            let _ = write!(text, "\n{}: {version}", kind.name());
-            let errors: u32 = readings.iter().map(|read| read.errors).sum();
-            if errors > 0 {
-                let _ = write!(text, "; {errors} ERRORS");
-            }
-        }
-        for (kind, why) in &self.skipped {
-            let _ = write!(text, "\n{}: left out: {why}", kind.name());
-        }
-        if let Some(most) = self.scenario.most_memory_mb() {
-            let _ = write!(text, "\ntarget: at most {most} MB with {CONNECTIONS}: ");
-            text.push_str(&self.verdict(most));
-        }
-        text
+    let mut text = aligned(&rows) + &outcome.footer(|read| read.errors.into());
+    if let Some(most) = outcome.scenario.most_memory_mb() {
+        let _ = write!(text, "\ntarget: at most {most} MB with {CONNECTIONS}: ");
+        text.push_str(&verdict(outcome.of(Kind::Portico).unwrap_or_default(), most));
     }
+    text
+}
 
-    fn verdict(&self, most: f64) -> String {
-        let ours = self.of(Kind::Portico).unwrap_or_default();
-        let clean = ours
-            .iter()
-            .all(|read| read.errors == 0 && read.open == CONNECTIONS);
-        match Spread::of(ours.iter().map(|read| read.top / MB)) {
-            Some(top) if clean && top.median <= most => format!("met ({:.1})", top.median),
-            Some(top) if clean => format!("missed ({:.1})", top.median),
-            _ => format!("open: no run without errors and with {CONNECTIONS} connections"),
-        }
-    }
-
-    /// Everything, for programs.
-    pub(crate) fn json(&self) -> String {
-        let servers: Vec<String> = self
-            .measured
-            .iter()
-            .map(|(kind, version, readings)| {
-                let runs: Vec<String> = readings.iter().map(json_run).collect();
-                format!(
-                    "{{\"name\":{},\"version\":{},\"ratio\":{},\"runs\":[{}]}}",
-                    quoted(kind.name()),
-                    quoted(version),
-                    json_spread(self.ratio(*kind)),
-                    runs.join(",")
-                )
-            })
-            .collect();
-        let (name, connections) = (quoted(self.scenario.name()), self.connections);
-        let servers = servers.join(",");
-        format!("{{\"name\":{name},\"connections\":{connections},\"servers\":[{servers}]}}")
+fn verdict(ours: &[Readings], most: f64) -> String {
+    let clean = ours
+        .iter()
+        .all(|read| read.errors == 0 && read.open == CONNECTIONS);
+    match Spread::of(ours.iter().map(|read| read.top / MB)) {
+        Some(top) if clean && top.median <= most => format!("met ({:.1})", top.median),
+        Some(top) if clean => format!("missed ({:.1})", top.median),
+        _ => format!("open: no run without errors and with {CONNECTIONS} connections"),
     }
 }
 
-fn json_run(read: &Readings) -> String {
+/// Everything, for programs.
+pub(crate) fn json(outcome: &Outcome<Readings>, connections: u32) -> Value {
+    let mut all = outcome.json(|measured| {
+        json!({
+            "ratio": ratio(outcome, &measured.runs).map(Spread::json),
+            "runs": measured.runs.iter().map(json_run).collect::<Vec<_>>(),
+        })
+    });
+    all["connections"] = connections.into();
+    all
+}
+
+fn json_run(read: &Readings) -> Value {
     let Readings { before, on_the_way, top, after, open, errors } = *read;
-    let on_the_way = on_the_way.map(number).join(",");
-    format!(
-        "{{\"bytes_before\":{},\"bytes_on_the_way\":[{on_the_way}],\"bytes_at_the_top\":{},\"bytes_after\":{},\"open\":{open},\
-         \"errors\":{errors}}}",
-        number(before),
-        number(top),
-        number(after)
-    )
+    json!({
+        "bytes_before": before,
+        "bytes_on_the_way": on_the_way,
+        "bytes_at_the_top": top,
+        "bytes_after": after,
+        "open": open,
+        "errors": errors,
+    })
 }
 
 #[expect(
@@ -349,8 +310,9 @@ const DESCRIPTORS_BESIDE: u64 = 400;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::Scenario;
 
-    fn outcome(errors: u32, top: f64) -> Outcome {
+    fn outcome(errors: u32, top: f64) -> Outcome<Readings> {
         let read = |top| Readings {
             before: 10e6,
             on_the_way: [11e6, 12e6, 13e6],
@@ -359,10 +321,10 @@ mod tests {
             open: CONNECTIONS,
             errors,
         };
-        let measured = |kind, top| (kind, "1.0".to_owned(), vec![read(top)]);
+        let measured =
+            |kind, top| Measured { kind, version: "1.0".to_owned(), runs: vec![read(top)] };
         Outcome {
             scenario: Scenario::IdleConnections,
-            connections: CONNECTIONS,
             measured: vec![measured(Kind::Haproxy, 160e6), measured(Kind::Portico, top)],
             skipped: vec![(Kind::Nginx, "a reason".to_owned())],
         }
@@ -380,13 +342,13 @@ haproxy: 1.0
 portico: 1.0
 nginx: left out: a reason
 target: at most 100 MB with 9000: met (80.0)";
-        assert_eq!(outcome(0, 80e6).table(), want);
+        assert_eq!(table(&outcome(0, 80e6), CONNECTIONS), want);
     }
 
     #[test]
     fn a_run_with_errors_says_so_and_meets_nothing() {
-        assert!(outcome(0, 101e6).table().ends_with("missed (101.0)"));
-        let table = outcome(3, 80e6).table();
+        assert!(table(&outcome(0, 101e6), CONNECTIONS).ends_with("missed (101.0)"));
+        let table = table(&outcome(3, 80e6), CONNECTIONS);
         assert!(table.contains("portico: 1.0; 3 ERRORS"), "{table}");
         assert!(
             table.ends_with("open: no run without errors and with 9000 connections"),
@@ -399,9 +361,9 @@ target: at most 100 MB with 9000: met (80.0)";
         for connections in [3, 4, 9_000, 9_001] {
             assert_eq!(quarters(connections).iter().sum::<u32>(), connections);
         }
-        let json: serde_json::Value = serde_json::from_str(&outcome(0, 80e6).json()).unwrap();
+        let json = json(&outcome(0, 80e6), CONNECTIONS);
         let quarters = &json["servers"][0]["runs"][0]["bytes_on_the_way"];
-        assert_eq!(*quarters, serde_json::json!([11_000_000, 12_000_000, 13_000_000]));
+        assert_eq!(*quarters, serde_json::json!([11e6, 12e6, 13e6]));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
+use serde_json::Value;
 
 /// Durations to three digits, up to a minute; what is longer counts as a minute.
 #[derive(Clone, Debug)]
@@ -77,6 +78,17 @@ impl Curve {
         points
             .find(|(one, _)| (one - percentile).abs() < 1e-9)
             .map(|(_, microseconds)| *microseconds)
+    }
+
+    /// `{"50":812.2,"99":1230.5}`, or null where nothing was recorded.
+    pub(crate) fn json(&self) -> Value {
+        if self.0.is_empty() {
+            return Value::Null;
+        }
+        let points = self.0.iter();
+        points
+            .map(|(percentile, microseconds)| (percentile.to_string(), *microseconds))
+            .collect()
     }
 }
 

@@ -1,7 +1,8 @@
 //! `loadtest`: runs real load tools against portico and its peers, and prints the comparison.
 //!
 //! `scenario` (what is measured) → `server` (who is measured) → `load` (how it is driven) →
-//! `figures` (what it means) → `report` → `results` (a folder) → `page` (its plots); `compare` runs them in that order, round after round.
+//! `figures` (what it means) → `outcome` → `results` (a folder) → `page` (its plots). `compare` goes from scenario to
+//! scenario; each is measured by one of `cost`, `idle`, `steady`, `edits` and `events`, which give it a table and JSON.
 //! A new scenario is one more variant in `scenario` and, if no load tool fits, one in `load`.
 //! `scale` measures portico alone, on a tree that `generate` writes.
 //!
@@ -43,11 +44,15 @@ mod dns;
 mod hold;
 mod load;
 mod figures;
-mod report;
+mod table;
+mod outcome;
+mod field;
+mod machine;
 mod plot;
 mod timeline;
 mod results;
 mod page;
+mod cost;
 mod idle;
 mod fleet;
 mod steady;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::{Value, json};
+
 use crate::latency::Curve;
 
 /// A run at a constant rate.
@@ -70,6 +72,20 @@ impl Paced {
             seconds: seconds.parse().ok()?,
             latency: Curve::parse(rest.first().copied().unwrap_or_default())?,
             slots: lines.map(Slot::parse).collect::<Option<_>>()?,
+        })
+    }
+
+    /// For programs; slots as `[done,errors,median_us,worst_us]`.
+    pub(crate) fn json(&self) -> Value {
+        let Self { done, errors, repeats, seconds, latency, slots } = self;
+        let slot = |slot: &Slot| json!([slot.done, slot.errors, slot.median_us, slot.worst_us]);
+        json!({
+            "done": done,
+            "errors": errors,
+            "repeats": repeats,
+            "seconds": seconds,
+            "latency_us": latency.json(),
+            "slots": slots.iter().map(slot).collect::<Vec<_>>(),
         })
     }
 }

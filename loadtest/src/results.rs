@@ -55,6 +55,21 @@ pub(crate) struct Measured {
     pub(crate) events: Vec<Event>,
 }
 
+impl Measured {
+    /// How many rounds there were; none where a run is one of many edits.
+    pub(crate) fn rounds(&self) -> Option<usize> {
+        if self
+            .servers
+            .iter()
+            .any(|server| server.milliseconds.is_some())
+        {
+            return None;
+        }
+        let most = self.servers.iter().map(|server| server.runs.len()).max();
+        most.filter(|rounds| *rounds > 0)
+    }
+}
+
 /// Something that happened so long after the first request.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Event {
@@ -96,10 +111,9 @@ pub(crate) struct Skipped {
 }
 
 /// Puts what `compare` measured into `folder`, and makes the page anew of all that is there.
-pub(crate) fn write(folder: &Path, measured: &str) -> Result<()> {
+pub(crate) fn write(folder: &Path, new: Value) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     let file = folder.join("results.json");
-    let new: Value = serde_json::from_str(measured).context("reading what was measured")?;
     let all = match fs::read_to_string(&file) {
         Ok(text) => {
             let old = serde_json::from_str(&text)
@@ -181,14 +195,15 @@ fn merged(old: Value, mut new: Value) -> Result<Value> {
 mod tests {
     use super::*;
 
-    fn measured(processor: &str, name: &str, version: &str) -> String {
-        format!(
+    fn measured(processor: &str, name: &str, version: &str) -> Value {
+        let text = format!(
             r#"{{"machine":{{"processor":"{processor}","kernel":"Linux","cores":2,
                 "settings":"1 round","date":"2026-11-26","quick":{}}},
                 "scenarios":[{{"name":"{name}","unit":"query","servers":[{{"name":"portico",
                 "version":"{version}","cpu_us_per_unit":null,"runs":[]}}]}}]}}"#,
             version == "quick"
-        )
+        );
+        serde_json::from_str(&text).unwrap()
     }
 
     #[test]
@@ -196,7 +211,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for (name, version) in [("dns-hit", "1"), ("tcp-rr", "1"), ("dns-hit", "2"), ("http2", "1")]
         {
-            write(folder.path(), &measured("a", name, version)).unwrap();
+            write(folder.path(), measured("a", name, version)).unwrap();
         }
         let text = fs::read_to_string(folder.path().join("results.json")).unwrap();
         let results: Results = serde_json::from_str(&text).unwrap();
@@ -218,7 +233,7 @@ mod tests {
     fn one_quick_run_makes_the_whole_folder_one() {
         let folder = tempfile::tempdir().unwrap();
         for (version, want) in [("1", false), ("quick", true), ("2", true)] {
-            write(folder.path(), &measured("a", "dns-hit", version)).unwrap();
+            write(folder.path(), measured("a", "dns-hit", version)).unwrap();
             let page = fs::read_to_string(folder.path().join("index.html")).unwrap();
             assert_eq!(page.contains("not to be quoted"), want, "{version}");
         }
@@ -227,8 +242,8 @@ mod tests {
     #[test]
     fn figures_of_two_machines_are_not_mixed() {
         let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), &measured("a", "dns-hit", "1")).unwrap();
-        let error = write(folder.path(), &measured("b", "dns-hit", "1")).unwrap_err();
+        write(folder.path(), measured("a", "dns-hit", "1")).unwrap();
+        let error = write(folder.path(), measured("b", "dns-hit", "1")).unwrap_err();
         assert!(format!("{error:#}").contains("another machine"), "{error:#}");
     }
 }

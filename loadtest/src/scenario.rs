@@ -1,10 +1,14 @@
-//! What is measured: the scenarios, their servers and their targets.
+//! What is measured: the scenarios, and how each is driven.
 //!
-//! Everything that differs between scenarios is said here in one `match` each; the other modules
-//! ask.
+//! Everything that differs between scenarios is said here in one `match` each, or below: what they are called in
+//! `words`, whom they compare and what is wanted in `target`. The other modules ask.
+
+mod target;
+mod words;
 
 use clap::ValueEnum;
 
+pub(crate) use self::target::Target;
 use crate::server::Kind;
 
 /// One kind of work, done by every server alike.
@@ -113,13 +117,6 @@ pub(crate) enum Traffic {
     Datagrams,
     /// Questions to the resolver.
     Names,
-}
-
-/// The most that a unit of work may cost in portico, as a multiple of what it costs in `peer`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Target {
-    pub(crate) peer: Kind,
-    pub(crate) ratio: f64,
 }
 
 impl Scenario {
@@ -240,215 +237,12 @@ impl Scenario {
         self == Self::Http1SmallLog
     }
 
-    /// What portico may have resident with all idle connections open, in 10^6 bytes.
-    pub(crate) fn most_memory_mb(self) -> Option<f64> {
-        match self {
-            Self::IdleConnections => Some(100.0),
-            Self::IdleHttps => Some(250.0),
-            _ => None,
-        }
-    }
-
     /// The connections of a scenario of bytes in bulk, as iperf3 has them; None for the others.
     pub(crate) fn streams(self) -> Option<u8> {
         match self {
             Self::TcpBulk => Some(1),
             Self::TcpBulk8 => Some(8),
             _ => None,
-        }
-    }
-
-    /// The name on the command line and in reports.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Http1Small => "http1-small",
-            Self::Http1SmallLog => "http1-small-log",
-            Self::Http1Large => "http1-1m",
-            Self::Http1Close => "http1-close",
-            Self::HttpsKeepalive => "https-keepalive",
-            Self::TlsHandshake => "tls-handshake",
-            Self::Http2 => "http2",
-            Self::GrpcUnary => "grpc-unary",
-            Self::WebsocketEcho => "websocket-echo",
-            Self::Ingress1000 => "ingress-1000-rules",
-            Self::TwoWorkers => "two-workers",
-            Self::TcpRr => "tcp-rr",
-            Self::TcpConnect => "tcp-connect",
-            Self::TcpBulk => "tcp-bulk",
-            Self::TcpBulk8 => "tcp-bulk-8",
-            Self::UdpEcho => "udp-echo",
-            Self::Services10000 => "services-10000",
-            Self::DnsHit => "dns-hit",
-            Self::DnsNxdomain => "dns-nxdomain",
-            Self::Dns10000 => "dns-10000",
-            Self::DnsTcp => "dns-tcp",
-            Self::LatencyAt70 => "latency-at-70-percent",
-            Self::ReloadLatency => "reload-latency",
-            Self::ReloadUnderLoad => "reload-under-load",
-            Self::BackendFailure => "backend-failure",
-            Self::RollingRestart => "rolling-restart",
-            Self::IdleConnections => "idle-connections",
-            Self::IdleHttp => "idle-http",
-            Self::IdleHttps => "idle-https",
-            Self::MemoryAtScale => "memory-at-scale",
-        }
-    }
-
-    /// What one unit of work is called.
-    pub(crate) fn unit(self) -> &'static str {
-        match self {
-            Self::Http1Small
-            | Self::Http1SmallLog
-            | Self::Http1Close
-            | Self::HttpsKeepalive
-            | Self::Http2
-            | Self::Ingress1000
-            | Self::TwoWorkers
-            | Self::LatencyAt70
-            | Self::ReloadUnderLoad
-            | Self::BackendFailure
-            | Self::RollingRestart => "request",
-            Self::ReloadLatency => "edit",
-            Self::Http1Large => "MiB",
-            Self::TlsHandshake => "handshake",
-            Self::GrpcUnary => "call",
-            Self::TcpRr | Self::UdpEcho | Self::WebsocketEcho => "exchange",
-            Self::TcpConnect
-            | Self::Services10000
-            | Self::IdleConnections
-            | Self::IdleHttp
-            | Self::IdleHttps
-            | Self::MemoryAtScale => "connection",
-            Self::TcpBulk | Self::TcpBulk8 => "MB",
-            Self::DnsHit | Self::DnsNxdomain | Self::Dns10000 | Self::DnsTcp => "query",
-        }
-    }
-
-    /// What several units are called.
-    pub(crate) fn units(self) -> String {
-        match self.unit() {
-            "query" => "queries".to_owned(),
-            bytes if bytes.ends_with('B') => bytes.to_owned(),
-            one => format!("{one}s"),
-        }
-    }
-
-    /// What is done, in a line for the report.
-    #[expect(clippy::too_many_lines, reason = "a line or two for each scenario")]
-    pub(crate) fn summary(self) -> &'static str {
-        match self {
-            Self::Http1Small => {
-                "GET with an answer of 64 bytes through an Ingress; wrk, 64 connections, keep-alive"
-            }
-            Self::Http1SmallLog => {
-                "http1-small with a line for each request in a file, in the combined format or one like it"
-            }
-            Self::Http1Large => {
-                "GET with an answer of 1 MiB through an Ingress; wrk, 16 connections"
-            }
-            Self::Http1Close => {
-                "GET with an answer of 64 bytes and `Connection: close` through an Ingress; a connection for each, 64 at once"
-            }
-            Self::HttpsKeepalive => "http1-small over TLS 1.3, ECDSA P-256; wrk, 64 connections",
-            Self::TlsHandshake => {
-                "connect, full TLS 1.3 handshake (ECDSA P-256, X25519), close; 64 at once"
-            }
-            Self::Http2 => {
-                "http1-small over HTTP/2 and TLS 1.3; h2load, 8 connections of 10 streams, HTTP/1.1 behind"
-            }
-            Self::GrpcUnary => {
-                "POST with a message of 64 bytes and an answer of as many, in the clear, HTTP/2 on both \
-                 sides; h2load, 8 connections of 10 streams"
-            }
-            Self::WebsocketEcho => {
-                "frames of 64 bytes there and back through an Ingress; 64 upgraded connections, one each"
-            }
-            Self::Ingress1000 => {
-                "http1-small to 10,000 hosts of 1,000 Ingresses in turn, and to 10 hosts of one"
-            }
-            Self::TwoWorkers => "http1-small with two workers on two cores, and with one on one",
-            Self::TcpRr => {
-                "64 bytes there and back through a NodePort; 64 connections, one exchange each"
-            }
-            Self::TcpConnect => {
-                "connect, 64 bytes there and back, close, through a NodePort; 64 at once"
-            }
-            Self::TcpBulk => "as many bytes as go through a NodePort; iperf3, one connection",
-            Self::TcpBulk8 => "as many bytes as go through a NodePort; iperf3, eight connections",
-            Self::UdpEcho => {
-                "a datagram of 64 bytes there and back through a NodePort; 64 clients, one each"
-            }
-            Self::Services10000 => {
-                "tcp-connect where there are 10,000 Services of ten endpoints, and where there are ten"
-            }
-            Self::DnsHit => "A of 900 names over UDP, 128 questions under way",
-            Self::DnsNxdomain => "A of 900 names that are none, over UDP",
-            Self::Dns10000 => "A of 9,000 names over UDP, and of 900",
-            Self::DnsTcp => "A of 900 names over 100 TCP connections",
-            Self::LatencyAt70 => {
-                "http1-small at 70 % of what the slowest server can; open loop, 64 connections"
-            }
-            Self::ReloadLatency => {
-                "from an edit of the backends' addresses until a new connection shows it; nginx and \
-                 HAProxy are told to reload"
-            }
-            Self::ReloadUnderLoad => {
-                "1,000 requests a second while the one backend is changed for another, every second"
-            }
-            Self::BackendFailure => {
-                "1,000 requests a second while one of two backends is killed, and later comes back"
-            }
-            Self::RollingRestart => {
-                "1,000 requests a second while two backends are replaced: the new one starts, the \
-                 configuration leads to it, the old one ends"
-            }
-            Self::IdleConnections => {
-                "memory of connections through a NodePort, after one exchange each"
-            }
-            Self::IdleHttp => {
-                "memory of keep-alive connections to an Ingress, after one request each"
-            }
-            Self::IdleHttps => {
-                "memory of keep-alive connections over TLS 1.3 to an Ingress, after one request each"
-            }
-            Self::MemoryAtScale => {
-                "memory of 10,000 Services of ten endpoints (a tenth of them headless, which peers do not \
-                 have), and of idle connections to one of them"
-            }
-        }
-    }
-
-    /// The servers compared, in the order of their runs within a round.
-    pub(crate) fn servers(self) -> &'static [Kind] {
-        match self {
-            Self::Http1Small | Self::HttpsKeepalive | Self::Http2 => {
-                &[Kind::Nginx, Kind::Haproxy, Kind::Caddy, Kind::Portico]
-            }
-            Self::Http1SmallLog
-            | Self::Http1Close
-            | Self::TlsHandshake
-            | Self::GrpcUnary
-            | Self::WebsocketEcho => &[Kind::Nginx, Kind::Haproxy, Kind::Portico],
-            Self::Http1Large => &[Kind::Nginx, Kind::Haproxy, Kind::HaproxySplice, Kind::Portico],
-            Self::Ingress1000 | Self::TwoWorkers => &[Kind::PorticoOfFewer, Kind::Portico],
-            Self::TcpRr | Self::TcpConnect => &[Kind::Haproxy, Kind::Portico],
-            Self::Services10000 => &[Kind::PorticoOfFewer, Kind::Portico],
-            Self::DnsHit | Self::DnsNxdomain => {
-                &[Kind::Knot, Kind::Nsd, Kind::Dnsmasq, Kind::Unbound, Kind::Portico]
-            }
-            Self::Dns10000 => &[Kind::Knot, Kind::PorticoOfFewer, Kind::Portico],
-            Self::DnsTcp => &[Kind::Knot, Kind::Nsd, Kind::Portico],
-            Self::TcpBulk | Self::TcpBulk8 => &[Kind::Haproxy, Kind::HaproxySplice, Kind::Portico],
-            Self::UdpEcho => &[Kind::Nginx, Kind::Portico],
-            Self::LatencyAt70
-            | Self::ReloadLatency
-            | Self::ReloadUnderLoad
-            | Self::BackendFailure
-            | Self::RollingRestart
-            | Self::IdleConnections
-            | Self::IdleHttp
-            | Self::IdleHttps
-            | Self::MemoryAtScale => &[Kind::Nginx, Kind::Haproxy, Kind::Portico],
         }
     }
 
@@ -498,40 +292,6 @@ impl Scenario {
     pub(crate) fn connections(self) -> u16 {
         if self == Self::Http1Large { 16 } else { CONNECTIONS }
     }
-
-    /// What a unit of work may cost portico; None where none is measured.
-    pub(crate) fn target(self) -> Option<Target> {
-        Some(match self {
-            Self::Http1Small | Self::Http1SmallLog | Self::HttpsKeepalive => {
-                Target { peer: Kind::Nginx, ratio: 0.95 }
-            }
-            Self::Http1Large | Self::Http1Close => Target { peer: Kind::Nginx, ratio: 1.00 },
-            // Three tenths more handshakes per CPU second.
-            Self::TlsHandshake => Target { peer: Kind::Nginx, ratio: 1.0 / 1.3 },
-            Self::Http2 | Self::GrpcUnary => Target { peer: Kind::Nginx, ratio: 0.90 },
-            Self::WebsocketEcho => Target { peer: Kind::Haproxy, ratio: 1.00 },
-            Self::Ingress1000 => Target { peer: Kind::PorticoOfFewer, ratio: 1.03 },
-            Self::TwoWorkers => Target { peer: Kind::PorticoOfFewer, ratio: 1.10 },
-            Self::TcpRr | Self::TcpConnect => Target { peer: Kind::Haproxy, ratio: 1.00 },
-            Self::Services10000 => Target { peer: Kind::PorticoOfFewer, ratio: 1.05 },
-            Self::DnsHit | Self::DnsNxdomain => Target { peer: Kind::Knot, ratio: 1.00 },
-            Self::Dns10000 => Target { peer: Kind::PorticoOfFewer, ratio: 1.10 },
-            // Eight tenths of the queries.
-            Self::DnsTcp => Target { peer: Kind::Knot, ratio: 1.0 / 0.8 },
-            // A tenth more bytes per CPU second.
-            Self::TcpBulk | Self::TcpBulk8 => Target { peer: Kind::Haproxy, ratio: 1.0 / 1.1 },
-            Self::UdpEcho => Target { peer: Kind::Nginx, ratio: 0.80 },
-            Self::LatencyAt70
-            | Self::ReloadLatency
-            | Self::ReloadUnderLoad
-            | Self::BackendFailure
-            | Self::RollingRestart
-            | Self::IdleConnections
-            | Self::IdleHttp
-            | Self::IdleHttps
-            | Self::MemoryAtScale => return None,
-        })
-    }
 }
 
 /// Connections that the load generator keeps open.
@@ -561,30 +321,6 @@ mod tests {
         {
             let has = |scenario: &Scenario| scenario.traffic() == traffic;
             assert!(Scenario::HEADLINES.iter().any(has), "{traffic:?}");
-        }
-    }
-
-    #[test]
-    fn several_units_are_called_as_a_person_would() {
-        for (scenario, want) in [
-            (Scenario::Http1Small, "requests"),
-            (Scenario::Http1Large, "MiB"),
-            (Scenario::TcpBulk, "MB"),
-            (Scenario::DnsHit, "queries"),
-        ] {
-            assert_eq!(scenario.units(), want);
-        }
-    }
-
-    #[test]
-    fn a_scenario_is_called_as_it_is_typed_and_runs_what_it_is_judged_by() {
-        for scenario in Scenario::ALL {
-            let typed = scenario.to_possible_value().unwrap();
-            assert_eq!(typed.get_name(), scenario.name());
-            let peer = scenario.target().map(|target| target.peer);
-            assert!(peer.is_none_or(|peer| scenario.servers().contains(&peer)));
-            assert_eq!(peer.is_none(), scenario.method() != Method::Cost);
-            assert_eq!(scenario.servers().last(), Some(&Kind::Portico));
         }
     }
 }

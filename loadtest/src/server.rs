@@ -12,6 +12,7 @@ use rustix::process::Signal;
 use crate::DnsClient;
 use crate::echo::addresses;
 use crate::names;
+use crate::outcome::{Measured, Outcome};
 use crate::peers::{DNSMASQ, KNOT, NSD, UNBOUND};
 use crate::probe::probe;
 use crate::process::{Running, free_node_port, free_port, local};
@@ -61,12 +62,6 @@ pub(crate) struct Server {
     pub(crate) process: Running,
 }
 
-/// A server, its version, and what was measured of it.
-pub(crate) type Run<T> = (Kind, String, Vec<T>);
-
-/// A server that is not measured, and why.
-pub(crate) type Skipped = (Kind, String);
-
 /// Where things are for one scenario's servers.
 #[derive(Debug)]
 pub(crate) struct Site {
@@ -96,22 +91,24 @@ impl Site {
         peers.into_iter().take(self.peers).chain(own).collect()
     }
 
-    /// The servers that are on this machine, each with its version and room for what is measured, and those
-    /// that are not, with the reason; fails where none is.
+    /// The servers that are on this machine, of which nothing is measured yet, and those that are not, with the
+    /// reason; fails where none is.
     #[expect(clippy::print_stdout, reason = "a command-line program")]
-    pub(crate) fn present<T>(&self) -> Result<(Vec<Run<T>>, Vec<Skipped>)> {
-        let (mut present, mut skipped) = (Vec::new(), Vec::new());
+    pub(crate) fn present<R>(&self) -> Result<Outcome<R>> {
+        let (mut measured, mut skipped) = (Vec::new(), Vec::new());
         for kind in self.kinds() {
             match self.program(kind) {
-                Ok(_) => present.push((kind, self.version(kind), Vec::new())),
+                Ok(_) => {
+                    measured.push(Measured { kind, version: self.version(kind), runs: Vec::new() });
+                }
                 Err(error) => {
                     println!("  {} is left out: {error:#}", kind.name());
                     skipped.push((kind, format!("{error:#}")));
                 }
             }
         }
-        ensure!(!present.is_empty(), "no server to measure");
-        Ok((present, skipped))
+        ensure!(!measured.is_empty(), "no server to measure");
+        Ok(Outcome { scenario: self.scenario, measured, skipped })
     }
 
     /// The program of a server, else why there is none.

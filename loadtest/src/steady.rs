@@ -9,30 +9,23 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
 
 use crate::CompareArgs;
-use crate::compare::{Field, order};
+use crate::field::Field;
 use crate::figures::Spread;
 use crate::load;
+use crate::outcome::{Measured, Outcome};
 use crate::paced::Paced;
 use crate::rate::RateArgs;
-use crate::report::{aligned, json_paced, json_skipped, number, quoted, with_range};
-use crate::scenario::{CONNECTIONS, Scenario};
-use crate::server::{Kind, Site};
+use crate::scenario::CONNECTIONS;
+use crate::server::{Kind, Server, Site};
+use crate::table::{aligned, median, with_range};
 
-/// All runs of the scenario.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    scenario: Scenario,
-    rate: u32,
-    measured: Vec<(Kind, String, Vec<Paced>)>,
-    skipped: Vec<(Kind, String)>,
-}
-
-/// Measures every server of the scenario, round after round.
+/// Measures every server of the scenario, round after round; with the rate that all got.
 #[expect(clippy::print_stdout, reason = "a command-line program")]
-pub(crate) fn run(site: &Site, arguments: &CompareArgs) -> Result<Outcome> {
+pub(crate) fn run(site: &Site, arguments: &CompareArgs) -> Result<(Outcome<Paced>, u32)> {
     let mut field = Field::start(site)?;
     let mut most = Vec::new();
     for (kind, server) in &field.servers {
@@ -42,33 +35,18 @@ pub(crate) fn run(site: &Site, arguments: &CompareArgs) -> Result<Outcome> {
     }
     let rate = share_of_least(&most).context("no server has answered")?;
     println!("  all get    {rate:>7}/s");
-    let mut measured: Vec<(Kind, String, Vec<Paced>)> = field
-        .servers
-        .iter()
-        .map(|(kind, _)| (*kind, site.version(*kind), Vec::new()))
-        .collect();
-    let rounds = arguments.rounds_of(site.scenario);
-    for round in 1..=rounds {
-        for index in order(round, field.servers.len()) {
-            let (Some((kind, server)), Some((.., runs))) =
-                (field.servers.get(index), measured.get_mut(index))
-            else {
-                continue;
-            };
-            let asked = RateArgs {
-                address: server.address,
-                rate,
-                connections: CONNECTIONS,
-                seconds: arguments.seconds,
-                timeline: false,
-            };
-            let run = load::at_rate(asked, Some(site.load_core))?.finish()?;
-            println!("  round {round}/{rounds} {}", progress(*kind, &run));
-            runs.push(run);
-        }
-        field.ensure_alive()?;
-    }
-    Ok(Outcome { scenario: site.scenario, rate, measured, skipped: field.skipped })
+    let turn = |_, server: &Server| {
+        let asked = RateArgs {
+            address: server.address,
+            rate,
+            connections: CONNECTIONS,
+            seconds: arguments.seconds,
+            timeline: false,
+        };
+        load::at_rate(asked, Some(site.load_core))?.finish()
+    };
+    let outcome = field.rounds(site, arguments.rounds_of(site.scenario), turn, progress)?;
+    Ok((outcome, rate))
 }
 
 /// Seven tenths of the smallest, in whole requests a second.
@@ -99,73 +77,44 @@ pub(crate) fn progress(kind: Kind, run: &Paced) -> String {
     line
 }
 
-impl Outcome {
-    /// The medians, as Markdown that also reads well on a terminal.
-    pub(crate) fn table(&self) -> Result<String> {
-        ensure!(!self.measured.is_empty(), "no server to measure");
-        let mut rows = vec![[
-            "server".to_owned(),
-            "p50 µs (min–max)".to_owned(),
-            "p90 µs".to_owned(),
-            "p99 µs (min–max)".to_owned(),
-            "p99.9 µs".to_owned(),
-            "errors".to_owned(),
-        ]];
-        for (kind, _, runs) in &self.measured {
-            let spread = |percentile: f64| {
-                Spread::of(runs.iter().filter_map(|run| run.latency.at(percentile)))
-            };
-            let median = |percentile: f64| {
-                spread(percentile)
-                    .map_or_else(String::new, |spread| format!("{:.0}", spread.median))
-            };
-            let errors: u64 = runs.iter().map(|run| run.errors).sum();
-            rows.push([
-                kind.name().to_owned(),
-                with_range(spread(50.0)),
-                median(90.0),
-                with_range(spread(99.0)),
-                median(99.9),
-                errors.to_string(),
-            ]);
-        }
-        let mut text = aligned(&rows);
-        let _ = write!(text, "\n{} requests a second to each", self.rate);
-        for (kind, version, _) in &self.measured {
-            let _ = write!(text, "\n{}: {version}", kind.name());
-        }
-        for (kind, why) in &self.skipped {
-            let _ = write!(text, "\n{}: left out: {why}", kind.name());
-        }
-        Ok(text)
+/// The medians.
+pub(crate) fn table(outcome: &Outcome<Paced>, rate: u32) -> String {
+    let mut rows = vec![[
+        "server".to_owned(),
+        "p50 µs (min–max)".to_owned(),
+        "p90 µs".to_owned(),
+        "p99 µs (min–max)".to_owned(),
+        "p99.9 µs".to_owned(),
+        "errors".to_owned(),
+    ]];
+    for Measured { kind, runs, .. } in &outcome.measured {
+        let at =
+            |percentile: f64| Spread::of(runs.iter().filter_map(|run| run.latency.at(percentile)));
+        let errors: u64 = runs.iter().map(|run| run.errors).sum();
+        rows.push([
+            kind.name().to_owned(),
+            with_range(at(50.0)),
+            median(at(90.0), 0),
+            with_range(at(99.0)),
+            median(at(99.9), 0),
+            errors.to_string(),
+        ]);
     }
+    let footer = outcome.footer(|_| 0);
+    format!("{}\n{rate} requests a second to each{footer}", aligned(&rows))
+}
 
-    /// Everything, for programs.
-    pub(crate) fn json(&self) -> String {
-        let servers: Vec<String> = self
-            .measured
-            .iter()
-            .map(|(kind, version, runs)| {
-                let runs: Vec<String> = runs.iter().map(json_paced).collect();
-                format!(
-                    "{{\"name\":{},\"version\":{},\"cpu_us_per_unit\":null,\"runs\":[{}]}}",
-                    quoted(kind.name()),
-                    quoted(version),
-                    runs.join(",")
-                )
-            })
-            .collect();
-        format!(
-            "{{\"name\":{},\"summary\":{},\"unit\":{},\"open_loop\":true,\"rate\":{},\"servers\":[{}],\
-             \"skipped\":[{}]}}",
-            quoted(self.scenario.name()),
-            quoted(self.scenario.summary()),
-            quoted(self.scenario.unit()),
-            number(self.rate.into()),
-            servers.join(","),
-            json_skipped(&self.skipped)
-        )
-    }
+/// Everything, for programs.
+pub(crate) fn json(outcome: &Outcome<Paced>, rate: u32) -> Value {
+    let mut all = outcome.json(json_server);
+    all["open_loop"] = true.into();
+    all["rate"] = rate.into();
+    all
+}
+
+/// The runs of a server at a constant rate, for programs.
+pub(crate) fn json_server(measured: &Measured<Paced>) -> Value {
+    json!({"runs": measured.runs.iter().map(Paced::json).collect::<Vec<_>>()})
 }
 
 /// How much of what the slowest server can is asked of all.
@@ -175,6 +124,7 @@ const SHARE: f64 = 0.7;
 mod tests {
     use super::*;
     use crate::latency::Curve;
+    use crate::scenario::Scenario;
 
     #[test]
     fn the_slowest_server_says_the_rate() {
@@ -200,15 +150,18 @@ mod tests {
         };
         let outcome = Outcome {
             scenario: Scenario::LatencyAt70,
-            rate: 7_000,
-            measured: vec![(Kind::Portico, "1".to_owned(), vec![run(100.0, 1), run(120.0, 2)])],
+            measured: vec![Measured {
+                kind: Kind::Portico,
+                version: "1".to_owned(),
+                runs: vec![run(100.0, 1), run(120.0, 2)],
+            }],
             skipped: vec![(Kind::Nginx, "a \"reason\"".to_owned())],
         };
-        let table = outcome.table().unwrap();
+        let table = table(&outcome, 7_000);
         for part in ["110.00 (100.00–120.00)", "|      3 |", "nginx: left out", "7000 requests"] {
             assert!(table.contains(part), "{part} in {table}");
         }
-        let json: serde_json::Value = serde_json::from_str(&outcome.json()).unwrap();
+        let json = json(&outcome, 7_000);
         assert_eq!(json["servers"][0]["runs"][1]["latency_us"]["50"], 120.0);
         assert_eq!(json["skipped"][0]["why"], "a \"reason\"");
     }
