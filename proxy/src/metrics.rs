@@ -225,6 +225,9 @@ const COUNTERS: &[Counter] = &[
     ("portico_endpoint_breaks_total", "Connections reset by an endpoint before a byte.", |s| {
         &s.breaks
     }),
+    ("portico_endpoint_unavailable_total", "Calls of gRPC that an endpoint would not take.", |s| {
+        &s.unavailable
+    }),
     ("portico_endpoint_ejections_total", "Times that a failing endpoint was put out.", |s| {
         &s.ejections
     }),

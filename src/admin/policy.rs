@@ -223,6 +223,7 @@ fn answers(policy: &Policy, shown: &mut Shown) {
 /// What becomes of the request.
 fn proxying(policy: &Policy, shown: &mut Shown) {
     shown.say("proxy-body-size", policy.max_body_bytes);
+    shown.say("proxy-buffer-size", policy.max_head_bytes);
     let FieldEdits { removed, set } = &policy.request_fields;
     let set = set
         .iter()

@@ -24,6 +24,7 @@ use crate::harness::http::{Client, get};
 use crate::harness::portico::Portico;
 use crate::harness::secure;
 use crate::http2::{ask, read, with_client};
+use crate::rule_metrics::counts;
 
 /// What a Pod does on a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -36,6 +37,10 @@ enum Manner {
     Leaves,
     /// It answers one request and takes no more.
     Retires,
+    /// It says to every call that it does no work, and nothing else.
+    Declines,
+    /// It says so behind what it has to say.
+    Fails,
 }
 
 /// A Pod that speaks HTTP/2 alone; it dies with this value.
@@ -178,8 +183,30 @@ async fn converse(
         }
         seen.requests.fetch_add(1, Ordering::SeqCst);
         let (seen, together) = (Arc::clone(&seen), Rc::clone(&together));
-        tokio::task::spawn_local(async move { answer(request, respond, seen, &together).await });
+        tokio::task::spawn_local(async move {
+            match manner {
+                Manner::Declines | Manner::Fails => decline(request, respond, manner).await,
+                _ => answer(request, respond, seen, &together).await,
+            }
+        });
     }
+}
+
+/// Answers a call with UNAVAILABLE.
+async fn decline(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, manner: Manner) {
+    let Ok(_) = read(request.into_body()).await else { return };
+    let mut response = Response::new(());
+    let status = ("grpc-status", HeaderValue::from_static("14"));
+    if manner == Manner::Declines {
+        response.headers_mut().insert(status.0, status.1);
+        let _ = respond.send_response(response, true);
+        return;
+    }
+    let Ok(mut send) = respond.send_response(response, false) else { return };
+    let _ = send.send_data(Bytes::from_static(b"\0\0\0\0\0"), false);
+    let mut trailers = HeaderMap::new();
+    trailers.insert(status.0, status.1);
+    let _ = send.send_trailers(trailers);
 }
 
 async fn answer(
@@ -440,10 +467,87 @@ fn a_call_that_fails_here_ends_with_a_status_of_grpc() {
             assert_eq!(got, (200, want.to_owned()), "http-proxy 6.8, 6.9: {url} {timeout}");
         }
     });
+    for (ingress, status, count) in
+        [("web", "0", 2), ("web", "4", 1), ("none", "14", 1), ("denied", "7", 1), ("", "12", 1)]
+    {
+        let labels = [format!("ingress=\"{ingress}\""), format!("grpc_status=\"{status}\"")];
+        let labels = [&*labels[0], &labels[1]];
+        counts(&portico, "portico_l7_grpc_calls_total", &labels, count);
+    }
     let seen = Arc::clone(&pod.seen);
     crate::harness::eventually("the backend hears that nobody waits", || {
         (seen.resets.load(Ordering::SeqCst) == 1).then_some(())
     });
+}
+
+#[test]
+fn a_backend_hears_how_long_a_call_may_still_take() {
+    let pod = Pod::start(&[], None);
+    let portico = before(&pod);
+    with_client(portico.http(), async |client| {
+        for (timeout, most) in [("10S", 10_000_000), ("20000m", 20_000_000), ("5x", 0)] {
+            let request = Request::post("http://web.test/")
+                .header("content-type", "application/grpc")
+                .header("grpc-timeout", timeout);
+            let response = ask(&client, request, Some(b"")).await;
+            let (body, _) = read(response.into_body()).await.unwrap();
+            let text = String::from_utf8(body).unwrap();
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix("grpc-timeout: "));
+            let left = line.unwrap();
+            if most == 0 {
+                assert_eq!(left, timeout, "http-proxy 6.9: what says nothing is let be");
+                continue;
+            }
+            let micros: u64 = left.strip_suffix('u').unwrap().parse().unwrap();
+            assert!(micros < most, "http-proxy 6.9: what is left of {timeout} is {left}");
+        }
+    });
+}
+
+#[test]
+fn an_endpoint_that_says_nothing_but_unavailable_is_put_out() {
+    for (manners, declined, ejections) in
+        [(&[Manner::Declines; 9], 5, 1), (&[Manner::Fails; 9], 0, 0)]
+    {
+        let (bad, good) = (Pod::start(manners, None), Pod::start(&[], None));
+        let both = format!("{},{}", bad.address, good.address);
+        let manifests = [
+            good.service("web")
+                .replace(&good.address.to_string(), &both),
+            annotated("web", "web.test", &[("backend-protocol", "GRPC")], ""),
+        ]
+        .join("---\n");
+        let portico = Portico::with(&[("all.yaml", &manifests)])
+            .workers(1)
+            .start();
+        let mut failed = 0;
+        with_client(portico.http(), async |client| {
+            for _ in 0..20 {
+                let request =
+                    Request::post("http://web.test/").header("content-type", "application/grpc");
+                let response = ask(&client, request, Some(b"\0\0\0\0\0")).await;
+                let ahead = response.headers().get("grpc-status").cloned();
+                let (_, trailers) = read(response.into_body()).await.unwrap();
+                let behind = trailers.and_then(|map| map.get("grpc-status").cloned());
+                failed += u64::from(ahead.or(behind).unwrap() == "14");
+            }
+        });
+        let of_bad = bad.seen.requests.load(Ordering::SeqCst) as u64;
+        assert_eq!(failed, of_bad, "it is never asked again: it may have done its work");
+        // Each turn of it comes back only where the test takes longer than it is out.
+        let of_web = "{port=\"\",protocol=\"tcp\",service=\"default/web\"}";
+        let metric = |name: &str| portico.metric(&format!("portico_endpoint_{name}{of_web}"));
+        assert!(metric("ejections_total") >= ejections, "http-proxy 6.9: {manners:?}");
+        assert!(metric("unavailable_total") >= declined, "http-proxy 6.9: {manners:?}");
+        if ejections == 0 {
+            assert_eq!((metric("ejections_total"), failed), (0, 10), "http-proxy 6.9");
+        }
+        let calls = "portico_l7_grpc_calls_total";
+        counts(&portico, calls, &[r#"ingress="web""#, r#"grpc_status="14""#], failed);
+        counts(&portico, calls, &[r#"ingress="web""#, r#"grpc_status="0""#], 20 - failed);
+    }
 }
 
 #[test]

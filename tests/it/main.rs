@@ -72,6 +72,7 @@ mod rule_metrics;
 mod services;
 mod sessions;
 mod settings;
+mod tickets;
 mod tls;
 mod traffic;
 mod udp;

@@ -5,11 +5,13 @@ use std::io::{BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::sync::mpsc;
 
+use crate::annotations::annotated;
 use crate::front_door::ingress;
 use crate::harness::PATIENCE;
-use crate::harness::http::Client;
+use crate::harness::http::{Client, get};
 use crate::harness::pod::{Pod, head};
 use crate::harness::portico::Portico;
+use crate::http2::{ask, with_client};
 use crate::services::service;
 
 /// A pod that tells every head, and answers `answer`; with `close` it ends after each.
@@ -283,13 +285,75 @@ fn connections_are_kept_only_where_both_sides_can_go_on() {
     }
 }
 
+/// A pod whose answer to `/long/N` has a field of N bytes, and to `/many/N` so many fields.
+fn wordy() -> Pod {
+    Pod::serve(Ipv4Addr::LOCALHOST.into(), |stream| {
+        let mut writer = stream.try_clone().unwrap();
+        let mut reader = BufReader::new(stream);
+        while let Some(head) = head(&mut reader) {
+            let path = head.split(' ').nth(1).unwrap();
+            let (kind, count) = path[1..].split_once('/').unwrap();
+            let count: usize = count.parse().unwrap();
+            let fields = match kind {
+                "long" => format!("X-Long: {}\r\n", "v".repeat(count)),
+                _ => "X-Many: v\r\n".repeat(count),
+            };
+            let answer = OK.replace("Content-Length", &format!("{fields}Content-Length"));
+            if writer.write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+#[test]
+fn the_head_of_an_answer_has_as_much_room_as_its_location_says() {
+    let pod = wordy();
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&pod]),
+        annotated("usual", "usual.test", &[], ""),
+        annotated("roomy", "roomy.test", &[("proxy-buffer-size", "128k")], ""),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)])
+        .workers(1)
+        .start();
+    let cases = [
+        ("usual.test", "/long/16000", 200),
+        ("usual.test", "/long/17000", 502),
+        ("usual.test", "/many/99", 200),
+        ("usual.test", "/many/100", 502),
+        ("roomy.test", "/long/130000", 200),
+        ("roomy.test", "/long/132000", 502),
+        ("roomy.test", "/many/100", 502),
+    ];
+    for (host, path, status) in cases {
+        let answer = get(portico.http(), host, path);
+        assert_eq!(answer.status, status, "ingress 2.4, http-proxy 3: {host}{path}");
+        let (_, count) = path.rsplit_once('/').unwrap();
+        if let Some(value) = answer.header("x-long") {
+            assert_eq!(value.len().to_string(), count);
+        }
+    }
+    with_client(portico.http(), async |client| {
+        for (host, path, status) in cases {
+            let url = format!("http://{host}{path}");
+            let answer = ask(&client, http::Request::get(url), None).await;
+            assert_eq!(answer.status(), status, "http-proxy 3, over HTTP/2: {host}{path}");
+        }
+    });
+}
+
 /// Else another client would come with the name of the one before.
 #[test]
 fn a_connection_that_may_know_its_client_is_no_other_clients() {
     let asks = "HTTP/1.1 401 No\r\nWWW-Authenticate: Negotiate\r\nContent-Length: 2\r\n\r\nok";
     let basic = "HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm=x\r\nContent-Length: 2\r\n\r\nok";
+    let either = "HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm=x\r\n\
+                  WWW-Authenticate: NTLM\r\nContent-Length: 2\r\n\r\nok";
     for (case, answer, says, connections) in [
         ("asked for a ticket", asks, "", 3),
+        ("asked for either", either, "", 3),
         ("shows a ticket", OK, "Authorization: NTLM abc\r\n", 3),
         ("in other letters", OK, "authorization: negotiate abc\r\n", 3),
         ("asked for a password", basic, "", 1),

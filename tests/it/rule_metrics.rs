@@ -25,7 +25,7 @@ fn series(portico: &Portico, metric: &str) -> Vec<String> {
 
 /// Waits until a metric has one series with these labels and this value.
 #[track_caller]
-fn counts(portico: &Portico, metric: &str, labels: &[&str], value: u64) {
+pub(crate) fn counts(portico: &Portico, metric: &str, labels: &[&str], value: u64) {
     let found = || {
         let mut all = series(portico, metric).into_iter();
         all.find(|line| {

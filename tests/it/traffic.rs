@@ -132,6 +132,43 @@ fn another_pod_is_asked_where_an_annotation_says_so() {
 }
 
 #[test]
+fn settings_say_how_many_requests_are_sent_again() {
+    let busy = unavailable();
+    let gone = after_head(drop);
+    let good = Pod::http("good");
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&busy, &good]),
+        service("half", "ClusterIP", 80, &[&gone, &good]),
+        annotated("web", "web.test", &[("proxy-next-upstream", "error http_503")], ""),
+        annotated("half", "half.test", &[], "").replace("name: web, port", "name: half, port"),
+    ]
+    .join("---\n");
+    for (percent, again) in [(100, true), (0, false)] {
+        let portico = Portico::with(&[("all.yaml", &manifests)])
+            .adjust(move |settings| {
+                settings.front_door.retry_percent = percent;
+                settings.front_door.retries_per_second = 0;
+            })
+            .start();
+        for (host, otherwise) in [("web", 503), ("half", 502)] {
+            let address = portico.http();
+            let mut statuses: Vec<u16> = (0..4)
+                .map(|_| get(address, &format!("{host}.test"), "/").status)
+                .collect();
+            statuses.sort_unstable();
+            let want = if again { [200; 4] } else { [200, 200, otherwise, otherwise] };
+            assert_eq!(statuses, want, "http-proxy 5.11: {host} {percent}");
+            let of = |name: &str| {
+                let labels = format!("port=\"\",protocol=\"tcp\",service=\"default/{host}\"");
+                portico.metric(&format!("portico_l7_retries_{name}{{{labels}}}"))
+            };
+            let want = if again { (2, 0) } else { (0, 2) };
+            assert_eq!((of("total"), of("refused_total")), want, "http-proxy 5.11: {host}");
+        }
+    }
+}
+
+#[test]
 fn a_pod_that_is_slow_is_given_up_or_another_is_asked() {
     let (slow, good) = (silent(), Pod::http("good"));
     let manifests = [

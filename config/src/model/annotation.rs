@@ -118,7 +118,7 @@ pub const ROWS: &[Row] = &[
     row("proxy-next-upstream-timeout", 'B', Role::Tuning, "0", Standing::Supported, "for how long"),
     row("proxy-buffering", 'A', Role::Tuning, "off", Standing::Ignored("answers always stream"), "whether an answer is buffered"),
     row("proxy-buffers-number", 'A', Role::Tuning, "4", Standing::Ignored("answers always stream"), "buffers for an answer"),
-    row("proxy-buffer-size", 'A', Role::Tuning, "4k", Standing::Ignored("64 KiB are always there for the head of an answer, and no more"), "room for the head of an answer"),
+    row("proxy-buffer-size", 'A', Role::Tuning, "64k", Standing::Supported, "room for the head of an answer: 64 KiB are always there, 1 MiB at most, by HTTP/2 no more than 64 KiB; beyond, 502"),
     row("proxy-busy-buffers-size", 'A', Role::Tuning, "8k", Standing::Ignored("answers always stream"), "buffers being sent"),
     row("proxy-max-temp-file-size", 'A', Role::Tuning, "1024m", Standing::Ignored("nothing is written to files"), "an answer kept in a file"),
     row("client-body-buffer-size", 'A', Role::Tuning, "8k", Standing::Ignored("bodies always stream"), "room for a body in memory"),

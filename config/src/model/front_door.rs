@@ -45,6 +45,11 @@ pub struct FrontDoor {
     pub max_endpoint_requests: usize,
     /// `maxEndpointPending`: requests that may wait for one of them to end; default 1,024.
     pub max_endpoint_pending: usize,
+    /// `retryPercent`: of a hundred requests for a ServicePort, so many may be sent again after they had
+    /// been sent; 0 to 100, default 20.
+    pub retry_percent: usize,
+    /// `retriesPerSecond`: and so many a second beside those; default 10.
+    pub retries_per_second: usize,
     /// How long each side may take.
     pub timeouts: DoorTimeouts,
 }
@@ -84,6 +89,8 @@ impl Default for FrontDoor {
             max_connection_age: Some(Duration::from_secs(3600)),
             max_endpoint_requests: 1_024,
             max_endpoint_pending: 1_024,
+            retry_percent: 20,
+            retries_per_second: 10,
             timeouts: DoorTimeouts::default(),
         }
     }

@@ -66,6 +66,8 @@ pub struct Policy {
     pub mirror: Option<Arc<Mirror>>,
     /// Which answers are compressed; none: none is.
     pub compression: Option<Arc<Compression>>,
+    /// How many bytes the head of a backend's answer may have; none: 64 KiB.
+    pub max_head_bytes: Option<u32>,
     /// How fast an answer may go to its client; none: any.
     pub download_rate: Option<DownloadRate>,
     /// What is done to the fields of requests.

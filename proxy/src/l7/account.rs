@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::upgrade::Carried;
-use crate::ledger::{Column, Settled, Verb};
+use crate::ledger::{CallStatus, Column, Settled, Verb};
 use crate::view::Rule;
 
 /// What is known of a request that goes on.
@@ -38,6 +38,8 @@ pub(crate) struct Account {
     pub(crate) sent: u64,
     /// How many of them came before the body.
     pub(crate) head_out: u64,
+    /// How it ended, where it is a call of gRPC.
+    pub(crate) call: Option<CallStatus>,
 }
 
 impl Account {
@@ -73,6 +75,7 @@ impl Account {
             upstream: self.upstream,
             received_bytes: self.head_in + self.body_in,
             sent_bytes: self.sent,
+            call: self.call,
         });
     }
 

@@ -435,7 +435,7 @@ impl Worker {
             Ok(Ok(stream)) => {
                 self.metrics.opened.0.fetch_add(1, Relaxed);
                 let secured = secured.map(Rc::clone);
-                return Ok(Backend { stream, endpoint, secured, served: 0 });
+                return Ok(Backend::new(stream, endpoint, secured));
             }
             Ok(Err((why, error))) => {
                 debug!(%endpoint, %error, "dial failed");

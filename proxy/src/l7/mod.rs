@@ -74,7 +74,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::ledger::Column;
 use crate::limiter::Limiter;
-use crate::upstream::{Bounds, Port};
+use crate::upstream::{Allowance, Bounds, Port};
 use crate::view::{Rule, Target, View};
 
 use self::access::AccessLog;
@@ -156,6 +156,8 @@ pub(crate) struct Worker {
     door: FrontDoor,
     /// How many requests an endpoint may have, where its Service does not say it.
     bounds: Bounds,
+    /// How many requests may be sent again.
+    allowance: Allowance,
     tls: Option<Arc<Tls>>,
     queries: Queries,
     /// The log of requests, where there is one.
@@ -228,6 +230,10 @@ impl Worker {
             bounds: Bounds {
                 requests: door.max_endpoint_requests,
                 pending: door.max_endpoint_pending,
+            },
+            allowance: Allowance {
+                percent: door.retry_percent,
+                per_second: door.retries_per_second,
             },
             tls,
             queries,

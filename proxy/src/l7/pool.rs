@@ -2,7 +2,8 @@
 //!
 //! Invariants: a connection is here only between a finished response and the next request; at most
 //! [`MAX_PER_ENDPOINT`] and [`MAX_PER_WORKER`]; one over which anything came meanwhile, a byte or the
-//! end, is never handed out (`http-proxy 2.12`, `5.8`). An endpoint that left keeps none: its
+//! end, is never handed out (`http-proxy 2.12`, `5.8`); none is here that may know who its client is
+//! (`http-proxy 5.4`). An endpoint that left keeps none: its
 //! connections age out within [`MAX_IDLE_TICKS`].
 
 use std::cell::RefCell;
@@ -32,12 +33,19 @@ pub(crate) struct Backend {
     pub(crate) secured: Option<Rc<Secured>>,
     /// Requests that it has carried.
     pub(crate) served: u32,
+    /// Whether it may know who its client is, and is no other client's (`http-proxy 5.4`).
+    pub(crate) knows_client: bool,
 }
 
 impl Backend {
+    /// One that has carried nothing yet.
+    pub(crate) fn new(stream: Stream, endpoint: SocketAddr, secured: Option<Rc<Secured>>) -> Self {
+        Self { stream, endpoint, secured, served: 0, knows_client: false }
+    }
+
     /// Whether nothing came since its last response: no byte, no end. Costs no system call where
     /// nothing did.
-    fn is_quiet(&mut self) -> bool {
+    pub(crate) fn is_quiet(&mut self) -> bool {
         match &mut self.stream {
             Stream::Plain(stream) => {
                 let seen = stream.try_read(&mut [0; 1]);
@@ -173,10 +181,10 @@ impl Pool {
         found
     }
 
-    /// Keeps a connection for the next request; drops it where there is no room, or where it has
-    /// carried enough.
+    /// Keeps a connection for the next request, whosever that is; drops it where there is no room, or
+    /// where it has carried enough or may know its client.
     pub(crate) fn put(&self, backend: Backend) {
-        if matches!(backend.stream, Stream::Http2(_)) {
+        if backend.knows_client || matches!(backend.stream, Stream::Http2(_)) {
             return;
         }
         let since = self.ticker.now();

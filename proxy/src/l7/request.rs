@@ -198,15 +198,19 @@ pub(crate) fn is_websocket(asked: &Asked<'_>) -> bool {
         && !fields.has(Name::TransferEncoding)
 }
 
-/// Whether credentials, or what asks for some, are good for a whole connection (`http-proxy 5.4`).
+/// Whether credentials, or one of those that are asked for, are good for a whole connection
+/// (`http-proxy 5.4`).
 pub(crate) fn is_of_connection(value: &[u8]) -> bool {
-    let scheme = value
-        .split(|&byte| byte == b' ' || byte == b',')
-        .next()
-        .unwrap_or_default();
-    [&b"ntlm"[..], b"negotiate"]
-        .iter()
-        .any(|it| scheme.eq_ignore_ascii_case(it))
+    let mut pieces = value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+    pieces.any(|piece| {
+        let scheme = piece.split(|&byte| byte == b' ').next();
+        let schemes = [&b"ntlm"[..], b"negotiate"].into_iter();
+        scheme.is_some_and(|scheme| {
+            schemes
+                .into_iter()
+                .any(|it| scheme.eq_ignore_ascii_case(it))
+        })
+    })
 }
 
 /// `http-proxy 5`: what may be repeated after it may have reached a backend.
@@ -292,6 +296,23 @@ mod tests {
         ] {
             let refused = read(method, uri, headers, |asked| check(asked).unwrap_err());
             assert_eq!(refused.status.as_u16(), status, "ingress 1.2, {case}");
+        }
+    }
+
+    #[test]
+    fn credentials_of_connections_are_known_among_others() {
+        for (value, want) in [
+            ("NTLM", true),
+            ("ntlm TlRMTVNTUAAB", true),
+            ("Negotiate", true),
+            ("Basic realm=\"x\", Negotiate", true),
+            ("Digest a=b,NTLM", true),
+            ("Basic realm=\"NTLM\"", false),
+            ("Bearer Negotiate", false),
+            ("NTLMx", false),
+            ("", false),
+        ] {
+            assert_eq!(is_of_connection(value.as_bytes()), want, "http-proxy 5.4: {value}");
         }
     }
 

@@ -92,8 +92,15 @@ mod tests {
     fn count(ledger: &Ledger) {
         let (took, upstream) = (None, None);
         let verb = Verb::of("GET");
-        let settled =
-            Settled { verb, status: 200, took, upstream, received_bytes: 1, sent_bytes: 1 };
+        let settled = Settled {
+            verb,
+            status: 200,
+            took,
+            upstream,
+            received_bytes: 1,
+            sent_bytes: 1,
+            call: None,
+        };
         ledger.column(0).unwrap().settle(&settled);
     }
 

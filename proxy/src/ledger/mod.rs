@@ -10,6 +10,7 @@
 //! ledgers is `ledgers`' work, how they are shown that of `metrics`.
 
 mod count;
+mod call;
 mod ledgers;
 
 use std::collections::BTreeMap;
@@ -21,9 +22,11 @@ use std::time::Duration;
 use portico_config::model::ObjectName;
 use portico_config::snapshot::PortId;
 
+pub(crate) use self::call::{CallStatus, LABELS, STATUSES as CALL_STATUSES};
 pub(crate) use self::count::{BOUNDS_MICROS, BUCKETS, Spread};
 pub(crate) use self::ledgers::{Ledgers, Shared};
 
+use self::call::Calls;
 use self::count::Count;
 
 /// Whose requests a ledger is about.
@@ -62,6 +65,7 @@ pub(crate) struct Column {
     sent_bytes: Count,
     opened: Count,
     closed: Count,
+    calls: Calls,
 }
 
 /// A tunnel that is open.
@@ -101,6 +105,8 @@ pub(crate) struct Settled {
     pub(crate) received_bytes: u64,
     /// Bytes of the response.
     pub(crate) sent_bytes: u64,
+    /// How it ended, where it was a call of gRPC.
+    pub(crate) call: Option<CallStatus>,
 }
 
 /// The columns of a ledger, added up.
@@ -116,6 +122,8 @@ pub(crate) struct Sums {
     pub(crate) sent_bytes: u64,
     /// Tunnels that are open now; none: there never was any.
     pub(crate) tunnels: Option<u64>,
+    /// Calls of gRPC, by their status.
+    pub(crate) calls: [u64; CALL_STATUSES],
 }
 
 impl Verb {
@@ -168,6 +176,9 @@ impl Column {
             self.upstream.add(upstream);
         }
         self.carry(settled.received_bytes, settled.sent_bytes);
+        if let Some(status) = settled.call {
+            self.calls.add(status);
+        }
     }
 
     /// Counts bytes of a request, or of the tunnel that it became.
@@ -216,6 +227,7 @@ impl Column {
             .add_to(&mut sums.upstream, &mut sums.upstream_micros);
         sums.received_bytes += self.received_bytes.get();
         sums.sent_bytes += self.sent_bytes.get();
+        self.calls.add_to(&mut sums.calls);
         if self.opened.get() > 0 {
             let open = self.opened.get().saturating_sub(self.closed.get());
             *sums.tunnels.get_or_insert(0) += open;
@@ -245,6 +257,7 @@ mod tests {
             upstream: Some(Duration::from_micros(90)),
             received_bytes: 10,
             sent_bytes: 100,
+            call: None,
         }
     }
 
@@ -278,6 +291,21 @@ mod tests {
         assert_eq!((sums.received_bytes, sums.sent_bytes), (40, 400));
         assert_eq!((sums.took_micros, sums.upstream_micros), (600, 360));
         assert_eq!((sums.took[1], sums.upstream[0]), (4, 4), "0.1 ms is the first bound");
+    }
+
+    #[test]
+    fn calls_are_counted_by_their_status_beside_what_http_says() {
+        let ledger = Ledger::new(Subject::default(), 2);
+        for (worker, status) in
+            [(0, CallStatus::of(0)), (1, CallStatus::of(5)), (1, CallStatus::of(0))]
+        {
+            let column = ledger.column(worker).unwrap();
+            column.settle(&Settled { call: Some(status), ..settled("POST", 200) });
+        }
+        let sums = ledger.sums();
+        assert_eq!((sums.calls[0], sums.calls[5]), (2, 1), "http-proxy 6.9");
+        assert_eq!(sums.calls.iter().sum::<u64>(), 3);
+        assert_eq!(sums.answers[&("POST", "200".to_owned())], 3);
     }
 
     #[test]

@@ -73,7 +73,9 @@ fn fill(shown: &[Counted<'_>], registry: &Registry) -> prometheus::Result<()> {
         active.with_label_values(&labels).set(open);
         out.with_label_values(&labels)
             .set(upstream.is_out(now).into());
-        for (reason, value) in [("dial", &tally.dials), ("reset", &tally.breaks)] {
+        for (reason, value) in
+            [("dial", &tally.dials), ("reset", &tally.breaks), ("unavailable", &tally.unavailable)]
+        {
             failures
                 .with_label_values(&[service, name, protocol, address, reason])
                 .inc_by(value.load(Relaxed));

@@ -8,7 +8,7 @@ use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
 };
 
-use crate::ledger::{BOUNDS_MICROS, BUCKETS, Ledger, Subject, Sums};
+use crate::ledger::{BOUNDS_MICROS, BUCKETS, LABELS, Ledger, Subject, Sums};
 
 /// The families of these ledgers; the same one may come more than once.
 pub(super) fn families<'a>(ledgers: impl Iterator<Item = &'a Ledger>) -> Vec<MetricFamily> {
@@ -32,6 +32,16 @@ pub(super) fn families<'a>(ledgers: impl Iterator<Item = &'a Ledger>) -> Vec<Met
             metric
         })
     });
+    let calls = sums.iter().flat_map(|(labels, sums)| {
+        let counts = LABELS.iter().zip(&sums.calls);
+        counts
+            .filter(|(_, count)| **count > 0)
+            .map(|(status, count)| {
+                let mut metric = counter(*count);
+                metric.set_label(labels.pairs(&[("grpc_status", status)]));
+                metric
+            })
+    });
     let all = [
         (REQUESTS, MetricType::COUNTER, requests.collect()),
         (TOOK, MetricType::HISTOGRAM, each(|it| histogram(&it.took, it.took_micros))),
@@ -39,6 +49,7 @@ pub(super) fn families<'a>(ledgers: impl Iterator<Item = &'a Ledger>) -> Vec<Met
         (RECEIVED, MetricType::COUNTER, each(|it| Some(counter(it.received_bytes)))),
         (SENT, MetricType::COUNTER, each(|it| Some(counter(it.sent_bytes)))),
         (TUNNELS, MetricType::GAUGE, each(tunnels)),
+        (CALLS, MetricType::COUNTER, calls.collect()),
     ];
     let families = all
         .into_iter()
@@ -155,6 +166,8 @@ const RECEIVED: (&str, &str) =
 const SENT: (&str, &str) =
     ("portico_l7_response_bytes_total", "Bytes of responses, heads and bodies, and to tunnels.");
 const TUNNELS: (&str, &str) = ("portico_l7_tunnels_active", "WebSockets that are open now.");
+const CALLS: (&str, &str) =
+    ("portico_l7_grpc_calls_total", "Calls of gRPC that ended, by rule and status of gRPC.");
 
 #[cfg(test)]
 mod tests {
@@ -190,6 +203,7 @@ mod tests {
             upstream: None,
             received_bytes: 10,
             sent_bytes: 100,
+            call: None,
         });
         let families = families([&ledger, &idle, &ledger].into_iter());
         let text = TextEncoder::new().encode_to_string(&families).unwrap();
@@ -210,7 +224,7 @@ mod tests {
         ] {
             assert!(text.lines().any(|it| it == line), "http-proxy 9.4: no {line} in:\n{text}");
         }
-        for name in ["upstream_duration", "tunnels_active"] {
+        for name in ["upstream_duration", "tunnels_active", "grpc_calls"] {
             assert!(!text.contains(name), "http-proxy 9.5: {name} without a request of its kind");
         }
     }

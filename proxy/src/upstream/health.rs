@@ -19,7 +19,7 @@ use std::time::Duration;
 pub(super) struct Health {
     /// Dials that failed in a row.
     dials: AtomicU32,
-    /// Connections in a row that broke before the endpoint had said anything.
+    /// Connections in a row that broke before the endpoint had said anything, or gave nothing of use.
     breaks: AtomicU32,
     /// Times that it was put out since it last answered.
     ejections: AtomicU32,
@@ -36,6 +36,8 @@ pub(crate) enum Fault {
     Dial,
     /// It ended in a reset before the endpoint had said anything.
     Break,
+    /// All that it had to say to a call of gRPC is that it does no work (`http-proxy 6.9`).
+    Unavailable,
 }
 
 impl Health {
@@ -64,7 +66,7 @@ impl Health {
     ) -> Option<Duration> {
         let counter = match fault {
             Fault::Dial => &self.dials,
-            Fault::Break => &self.breaks,
+            Fault::Break | Fault::Unavailable => &self.breaks,
         };
         let count = counter.load(Relaxed).saturating_add(1).min(MOST_FAILURES);
         counter.store(count, Relaxed);
@@ -194,6 +196,13 @@ mod tests {
             health.connected();
         }
         assert!(health.failed(Fault::Break, at(1), || true).is_some(), "a dial says nothing of it");
+        let health = Health::default();
+        for fault in [Fault::Unavailable, Fault::Break, Fault::Unavailable, Fault::Unavailable] {
+            health.connected();
+            health.failed(fault, at(1), || true);
+        }
+        let out = health.failed(Fault::Unavailable, at(1), || true);
+        assert!(out.is_some(), "http-proxy 6.9: it is no answer, whatever came before");
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod sessions;
 mod outcome;
 
 pub(crate) use affinity::AffinityTable;
+pub(crate) use budget::Allowance;
 pub(crate) use choice::{Caller, Choice, Upstream};
 pub(crate) use datagrams::{Loss, SessionEnd};
 pub(crate) use endpoint::Open;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use portico_config::model::Balance;
 use tracing::info;
 
+use super::budget::Allowance;
 use super::choice::{Caller, Upstream};
 use super::health::{Fault, may_go};
 use super::outs::Out;
@@ -60,6 +61,7 @@ impl Port {
         let counter = match fault {
             Fault::Dial => &self.state.connect_failures,
             Fault::Break => &self.state.breaks,
+            Fault::Unavailable => &self.state.unavailable,
         };
         counter.fetch_add(1, Relaxed);
         if let Some(tally) = &upstream.tally {
@@ -90,13 +92,13 @@ impl Port {
     }
 
     /// Whether one more request may be sent again.
-    pub(crate) fn may_repeat(&self, now: Instant) -> bool {
-        self.state.retries.has_room(now, self.requests())
+    pub(crate) fn may_repeat(&self, now: Instant, allowed: Allowance) -> bool {
+        self.state.retries.has_room(now, self.requests(), allowed)
     }
 
     /// Counts a request that is sent again; false: too many were.
-    pub(crate) fn repeat(&self, now: Instant) -> bool {
-        self.state.retries.take(now, self.requests())
+    pub(crate) fn repeat(&self, now: Instant, allowed: Allowance) -> bool {
+        self.state.retries.take(now, self.requests(), allowed)
     }
 
     fn requests(&self) -> u64 {

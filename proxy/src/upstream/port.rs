@@ -171,7 +171,7 @@ impl Port {
     }
 
     /// An endpoint of any of its sets.
-    pub(super) fn upstream(&self, address: SocketAddr) -> Option<&Upstream> {
+    pub(crate) fn upstream(&self, address: SocketAddr) -> Option<&Upstream> {
         let sets = self.sets.iter().flat_map(|set| [&set.cluster, &set.local]);
         let mut found = sets.filter_map(|members| {
             let at = members.all.binary_search_by(|it| it.address.cmp(&address));

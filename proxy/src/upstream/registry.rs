@@ -156,6 +156,8 @@ pub(crate) struct PortState {
     pub(crate) connect_failures: AtomicU64,
     /// Connections that an endpoint reset before it had said anything.
     pub(crate) breaks: AtomicU64,
+    /// Calls of gRPC to which an endpoint said that it does no work, and nothing else (L7).
+    pub(crate) unavailable: AtomicU64,
     /// Times that one of its endpoints was put out for having failed again and again.
     pub(crate) ejections: AtomicU64,
     /// Requests that its endpoints were asked for, whatever came of them (L7).
@@ -197,6 +199,7 @@ impl PortState {
             dropped: AtomicU64::default(),
             connect_failures: AtomicU64::default(),
             breaks: AtomicU64::default(),
+            unavailable: AtomicU64::default(),
             ejections: AtomicU64::default(),
             requests: AtomicU64::default(),
             inquiries: Default::default(),

@@ -22,6 +22,8 @@ pub(crate) struct Tally {
     pub(crate) dials: AtomicU64,
     /// Those that it reset before it had said anything.
     pub(crate) breaks: AtomicU64,
+    /// Those to which it said that it does no work.
+    pub(crate) unavailable: AtomicU64,
 }
 
 impl Tally {
@@ -41,6 +43,7 @@ impl Tally {
         let counter = match fault {
             Fault::Dial => &self.dials,
             Fault::Break => &self.breaks,
+            Fault::Unavailable => &self.unavailable,
         };
         counter.fetch_add(1, Relaxed);
     }

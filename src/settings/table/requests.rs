@@ -44,6 +44,20 @@ pub(super) static SETTINGS: &[Setting] = &[
         Kind::Count(0..=1_000_000, |to| &mut to.settings.front_door.max_endpoint_pending),
     ),
     Setting::new(
+        "ingress.retryPercent",
+        Group::Ingress,
+        "N",
+        "How many of a hundred requests for a Service's port may be sent again after they had been sent",
+        Kind::Count(0..=100, |to| &mut to.settings.front_door.retry_percent),
+    ),
+    Setting::new(
+        "ingress.retriesPerSecond",
+        Group::Ingress,
+        "N",
+        "And how many a second beside those; both are counted over ten seconds",
+        Kind::Count(0..=1_000_000, |to| &mut to.settings.front_door.retries_per_second),
+    ),
+    Setting::new(
         "ingress.requestHeaderTimeout",
         Group::Ingress,
         "TIME",

@@ -195,6 +195,7 @@ fn policy(reader: &mut Reader<'_>, name: &ObjectName) -> (Policy, bool) {
         relative_redirects: reader.switch("relative-redirects").unwrap_or(false),
         max_body_bytes: reader
             .value("proxy-body-size", |text| size(text).ok_or("is no size such as 8m, 512k or 0")),
+        max_head_bytes: reader.max_head_bytes(),
         upstream_host: reader.upstream_host(),
         rewrites: reader.rewrites().map(Into::into),
         balancing: reader.balancing(),

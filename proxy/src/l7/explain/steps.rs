@@ -164,6 +164,13 @@ impl Steps {
         if let Some(tries) = policy.retries.tries {
             self.add(12, "proxy-next-upstream-tries", format!("{tries} endpoints at most"));
         }
+        if let Some(most) = policy.max_head_bytes {
+            self.add(
+                12,
+                "proxy-buffer-size",
+                format!("answers with heads of {most} bytes at most"),
+            );
+        }
         if let Some(rate) = &policy.download_rate {
             let rate = format!("{} bytes a second", rate.bytes_per_second);
             self.add(12, "limit-rate", rate);

@@ -23,6 +23,7 @@ use super::pace::Pace;
 use super::repeat::Rejects;
 use super::server::Connection;
 use super::upload::Upload;
+use crate::l7::calls::Told;
 use crate::l7::coding;
 use crate::l7::edits::Edits;
 use crate::l7::exchange::Failure;
@@ -64,6 +65,8 @@ pub(super) struct Download {
     begun: bool,
     /// Whether the backend's connection may carry another request.
     pub(super) reusable: bool,
+    /// Whether it asks for what its connection will know the client by (`http-proxy 5.4`).
+    pub(super) binds: bool,
     /// Whether the client was told that this is the last response.
     pub(super) close: bool,
     /// Of the response whose head was passed on.
@@ -72,6 +75,10 @@ pub(super) struct Download {
     pub(super) answered_at: Option<Instant>,
     /// Whether all of the response came with it.
     pub(super) at_once: bool,
+    /// Whether another endpoint would have been asked, were there room for that.
+    pub(super) unrepeated: bool,
+    /// What came of a call of gRPC.
+    pub(super) told: Told,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -138,11 +145,19 @@ impl Download {
             cookie,
             begun: false,
             reusable: false,
+            binds: false,
             close: false,
             status: StatusCode::OK,
             answered_at: None,
             at_once: false,
+            unrepeated: false,
+            told: Told::Nothing,
         }
+    }
+
+    /// The same, for a response whose head may have so much.
+    pub(super) fn within(self, limits: head::Limits) -> Self {
+        Self { scan: Scan::within(limits), ..self }
     }
 
     /// Whether the client does not take what there is for it.
@@ -267,7 +282,10 @@ impl Download {
         let done = self.took(decoded.taken == count);
         if done && let Some(trailers) = backend.http2().and_then(|it| it.take_trailers()) {
             match backend::Stream::checked(trailers) {
-                Ok(trailers) => connection.stream.give_trailers(trailers),
+                Ok(trailers) => {
+                    self.told = Told::behind(facts.is_call, &trailers);
+                    connection.stream.give_trailers(trailers);
+                }
                 Err(_) => return Poll::Ready(Err(self.broken(connection))),
             }
         }
@@ -347,7 +365,7 @@ impl Download {
             Ok(false) => Ok(()),
             Ok(true) => {
                 let mut inbox = std::mem::take(&mut self.inbox);
-                self.scan = Scan::default();
+                self.scan = Scan::within(self.scan.limits());
                 self.read(connection, upload, facts, &mut inbox)
             }
         }
@@ -365,7 +383,9 @@ impl Download {
         let mut at = 0;
         while self.state == State::Head {
             let rest = &bytes[at..];
-            let Some(line) = head::response(rest, &mut lines).map_err(|_| MALFORMED)? else {
+            let limits = self.scan.limits();
+            let read = head::response_within(rest, &mut lines, limits);
+            let Some(line) = read.map_err(|_| MALFORMED)? else {
                 if self.scan.has_end(rest, false) != Ok(false) {
                     return Err(MALFORMED);
                 }
@@ -504,10 +524,11 @@ impl Download {
         (connection, upload): (&Connection<S>, &Upload),
         facts: &Facts,
     ) -> Result<(), Ended> {
-        if self
+        let rejects = self
             .rejects
-            .is_some_and(|it| upload.is_whole() && it.has(line.status))
-        {
+            .filter(|it| upload.is_whole() && it.has(line.status));
+        self.unrepeated = rejects.is_some_and(|it| it.is_spent());
+        if rejects.is_some() && !self.unrepeated {
             return Err(Ended::Rejected(line.status));
         }
         if facts.page(line.status, true).is_some() {
@@ -542,12 +563,9 @@ impl Download {
         };
         let edits = recoded.as_ref().map(|(edits, _)| edits);
         self.reusable = keeps && length != Length::UntilClose && !facts.closes_backend();
-        // Nobody else may come over a connection that knows one client (`http-proxy 5.4`).
-        let binds = line.status == StatusCode::UNAUTHORIZED
-            && fields
-                .first("www-authenticate")
-                .is_some_and(is_of_connection);
-        self.reusable &= !binds && !facts.binds;
+        self.binds = line.status == StatusCode::UNAUTHORIZED
+            && fields.every("www-authenticate").any(is_of_connection);
+        self.told = Told::ahead(facts.is_call, fields, length);
         self.pace = facts.pace();
         self.body = Body::new(length);
         self.chunked = announced == Announced::Chunked;

@@ -29,7 +29,7 @@ use crate::l7::pages::Page;
 use crate::l7::pool::Backend;
 use crate::l7::respond::Content;
 use crate::l7::watch::{Phase, Ticker};
-use crate::upstream::{Caller, Fault as Breakdown, Open, Port, Upstream};
+use crate::upstream::{Allowance, Caller, Fault as Breakdown, Open, Port, Upstream};
 
 /// The status of an answer that another backend's takes the place of, and whether what the client
 /// sends on is not read.
@@ -123,7 +123,7 @@ impl<S: Downstream> Connection<S> {
         port.state.requests.fetch_add(1, Relaxed);
         let (mut failure, mut stale) = (Failure::NoEndpoint, 0);
         let mut choice = Turns::new(port.choose(*caller, facts.lead()), repeats.tries());
-        let mut next = choice.next();
+        let mut next = self.home(port).or_else(|| choice.next());
         let first = next.map(|upstream| upstream.address);
         while let Some(asked) = next {
             let placed = self.place(port, (asked, &mut choice), (upload, facts));
@@ -150,8 +150,7 @@ impl<S: Downstream> Connection<S> {
             let asked = (upstream, first);
             let mut download = self.download(port, asked, (others, repeats), caller.now, facts);
             let passed = self.pass(upload, &mut download, &mut backend, facts);
-            let ended = passed.await;
-            match ended.or_cut(download.is_midway()) {
+            match passed.await.or_cut(download.is_midway()) {
                 Ended::Failed { failure: why, silent } => {
                     failure = why;
                     caller.now = Instant::now();
@@ -161,7 +160,7 @@ impl<S: Downstream> Connection<S> {
                         port.failed((None, *caller), upstream, Breakdown::Break, caller.now);
                     }
                     let again = repeats.after(lost, caller.now);
-                    if !again || !(lost.is_free() || port.repeat(caller.now)) {
+                    if !again || !self.has_room(port, lost, caller.now) {
                         break;
                     }
                     if lost.leads_on(&mut stale) {
@@ -169,25 +168,31 @@ impl<S: Downstream> Connection<S> {
                     }
                 }
                 Ended::Rejected(status) => {
-                    rejected((port, upstream), status, caller);
+                    let allowed = self.worker.allowance;
+                    rejected((port, upstream), status, (caller, allowed));
                     next = choice.next();
                 }
                 Ended::Refused(status) => {
                     return Box::pin(self.refuse(Fault::Refused(status), facts)).await;
                 }
                 Ended::Replaced(status) => {
-                    settle(port, (upstream, status), caller.now, facts);
+                    settle(port, (upstream, status), (*caller, &download), facts);
                     return Err((status, !upload.is_read()));
                 }
                 Ended::Cut => return Ok(After::Cut),
-                Ended::Sent | Ended::Upgraded => {
-                    settle(port, (upstream, download.status), caller.now, facts);
+                ended @ (Ended::Sent | Ended::Upgraded) => {
+                    settle(port, (upstream, download.status), (*caller, &download), facts);
                     return Ok(self.finish((ended, facts), upload, download, (backend, open)));
                 }
             }
             self.again(upload);
         }
         Box::pin(self.give_up(port, (failure, !upload.is_read()), facts)).await
+    }
+
+    /// Whether a request may be sent again: where that costs no backend anything, always.
+    fn has_room(&self, port: &Port, lost: Lost, now: Instant) -> bool {
+        lost.is_free() || port.repeat(now, self.worker.allowance)
     }
 
     /// What the answer of `upstream` comes through, `first` being asked before all; `others`: there are
@@ -201,10 +206,10 @@ impl<S: Downstream> Connection<S> {
         facts: &Facts,
     ) -> Download {
         self.account.asked = (!facts.is_aside()).then_some(now);
-        let rejects = repeats.rejects();
-        let rejects = rejects.filter(|_| others && port.may_repeat(now));
+        let rejects = repeats.rejects().filter(|_| others);
+        let rejects = rejects.map(|it| it.within(port.may_repeat(now, self.worker.allowance)));
         let cookie = self.cookie(port, asked, now, facts);
-        Download::new(self.worker.scratch.take(), rejects, cookie)
+        Download::new(self.worker.scratch.take(), rejects, cookie).within(facts.head_limits())
     }
 
     /// Answers for endpoints of which none did.
@@ -236,6 +241,9 @@ impl<S: Downstream> Connection<S> {
         let answered = download.answered();
         if let Some(status) = answered {
             self.account.status = status.as_u16();
+        }
+        if let Some(status) = download.told.status() {
+            self.account.call = Some(status);
         }
         if let Some(now) = download.answered_at {
             self.account.answered(now, download.at_once);
@@ -284,7 +292,26 @@ impl<S: Downstream> Connection<S> {
         connected
     }
 
-    async fn reach(&self, upstream: &Upstream, facts: &Facts) -> Result<(bool, Backend), Undialed> {
+    /// The endpoint that may know the client, where the port has it.
+    fn home<'a>(&self, port: &'a Port) -> Option<&'a Upstream> {
+        let kept = self.kept.as_ref()?;
+        port.upstream(kept.endpoint)
+    }
+
+    /// The connection over which it does, if that lives and this request may go over it.
+    fn known(&mut self, endpoint: SocketAddr, facts: &Facts) -> Option<Backend> {
+        let fits = |kept: &mut Box<Backend>| {
+            kept.endpoint == endpoint && kept.secured.as_ref() == facts.secured()
+        };
+        let mut kept = self.kept.take_if(fits)?;
+        kept.is_quiet().then_some(*kept)
+    }
+
+    async fn reach(
+        &mut self,
+        upstream: &Upstream,
+        facts: &Facts,
+    ) -> Result<(bool, Backend), Undialed> {
         let endpoint = upstream.address;
         if facts.speaks_http2() {
             if let Some(joined) = self.worker.join_stream(endpoint, facts.secured()) {
@@ -299,7 +326,9 @@ impl<S: Downstream> Connection<S> {
                 false => why,
             });
         }
-        if let Some(backend) = self.worker.pool.take(endpoint, facts.secured()) {
+        let known = self.known(endpoint, facts);
+        let rested = known.or_else(|| self.worker.pool.take(endpoint, facts.secured()));
+        if let Some(backend) = rested {
             self.worker.metrics.reused.0.fetch_add(1, Relaxed);
             return Ok((true, backend));
         }
@@ -331,11 +360,11 @@ impl<S: Downstream> Connection<S> {
 
     /// What becomes of both connections once the response has been passed on.
     fn finish(
-        &self,
+        &mut self,
         (ended, facts): (Ended, &Facts),
         upload: &mut Upload,
         download: Download,
-        (backend, open): (Backend, Open),
+        (mut backend, open): (Backend, Open),
     ) -> After {
         if ended == Ended::Upgraded {
             if let Some(timeouts) = facts.timeouts() {
@@ -344,9 +373,18 @@ impl<S: Downstream> Connection<S> {
             }
             return After::Tunnel(Box::new((backend, open)));
         }
+        backend.knows_client |= download.binds || facts.binds;
+        if backend.knows_client
+            && let Some(stream) = backend.stream.http2()
+        {
+            stream.retire();
+        }
         // A response that came before the end of the upload leaves the rest of it behind.
         if download.reusable && upload.is_done() {
-            self.worker.pool.put(backend);
+            match backend.knows_client {
+                true => self.kept = Some(Box::new(backend)),
+                false => self.worker.pool.put(backend),
+            }
         }
         let after = match (download.close, upload.is_read()) {
             (false, _) => After::Next,
@@ -378,6 +416,7 @@ impl<S: Downstream> Connection<S> {
         backend: &mut Backend,
         facts: &Facts,
     ) -> Ended {
+        upload.remain(facts.deadline);
         let mut patience = None;
         let mut deadline = facts.deadline.map(|it| Box::pin(sleep_until(it.into())));
         let passed = std::future::poll_fn(|cx| {
@@ -476,15 +515,31 @@ fn undialed(
 }
 
 /// Notes that an endpoint's answer is not passed on, since another one is asked.
-fn rejected((port, upstream): (&Port, &Upstream), status: StatusCode, caller: &mut Caller) {
+fn rejected(
+    (port, upstream): (&Port, &Upstream),
+    status: StatusCode,
+    (caller, allowed): (&mut Caller, Allowance),
+) {
     caller.now = Instant::now();
     debug!(endpoint = %upstream.address, %status, "another endpoint is asked");
-    port.repeat(caller.now);
+    port.repeat(caller.now, allowed);
 }
 
-/// Notes that an endpoint answered, and with which status.
-fn settle(port: &Port, (upstream, status): (&Upstream, StatusCode), sent: Instant, facts: &Facts) {
-    port.answered((upstream, facts.lead()), sent, Instant::now);
+/// Notes that an endpoint answered, with this status and as `download` has it.
+fn settle(
+    port: &Port,
+    (upstream, status): (&Upstream, StatusCode),
+    (caller, download): (Caller, &Download),
+    facts: &Facts,
+) {
+    if download.unrepeated {
+        port.state.retries.refused.fetch_add(1, Relaxed);
+    }
+    match download.told.is_unavailable() {
+        // It says itself that it does no work (`http-proxy 6.9`).
+        true => port.failed((None, caller), upstream, Breakdown::Unavailable, Instant::now()),
+        false => port.answered((upstream, facts.lead()), caller.now, Instant::now),
+    }
     if facts.is_aside() {
         port.state.inquiries[class(status)].fetch_add(1, Relaxed);
     }

@@ -45,6 +45,43 @@ impl Fault {
     }
 }
 
+/// What a head may have (`http-proxy 3`).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Limits {
+    /// Of all of it; each connection keeps them, so they are small.
+    head_bytes: u32,
+}
+
+impl Limits {
+    /// What every head may have.
+    pub(crate) const USUAL: Self = Self { head_bytes: MAX_HEAD_BYTES };
+    /// Of a head that this proxy wrote: what it was made of was within limits.
+    pub(crate) const OWN: Self = Self { head_bytes: u32::MAX };
+
+    /// Of one that may have so many bytes, all of them in one field.
+    pub(crate) fn of_bytes(bytes: u32) -> Self {
+        Self { head_bytes: bytes }
+    }
+
+    fn head_bytes(self) -> usize {
+        usize::try_from(self.head_bytes).unwrap_or(usize::MAX)
+    }
+
+    fn line_bytes(self) -> usize {
+        if self == Self::USUAL { MAX_LINE_BYTES } else { self.head_bytes() }
+    }
+
+    fn fields(self) -> usize {
+        if self == Self::OWN { usize::MAX } else { MAX_FIELDS }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::USUAL
+    }
+}
+
 /// A request line; the fields went to the list that the caller gave.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct RequestLine<'a> {
@@ -76,7 +113,7 @@ pub(crate) fn request<'a>(
     bytes: &'a [u8],
     lines: &mut Vec<Line>,
 ) -> Result<Option<RequestLine<'a>>, Fault> {
-    let mut cursor = Cursor { bytes, at: 0, strict: true };
+    let mut cursor = Cursor { bytes, at: 0, strict: true, limits: Limits::USUAL };
     // `http-proxy 2`: one empty line may stand before the request, more may not.
     if bytes.starts_with(b"\r\n") {
         cursor.at = 2;
@@ -94,7 +131,16 @@ pub(crate) fn response<'a>(
     bytes: &'a [u8],
     lines: &mut Vec<Line>,
 ) -> Result<Option<StatusLine<'a>>, Fault> {
-    let mut cursor = Cursor { bytes, at: 0, strict: false };
+    response_within(bytes, lines, Limits::USUAL)
+}
+
+/// The same where other limits count.
+pub(crate) fn response_within<'a>(
+    bytes: &'a [u8],
+    lines: &mut Vec<Line>,
+    limits: Limits,
+) -> Result<Option<StatusLine<'a>>, Fault> {
+    let mut cursor = Cursor { bytes, at: 0, strict: false, limits };
     let Some(line) = cursor.line()? else { return Ok(None) };
     let (status, reason, minor) = status_line(line)?;
     if !cursor.fields(lines)? {
@@ -158,6 +204,7 @@ struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
     strict: bool,
+    limits: Limits,
 }
 
 impl<'a> Cursor<'a> {
@@ -176,14 +223,15 @@ impl<'a> Cursor<'a> {
     /// Reads fields up to the empty line; false: it has not come yet.
     fn fields(&mut self, lines: &mut Vec<Line>) -> Result<bool, Fault> {
         lines.clear();
+        let (most, longest) = (self.limits.fields(), self.limits.line_bytes());
         loop {
             let begin = self.at;
             let Some(line) = self.line()? else { return Ok(false) };
             if line.is_empty() {
-                let fits = self.at <= MAX_HEAD_BYTES;
+                let fits = self.at <= self.limits.head_bytes();
                 return if fits { Ok(true) } else { Err(Fault::TooLarge) };
             }
-            if lines.len() == MAX_FIELDS || line.len() > MAX_LINE_BYTES {
+            if lines.len() == most || line.len() > longest {
                 return Err(Fault::TooLarge);
             }
             lines.push(field(line, begin)?);
@@ -270,10 +318,21 @@ pub(crate) struct Scan {
     /// Where the line begins in which `at` is.
     line: usize,
     /// Lines that have ended.
-    count: usize,
+    count: u32,
+    limits: Limits,
 }
 
 impl Scan {
+    /// One for a head that may have so much.
+    pub(crate) fn within(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// What the head may have.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Whether it is worth reading the head in `bytes`, which begin with those of the last call.
     /// Refuses what can no longer become one.
     pub(crate) fn has_end(&mut self, bytes: &[u8], strict: bool) -> Result<bool, Fault> {
@@ -294,9 +353,9 @@ impl Scan {
             if empty && (self.count > 0 || self.line > 2) {
                 return Ok(true);
             }
-            self.count += usize::from(!empty);
+            self.count += u32::from(!empty);
             // The empty line, the start line and as many fields: the reader refuses the rest.
-            if self.count > MAX_FIELDS + 1 {
+            if self.count as usize > self.limits.fields().saturating_add(1) {
                 return Ok(true);
             }
         }
@@ -305,7 +364,8 @@ impl Scan {
         if self.count == 0 && strict && long > MAX_TARGET_BYTES + START_LINE_BYTES {
             return Err(Fault::TargetTooLong);
         }
-        if long > MAX_LINE_BYTES + 2 || bytes.len() > MAX_HEAD_BYTES {
+        let limits = self.limits;
+        if long > limits.line_bytes().saturating_add(2) || bytes.len() > limits.head_bytes() {
             return Err(Fault::TooLarge);
         }
         Ok(false)
@@ -321,7 +381,7 @@ const START_LINE_BYTES: usize = MAX_METHOD_BYTES + " HTTP/1.1 \r\n".len() + 2;
 /// A longer field line gets 431 (`http-proxy 3`), its end not counted.
 const MAX_LINE_BYTES: usize = 16 * 1024;
 /// A longer head gets 431 (`http-proxy 3`).
-pub(crate) const MAX_HEAD_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_HEAD_BYTES: u32 = 64 * 1024;
 /// More fields get 431 (`http-proxy 3`).
 pub(crate) const MAX_FIELDS: usize = 100;
 
@@ -411,6 +471,37 @@ mod tests {
                 }
             });
             assert_eq!(ended, Some(want), "http-proxy 3: {case}, byte by byte");
+        }
+    }
+
+    #[test]
+    fn a_response_may_be_given_more_room() {
+        let head = |value: usize| format!("HTTP/1.1 200 OK\r\nA: {}\r\n\r\n", "v".repeat(value));
+        let fixed = head(0).len();
+        let limits = Limits::of_bytes(100_000);
+        let mut lines = Vec::new();
+        for (case, length, usual, roomy) in [
+            ("small", 100, true, true),
+            ("a line of the usual length", fixed + MAX_LINE_BYTES - 3, true, true),
+            ("a longer one", fixed + MAX_LINE_BYTES - 2, false, true),
+            ("the whole head one line", 100_000, false, true),
+            ("more than that", 100_001, false, false),
+        ] {
+            let head = head(length - fixed);
+            let read = response(head.as_bytes(), &mut lines);
+            assert_eq!(read.is_ok(), usual, "http-proxy 3: {case}");
+            let read = response_within(head.as_bytes(), &mut lines, limits);
+            assert_eq!(read.is_ok(), roomy, "ingress 2.4: {case}");
+            assert!(response_within(head.as_bytes(), &mut lines, Limits::OWN).is_ok(), "{case}");
+            let mut scan = Scan::within(limits);
+            let pieces = (1..=head.len()).step_by(999);
+            let refused = pieces.map(|end| scan.has_end(&head.as_bytes()[..end], false));
+            assert!(
+                refused
+                    .into_iter()
+                    .all(|it| it != Err(Fault::TooLarge) || !roomy),
+                "{case}"
+            );
         }
     }
 

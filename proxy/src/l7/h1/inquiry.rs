@@ -22,6 +22,7 @@ use crate::l7::forward::line;
 use crate::l7::metrics::class;
 use crate::l7::policy::Declined;
 use crate::l7::pool::Backend;
+use crate::l7::request::is_of_connection;
 use crate::l7::secured::Secured;
 use crate::upstream::{Caller, Fault as Breakdown, Lead, Port};
 
@@ -174,6 +175,7 @@ impl Worker {
     /// Asks over a connection, and keeps it where it can be used again.
     async fn speak(&self, mut backend: Backend, inquiry: &Inquiry<'_>) -> Result<Reply, Lost> {
         backend.served += 1;
+        backend.knows_client = shows_ticket(inquiry.head);
         let stream = &mut backend.stream;
         let written = async {
             stream.write_all(inquiry.head).await?;
@@ -185,11 +187,32 @@ impl Worker {
         }
         let mut inbox = Vec::with_capacity(READ_BYTES);
         let (reply, body, keeps) = hear(&mut backend, &mut inbox, inquiry).await?;
+        backend.knows_client |= reply
+            .challenges
+            .iter()
+            .any(|it| is_of_connection(it.as_bytes()));
+        if backend.knows_client
+            && let Some(stream) = backend.stream.http2()
+        {
+            stream.retire();
+        }
         if keeps && drain(&mut backend, body, inbox).await {
             self.pool.put(backend);
         }
         Ok(reply)
     }
+}
+
+/// Whether a request has the client's credentials for a whole connection (`http-proxy 5.4`).
+fn shows_ticket(request: &[u8]) -> bool {
+    let mut lines = Vec::new();
+    let read = head::request(request, &mut lines);
+    // What cannot be read is trusted with nothing.
+    read.map_or(true, |line| {
+        let end = line.map_or(request.len(), |line| line.end);
+        let fields = Fields::new(&request[..end], &lines);
+        fields.every("authorization").any(is_of_connection)
+    })
 }
 
 /// Reads the head of an answer; leaves of `inbox` what is of its body.

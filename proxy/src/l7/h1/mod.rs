@@ -122,6 +122,12 @@ impl Facts {
         self.terms.as_ref().map(|terms| terms.policy.timeouts)
     }
 
+    /// What the response's head may have.
+    fn head_limits(&self) -> head::Limits {
+        let bytes = self.terms.as_ref().and_then(|it| it.policy.max_head_bytes);
+        bytes.map_or(head::Limits::USUAL, head::Limits::of_bytes)
+    }
+
     /// How fast the response may go, where an annotation says that.
     fn pace(&self) -> Option<Box<Pace>> {
         let rate = self.terms.as_ref()?.policy.download_rate?;

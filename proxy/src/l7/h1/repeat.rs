@@ -90,6 +90,8 @@ impl Lost {
 pub(super) struct Rejects {
     statuses: Conditions,
     until: Option<Instant>,
+    /// Whether the budget has no room for a repeat.
+    is_spent: bool,
 }
 
 impl Repeats {
@@ -152,7 +154,7 @@ impl Repeats {
         let statuses = self
             .after
             .filter(|after| after.has_statuses() && self.repeatable)?;
-        Some(Rejects { statuses, until: self.until })
+        Some(Rejects { statuses, until: self.until, is_spent: false })
     }
 
     fn is_in_time(&self, now: Instant) -> bool {
@@ -161,6 +163,16 @@ impl Repeats {
 }
 
 impl Rejects {
+    /// The same, where the budget has room for a repeat or not.
+    pub(super) fn within(self, has_room: bool) -> Self {
+        Self { is_spent: !has_room, ..self }
+    }
+
+    /// Whether what it has is passed on for want of room.
+    pub(super) fn is_spent(&self) -> bool {
+        self.is_spent
+    }
+
     /// Whether an answer with this status is one of them.
     pub(super) fn has(&self, status: http::StatusCode) -> bool {
         self.statuses.has_status(status.as_u16())

@@ -34,7 +34,7 @@ use crate::l7::request::{Asked, Refused, is_idempotent, is_of_connection, is_web
 use crate::l7::respond::{self, Content};
 use crate::l7::upgrade::{End, tunnel};
 use crate::l7::watch::{Phase, Watch};
-use crate::ledger::{Column, Verb};
+use crate::ledger::{CallStatus, Column, Verb};
 use crate::limiter::Permit;
 use crate::upstream::{Open, Port};
 
@@ -46,6 +46,8 @@ pub(crate) struct Connection<S> {
     /// What was read and not used; empty at rest.
     pub(super) inbox: Vec<u8>,
     pub(super) from: Rc<ForwardedFor>,
+    /// A backend's connection that may know the client, at rest (`http-proxy 5.4`).
+    pub(super) kept: Option<Box<Backend>>,
     scan: Scan,
     /// Whether the inbox may hold a head that nobody looked for yet.
     ahead: bool,
@@ -123,6 +125,7 @@ impl<S: Downstream> Connection<S> {
             ahead: false,
             inbox: Vec::new(),
             from,
+            kept: None,
             scan: Scan::default(),
             served: 0,
             last_tick: worker.last_tick(),
@@ -186,7 +189,7 @@ impl<S: Downstream> Connection<S> {
         };
         if !matches!(action, Action::Refuse(_) | Action::End) {
             self.served += 1;
-            self.open(noted, head_bytes);
+            self.open(noted, head_bytes, facts.is_call);
             self.watch.enter(Phase::Waiting);
         }
         Box::pin(async move {
@@ -230,10 +233,11 @@ impl<S: Downstream> Connection<S> {
     }
 
     /// Begins the account of a request.
-    fn open(&mut self, noted: Noted, head_bytes: usize) {
+    fn open(&mut self, noted: Noted, head_bytes: usize, is_call: bool) {
         let Noted { entry, rule, verb } = noted;
         let (head_in, begun) = (head_bytes as u64, Some(Instant::now()));
-        self.account = Account { rule, verb, begun, head_in, ..Account::default() };
+        let call = is_call.then_some(CallStatus::UNTOLD);
+        self.account = Account { rule, verb, begun, head_in, call, ..Account::default() };
         self.entry = entry;
     }
 
@@ -382,7 +386,7 @@ impl<S: Downstream> Connection<S> {
             websocket: is_websocket(&asked),
             idempotent: is_idempotent(method),
             binds: fields.has(Name::Protected)
-                && fields.first("authorization").is_some_and(is_of_connection),
+                && fields.every("authorization").any(is_of_connection),
             is_call: calls::is_call(method, fields),
             ..Facts::default()
         };
@@ -494,6 +498,7 @@ impl<S: Downstream> Connection<S> {
                 let code = calls::code(status, facts.is_late(Instant::now()));
                 let ours = self.ours(&date);
                 respond::refuse_call(&mut out, (status, code), edits, connection, ours);
+                self.account.call = Some(CallStatus::of(code));
             }
             _ => {
                 let (to_head, ours) = (facts.to_head, self.ours(&date));

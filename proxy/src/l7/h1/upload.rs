@@ -7,6 +7,7 @@
 use std::ops::Range;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use http::{HeaderMap, StatusCode};
 
@@ -15,6 +16,7 @@ use super::chunked::{ROOM_BEFORE, encode};
 use super::framing::Length;
 use super::server::Connection;
 use crate::l7::Worker;
+use crate::l7::calls;
 use crate::l7::io::{Downstream, READ_BYTES, Scratch, poll_read, poll_send};
 use crate::l7::mirror::Copied;
 use crate::l7::pool::Stream;
@@ -143,6 +145,15 @@ impl Upload {
     /// Begins anew with another backend; only what is whole or unsent.
     pub(super) fn rewind(&mut self) {
         (self.sent, self.broken) = (0, false);
+    }
+
+    /// Has the backend hear how long the client of a call still waits (`http-proxy 6.9`); only where
+    /// nothing was sent yet.
+    pub(super) fn remain(&mut self, deadline: Option<Instant>) {
+        let Some(deadline) = deadline else { return };
+        let before = self.out.len();
+        calls::remain(&mut self.out, deadline.saturating_duration_since(Instant::now()));
+        self.keep = (self.keep + self.out.len()).saturating_sub(before);
     }
 
     /// The buffer, for another use, once all is over.

@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use super::Fault;
 use crate::l7::fields::{Fields, Line, Name};
 use crate::l7::h1::framing::{self, Length};
-use crate::l7::h1::head;
+use crate::l7::h1::head::{self, Limits};
 
 /// The head of a response.
 #[derive(Debug)]
@@ -40,7 +40,8 @@ pub(super) fn collect<'a>(inbox: &'a mut Vec<u8>, bytes: &'a [u8]) -> (usize, Op
 
 /// Reads a whole head.
 pub(super) fn read(bytes: &[u8], lines: &mut Vec<Line>, to_head: bool) -> Result<Head, Fault> {
-    let line = head::response(bytes, lines).ok().flatten().ok_or(Fault)?;
+    let line = head::response_within(bytes, lines, Limits::OWN);
+    let line = line.ok().flatten().ok_or(Fault)?;
     let fields = Fields::new(bytes, lines);
     let length =
         framing::of_response(fields, line.minor, line.status, to_head).map_err(|_| Fault)?;

@@ -1,8 +1,11 @@
-//! How much one client may ask (`ingress 2.4`: `limit-rps`, `limit-rpm`, `limit-connections`).
+//! How much one client may ask, and a backend say (`ingress 2.4`: `limit-rps`, `limit-rpm`,
+//! `limit-connections`, `proxy-buffer-size`).
 //!
-//! Guards: a number that cannot be read closes, since without it nobody is limited.
+//! What is about clients guards: a number that cannot be read closes, since without it nobody is limited.
 
 use super::reader::Reader;
+use super::values::size;
+use crate::diagnostic::Code;
 use crate::model::{ClientLimits, DownloadRate, ObjectName, Rate, Rates};
 
 impl Reader<'_> {
@@ -25,6 +28,17 @@ impl Reader<'_> {
         let any = connections > 0 || rates != Rates::default();
         let status = STATUS;
         any.then(|| ClientLimits { ingress: name.clone(), rates, connections, status, exempt })
+    }
+
+    /// `proxy-buffer-size`, where it is more than there is anyway.
+    pub(super) fn max_head_bytes(&mut self) -> Option<u32> {
+        let asked = self.value(HEAD, |text| size(text).ok_or("is no size such as 128k"))?;
+        if asked > MAX_HEAD_BYTES.into() {
+            let text = "is more than the head of an answer may have: 1m counts";
+            self.find(Code::InvalidIngressAnnotation, HEAD, text, None);
+        }
+        let bytes = u32::try_from(asked).map_or(MAX_HEAD_BYTES, |it| it.min(MAX_HEAD_BYTES));
+        (bytes > ROOM_BYTES).then_some(bytes)
     }
 
     /// `limit-rate` and `limit-rate-after`, in KiB.
@@ -54,12 +68,16 @@ fn number(text: &str) -> Result<u32, &'static str> {
 const STATUS: u16 = 429;
 /// As in ingress-nginx.
 const BURST_MULTIPLIER: u32 = 5;
+const HEAD: &str = "proxy-buffer-size";
+/// What the head of an answer may have anyway (`http-proxy 3`).
+const ROOM_BYTES: u32 = 64 << 10;
+/// A worker holds as much of it for each request whose answer comes in pieces.
+const MAX_HEAD_BYTES: u32 = 1 << 20;
 
 #[cfg(test)]
 mod tests {
     use super::super::tests::of;
     use super::*;
-    use crate::diagnostic::Code;
 
     #[test]
     fn a_burst_is_a_limit_times_its_multiplier() {
@@ -103,6 +121,26 @@ mod tests {
         assert_eq!(rate(&[("limit-rate", "2"), ("limit-rate-after", "1")]), Some(want));
         for pairs in [[("limit-rate", "0")], [("limit-rate", "2k")], [("limit-rate-after", "1")]] {
             assert_eq!(rate(&pairs), None, "ingress 2.5: {pairs:?}");
+        }
+    }
+
+    #[test]
+    fn room_for_the_head_of_an_answer_only_grows_and_has_an_end() {
+        for (value, want, found) in [
+            ("4k", None, false),
+            ("64k", None, false),
+            ("65537", Some(65_537), false),
+            ("128k", Some(128 << 10), false),
+            ("1m", Some(1 << 20), false),
+            ("2m", Some(1 << 20), true),
+            ("8g", Some(1 << 20), true),
+            ("16 k", None, true),
+            ("much", None, true),
+        ] {
+            let read = of(&[(HEAD, value)]);
+            let codes: Vec<_> = read.findings.iter().map(|it| it.code).collect();
+            let wanted = if found { vec![Code::InvalidIngressAnnotation] } else { vec![] };
+            assert_eq!((read.policy.max_head_bytes, codes), (want, wanted), "ingress 2.4: {value}");
         }
     }
 }

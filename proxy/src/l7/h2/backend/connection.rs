@@ -126,6 +126,11 @@ impl Connection {
         (rested, Stream::new(Rc::clone(self)))
     }
 
+    /// Takes no more requests: it may know one of its clients (`http-proxy 5.4`).
+    pub(super) fn retire(&self) {
+        self.begun.set(MAX_REQUESTS);
+    }
+
     /// Gives a place back.
     pub(super) fn leave(&self) {
         self.open.set(self.open.get().saturating_sub(1));

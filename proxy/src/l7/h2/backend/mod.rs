@@ -52,7 +52,7 @@ impl Key {
     fn backend(self, (rested, stream): (bool, Stream)) -> (bool, Backend) {
         let stream = pool::Stream::Http2(Box::new(stream));
         let Self { endpoint, secured } = self;
-        (rested, Backend { stream, endpoint, secured, served: 0 })
+        (rested, Backend::new(stream, endpoint, secured))
     }
 }
 

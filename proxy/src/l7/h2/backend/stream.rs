@@ -81,6 +81,11 @@ impl Stream {
         self.unprocessed
     }
 
+    /// Has its connection take no other request.
+    pub(crate) fn retire(&self) {
+        self.connection.retire();
+    }
+
     /// What follows the response's body, once that has ended.
     pub(crate) fn take_trailers(&mut self) -> Option<Box<HeaderMap>> {
         self.incoming.take_trailers()
