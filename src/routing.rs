@@ -94,9 +94,17 @@ pub(crate) fn json(explained: &Explained, imagined: &Imagined) -> Value {
     let rule = explained.rule.as_ref().map(|rule| {
         json!({
             "ingress": rule.ingress.as_ref().map(ToString::to_string),
-            "pathType": rule.kind.map(kind),
+            "pathType": rule.kind.map(|kind| path_type(kind, rule.pattern)),
+            "pattern": rule.pattern.0,
             "path": rule.kind.map(|_| &*rule.path),
             "canary": rule.canary.as_ref().map(ToString::to_string),
+        })
+    });
+    let canary = explained.canary.as_ref().map(|choice| {
+        json!({
+            "ingress": choice.ingress.to_string(),
+            "taken": choice.is_taken,
+            "because": choice.why,
         })
     });
     let steps = explained
@@ -107,7 +115,8 @@ pub(crate) fn json(explained: &Explained, imagined: &Imagined) -> Value {
         json!({
             "ingress": other.ingress.to_string(),
             "host": other.host.to_string(),
-            "pathType": kind(other.kind),
+            "pathType": path_type(other.kind, other.pattern),
+            "pattern": other.pattern.0,
             "path": &*other.path,
             "because": other.why,
         })
@@ -120,6 +129,7 @@ pub(crate) fn json(explained: &Explained, imagined: &Imagined) -> Value {
         "serverName": Some(&imagined.server_name).filter(|name| imagined.tls && !name.is_empty()),
         "host": explained.host.as_ref().map(ToString::to_string),
         "rule": rule,
+        "canary": canary,
         "steps": steps.collect::<Vec<_>>(),
         "others": others.collect::<Vec<_>>(),
     });
@@ -129,8 +139,9 @@ pub(crate) fn json(explained: &Explained, imagined: &Imagined) -> Value {
     answer
 }
 
-fn kind(kind: PathKind) -> &'static str {
+fn path_type(kind: PathKind, (_, is_specific): (bool, bool)) -> &'static str {
     match kind {
+        _ if is_specific => "ImplementationSpecific",
         PathKind::Exact => "Exact",
         PathKind::Prefix => "Prefix",
         PathKind::Text => "Text",
@@ -222,6 +233,12 @@ pub(crate) fn text(answer: &Value) -> String {
     if answer["rule"].is_object() {
         lines.push(format!("  rule         {}", rule(&answer["rule"])));
     }
+    if answer["canary"].is_object() {
+        let canary = &answer["canary"];
+        let of = |key: &str| canary[key].as_str().unwrap_or_default();
+        let takes = if canary["taken"] == true { "takes it" } else { "does not take it" };
+        lines.push(format!("  canary       {} {takes}: {}", of("ingress"), of("because")));
+    }
     for step in list("steps") {
         let of = |key: &str| step[key].as_str().unwrap_or_default();
         let number = step["step"].as_u64().unwrap_or_default();
@@ -291,6 +308,9 @@ fn rule(rule: &Value) -> String {
         None => "the settings".to_owned(),
     };
     let place = match (rule["pathType"].as_str(), rule["path"].as_str()) {
+        (Some(kind), Some(path)) if rule["pattern"] == true => {
+            format!("{kind} {path}, a pattern,")
+        }
         (Some(kind), Some(path)) => format!("{kind} {path}"),
         _ => "the default backend".to_owned(),
     };

@@ -45,8 +45,8 @@ use crate::upstream::{AffinityTable, Outs};
 use crate::view::{Builder, Retired, View};
 
 pub use crate::l7::explain::{
-    Answering as Handshake, Backend, Explained, Found, Ground, Imagined, Other, Outcome, Step,
-    explain,
+    Answering as Handshake, Backend, Choice, Explained, Found, Ground, Imagined, Other, Outcome,
+    Step, explain,
 };
 pub use crate::l7::{Answered, Answering, Resolver};
 pub use crate::reconcile::Prepared;

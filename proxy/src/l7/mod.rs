@@ -152,6 +152,8 @@ pub(crate) struct Worker {
     /// The line `Date`, as of the last tick.
     date: Cell<[u8; DATE_BYTES]>,
     random: Cell<u64>,
+    /// What chance has for canaries; none: it is drawn.
+    drawn: Cell<Option<u64>>,
     /// Limits and timeouts.
     door: FrontDoor,
     /// How many requests an endpoint may have, where its Service does not say it.
@@ -226,6 +228,7 @@ impl Worker {
             hsts: hsts(door),
             date: Cell::new(date()),
             random: Cell::new(RandomState::new().hash_one(0_u8) | 1),
+            drawn: Cell::new(None),
             door: door.clone(),
             bounds: Bounds {
                 requests: door.max_endpoint_requests,
@@ -308,19 +311,16 @@ impl Worker {
     fn takes(
         &self,
         canary: &Canary,
-        (policy, target): (Option<&Policy>, &Target<Arc<Port>>),
+        main: (Option<&Policy>, &Target<Arc<Port>>),
         port: &Port,
         fields: Fields<'_>,
     ) -> bool {
-        let affinity = policy.and_then(|policy| policy.balancing.affinity.as_ref());
-        let affinity = affinity.filter(|_| !canary.rule.forgets);
-        let main = match target {
-            Target::Port(main) => Some(&**main),
-            Target::Missing | Target::Resource => None,
-        };
-        affinity
-            .and_then(|affinity| session::stays(affinity, fields, (main, port)))
-            .unwrap_or_else(|| policy::takes_canary(&canary.rule, fields, || self.next_random()))
+        stays(canary, main, port, fields)
+            .unwrap_or_else(|| policy::takes_canary(&canary.rule, fields, || self.draw()))
+    }
+    /// What chance has for a canary: what was set for somebody who only thinks of a request.
+    fn draw(&self) -> u64 {
+        self.drawn.get().unwrap_or_else(|| self.next_random())
     }
 
     /// Whether the rules name a host.
@@ -383,6 +383,23 @@ impl Worker {
         self.random.set(word);
         word.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
+}
+
+/// Whether who was served before by the alternative of a location, or by its main backend, stays there;
+/// none: nobody knows of that.
+fn stays(
+    canary: &Canary,
+    (policy, target): (Option<&Policy>, &Target<Arc<Port>>),
+    port: &Port,
+    fields: Fields<'_>,
+) -> Option<bool> {
+    let affinity = policy.and_then(|policy| policy.balancing.affinity.as_ref());
+    let affinity = affinity.filter(|_| !canary.rule.forgets);
+    let main = match target {
+        Target::Port(main) => Some(&**main),
+        Target::Missing | Target::Resource => None,
+    };
+    affinity.and_then(|affinity| session::stays(affinity, fields, (main, port)))
 }
 
 /// The seconds of `age`, give or take a tenth.

@@ -7,6 +7,7 @@
 //! Invariants: nobody is asked and nothing is opened; what is said of the outcome is what
 //! [`Worker::decide`] says of the same head, so that it cannot differ from what is served.
 
+mod chosen;
 mod others;
 mod steps;
 
@@ -33,6 +34,7 @@ use super::{Metrics, Queries, Worker, route};
 use crate::upstream::{Caller, Lead, Port};
 use crate::view::{self, Builder, Target, View};
 
+pub use self::chosen::Choice;
 pub use self::others::Other;
 pub use self::steps::Step;
 
@@ -73,6 +75,8 @@ pub struct Explained {
     pub host: Option<HostPattern>,
     /// The rule.
     pub rule: Option<Found>,
+    /// The alternative that the rule has, and whether it gets the request.
+    pub canary: Option<Choice>,
     /// What is asked of requests there, in the order in which it is.
     pub steps: Vec<Step>,
     /// What it comes to.
@@ -103,6 +107,8 @@ pub struct Found {
     pub kind: Option<PathKind>,
     /// Its path as written.
     pub path: Arc<str>,
+    /// Whether the path is a pattern, and whether its pathType is ImplementationSpecific for sure.
+    pub pattern: (bool, bool),
     /// The alternative that the request is for.
     pub canary: Option<ObjectName>,
 }
@@ -178,6 +184,7 @@ impl Asker<'_> {
             certificate: None,
             host: None,
             rule: None,
+            canary: None,
             steps: Vec::new(),
             outcome: refused(StatusCode::BAD_REQUEST, "it is no request that HTTP/1.1 knows"),
             others: Vec::new(),
@@ -248,19 +255,17 @@ impl Asker<'_> {
         explained.host = host.map(|host| host.pattern.clone());
         explained.others = others::others(table, host, checked);
         let policy = host.map(|host| self.location(host, checked, explained));
+        let canary = self.canary(checked);
+        // Where chance decides, the request is one of the many.
+        let draw = canary.map(|canary| policy::likely_draw(&canary.of.rule));
+        self.worker.drawn.set(draw);
         let mut noted = Noted::default();
         let decided = self.worker.decide(incoming, &mut noted);
         let is_canary = noted.rule.as_ref().is_some_and(|rule| rule.is_canary);
-        if let (Some(found), Some(host)) = (&mut explained.rule, host) {
-            let location = others::matching(host, &checked.path);
-            let canary = location.and_then(|location| Some((location, location.canary.as_ref()?)));
-            let taken = canary.filter(|_| is_canary);
-            found.canary = taken.map(|(_, canary)| canary.ingress.clone());
-            if let Some((location, canary)) = canary.filter(|_| !is_canary) {
-                explained
-                    .others
-                    .push(others::of_canary(host, location, canary));
-            }
+        explained.canary =
+            canary.map(|canary| self.choice((canary, is_canary), checked, incoming.asked.fields));
+        if let (Some(found), Some(choice)) = (&mut explained.rule, &explained.canary) {
+            found.canary = choice.is_taken.then(|| choice.ingress.clone());
         }
         let policy = policy.flatten();
         explained.outcome = match decided {
@@ -289,12 +294,14 @@ impl Asker<'_> {
             Some(location) => {
                 let ingress = Some(location.ingress.clone());
                 let (kind, path) = (Some(location.kind), Arc::clone(&location.path));
-                (Found { ingress, kind, path, canary: None }, &location.policy)
+                let pattern = others::pattern(host, location);
+                (Found { ingress, kind, path, pattern, canary: None }, &location.policy)
             }
             None => {
                 host.default_backend.as_ref()?;
                 let ingress = host.default_ingress.clone();
-                let found = Found { ingress, kind: None, path: Arc::default(), canary: None };
+                let (path, pattern) = (Arc::default(), (false, false));
+                let found = Found { ingress, kind: None, path, pattern, canary: None };
                 (found, &host.default_policy)
             }
         };

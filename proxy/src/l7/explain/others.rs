@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use portico_config::model::{HostPattern, ObjectName, PathKind};
-use portico_config::snapshot::{Canary, Host, Location, RouteTable};
+use portico_config::snapshot::{Host, Location, RouteTable};
 
 use crate::l7::request::Checked;
 use crate::l7::route;
@@ -23,6 +23,8 @@ pub struct Other {
     pub kind: PathKind,
     /// Its path as written.
     pub path: Arc<str>,
+    /// As [`Found::pattern`](super::Found).
+    pub pattern: (bool, bool),
     /// Why not.
     pub why: String,
 }
@@ -34,6 +36,7 @@ impl Other {
             host: host.pattern.clone(),
             kind: location.kind,
             path: Arc::clone(&location.path),
+            pattern: pattern(host, location),
             why,
         }
     }
@@ -73,11 +76,11 @@ pub(super) fn others(table: &RouteTable, host: Option<&Host>, checked: &Checked<
     others
 }
 
-/// The alternative of a location, where the request is not for it.
-pub(super) fn of_canary(host: &Host, location: &Location, canary: &Canary) -> Other {
-    let why = "is the alternative, and neither its header nor its cookie nor chance sends it there";
-    let other = Other::of(host, location, why.to_owned());
-    Other { ingress: canary.ingress.clone(), ..other }
+/// Whether its path is a pattern; and whether its pathType is ImplementationSpecific: in nginx mode those
+/// of other types are patterns, too.
+pub(super) fn pattern(host: &Host, location: &Location) -> (bool, bool) {
+    let is_pattern = location.policy.pattern.is_some();
+    (is_pattern, is_pattern && !host.is_nginx)
 }
 
 /// Those that match, too.

@@ -7,19 +7,43 @@ use portico_config::model::{CanaryHeader, CanaryRule, CanaryValue};
 
 use crate::l7::fields::{Fields, Name};
 
-/// Whether it is; `random` is asked where nothing else decides.
-pub(crate) fn takes(rule: &CanaryRule, fields: Fields<'_>, random: impl FnOnce() -> u64) -> bool {
+/// What decides whether a request is for the alternative.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Decides {
+    /// The field, and so.
+    Header(bool),
+    /// The cookie, and so.
+    Cookie(bool),
+    /// Chance.
+    Weight,
+}
+
+/// What decides about a request with these fields.
+pub(crate) fn decides(rule: &CanaryRule, fields: Fields<'_>) -> Decides {
     let by_header = rule
         .header
         .as_ref()
         .and_then(|header| by_header(header, fields));
     let by_cookie = || word(cookies(fields, rule.cookie.as_deref()?).next()?);
-    by_header
-        .or_else(by_cookie)
-        .unwrap_or_else(|| match rule.weight {
-            0 => false,
-            weight => random() % u64::from(rule.weight_total.max(1)) < u64::from(weight),
-        })
+    match by_header {
+        Some(takes) => Decides::Header(takes),
+        None => by_cookie().map_or(Decides::Weight, Decides::Cookie),
+    }
+}
+
+/// Whether it is; `random` is asked where nothing else decides.
+pub(crate) fn takes(rule: &CanaryRule, fields: Fields<'_>, random: impl FnOnce() -> u64) -> bool {
+    match decides(rule, fields) {
+        Decides::Header(takes) | Decides::Cookie(takes) => takes,
+        Decides::Weight if rule.weight == 0 => false,
+        Decides::Weight => random() % u64::from(rule.weight_total.max(1)) < u64::from(rule.weight),
+    }
+}
+
+/// The draw of chance that most requests would have.
+pub(crate) fn likely(rule: &CanaryRule) -> u64 {
+    let (weight, total) = (u64::from(rule.weight), u64::from(rule.weight_total.max(1)));
+    if 2 * weight > total { 0 } else { total - 1 }
 }
 
 fn by_header(rule: &CanaryHeader, fields: Fields<'_>) -> Option<bool> {
@@ -114,6 +138,9 @@ mod tests {
             let random = 0..u64::from(weight_total);
             let count = with("", |fields| random.filter(|it| takes(&rule, fields, || *it)).count());
             assert_eq!(count, want, "ingress 2.4: {weight} of {weight_total}");
+            let likely = with("", |fields| takes(&rule, fields, || likely(&rule)));
+            let most = usize::try_from(weight_total).is_ok_and(|total| 2 * count > total);
+            assert_eq!(likely, most, "what is thought of goes where most go: {weight}");
         }
     }
 }

@@ -27,7 +27,10 @@ use super::request::{Checked, Refused};
 use crate::limiter::{Limiter, Permit};
 
 pub(crate) use self::basic::{credentials, unauthorized};
-pub(crate) use self::canary::{cookies, takes as takes_canary};
+pub(crate) use self::canary::{
+    Decides as CanaryDecides, cookies, decides as canary_decides, likely as likely_draw,
+    takes as takes_canary,
+};
 pub(crate) use self::fields::request_lines;
 pub(crate) use self::lead::lead;
 pub(crate) use self::rewrite::{escape, render, rewrite, uri};
