@@ -10,7 +10,7 @@ use portico_config::snapshot::{
     ServicePort, Snapshot,
 };
 
-use crate::l7::{Logger, one_form};
+use crate::l7::{Logger, coded, one_form};
 use crate::upstream::{Caller, Lead, Port};
 use crate::view::{Builder, View};
 
@@ -46,6 +46,26 @@ pub fn request(number: usize) -> Vec<u8> {
         number * 10
     )
     .into_bytes()
+}
+
+/// Brings bodies into one coding.
+pub struct Recoder(coded::Recoder);
+
+impl Recoder {
+    /// Into `gzip`, `br` or `zstd`.
+    pub fn new(name: &str) -> Option<Self> {
+        coded::Recoder::new(name).map(Self)
+    }
+
+    /// How long a whole body becomes.
+    pub fn whole(&self, body: &[u8]) -> Option<usize> {
+        self.0.whole(body)
+    }
+
+    /// Begins one more, which has had `body` and stays open; none where there are too many.
+    pub fn begin(&mut self, body: &[u8]) -> Option<usize> {
+        self.0.begin(body)
+    }
 }
 
 /// Writes lines of the access log that go nowhere.

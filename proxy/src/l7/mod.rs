@@ -54,6 +54,8 @@ mod sizes;
 #[cfg(feature = "bench")]
 pub(crate) use self::access::bench::Logger;
 #[cfg(feature = "bench")]
+pub(crate) use self::h1::coder::bench as coded;
+#[cfg(feature = "bench")]
 pub(crate) use self::h1::one_form;
 #[cfg(feature = "bench")]
 pub(crate) use self::route::route as way_of;

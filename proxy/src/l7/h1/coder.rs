@@ -4,6 +4,9 @@
 //! that events are not kept waiting; levels and windows are small, and so is the number of coders of a
 //! worker, so that all of them together are bounded. Who has none gets the body as it is.
 
+#[cfg(feature = "bench")]
+pub(crate) mod bench;
+
 use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
