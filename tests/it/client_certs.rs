@@ -155,6 +155,56 @@ fn nobody_shows_anything_without_tls(portico: &Portico) {
 }
 
 #[test]
+fn a_default_backend_is_not_reached_around_the_certificates_that_it_asks_for() {
+    let signs = Authority::new();
+    let pod = Pod::http("web");
+    let hosts = ["nobody.test", "host.test", "asks.test"].map(str::to_owned);
+    let pair = signs.sign_for(&hosts);
+    let entry = |host: &str| format!("  tls:\n  - hosts: [{host}]\n    secretName: pair\n");
+    let asks = [("auth-tls-secret", "signers")];
+    let site = |name: &str, annotations: &[(&str, &str)]| {
+        let host = format!("{name}.test");
+        annotated(name, &host, annotations, &entry(&host)).replace("path: /\n", "path: /in\n")
+    };
+    // Without rules it is for every host.
+    let all = annotated("all", "x.test", &asks, &entry("nobody.test"));
+    let all = all[..all.find("  rules:\n").unwrap()].to_owned()
+        + "  defaultBackend: {service: {name: web, port: {number: 80}}}\n";
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&pod]),
+        signers("signers", &signs),
+        signs
+            .secret("pair", Some(&pair))
+            .replace("  ca.crt", "  other"),
+        all,
+        site("host", &[]),
+        site("asks", &asks),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)]).start();
+    let (certificate, key) = signs.client("app");
+    let (nobody, good) = (client(&signs, None), client(&signs, Some((&certificate, &key))));
+    for (host, who, want) in [
+        ("nobody.test", &nobody, 400),
+        ("nobody.test", &good, 200),
+        ("asks.test", &nobody, 400),
+        ("asks.test", &good, 200),
+        // Nobody is asked for a certificate there, so that nobody gets there.
+        ("host.test", &nobody, 503),
+        ("host.test", &good, 503),
+    ] {
+        let (answer, _) = ask(portico.https(), who, (host, host));
+        assert_eq!(status(&answer), want, "ingress 1.5, 2.4: auth-tls-secret: {host}: {answer}");
+    }
+    let status = get(portico.http(), "host.test", "/headers").status;
+    assert_eq!(status, 503, "ingress 1.5: nor in the clear");
+    assert_eq!(get(portico.http(), "host.test", "/in").status, 308, "its own rules are open");
+    let told = portico.errors();
+    let closed = |text: &String| text.contains("default/all:") && text.contains("auth-tls-secret");
+    assert!(told.iter().any(closed), "ingress 2.1: {told:?}");
+}
+
+#[test]
 fn a_chain_may_be_as_long_as_it_was_said() {
     let signs = Authority::new();
     let between = signs.below();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::canaries;
+use super::fallback::{self, Fallback, at_root};
 use super::host_tls::HostTls;
 use super::other_names;
 use super::outside::{Nowhere, Outside};
@@ -87,7 +88,7 @@ pub(super) struct Draft {
     twofold: Vec<usize>,
     /// How many of them are patterns.
     patterns: usize,
-    fallback: Option<Fallback>,
+    pub(super) fallback: Option<Fallback>,
 }
 
 impl Draft {
@@ -102,32 +103,6 @@ impl Draft {
     fn has_too_many(&mut self, is_pattern: bool) -> bool {
         self.patterns += usize::from(is_pattern);
         is_pattern && self.patterns > MAX_PATTERNS
-    }
-}
-
-/// A default backend, and what its Ingress asks.
-#[derive(Clone)]
-struct Fallback {
-    backend: Backend,
-    policy: Arc<Policy>,
-    /// None: settings say it.
-    ingress: Option<ObjectName>,
-}
-
-impl Fallback {
-    /// That of an Ingress without rules: nothing of it redirects or rewrites (`ingress 1.5`).
-    fn of_any_host(
-        (object, ingress): Owned<'_>,
-        backend: &Backend,
-        policies: &Policies<'_>,
-    ) -> Self {
-        let said = policies.said((object, ingress), backend);
-        let policy = policies.of_any_host((object, ingress), said);
-        let (redirect, rewrite, forwarded_prefix) = (None, None, None);
-        let policy = Arc::new(Policy { redirect, rewrite, forwarded_prefix, ..policy });
-        let default = ingress.default_backend.as_ref();
-        let policy = at_root(placed((object, ingress), default, policy));
-        Self { backend: backend.clone(), policy, ingress: Some(object.valid.name.clone()) }
     }
 }
 
@@ -225,6 +200,9 @@ fn whole(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> RouteTable {
     let asked = HostTls::new(owned, objects, diagnostics);
+    if let Some(catch_all) = rest.0 {
+        fallback::keep_out(owned, (&mut hosts, catch_all), &asked, diagnostics);
+    }
     if rest.0.is_some() || asked.clients(&HostPattern::Any).is_some() {
         hosts.entry(HostPattern::Any).or_default();
     }
@@ -316,7 +294,7 @@ pub(super) fn balancing_at(balancing: &Balancing, (path, is_pattern): (&str, boo
 }
 
 /// The same policy where its Ingress names no place of its own; else filled in with that.
-fn placed(
+pub(super) fn placed(
     (object, ingress): Owned<'_>,
     backend: Option<&BackendRef>,
     policy: Arc<Policy>,
@@ -324,15 +302,6 @@ fn placed(
     match backend.filter(|_| ingress.annotations.names_place) {
         Some(backend) => Place { ingress: &object.valid.name, backend }.fill(&policy),
         None => policy,
-    }
-}
-
-/// What is asked of requests that no path is about.
-fn at_root(policy: Arc<Policy>) -> Arc<Policy> {
-    let balancing = policy.balancing.at("/");
-    match balancing == policy.balancing {
-        true => policy,
-        false => Arc::new(Policy { balancing, ..Policy::clone(&policy) }),
     }
 }
 

@@ -27,6 +27,7 @@ mod quirks;
 mod precedence;
 mod outside;
 mod ingress;
+mod fallback;
 mod canaries;
 mod claims;
 mod moving;
