@@ -103,6 +103,7 @@ impl App {
             reopen: logs.clone(),
             ..dns_options(count, &settings)
         });
+        dns.follow(&settings);
         // What is asked before manifests are read hears that it is too early.
         dns.open();
         let probe_metrics = prober::Metrics::new()?;

@@ -105,7 +105,10 @@ impl Compiler {
 
     fn take_settings(&mut self, told: Told) {
         self.past.told = told.findings;
-        let Some(options) = told.options else { return };
+        let Some(options) = told.options else {
+            self.shared.metrics.settings_refused();
+            return;
+        };
         if !told.changed.is_empty() {
             info!("settings changed: {}", told.changed.join(", "));
         }
@@ -131,6 +134,13 @@ impl Compiler {
             let (Cause::Files(count) | Cause::Probes(count) | Cause::Hosts(count)) = cause;
             planes.change(&published.snapshot, count);
             planes.publish(&self.shared.planes);
+            drop(planes);
+            // Nobody has edited what is there at the start.
+            if self.past.applied {
+                let before = &self.shared.publication.load().snapshot;
+                let metrics = &self.shared.metrics;
+                metrics.programmed(before, &published.snapshot, begun.elapsed());
+            }
         }
         let took = begun.elapsed();
         self.shared.metrics.loaded(&published, changed, took, now);

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use portico_config::diagnostic::Severity;
 use portico_config::publish::Published;
+use portico_config::snapshot::diff::{self, Change};
+use portico_config::snapshot::{Reach, Service, Snapshot};
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
 };
 use prometheus::{Registry, TextEncoder};
 
@@ -21,6 +23,8 @@ pub(crate) struct Metrics {
     load_seconds: Histogram,
     diagnostics: IntGaugeVec,
     last_publication: Gauge,
+    refused: IntCounter,
+    programming: HistogramVec,
 }
 
 impl Metrics {
@@ -49,11 +53,23 @@ impl Metrics {
                 "portico_config_last_publication_timestamp_seconds",
                 "When the snapshot that serves was published, in seconds since 1970.",
             )?,
+            refused: IntCounter::new(
+                "coredns_reload_failed_total",
+                "Edits of settings that were refused, and changes that could not be applied.",
+            )?,
+            programming: HistogramVec::new(
+                HistogramOpts::new(
+                    "coredns_kubernetes_dns_programming_duration_seconds",
+                    "From a batch of changes to names that tell of them, by changed Service.",
+                )
+                .buckets(prometheus::exponential_buckets(0.001, 2.0, 20)?),
+                &["service_kind"],
+            )?,
             registry,
         };
         let build = IntGaugeVec::new(Opts::new("portico_build_info", "Always 1."), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let own: [Box<dyn Collector>; 8] = [
+        let own: [Box<dyn Collector>; 10] = [
             Box::new(panics()),
             Box::new(metrics.valid.clone()),
             Box::new(metrics.generation.clone()),
@@ -61,6 +77,8 @@ impl Metrics {
             Box::new(metrics.load_seconds.clone()),
             Box::new(metrics.diagnostics.clone()),
             Box::new(metrics.last_publication.clone()),
+            Box::new(metrics.refused.clone()),
+            Box::new(metrics.programming.clone()),
             Box::new(build),
         ];
         for collector in own.into_iter().chain(planes) {
@@ -68,6 +86,9 @@ impl Metrics {
         }
         for result in RESULTS {
             metrics.loads.with_label_values(&[result]);
+        }
+        for kind in SERVICE_KINDS {
+            metrics.programming.with_label_values(&[kind]);
         }
         Ok(metrics)
     }
@@ -103,6 +124,23 @@ impl Metrics {
     /// A batch that portico itself could not digest; the last snapshot serves.
     pub(crate) fn load_failed(&self) {
         self.loads.with_label_values(&[RESULTS[2]]).inc();
+        self.refused.inc();
+    }
+
+    /// An edit of the settings file that cannot be taken.
+    pub(crate) fn settings_refused(&self) {
+        self.refused.inc();
+    }
+
+    /// The names of every Service that came or changed tell of it since `took` after the batch.
+    pub(crate) fn programmed(&self, before: &Snapshot, after: &Snapshot, took: Duration) {
+        for change in diff::services(before, after) {
+            let (Change::Added(service) | Change::Changed(_, service)) = change else { continue };
+            if let Some(kind) = service_kind(service) {
+                let durations = self.programming.with_label_values(&[kind]);
+                durations.observe(took.as_secs_f64());
+            }
+        }
     }
 
     /// Everything, in Prometheus' text form.
@@ -110,6 +148,16 @@ impl Metrics {
         TextEncoder::new()
             .encode_to_string(&self.registry.gather())
             .unwrap_or_else(|error| format!("# {error}\n"))
+    }
+}
+
+/// What CoreDNS calls it; nothing for a name that leads elsewhere.
+fn service_kind(service: &Service) -> Option<&'static str> {
+    match (&service.reach, service.has_selector) {
+        (Reach::ClusterIp(_), _) => Some(SERVICE_KINDS[0]),
+        (Reach::Headless, true) => Some(SERVICE_KINDS[1]),
+        (Reach::Headless, false) => Some(SERVICE_KINDS[2]),
+        (Reach::ExternalName(_), _) => None,
     }
 }
 
@@ -133,6 +181,8 @@ fn panics() -> IntCounter {
 
 /// Errors first.
 const SEVERITIES: [Severity; 3] = [Severity::Error, Severity::Warning, Severity::Note];
+const SERVICE_KINDS: [&str; 3] =
+    ["cluster_ip", "headless_with_selector", "headless_without_selector"];
 const RESULTS: [&str; 3] = ["published", "unchanged", "failed"];
 
 #[cfg(test)]

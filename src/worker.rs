@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use http::StatusCode;
 use portico_proxy::{Answered, Answering, Resolver};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio_util::sync::CancellationToken;
@@ -58,6 +59,10 @@ impl Resolver for Queries {
             let portico_dns::Answered { message, max_age_seconds } = answered;
             Some(Answered { message, max_age_seconds })
         })
+    }
+
+    fn told(&self, status: StatusCode) {
+        self.0.told(status.as_u16());
     }
 }
 

@@ -151,6 +151,7 @@ fn service(number: usize, round: usize) -> Arc<Service> {
     Arc::new(Service {
         name: name.clone(),
         reach,
+        has_selector: false,
         ports,
         addresses: (0..10).map(named).collect(),
         traffic: Arc::default(),

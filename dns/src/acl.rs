@@ -55,7 +55,7 @@ impl Access {
     ) -> Outcome {
         if self.is_silent {
             out.clear();
-            return Outcome::Ignored;
+            return Outcome::Ignored(Zone::SILENCED);
         }
         refuse(message, peer, transport, out)
     }
@@ -120,10 +120,10 @@ pub(crate) fn refuse(
 ) -> Outcome {
     out.clear();
     if is_reflector(peer, transport) {
-        return Outcome::Ignored;
+        return Outcome::Ignored(Zone::DROPPED);
     }
     let (question, edns, kind) = match read(message) {
-        Read::Ignore => return Outcome::Ignored,
+        Read::Ignore => return Outcome::Ignored(Zone::DROPPED),
         Read::Fault { question, edns, .. } => (question, edns, 0),
         Read::Query(query) => (query.question, query.edns, query.kind),
     };
@@ -198,6 +198,12 @@ mod tests {
         assert!(out.ends_with(question), "dns 3.1");
         refuse(&edns, peer, Transport::Tcp, &mut out);
         assert!(out.ends_with(&[0, 6, 0, 15, 0, 2, 0, 18]), "dns 3.1: EDE 18");
+        let silent = Access::new((&[], true), &[]);
+        assert_eq!(
+            silent.deny(&plain, peer, Transport::Udp, &mut out),
+            Outcome::Ignored(Zone::SILENCED),
+            "dns 3.1: --dns-drop-denied"
+        );
         for (case, message, port) in [
             ("a response", &response, 4000),
             ("too short", &vec![0; 11], 4000),
@@ -205,7 +211,7 @@ mod tests {
         ] {
             let peer = SocketAddr::new(peer.ip(), port);
             let outcome = refuse(message, peer, Transport::Udp, &mut out);
-            assert_eq!((outcome, out.len()), (Outcome::Ignored, 0), "{case}");
+            assert_eq!((outcome, out.len()), (Outcome::Ignored(Zone::DROPPED), 0), "{case}");
         }
     }
 }

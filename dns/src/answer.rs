@@ -31,8 +31,8 @@ pub(crate) enum Transport {
 /// What became of a message, for the counters.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Outcome {
-    /// Nothing is sent.
-    Ignored,
+    /// Nothing is sent; it is counted there.
+    Ignored(Zone),
     /// `out` holds a reply.
     Reply {
         /// The low four bits of the response code.
@@ -99,10 +99,10 @@ pub(crate) fn answer_beyond(
 ) -> Outcome {
     out.clear();
     if is_reflector(peer, transport) {
-        return Outcome::Ignored;
+        return Outcome::Ignored(Zone::DROPPED);
     }
     let (rcode, heard) = match read(message) {
-        Read::Ignore => return Outcome::Ignored,
+        Read::Ignore => return Outcome::Ignored(Zone::DROPPED),
         Read::Fault { rcode, question, edns } => {
             let mut reply = Reply::begin(message, question, edns, out);
             reply.rcode = rcode;

@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
 };
 
-use crate::tally::{Cells, RCODES, SIZES, Spread, TIMES, TYPES, Tally, TallyEnds};
-use crate::zones::ZoneNames;
+use crate::tally::{Cells, Count, RCODES, SIZES, Spread, TIMES, TYPES, Tally, TallyEnds};
+use crate::zones::{Zone, ZoneNames};
 
 /// The tallies of all workers.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Tallies {
     all: Arc<Mutex<Vec<Arc<Tally>>>>,
     /// The labels of their zones.
     pub(crate) zones: ZoneNames,
+    /// What CoreDNS would call that which is in use.
+    pub(crate) plugins: Arc<ArcSwap<Vec<&'static str>>>,
     descriptions: Arc<[Desc]>,
 }
 
@@ -39,7 +42,13 @@ struct Sums {
     requests: Series<u64>,
     responses: Series<u64>,
     dnssec_ok: Series<u64>,
+    /// What became of messages at the list of clients.
+    allowed: Series<u64>,
     blocked: Series<u64>,
+    filtered: Series<u64>,
+    dropped: Series<u64>,
+    shed: Series<u64>,
+    plugins: Series<u64>,
     durations: Series<Sum>,
     request_bytes: Series<Sum>,
     response_bytes: Series<Sum>,
@@ -56,7 +65,8 @@ impl Tallies {
                 .expect("the name and labels are valid")
         };
         let descriptions = FAMILIES.iter().map(description).collect();
-        Self { all: Arc::default(), zones: ZoneNames::default(), descriptions }
+        let zones = ZoneNames::default();
+        Self { all: Arc::default(), zones, plugins: Arc::default(), descriptions }
     }
 
     /// A new one, for a loop that begins.
@@ -74,11 +84,18 @@ impl Tallies {
             sums.own_responses.insert(vec![rcode.into()], 0);
         }
         let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let plugins = self.plugins.load();
         for tally in all.iter() {
+            let mut is_asked = false;
             for (number, cells) in tally.counted() {
+                is_asked = true;
                 // A zone has its number before anything is counted in it.
                 let Some(labels) = zones.get(number) else { continue };
-                sums.add(&tally.ends, labels, cells);
+                sums.add(&tally.ends, number, labels, cells);
+            }
+            // Ingress' own listeners answer questions where a host of theirs is named for it.
+            if is_asked || !tally.ends.is_https() {
+                sums.add_server(tally, &plugins);
             }
         }
         sums
@@ -89,6 +106,7 @@ impl Sums {
     fn add(
         &mut self,
         ends: &TallyEnds,
+        number: usize,
         (zone, plugin, view): &(String, &'static str, String),
         cells: &Cells,
     ) {
@@ -103,9 +121,15 @@ impl Sums {
             let count = count.get();
             add(&mut self.responses, &[server, zone, view, rcode, plugin], count);
             add(&mut self.own_responses, &[rcode], count);
-            if *plugin == "acl" {
+            if number == Zone::ACL.index() {
                 add(&mut self.blocked, &[server, zone, view], count);
             }
+        }
+        let asked = cells.requests.iter().map(Count::get).sum();
+        if number == Zone::SILENCED.index() {
+            add(&mut self.dropped, &[server, zone, view], asked);
+        } else if number != Zone::ACL.index() {
+            add(&mut self.allowed, &[server, view], asked);
         }
         // Shown while it is 0 too: a dashboard divides by the requests of the same zone.
         let labels = owned(&[server, zone, view]);
@@ -114,6 +138,24 @@ impl Sums {
         let labels = [server, zone, view, proto];
         spread(&mut self.request_bytes, &labels, &cells.request_bytes);
         spread(&mut self.response_bytes, &labels, &cells.response_bytes);
+    }
+
+    /// What is shown of a listener before anything is asked there, too.
+    fn add_server(&mut self, tally: &Tally, plugins: &[&str]) {
+        let server = tally.ends.server.as_str();
+        self.allowed.entry(owned(&[server, ""])).or_default();
+        for series in [&mut self.blocked, &mut self.filtered, &mut self.dropped] {
+            let labels = owned(&[server, "dropped", ""]);
+            series.entry(labels).or_default();
+        }
+        let plugins = plugins.iter().map(|plugin| (owned(&[server, ".", "", plugin]), 1));
+        self.plugins.extend(plugins);
+        if tally.ends.proto == "udp" {
+            // What is not wanted is answered: a question is never dropped for want of room.
+            self.shed.entry(owned(&[server, "query"])).or_default();
+            let labels = owned(&[server, "response"]);
+            *self.shed.entry(labels).or_default() += tally.shed.get();
+        }
     }
 
     /// In the order of [`FAMILIES`].
@@ -127,22 +169,22 @@ impl Sums {
             let (name, help, labels) = families.next().copied().unwrap_or_default();
             family(name, help, labels, kind, metrics)
         };
-        let mut gauge = Gauge::default();
-        gauge.set_value(1.0);
         let version = format!("portico-{}", env!("CARGO_PKG_VERSION"));
-        let build = Series::from([(
-            vec![String::new(), String::new(), version],
-            Metric::from_gauge(gauge),
-        )]);
+        let build = Series::from([(vec![String::new(), String::new(), version], 1)]);
         vec![
             next(counters(self.requests), MetricType::COUNTER),
             next(counters(self.responses), MetricType::COUNTER),
             next(counters(self.dnssec_ok), MetricType::COUNTER),
+            next(counters(self.allowed), MetricType::COUNTER),
             next(counters(self.blocked), MetricType::COUNTER),
+            next(counters(self.filtered), MetricType::COUNTER),
+            next(counters(self.dropped), MetricType::COUNTER),
+            next(counters(self.shed), MetricType::COUNTER),
+            next(gauges(self.plugins), MetricType::GAUGE),
             next(histograms(self.durations, &times, MICROSECONDS), MetricType::HISTOGRAM),
             next(histograms(self.request_bytes, &sizes, 1.0), MetricType::HISTOGRAM),
             next(histograms(self.response_bytes, &sizes, 1.0), MetricType::HISTOGRAM),
-            next(build, MetricType::GAUGE),
+            next(gauges(build), MetricType::GAUGE),
             next(counters(self.own_requests), MetricType::COUNTER),
             next(counters(self.own_responses), MetricType::COUNTER),
         ]
@@ -191,6 +233,18 @@ fn counters(series: Series<u64>) -> Series<Metric> {
     series
         .into_iter()
         .map(|(labels, count)| (labels, metric(count)))
+        .collect()
+}
+
+fn gauges(series: Series<u64>) -> Series<Metric> {
+    let metric = |value| {
+        let mut gauge = Gauge::default();
+        gauge.set_value(float(value));
+        Metric::from_gauge(gauge)
+    };
+    series
+        .into_iter()
+        .map(|(labels, value)| (labels, metric(value)))
         .collect()
 }
 
@@ -255,7 +309,7 @@ const MICROSECONDS: f64 = 0.000_001;
 const ZONE: &[&str] = &["server", "zone", "view"];
 const SIZE: &[&str] = &["server", "zone", "view", "proto"];
 /// Name, help and labels, in the order of [`Sums::families`].
-const FAMILIES: [(&str, &str, &[&str]); 10] = [
+const FAMILIES: [(&str, &str, &[&str]); 15] = [
     (
         "coredns_dns_requests_total",
         "Messages by zone, transport and type.",
@@ -267,7 +321,12 @@ const FAMILIES: [(&str, &str, &[&str]); 10] = [
         &["server", "zone", "view", "rcode", "plugin"],
     ),
     ("coredns_dns_do_requests_total", "Messages with DNSSEC OK.", ZONE),
-    ("coredns_acl_blocked_requests_total", "Messages of clients that may not ask.", ZONE),
+    ("coredns_acl_allowed_requests_total", "Messages of clients that may ask.", &["server", "view"]),
+    ("coredns_acl_blocked_requests_total", "Messages that were refused.", ZONE),
+    ("coredns_acl_filtered_requests_total", "Always 0: no client hears less.", ZONE),
+    ("coredns_acl_dropped_requests_total", "Messages to which nothing was said.", ZONE),
+    ("coredns_shed_dropped_total", "Replies in datagrams that were lost.", &["server", "reason"]),
+    ("coredns_plugin_enabled", "Always 1.", &["server", "zone", "view", "name"]),
     ("coredns_dns_request_duration_seconds", "From message to reply.", ZONE),
     ("coredns_dns_request_size_bytes", "Sizes of messages.", SIZE),
     ("coredns_dns_response_size_bytes", "Sizes of replies.", SIZE),
@@ -301,7 +360,13 @@ mod tests {
         for worker in [tallies.begin(ends.clone()), tallies.begin(ends)] {
             worker.count(Outcome::Reply { rcode: 3, heard }, 40, 120);
             worker.took(zone, Duration::from_micros(300));
+            let heard = Heard { kind: 1, zone: Zone::ACL, dnssec_ok: false };
+            worker.count(Outcome::Reply { rcode: 5, heard }, 40, 40);
+            worker.count(Outcome::Ignored(Zone::SILENCED), 40, 0);
+            worker.count(Outcome::Ignored(Zone::DROPPED), 4, 0);
+            worker.shed.add(1);
         }
+        tallies.plugins.store(Arc::new(vec!["kubernetes"]));
         let registry = Registry::new();
         registry.register(Box::new(tallies)).unwrap();
         let text = TextEncoder::new()
@@ -324,6 +389,13 @@ mod tests {
                 r#"coredns_dns_request_size_bytes_bucket{{proto="udp",{at},{zone},le="100"}} 2"#
             ),
             format!(r#"coredns_dns_response_size_bytes_sum{{proto="udp",{at},{zone}}} 240"#),
+            format!(r#"coredns_acl_allowed_requests_total{{{at},view=""}} 4"#),
+            format!(r#"coredns_acl_blocked_requests_total{{{at},view="",zone="dropped"}} 2"#),
+            format!(r#"coredns_acl_filtered_requests_total{{{at},view="",zone="dropped"}} 0"#),
+            format!(r#"coredns_acl_dropped_requests_total{{{at},view="",zone="dropped"}} 2"#),
+            format!(r#"coredns_shed_dropped_total{{reason="response",{at}}} 2"#),
+            format!(r#"coredns_shed_dropped_total{{reason="query",{at}}} 0"#),
+            format!(r#"coredns_plugin_enabled{{name="kubernetes",{at},view="",zone="."}} 1"#),
             r#"portico_dns_requests_total{family="1",proto="udp",type="AAAA"} 2"#.to_owned(),
             r#"portico_dns_responses_total{rcode="NXDOMAIN"} 2"#.to_owned(),
         ] {

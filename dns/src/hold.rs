@@ -62,7 +62,7 @@ fn answered(message: &[u8], transport: Transport) -> Option<Message> {
     });
     match begun {
         Begun::Waits(_) => return None,
-        Begun::Said(Outcome::Ignored) => {
+        Begun::Said(Outcome::Ignored(_)) => {
             assert!(reply.is_empty(), "silence");
             return None;
         }
@@ -269,6 +269,7 @@ fn service(name: &str, reach: Reach, endpoints: &[(String, IpAddr)]) -> Arc<Serv
     Arc::new(Service {
         name,
         reach,
+        has_selector: false,
         ports: vec![Arc::new(port)],
         addresses: endpoints.iter().map(address).collect(),
         traffic: Arc::default(),

@@ -48,6 +48,11 @@ impl Resolver {
         Self { shared, forwarder, tallies }
     }
 
+    /// Counts that a request was answered with this status of HTTP.
+    pub fn told(&self, status: u16) {
+        self.shared.metrics.https.told(status);
+    }
+
     /// Answers a message of `client` that came to the address `local`; none where it is no question.
     pub async fn answer(&self, message: &[u8], client: IpAddr, local: IpAddr) -> Option<Answered> {
         let peer = SocketAddr::new(client, 0);
@@ -74,7 +79,7 @@ impl Resolver {
         };
         let tally = &self.tallies[usize::from(client.is_ipv6())];
         tally.count_late(outcome, request, message.len(), began);
-        if outcome == Outcome::Ignored {
+        if matches!(outcome, Outcome::Ignored(_)) {
             return None;
         }
         if let Some((mut notes, noted)) = noted {

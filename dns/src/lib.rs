@@ -32,6 +32,7 @@ mod cache;
 mod forward;
 mod tally;
 mod coredns;
+mod plugins;
 mod metrics;
 mod query_log;
 mod explain;
@@ -57,7 +58,9 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use portico_config::model::{Forwarding, QueryLog, Rewrite, Settings, private_networks};
+use portico_config::model::{
+    Forwarding, QueryLog, Rewrite, Settings, StaticRecord, private_networks,
+};
 use portico_config::snapshot::{CertificateTable, Snapshot};
 use portico_net::line_log::Reopen;
 use portico_net::listeners::ListenerStatus;
@@ -144,6 +147,8 @@ pub struct Dns {
     log: query_log::Control,
     tables: Tables,
     own: Vec<IpAddr>,
+    /// The static records that were counted last.
+    records: Arc<[StaticRecord]>,
     /// Tables of before that a worker may still hold: freed here, never on a worker.
     retired: Vec<Arc<AnswerTable>>,
     has_tried: bool,
@@ -154,6 +159,7 @@ pub struct Dns {
 pub struct Prepared {
     table: Arc<AnswerTable>,
     certificates: Arc<CertificateTable>,
+    records: Arc<[StaticRecord]>,
 }
 
 impl Dns {
@@ -205,6 +211,7 @@ impl Dns {
             shared,
             tables: Tables::new(tallies.zones),
             own: options.own,
+            records: Arc::default(),
             retired: Vec::new(),
             has_tried: false,
         };
@@ -227,6 +234,8 @@ impl Dns {
             self.shared.manners.store(Arc::new(manners));
         }
         self.shared.transfers.follow(&settings.dns_transfer_to);
+        let plugins = plugins::enabled(settings);
+        self.shared.tallies.plugins.store(Arc::new(plugins));
         self.log.follow(&settings.dns_log.rules);
         self.forward.follow(&settings.forwarding, Instant::now());
     }
@@ -259,13 +268,18 @@ impl Dns {
         let others: Vec<_> = listen.iter().flat_map(others).collect();
         listen.extend(others);
         let certificates = Arc::clone(&snapshot.certificates);
-        Prepared { table: self.tables.next(snapshot, &listen), certificates }
+        let records = Arc::clone(&snapshot.zones.records);
+        Prepared { table: self.tables.next(snapshot, &listen), certificates, records }
     }
 
     /// Answers from now on what `prepared` says.
     pub fn commit(&mut self, prepared: Prepared) {
         let names = i64::try_from(prepared.table.names.len()).unwrap_or(i64::MAX);
         self.shared.metrics.names.set(names);
+        if !Arc::ptr_eq(&self.records, &prepared.records) {
+            self.shared.metrics.records(&prepared.records);
+            self.records = prepared.records;
+        }
         self.shared.certificates.store(prepared.certificates);
         let retired = self.shared.table.swap(prepared.table);
         self.retired.push(retired);

@@ -256,6 +256,7 @@ pub(crate) async fn datagrams(
         if let Ok(Err(error)) = timeout(PAUSE, sent).await {
             warn!(%error, "sending datagrams failed");
         }
+        shared.tally.shed.add(batch.unsent() as u64);
         tokio::task::yield_now().await;
     }
 }
@@ -327,7 +328,10 @@ impl Late {
         let reply = self.reply(waiting, &shared).await;
         let send = || send_from(&*socket, &reply, ends.peer, ends.local);
         // What cannot be sent is lost, as any datagram may be.
-        drop(timeout(PAUSE, socket.async_io(Interest::WRITABLE, send)).await);
+        let sent = timeout(PAUSE, socket.async_io(Interest::WRITABLE, send)).await;
+        if !matches!(sent, Ok(Ok(_))) {
+            shared.tally.shed.add(1);
+        }
     }
 }
 

@@ -129,7 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 Begun::Said(outcome) => {
                     shared.tally.count(outcome, message.len(), reply.len());
                     self.batched.push(outcome);
-                    if outcome == Outcome::Ignored {
+                    if matches!(outcome, Outcome::Ignored(_)) {
                         return Ok(false);
                     }
                     if let Some(notes) = &mut notes {

@@ -20,6 +20,8 @@ use crate::zones::{MOST_ZONES, Zone};
 pub(crate) struct Tally {
     /// Labels of all its series.
     pub(crate) ends: TallyEnds,
+    /// Replies that never left.
+    pub(crate) shed: Count,
     zones: [OnceLock<Box<Cells>>; MOST_ZONES],
 }
 
@@ -66,23 +68,32 @@ impl TallyEnds {
     pub(crate) fn nowhere() -> Self {
         Self { server: String::new(), proto: "udp", family: "1" }
     }
+
+    /// Whether they are those of listeners of Ingress.
+    pub(crate) fn is_https(&self) -> bool {
+        self.server.starts_with("https:")
+    }
 }
 
 impl Tally {
     pub(crate) fn new(ends: TallyEnds) -> Self {
-        Self { ends, zones: [const { OnceLock::new() }; MOST_ZONES] }
+        Self { ends, shed: Count::default(), zones: [const { OnceLock::new() }; MOST_ZONES] }
     }
 
     /// Counts one message of `request` octets and its reply of `reply`.
     pub(crate) fn count(&self, outcome: Outcome, request: usize, reply: usize) {
-        let (Outcome::Reply { rcode, heard } | Outcome::Elsewhere { rcode, heard, .. }) = outcome
-        else {
-            let cells = self.cells(Zone::DROPPED);
-            add(&cells.requests, TYPES.len() - 1);
-            cells
-                .request_bytes
-                .add(size_bucket(request), request as u64);
-            return;
+        let (rcode, heard) = match outcome {
+            Outcome::Reply { rcode, heard } | Outcome::Elsewhere { rcode, heard, .. } => {
+                (rcode, heard)
+            }
+            Outcome::Ignored(zone) => {
+                let cells = self.cells(zone);
+                add(&cells.requests, TYPES.len() - 1);
+                cells
+                    .request_bytes
+                    .add(size_bucket(request), request as u64);
+                return;
+            }
         };
         let cells = self.cells(heard.zone);
         add(&cells.requests, column(heard.kind));

@@ -24,6 +24,7 @@ use portico_config::snapshot::{
 use crate::answer::{Outcome, Transport, answer};
 use crate::build;
 use crate::table::AnswerTable;
+use crate::zones::Zone;
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 9));
 
@@ -58,6 +59,7 @@ fn service(
     Arc::new(Service {
         name: object.clone(),
         reach,
+        has_selector: false,
         ports: ports.iter().map(port).collect(),
         addresses: endpoints.iter().map(address).collect(),
         traffic: Arc::default(),
@@ -157,7 +159,7 @@ fn ask(table: &AnswerTable, message: &[u8], transport: Transport) -> Option<Vec<
     let mut out = Vec::new();
     let peer = SocketAddr::from(([127, 0, 0, 1], 40_000));
     match answer(message, peer, LOCAL, transport, table, &mut out) {
-        Outcome::Ignored => None,
+        Outcome::Ignored(_) => None,
         Outcome::Reply { .. } | Outcome::Elsewhere { .. } => Some(out),
     }
 }
@@ -425,7 +427,7 @@ fn ports_that_answer_anything_are_not_answered() {
         let peer = SocketAddr::from(([127, 0, 0, 1], port));
         let message = query("web.default.svc.cluster.local", A);
         let outcome = answer(&message, peer, LOCAL, Transport::Udp, &table(), &mut out);
-        assert_eq!((outcome, out.len()), (Outcome::Ignored, 0), "dns 3.1: {port}");
+        assert_eq!((outcome, out.len()), (Outcome::Ignored(Zone::DROPPED), 0), "dns 3.1: {port}");
     }
 }
 

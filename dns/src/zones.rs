@@ -31,6 +31,8 @@ impl Zone {
     pub(crate) const SPECIAL: Self = Self(4);
     /// A host of ours outside every zone.
     pub(crate) const HOST: Self = Self(5);
+    /// A client that may not ask and hears nothing.
+    pub(crate) const SILENCED: Self = Self(6);
 
     /// Below [`MOST_ZONES`].
     pub(crate) fn index(self) -> usize {
@@ -92,13 +94,14 @@ pub(crate) fn dotted(mut name: &[u8]) -> String {
 /// Numbers in all.
 pub(crate) const MOST_ZONES: usize = 64;
 /// In the order of [`Zone`]'s constants.
-const FIXED: [(&str, &str); 6] = [
+const FIXED: [(&str, &str); 7] = [
     ("dropped", ""),
     (".", "forward"),
     (".", "cache"),
     ("dropped", "acl"),
     (".", "local"),
     (".", "kubernetes"),
+    ("dropped", "acl"),
 ];
 
 #[cfg(test)]

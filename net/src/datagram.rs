@@ -34,6 +34,7 @@ pub struct Batch {
     slots: Vec<Slot>,
     received: usize,
     replies: usize,
+    refused: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -78,7 +79,7 @@ impl Default for Batch {
             interface: 0,
             reply: Vec::new(),
         };
-        Self { slots: vec![slot; BATCH], received: 0, replies: 0 }
+        Self { slots: vec![slot; BATCH], received: 0, replies: 0, refused: 0 }
     }
 }
 
@@ -86,7 +87,7 @@ impl Batch {
     /// Receives what waits on `socket`, at most [`BATCH`]; `WouldBlock` where nothing does. Drops
     /// what an earlier batch left.
     pub fn receive(&mut self, socket: &impl AsFd) -> io::Result<usize> {
-        (self.received, self.replies) = (0, 0);
+        (self.received, self.replies, self.refused) = (0, 0, 0);
         let bound = SockRef::from(socket).local_addr()?.as_socket();
         let bound = bound.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
         // SAFETY: all-zero bytes are valid values of these plain C structures.
@@ -170,10 +171,19 @@ impl Batch {
                 Ok(done) => self.replies = done,
                 Err((_, error)) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
                 Err((_, error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err((refused, _)) => self.replies = refused + 1,
+                Err((refused, _)) => {
+                    (self.replies, self.refused) = (refused + 1, self.refused + 1);
+                }
             }
         }
         Ok(())
+    }
+
+    /// Replies that did not leave: the kernel refused them, or they were not sent at all.
+    pub fn unsent(&self) -> usize {
+        let rest = self.slots.get(self.replies..self.received);
+        let waiting = rest.unwrap_or_default().iter();
+        self.refused + waiting.filter(|slot| !slot.reply.is_empty()).count()
     }
 
     /// Sends from the first unsent reply; returns how many slots are done, or the slot that failed.

@@ -206,6 +206,7 @@ fn service(number: usize, turn: usize) -> Arc<Service> {
     Arc::new(Service {
         name,
         reach: Reach::Headless,
+        has_selector: false,
         ports: vec![Arc::new(port)],
         addresses: Vec::new(),
         traffic: Arc::default(),

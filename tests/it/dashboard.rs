@@ -23,6 +23,16 @@ spec:
 /// group by or filter with.
 const QUERIES: &[(&str, &[&str])] = &[
     ("coredns_build_info", &["version"]),
+    ("coredns_plugin_enabled", &["server", "zone", "view", "name"]),
+    ("coredns_reload_failed_total", &[]),
+    ("coredns_hosts_entries", &["hostsfile"]),
+    ("coredns_kubernetes_dns_programming_duration_seconds_bucket", &["service_kind", "le"]),
+    ("coredns_dns_https_responses_total", &["server", "status"]),
+    ("coredns_acl_allowed_requests_total", &["server", "view"]),
+    ("coredns_acl_blocked_requests_total", &["server", "zone", "view"]),
+    ("coredns_acl_filtered_requests_total", &["server", "zone", "view"]),
+    ("coredns_acl_dropped_requests_total", &["server", "zone", "view"]),
+    ("coredns_shed_dropped_total", &["server", "reason"]),
     ("coredns_panics_total", &[]),
     ("coredns_dns_requests_total", &["server", "zone", "view", "proto", "family", "type"]),
     ("coredns_dns_responses_total", &["server", "zone", "view", "rcode", "plugin"]),
@@ -36,6 +46,7 @@ const QUERIES: &[(&str, &[&str])] = &[
     ("coredns_cache_hits_total", &["server", "type", "zones", "view"]),
     ("coredns_cache_misses_total", &["server", "zones", "view"]),
     ("coredns_cache_requests_total", &["server", "zones", "view"]),
+    ("coredns_cache_drops_total", &["server", "zones", "view"]),
     ("coredns_forward_healthcheck_broken_total", &[]),
     ("coredns_forward_max_concurrent_rejects_total", &[]),
     ("coredns_proxy_request_duration_seconds_bucket", &["proxy_name", "to", "rcode", "le"]),
@@ -52,6 +63,7 @@ fn a_dashboard_for_coredns_finds_every_series_that_it_asks_for() {
         .adjust(|settings| {
             settings.forwarding.rules = rules;
             settings.forwarding.policy = ForwardPolicy::Sequential;
+            settings.names.records = vec!["db.corp.test A 192.0.2.9".parse().unwrap()];
         })
         .start();
     let dns = portico.dns();
@@ -108,7 +120,33 @@ fn a_dashboard_for_coredns_finds_every_series_that_it_asks_for() {
             3,
         ),
         (r#"portico_dns_responses_total{rcode="NXDOMAIN"}"#.to_owned(), 1),
+        (format!(r#"coredns_acl_allowed_requests_total{{{server},view=""}}"#), 7),
+        (
+            format!(r#"coredns_plugin_enabled{{name="forward",{server},view="",zone="."}}"#),
+            1,
+        ),
+        // Its address, and the name of its address.
+        (r#"coredns_hosts_entries{hostsfile=""}"#.to_owned(), 2),
+        ("coredns_reload_failed_total".to_owned(), 0),
     ] {
         assert_eq!(portico.metric(&series), want, "{series} in\n{text}");
     }
+}
+
+#[test]
+fn an_edit_is_timed_by_the_services_that_it_changes() {
+    let portico = Portico::with(&[("names.yaml", MANIFESTS)]).start();
+    let count = |kind: &str| {
+        let name = "coredns_kubernetes_dns_programming_duration_seconds_count";
+        portico.metric(&format!(r#"{name}{{service_kind="{kind}"}}"#))
+    };
+    assert_eq!(count("cluster_ip"), 0, "dns 5.1: nobody edits what is there at the start");
+    let headless = "apiVersion: v1\nkind: Service\nmetadata: {name: peers}\nspec: {clusterIP: None, \
+                    selector: {app: peers}}\n---\n";
+    portico.edit("names.yaml", &format!("{headless}{}", MANIFESTS.replace("3307", "3308")));
+    assert_eq!(
+        (count("cluster_ip"), count("headless_with_selector"), count("headless_without_selector")),
+        (1, 1, 0),
+        "dns 5.1"
+    );
 }

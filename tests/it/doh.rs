@@ -108,6 +108,11 @@ fn a_query_has_one_form_and_each_mistake_its_status() {
         let Some(told) = curl(&portico, folder.path(), "/dns-query", more) else { return };
         assert_eq!(told.line, format!("{status} {kind}"), "dns 3.4.2: {case}");
     }
+    for (status, want) in [(200, 4), (400, 1), (405, 1), (413, 2), (415, 1), (500, 0)] {
+        let series = format!(r#"server="https://",status="{status}""#);
+        let series = format!("coredns_dns_https_responses_total{{{series}}}");
+        assert_eq!(portico.metric(&series), want, "dns 5.1: {status}");
+    }
 }
 
 /// What curl says of a reply, and of words.

@@ -601,6 +601,8 @@ fn nothing_that_an_upstream_sends_reaches_a_client_unread() {
     let whole = ask(portico.dns(), "www.example.com.", RecordType::A);
     assert_eq!(whole, Reply::of(&["A 192.0.2.1"]), "and it is asked all the same");
     assert_eq!(ask(portico.dns(), LOCAL, RecordType::A).answers.len(), 1);
+    let series = r#"coredns_cache_drops_total{server="dns://",view="",zones="."}"#;
+    assert!(portico.metric(series) >= 3, "dns 5.1: what is malformed is counted");
 }
 
 #[test]

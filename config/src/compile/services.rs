@@ -278,6 +278,7 @@ fn build(draft: Draft<'_>, placement: &Placement, previous: Option<&Arc<Service>
     let service = Service {
         name: name.clone(),
         reach: placement.reach.clone(),
+        has_selector: !draft.service.selector.is_empty(),
         ports: ports.collect(),
         addresses: draft.joined.addresses,
         traffic: Arc::clone(&traffic),

@@ -86,6 +86,7 @@ mod tests {
         Arc::new(Service {
             name: ObjectName::new("default", name),
             reach: Reach::Headless,
+            has_selector: false,
             ports: Vec::new(),
             addresses: Vec::new(),
             traffic: Arc::default(),

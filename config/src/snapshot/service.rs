@@ -19,6 +19,8 @@ pub struct Service {
     pub name: ObjectName,
     /// How clients come to it.
     pub reach: Reach,
+    /// Whether its endpoints are those Pods that a selector finds.
+    pub has_selector: bool,
     /// Its ports in the manifest's order; empty for a headless Service without ports.
     pub ports: Vec<Arc<ServicePort>>,
     /// Every ready address behind it with its DNS label, also where no port is named; sorted.

@@ -103,7 +103,7 @@ impl Exchange {
             let length = socket.recv(&mut buffer).await?;
             let reply = buffer.get(..length).unwrap_or_default();
             match compare(&query, ask.question_end(), reply) {
-                Match::Same => match read(ask, reply, with_opt) {
+                Match::Same => match self.read(ask, reply, with_opt) {
                     Ok(said) => return Ok(said),
                     // Whoever sent it knew the secrets: no other will come.
                     Err(_) => return Ok(Said::Doubtful),
@@ -129,10 +129,10 @@ impl Exchange {
         let query = ask.query(id, letters, with_opt);
         let reply = self.streams.exchange(upstream, &query).await?;
         match compare(&query, ask.question_end(), &reply) {
-            Match::Same => read(ask, &reply, with_opt),
+            Match::Same => self.read(ask, &reply, with_opt),
             Match::OtherCase => {
                 upstream.has_forgotten_case();
-                read(ask, &reply, with_opt)
+                self.read(ask, &reply, with_opt)
             }
             Match::Bare => Ok(Said::Formerr),
             Match::Foreign => {
@@ -141,15 +141,18 @@ impl Exchange {
             }
         }
     }
-}
 
-/// FORMERR to a query with an OPT may be about that alone.
-fn read(ask: &Ask, reply: &[u8], with_opt: bool) -> Result<Said, Fault> {
-    let response = Response::read(ask, reply).ok_or(Fault::Malformed)?;
-    Ok(match response.rcode() {
-        1 if with_opt => Said::Formerr,
-        _ => Said::Response(response),
-    })
+    /// FORMERR to a query with an OPT may be about that alone.
+    fn read(&self, ask: &Ask, reply: &[u8], with_opt: bool) -> Result<Said, Fault> {
+        let Some(response) = Response::read(ask, reply) else {
+            self.metrics.malformed.inc();
+            return Err(Fault::Malformed);
+        };
+        Ok(match response.rcode() {
+            1 if with_opt => Said::Formerr,
+            _ => Said::Response(response),
+        })
+    }
 }
 
 impl From<Exhausted> for Fault {

@@ -25,8 +25,10 @@ pub(crate) struct Metrics {
     pub(crate) rejected: IntCounter,
     /// Queries for which every upstream was down.
     pub(crate) all_down: IntCounter,
-    /// Replies that belonged to no query, or were malformed.
+    /// Replies that belonged to no query.
     pub(crate) mismatches: IntCounter,
+    /// Replies that belonged to their query and were malformed.
+    pub(crate) malformed: IntCounter,
     /// Times that an upstream was found to lead back to us.
     pub(crate) loops: IntCounter,
     /// Queries that wait for upstreams now.
@@ -65,6 +67,7 @@ struct CacheMetrics {
     requests: IntCounterVec,
     misses: IntCounterVec,
     prefetches: IntCounterVec,
+    drops: IntCounterVec,
     served_stale: IntCounterVec,
     hits: IntCounterVec,
     evictions: IntCounterVec,
@@ -90,8 +93,10 @@ impl Metrics {
             .expect("the first bucket and the factor are positive");
         let durations = HistogramVec::new(opts.buckets(buckets), &["proxy_name", "to", "rcode"])
             .expect("the name and labels are valid");
+        let cache = CacheMetrics::new();
         Self {
             durations,
+            malformed: cache.drops.with_label_values(&CACHE),
             probe_failures: counters(
                 "coredns_proxy_healthcheck_failures_total",
                 "Probes of upstreams that failed.",
@@ -117,7 +122,7 @@ impl Metrics {
                 "Times that an upstream was found to lead back here.",
             ),
             waiting: gauge("portico_dns_forward_waiting", "Queries that wait for upstreams."),
-            cache: CacheMetrics::new(),
+            cache,
         }
     }
 
@@ -196,6 +201,7 @@ impl CacheMetrics {
             requests: of("coredns_cache_requests_total", "Questions that the cache was asked."),
             misses: of("coredns_cache_misses_total", "Questions that it had no answer to."),
             prefetches: of("coredns_cache_prefetch_total", "Answers fetched before their end."),
+            drops: of("coredns_cache_drops_total", "Answers not kept since they were malformed."),
             served_stale: of("coredns_cache_served_stale_total", "Answers told after their end."),
             hits: counters("coredns_cache_hits_total", "Answers found.", typed),
             evictions: counters("coredns_cache_evictions_total", "Answers that had to go.", typed),
@@ -204,11 +210,12 @@ impl CacheMetrics {
         }
     }
 
-    fn all(&self) -> [&dyn Collector; 8] {
+    fn all(&self) -> [&dyn Collector; 9] {
         [
             &self.requests,
             &self.misses,
             &self.prefetches,
+            &self.drops,
             &self.served_stale,
             &self.hits,
             &self.evictions,

@@ -113,6 +113,7 @@ fn service() -> impl Strategy<Value = Service> {
         Service {
             name: ObjectName::new("default", "a"),
             reach,
+            has_selector: false,
             ports: ports.into_iter().map(port).collect(),
             addresses: ready.into_iter().collect(),
             traffic: Arc::default(),
@@ -370,6 +371,7 @@ fn an_address_that_is_a_zone_has_the_records_of_both() {
     let service = Arc::new(Service {
         name: name.clone(),
         reach: Reach::ClusterIp(vec![ip("127.96.0.2")]),
+        has_selector: false,
         ports: Vec::new(),
         addresses: Vec::new(),
         traffic: Arc::default(),

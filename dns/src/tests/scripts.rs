@@ -277,7 +277,7 @@ impl Script {
             }
         });
         let Some(outcome) = outcome else { return "forwarded\n".to_owned() };
-        if outcome == Outcome::Ignored {
+        if matches!(outcome, Outcome::Ignored(_)) {
             return "silence\n".to_owned();
         }
         let is_stream = matches!(question.transport, Transport::Tcp | Transport::Tls);

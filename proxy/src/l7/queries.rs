@@ -27,6 +27,9 @@ pub trait Resolver {
     /// The reply to a message of `client` that came to the address `local`; none where it is no
     /// question.
     fn answer(&self, message: Vec<u8>, client: IpAddr, local: IpAddr) -> Answering;
+
+    /// Hears with which status a request that is a query was answered.
+    fn told(&self, status: StatusCode);
 }
 
 /// A reply that is on its way.
@@ -61,6 +64,13 @@ pub(crate) enum Query {
 }
 
 impl Queries {
+    /// Counts a request that is a query, and how it was answered.
+    pub(crate) fn told(&self, status: StatusCode) {
+        if let Some(resolver) = &self.resolver {
+            resolver.told(status);
+        }
+    }
+
     /// The query that a request is; none: it is no query, and routed like any other.
     pub(crate) fn of(
         &self,
@@ -69,7 +79,13 @@ impl Queries {
     ) -> Option<Result<Query, Declined>> {
         let may_be = incoming.from.tls && checked.path == PATH && self.resolver.is_some();
         let is_one = may_be && self.hosts.load().iter().any(|host| **host == *checked.host);
-        is_one.then(|| read(incoming, checked))
+        is_one.then(|| {
+            let query = read(incoming, checked);
+            if let Err(declined) = &query {
+                self.told(declined.refused.status);
+            }
+            query
+        })
     }
 }
 
@@ -151,6 +167,8 @@ mod tests {
         fn answer(&self, _: Vec<u8>, _: IpAddr, _: IpAddr) -> Answering {
             Box::pin(std::future::ready(None))
         }
+
+        fn told(&self, _: StatusCode) {}
     }
 
     /// What a request's head is, over TLS or not: no query, a query, or a status.

@@ -68,6 +68,7 @@ impl World {
             let service = Service {
                 name: name.clone(),
                 reach,
+                has_selector: false,
                 ports,
                 addresses: Vec::new(),
                 traffic: Arc::default(),

@@ -29,6 +29,7 @@ pub(crate) fn snapshot(
     let service = Service {
         name: name.clone(),
         reach: Reach::Headless,
+        has_selector: false,
         ports: vec![Arc::new(port)],
         addresses: Vec::new(),
         traffic: Arc::default(),

@@ -24,7 +24,10 @@ impl<S: Downstream> Connection<S> {
             Query::Body => match self.collect(length, facts).await {
                 Ok(message) => (message, false),
                 Err(Fault::Gone) => return After::Cut,
-                Err(Fault::Refused(status)) => return self.own(status, true, facts).await,
+                Err(Fault::Refused(status)) => {
+                    self.worker.queries.told(status);
+                    return self.own(status, true, facts).await;
+                }
             },
         };
         self.watch.renew(Phase::Waiting);
@@ -34,8 +37,10 @@ impl<S: Downstream> Connection<S> {
             None => None,
         };
         let Some(Answered { message, max_age_seconds }) = answered else {
+            self.worker.queries.told(StatusCode::BAD_REQUEST);
             return self.own(StatusCode::BAD_REQUEST, close, facts).await;
         };
+        self.worker.queries.told(StatusCode::OK);
         let mut edits = Edits::default();
         if let Ok(value) = HeaderValue::try_from(format!("max-age={max_age_seconds}")) {
             edits.set("Cache-Control", value);
