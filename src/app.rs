@@ -26,7 +26,7 @@ use portico_config::model::{ClusterIps, Settings};
 use portico_config::pipeline::Pipeline;
 use portico_config::publish::{Publication, Published};
 use portico_config::source::Source;
-use portico_dns::Dns;
+use portico_dns::{CookieSecret, Dns};
 use portico_net::dev_ca::DevCa;
 use portico_net::line_log::Reopen;
 use portico_net::listeners::{ListenerState, ListenerStatus};
@@ -101,7 +101,7 @@ impl App {
         doubt_names(&settings);
         let (mut dns, dns_workers) = Dns::new(portico_dns::Options {
             reopen: logs.clone(),
-            ..dns_options(count, &settings)
+            ..dns_options(count, &settings)?
         });
         dns.follow(&settings);
         // What is asked before manifests are read hears that it is too early.
@@ -442,12 +442,13 @@ fn doubt_names(settings: &Settings) {
 }
 
 /// What the resolver is told at start.
-fn dns_options(workers: usize, settings: &Settings) -> portico_dns::Options {
-    portico_dns::Options {
+fn dns_options(workers: usize, settings: &Settings) -> anyhow::Result<portico_dns::Options> {
+    Ok(portico_dns::Options {
         workers,
         listen: settings.dns.clone(),
         tls: settings.dns_tls.clone(),
         nsid: settings.dns_nsid.clone(),
+        cookie_secret: cookie_secret(settings)?,
         connections: settings.dns_connections,
         connections_per_client: settings.dns_connections_per_client,
         allow: settings.dns_allow.clone(),
@@ -458,7 +459,18 @@ fn dns_options(workers: usize, settings: &Settings) -> portico_dns::Options {
         forwarding: settings.forwarding.clone(),
         own: host::facts().addresses,
         ..portico_dns::Options::default()
-    }
+    })
+}
+
+/// What the file of `--dns-cookie-secret-file` says.
+fn cookie_secret(settings: &Settings) -> anyhow::Result<Option<CookieSecret>> {
+    let Some(file) = &settings.dns_cookie_secret_file else { return Ok(None) };
+    let secret = || -> anyhow::Result<CookieSecret> {
+        let text = std::fs::read_to_string(file)?;
+        text.trim().parse().map_err(anyhow::Error::msg)
+    };
+    let secret = secret().with_context(|| format!("--dns-cookie-secret-file {}", file.display()));
+    secret.map(Some)
 }
 
 fn join(threads: &mut Vec<JoinHandle<()>>) {

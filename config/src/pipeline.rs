@@ -13,7 +13,7 @@ use crate::decode::{Decoded, decode};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::{Certificate, FoundHost, HostFacts, ProbeVerdict, Probed, Settings};
 use crate::snapshot::{Assignments, Snapshot};
-use crate::source::Changes;
+use crate::source::{ABSENT, Changes};
 use crate::store::{CheckedFile, Store};
 use crate::validate::{Valid, validate};
 
@@ -233,7 +233,10 @@ impl Pipeline {
     fn diagnostics(&self, memory: &Memory) -> Vec<Diagnostic> {
         let mut diagnostics = self.store.diagnostics();
         for (path, reason) in &self.unreadable {
-            let text = format!("{reason}; what was read of it before stays");
+            let text = match reason == ABSENT {
+                true => reason.clone(),
+                false => format!("{reason}; what was read of it before stays"),
+            };
             diagnostics.push(Diagnostic::new(Code::Unreadable, text).file(path, None));
         }
         diagnostics.extend(memory.diagnostics().cloned());

@@ -49,15 +49,15 @@ impl Access {
     pub(crate) fn deny(
         &self,
         message: &[u8],
-        peer: SocketAddr,
-        transport: Transport,
+        (peer, transport): (SocketAddr, Transport),
+        own_size: u16,
         out: &mut Vec<u8>,
     ) -> Outcome {
         if self.is_silent {
             out.clear();
             return Outcome::Ignored(Zone::SILENCED);
         }
-        refuse(message, peer, transport, out)
+        refuse(message, (peer, transport), own_size, out)
     }
 
     /// Whether others may be asked for `client`, who may ask.
@@ -114,15 +114,15 @@ impl Acl {
 /// Tells a client that it may not ask; the question is read only to be repeated.
 pub(crate) fn refuse(
     message: &[u8],
-    peer: SocketAddr,
-    transport: Transport,
+    (peer, transport): (SocketAddr, Transport),
+    own_size: u16,
     out: &mut Vec<u8>,
 ) -> Outcome {
     out.clear();
     if is_reflector(peer, transport) {
         return Outcome::Ignored(Zone::DROPPED);
     }
-    let (question, edns, kind) = match read(message) {
+    let (question, edns, kind) = match read(message, own_size) {
         Read::Ignore => return Outcome::Ignored(Zone::DROPPED),
         Read::Fault { question, edns, .. } => (question, edns, 0),
         Read::Query(query) => (query.question, query.edns, query.kind),
@@ -191,16 +191,16 @@ mod tests {
         let peer = SocketAddr::from(([192, 0, 2, 1], 4000));
         let mut out = Vec::new();
         assert_eq!(
-            refuse(&plain, peer, Transport::Udp, &mut out),
+            refuse(&plain, (peer, Transport::Udp), 1232, &mut out),
             Outcome::Reply { rcode: REFUSED, heard: Heard::dropped(1, None).within(Zone::ACL) }
         );
         assert_eq!((out[2] & 0x81, out[3] & 15), (0x81, REFUSED));
         assert!(out.ends_with(question), "dns 3.1");
-        refuse(&edns, peer, Transport::Tcp, &mut out);
+        refuse(&edns, (peer, Transport::Tcp), 1232, &mut out);
         assert!(out.ends_with(&[0, 6, 0, 15, 0, 2, 0, 18]), "dns 3.1: EDE 18");
         let silent = Access::new((&[], true), &[]);
         assert_eq!(
-            silent.deny(&plain, peer, Transport::Udp, &mut out),
+            silent.deny(&plain, (peer, Transport::Udp), 1232, &mut out),
             Outcome::Ignored(Zone::SILENCED),
             "dns 3.1: --dns-drop-denied"
         );
@@ -210,7 +210,7 @@ mod tests {
             ("a loop", &plain, 7),
         ] {
             let peer = SocketAddr::new(peer.ip(), port);
-            let outcome = refuse(message, peer, Transport::Udp, &mut out);
+            let outcome = refuse(message, (peer, Transport::Udp), 1232, &mut out);
             assert_eq!((outcome, out.len()), (Outcome::Ignored(Zone::DROPPED), 0), "{case}");
         }
     }

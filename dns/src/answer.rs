@@ -7,11 +7,11 @@ use std::net::{IpAddr, SocketAddr};
 use crate::block::{APEX, ASKED, Body, Node};
 use crate::options::RESERVE;
 use crate::question::{Edns, FORMERR, HEADER, NOTIMP, NXDOMAIN, Query, REFUSED, Read, read};
-use crate::reply::{Reply, UDP_SIZE, row_length};
+use crate::reply::{Reply, row_length};
 use crate::special::is_special;
 use crate::table::{AnswerTable, Found};
 use crate::wire::{
-    A, AAAA, CNAME, OWNER, PTR, SOA, SRV, pointer, put_address, put_record, record_count, u32_at,
+    A, AAAA, CNAME, OWNER, PTR, SOA, SRV, TXT, pointer, put_address, put_record, record_count, u32_at,
 };
 use crate::zones::Zone;
 
@@ -101,7 +101,7 @@ pub(crate) fn answer_beyond(
     if is_reflector(peer, transport) {
         return Outcome::Ignored(Zone::DROPPED);
     }
-    let (rcode, heard) = match read(message) {
+    let (rcode, heard) = match read(message, table.udp_size) {
         Read::Ignore => return Outcome::Ignored(Zone::DROPPED),
         Read::Fault { rcode, question, edns } => {
             let mut reply = Reply::begin(message, question, edns, out);
@@ -130,7 +130,7 @@ pub(crate) fn limit(transport: Transport, edns: Option<Edns>) -> usize {
     let most = match (transport, edns) {
         (Transport::Tcp | Transport::Tls | Transport::Https, _) => usize::from(u16::MAX),
         (Transport::Udp, None) => 512,
-        (Transport::Udp, Some(edns)) => usize::from(edns.size.clamp(512, UDP_SIZE)),
+        (Transport::Udp, Some(edns)) => usize::from(edns.size.clamp(512, edns.own_size.max(512))),
     };
     // What options may take is kept free.
     match edns.is_some_and(|edns| edns.has_options) {
@@ -178,8 +178,27 @@ impl Reply<'_> {
                     self.node(query.key.wire(), kind, local, table, node, suffix);
                 }
             },
+            (CH, TXT) => self.chaos(query.key.wire(), table),
             _ => self.refuse(NOT_AUTHORITATIVE),
         }
+    }
+
+    /// What the server says of itself (`dns 3.9`), where settings let it.
+    fn chaos(&mut self, key: &[u8], table: &AnswerTable) {
+        let text = table.chaos.as_ref().and_then(|chaos| match key {
+            b"\x07version\x04bind\0" | b"\x07version\x06server\0" => Some(VERSION),
+            b"\x08hostname\x04bind\0" | b"\x02id\x06server\0" => chaos.server.as_deref(),
+            _ => None,
+        });
+        let Some((text, length)) = text.and_then(|it| Some((it, u8::try_from(it.len()).ok()?))) else {
+            return self.refuse(NOT_AUTHORITATIVE);
+        };
+        self.flags |= AUTHORITATIVE;
+        self.out.extend_from_slice(&OWNER);
+        // TXT, CH, a TTL of 0 (RFC 4892 §3).
+        self.out.extend_from_slice(&[0, 16, 0, 3, 0, 0, 0, 0, 0, length + 1, length]);
+        self.out.extend_from_slice(text.as_bytes());
+        self.answers = 1;
     }
 
     pub(crate) fn refuse(&mut self, error: u16) {
@@ -401,6 +420,10 @@ impl Reply<'_> {
     }
 }
 
+/// The class of what servers say of themselves.
+const CH: u16 = 3;
+/// At most 255 octets.
+const VERSION: &str = concat!("portico-", env!("CARGO_PKG_VERSION"));
 /// AA.
 pub(crate) const AUTHORITATIVE: u16 = 0x0400;
 /// CNAMEs that are followed (`dns 1.7`).

@@ -122,6 +122,9 @@ impl Last {
             fallthrough: fallthrough(zones),
             is_loaded: true,
             views: Views::default(),
+            udp_size: zones.udp_size.octets(),
+            are_wildcards_shallow: zones.are_wildcards_shallow,
+            chaos: zones.chaos.clone(),
             ttl_seconds: zones.ttl_seconds,
             serial: zones.serial,
         };
@@ -186,6 +189,9 @@ impl Last {
         self.draft.settle();
         self.draft.table.autopath = Autopath::of(snapshot, &self.draft.table.autopath);
         self.draft.table.fallthrough = fallthrough(&snapshot.zones);
+        self.draft.table.udp_size = snapshot.zones.udp_size.octets();
+        self.draft.table.are_wildcards_shallow = snapshot.zones.are_wildcards_shallow;
+        self.draft.table.chaos.clone_from(&snapshot.zones.chaos);
         self.draft.table.serial = snapshot.zones.serial;
         self.draft.table.pods = Pods::of(snapshot);
         self

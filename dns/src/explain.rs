@@ -116,7 +116,7 @@ fn explain_by(
         .map(dotted);
     let upstreams = Vec::new();
     if !acl.allows(asking.from) {
-        acl.deny(&message, peer, Transport::Tcp, &mut reply);
+        acl.deny(&message, (peer, Transport::Tcp), table.udp_size, &mut reply);
         let why = format!("{} is in no network of --dns-allow", asking.from);
         let reply = (!reply.is_empty()).then_some(reply);
         let (rule, object) = ("3.1", None);
@@ -231,8 +231,10 @@ impl Asked<'_> {
         let records = seen_from(self.view, records);
         let exact = records.iter().find(|record| *record.name == *name);
         let is_below = |suffix: &str| {
-            name.strip_suffix(suffix)
-                .is_some_and(|rest| rest.ends_with('.'))
+            let labels = name.strip_suffix(suffix);
+            let labels = labels.and_then(|rest| rest.strip_suffix('.'));
+            let zones = &self.snapshot.zones;
+            labels.is_some_and(|labels| !zones.are_wildcards_shallow || !labels.contains('.'))
         };
         let found = exact.or_else(|| {
             let wild = records

@@ -78,7 +78,7 @@ fn answered(message: &[u8], transport: Transport) -> Option<Message> {
         assert_eq!(reply.get(HEADER..end + 4), question, "the question as it came");
     }
     // Errors are short; what answers a question keeps to its limit.
-    let most = match read(message) {
+    let most = match read(message, OWN_SIZE) {
         Read::Query(query) => limit(transport, query.edns) + RESERVED,
         _ => 1232,
     };
@@ -91,7 +91,7 @@ fn answered(message: &[u8], transport: Transport) -> Option<Message> {
 fn agrees(message: &[u8]) {
     let count = |at| u16_at(message, at).unwrap_or(0);
     let is_plain = [count(4), count(6), count(8), count(10)] == [1, 0, 0, 0];
-    match (read(message), Message::from_vec(message)) {
+    match (read(message, OWN_SIZE), Message::from_vec(message)) {
         (Read::Query(query), Ok(second)) => {
             let [question] = &second.queries[..] else { panic!("one question: {second:?}") };
             let name = question.name().to_lowercase();
@@ -285,6 +285,7 @@ const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const TARGET: &str = "www.example.org";
 /// A, CNAME, SOA, TXT, AAAA, an unknown type, ANY.
 const KINDS: [u16; 7] = [1, 5, 6, 16, 28, 65_280, 255];
-const EDNS: Edns = Edns { size: 1232, version: 0, dnssec_ok: true, has_options: false };
+const OWN_SIZE: u16 = 1232;
+const EDNS: Edns = Edns { size: 1232, own_size: OWN_SIZE, version: 0, dnssec_ok: true, has_options: false };
 /// What options add to a reply that answers a question, padding among it.
 const RESERVED: usize = crate::options::RESERVE + 468 + 4;

@@ -70,6 +70,7 @@ use tracing::warn;
 pub use explain::{Asking, Explained, Explainer, explain};
 pub use https::{Answered, Resolver};
 pub use local::{Local, Worker};
+pub use options::CookieSecret;
 
 use crate::acl::Access;
 use crate::build::Tables;
@@ -98,6 +99,8 @@ pub struct Options {
     pub drop_denied: bool,
     /// What NSID is answered with.
     pub nsid: Option<Arc<str>>,
+    /// The secret of cookies that several servers share; none: one of this start.
+    pub cookie_secret: Option<CookieSecret>,
     /// TCP and TLS connections of a listener at once.
     pub connections: usize,
     /// How many of them one client has.
@@ -125,6 +128,7 @@ impl Default for Options {
             allow: private_networks(),
             drop_denied: false,
             nsid: None,
+            cookie_secret: None,
             connections: 1024,
             connections_per_client: 64,
             rewrites: Vec::new(),
@@ -180,7 +184,7 @@ impl Dns {
             rewrites: Arc::new(ArcSwap::from_pointee(Rewrites(options.rewrites))),
             log: Arc::default(),
             transfers: Arc::new(Transfers::new(&options.transfer_to)),
-            manners: Arc::new(ArcSwap::from_pointee(Manners::new(options.nsid))),
+            manners: Arc::new(ArcSwap::from_pointee(Manners::new(options.nsid, options.cookie_secret))),
             certificates: Arc::default(),
             connections: (
                 options.connections.div_ceil(count),

@@ -5,7 +5,9 @@
 //! costs a look at the end of the message. Invariants: no I/O, no clock (`now_seconds` is an
 //! argument); [`RESERVE`] octets were kept free for them; unknown options are never repeated.
 
+use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
@@ -17,10 +19,32 @@ use crate::question::{HEADER, skip_name};
 use crate::serve::Ends;
 use crate::wire::u16_at;
 
+/// The secret of cookies, which several servers behind one address share (RFC 9018 §5): 32 hexadecimal
+/// digits. It is shown nowhere.
+#[derive(Clone, Eq, PartialEq)]
+pub struct CookieSecret([u8; 16]);
+
+impl FromStr for CookieSecret {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_whole = text.len() == 32 && text.bytes().all(|octet| octet.is_ascii_hexdigit());
+        let number = u128::from_str_radix(text, 16).ok().filter(|_| is_whole);
+        let number = number.ok_or("expected 32 hexadecimal digits")?;
+        Ok(Self(number.to_be_bytes()))
+    }
+}
+
+impl fmt::Debug for CookieSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CookieSecret(..)")
+    }
+}
+
 /// What this process says of itself, and the secret of its cookies.
 #[derive(Debug)]
 pub(crate) struct Manners {
-    secret: [u8; 16],
+    secret: CookieSecret,
     /// What NSID is answered with (RFC 5001); none: nothing.
     nsid: Option<Arc<str>>,
 }
@@ -44,20 +68,14 @@ struct Wanted {
 }
 
 impl Manners {
-    /// With a secret of its own; none where the system's random numbers have failed: then there are
-    /// no cookies that anybody could trust.
-    pub(crate) fn new(nsid: Option<Arc<str>>) -> Self {
-        let mut secret = [0; 16];
-        let random = aws_lc_rs::default_provider().secure_random;
-        if random.fill(&mut secret).is_err() {
-            tracing::warn!("random numbers have failed: DNS cookies can be guessed");
-        }
-        Self { secret, nsid }
+    /// With the secret that settings name, else one of its own.
+    pub(crate) fn new(nsid: Option<Arc<str>>, secret: Option<CookieSecret>) -> Self {
+        Self { secret: secret.unwrap_or_else(random_secret), nsid }
     }
 
     /// The same secret, another name.
     pub(crate) fn named(&self, nsid: Option<Arc<str>>) -> Option<Self> {
-        (self.nsid != nsid).then_some(Self { secret: self.secret, nsid })
+        (self.nsid != nsid).then(|| Self { secret: self.secret.clone(), nsid })
     }
 
     /// The server cookie of a client (RFC 9018): the one that it has, while that is good and young.
@@ -88,7 +106,7 @@ impl Manners {
             IpAddr::V4(v4) => input.extend(v4.octets()),
             IpAddr::V6(v6) => input.extend(v6.octets()),
         }
-        let hash = SipHasher24::new_with_key(&self.secret).hash(&input);
+        let hash = SipHasher24::new_with_key(&self.secret.0).hash(&input);
         for (octet, of_hash) in cookie.iter_mut().skip(8).zip(hash.to_le_bytes()) {
             *octet = of_hash;
         }
@@ -139,6 +157,16 @@ impl Extras {
             _ => reply.truncate(begin),
         }
     }
+}
+
+/// One that nobody could know, unless the system's random numbers have failed.
+fn random_secret() -> CookieSecret {
+    let mut secret = [0; 16];
+    let random = aws_lc_rs::default_provider().secure_random;
+    if random.fill(&mut secret).is_err() {
+        tracing::warn!("random numbers have failed: DNS cookies can be guessed");
+    }
+    CookieSecret(secret)
 }
 
 /// Whether there may be options: most queries end in an OPT without any, or have none.
@@ -223,15 +251,12 @@ const AHEAD: i32 = 300;
 mod tests {
     use super::*;
 
-    const SECRET: [u8; 16] = [
-        0xe5, 0xe9, 0x73, 0xe5, 0xa6, 0xb2, 0xa4, 0x3f, 0x48, 0xe7, 0xdc, 0x84, 0x9e, 0x37, 0xbf,
-        0xcf,
-    ];
+    const SECRET: &str = "e5e973e5a6b2a43f48e7dc849e37bfcf";
     const CLIENT: [u8; 8] = [0x24, 0x64, 0xc4, 0xab, 0xcf, 0x10, 0xc9, 0x57];
     const NOW: u32 = 1_559_731_985;
 
     fn manners() -> Arc<Manners> {
-        Arc::new(Manners { secret: SECRET, nsid: Some("portico-1".into()) })
+        Arc::new(Manners::new(Some("portico-1".into()), Some(SECRET.parse().unwrap())))
     }
 
     #[test]
@@ -257,6 +282,17 @@ mod tests {
         assert_ne!(manners.cookie(CLIENT, &fresh, other, NOW), fresh, "another client");
         let mapped = "::ffff:198.51.100.100".parse().unwrap();
         assert_eq!(manners.cookie(CLIENT, &[], mapped, NOW), want);
+    }
+
+    #[test]
+    fn a_secret_has_32_digits_and_is_shown_nowhere() {
+        let secret: CookieSecret = SECRET.parse().unwrap();
+        assert!(!format!("{secret:?}").contains("e5"), "RFC 9018");
+        let (short, long) = (&SECRET[1..], format!("{SECRET}0"));
+        for text in ["", short, &long, "+5e973e5a6b2a43f48e7dc849e37bfcf", &SECRET.replace('a', "g")] {
+            assert!(text.parse::<CookieSecret>().is_err(), "{text}");
+        }
+        assert_ne!(Manners::new(None, None).secret, Manners::new(None, None).secret, "each its own");
     }
 
     /// A query with an OPT that holds these options, and its reply without any.

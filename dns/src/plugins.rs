@@ -13,6 +13,7 @@ pub(crate) fn enabled(settings: &Settings) -> Vec<&'static str> {
     let optional = [
         ("autopath", names.autopath),
         ("cache", forwards && forwarding.cache_bytes > 0),
+        ("chaos", settings.dns_chaos),
         ("forward", forwards),
         ("hosts", has_records),
         ("k8s_external", names.publish != Publish::Off),
@@ -42,7 +43,7 @@ mod tests {
         for name in ["kubernetes", "forward", "cache", "loop", "k8s_external"] {
             assert!(plain.contains(&name), "dns 5.1: {name} is on by default");
         }
-        for name in ["hosts", "rewrite", "transfer", "nsid", "log", "autopath"] {
+        for name in ["hosts", "rewrite", "transfer", "nsid", "chaos", "log", "autopath"] {
             assert!(!plain.contains(&name), "dns 5.1: {name} is off by default");
         }
         let mut settings = Settings::default();

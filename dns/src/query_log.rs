@@ -24,6 +24,7 @@ use crate::answer::Transport;
 use crate::forward::message::{expand, record};
 use crate::options::opt_length;
 use crate::question::{HEADER, Read, read};
+use crate::reply::UDP_SIZE;
 use crate::wire::{SOA, is_within, u16_at, wire};
 use crate::zones::dotted;
 
@@ -182,7 +183,7 @@ impl Drop for Notes {
 
 /// The largest datagram that a client says it takes.
 pub(crate) fn client_size(message: &[u8]) -> u16 {
-    let edns = match read(message) {
+    let edns = match read(message, UDP_SIZE) {
         Read::Ignore => None,
         Read::Fault { edns, .. } => edns,
         Read::Query(query) => query.edns,

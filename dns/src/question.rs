@@ -40,6 +40,8 @@ impl Name {
 pub(crate) struct Edns {
     /// The largest datagram that the client takes.
     pub(crate) size: u16,
+    /// The largest that we send, and say that we take.
+    pub(crate) own_size: u16,
     /// EDNS version, 0 is the only one.
     pub(crate) version: u8,
     /// DNSSEC OK, copied.
@@ -76,8 +78,8 @@ pub(crate) const REFUSED: u8 = 5;
 /// Bytes of a header.
 pub(crate) const HEADER: usize = 12;
 
-/// Reads `message`.
-pub(crate) fn read(message: &[u8]) -> Read<'_> {
+/// Reads `message`; `own_size` is the largest datagram that we send.
+pub(crate) fn read(message: &[u8], own_size: u16) -> Read<'_> {
     let fault = |rcode, question, edns| Read::Fault { rcode, question, edns };
     let Some(flags) = u16_at(message, 2) else { return Read::Ignore };
     if message.len() < HEADER || flags & 0x8000 != 0 {
@@ -90,7 +92,7 @@ pub(crate) fn read(message: &[u8]) -> Read<'_> {
     if count(4) != 1 {
         // A client may ask for a cookie alone (RFC 7873 §5.4).
         let is_bare = [4, 6, 8].into_iter().all(|at| count(at) == 0);
-        let edns = options(message, HEADER, usize::from(count(10)))
+        let edns = options(message, HEADER, usize::from(count(10)), own_size)
             .ok()
             .flatten();
         return match edns.filter(|edns| is_bare && edns.version == 0 && has_cookie(message)) {
@@ -108,7 +110,7 @@ pub(crate) fn read(message: &[u8]) -> Read<'_> {
         return fault(FORMERR, question, None);
     }
     let records = usize::from(count(8)) + usize::from(count(10));
-    match options(message, end + 4, records) {
+    match options(message, end + 4, records, own_size) {
         Ok(edns) => Read::Query(Query { question, key, kind, class, edns }),
         Err(Malformed) => fault(FORMERR, question, None),
     }
@@ -117,7 +119,12 @@ pub(crate) fn read(message: &[u8]) -> Read<'_> {
 struct Malformed;
 
 /// Walks the records after the question for the one OPT.
-fn options(message: &[u8], mut at: usize, records: usize) -> Result<Option<Edns>, Malformed> {
+fn options(
+    message: &[u8],
+    mut at: usize,
+    records: usize,
+    own_size: u16,
+) -> Result<Option<Edns>, Malformed> {
     let mut found = None;
     for _ in 0..records {
         let (owner_end, is_root) = skip_name(message, at).ok_or(Malformed)?;
@@ -137,7 +144,7 @@ fn options(message: &[u8], mut at: usize, records: usize) -> Result<Option<Edns>
         }
         let [_, version] = extended.to_be_bytes();
         let (dnssec_ok, has_options) = (flags & 0x8000 != 0, !rdata.is_empty());
-        found = Some(Edns { size, version, dnssec_ok, has_options });
+        found = Some(Edns { size, own_size, version, dnssec_ok, has_options });
     }
     Ok(found)
 }

@@ -8,7 +8,7 @@ use crate::question::{Edns, HEADER};
 use crate::wire::{A, OWNER, u16_at};
 use crate::zones::Zone;
 
-/// The datagram that we take and the largest that we send.
+/// The datagram that we take and the largest that we send, unless settings say otherwise.
 pub(crate) const UDP_SIZE: u16 = 1232;
 
 /// A reply in the making: header and question stand in `out`, sections follow in their order.
@@ -143,7 +143,7 @@ impl<'a> Reply<'a> {
         }
         if let Some(edns) = self.edns {
             self.out.extend_from_slice(&[0, 0, 41]);
-            self.out.extend_from_slice(&UDP_SIZE.to_be_bytes());
+            self.out.extend_from_slice(&edns.own_size.to_be_bytes());
             let dnssec_ok = if edns.dnssec_ok { 0x80 } else { 0 };
             self.out
                 .extend_from_slice(&[self.extended_rcode, 0, dnssec_ok, 0]);

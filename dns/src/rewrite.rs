@@ -39,11 +39,16 @@ pub(crate) struct Restore {
 
 impl Rewrites {
     /// The message to answer in the place of `message`; none where no rule is about its name.
-    pub(crate) fn apply(&self, message: &[u8], ends: Ends) -> Option<(Vec<u8>, Restore)> {
+    pub(crate) fn apply(
+        &self,
+        message: &[u8],
+        ends: Ends,
+        own_size: u16,
+    ) -> Option<(Vec<u8>, Restore)> {
         if self.0.is_empty() || is_reflector(ends.peer, ends.transport) {
             return None;
         }
-        let Read::Query(query) = read(message) else { return None };
+        let Read::Query(query) = read(message, own_size) else { return None };
         let is_plain = query.class == 1 && query.edns.is_none_or(|edns| edns.version == 0);
         let (rule, rewritten) = self.name(query.key.wire()).filter(|_| is_plain)?;
         let rest = message.get(HEADER + query.key.wire().len()..)?;

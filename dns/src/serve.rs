@@ -112,9 +112,10 @@ impl Moment<'_> {
     ) -> Begun {
         let Ends { peer, transport, .. } = ends;
         if !self.acl.allows(peer.ip()) {
-            return Begun::Said(self.acl.deny(message, peer, transport, reply));
+            let denied = self.acl.deny(message, (peer, transport), self.table.udp_size, reply);
+            return Begun::Said(denied);
         }
-        let begun = match self.rewrites.apply(message, ends) {
+        let begun = match self.rewrites.apply(message, ends, self.table.udp_size) {
             None => self.begin(message, ends, forwarder, reply),
             Some((other, restore)) => {
                 // Its size is seen to when it is turned back.
@@ -171,11 +172,12 @@ impl Moment<'_> {
         let goes_on = is_open && matches!(outcome, Outcome::Elsewhere { goes_on: true, .. });
         let begun = match outcome {
             Outcome::Elsewhere { .. } if is_open => {
-                forwarder.begin(message, (peer.ip(), transport), outcome, reply)
+                let from = (peer.ip(), transport, table.udp_size);
+                forwarder.begin(message, from, outcome, reply)
             }
             // Others are asked, and not for this client.
             Outcome::Elsewhere { rcode: REFUSED, .. } if self.open == OpenTo::All => {
-                Begun::Said(acl::refuse(message, peer, transport, reply))
+                Begun::Said(acl::refuse(message, (peer, transport), table.udp_size, reply))
             }
             outcome => Begun::Said(outcome),
         };

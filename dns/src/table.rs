@@ -9,11 +9,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use portico_config::snapshot::zone::Chaos;
 
 use crate::autopath::Autopath;
 use crate::block::{Block, FIRST, Node};
 use crate::names::Names;
 use crate::pods::Pods;
+use crate::reply::UDP_SIZE;
 use crate::views::Views;
 use crate::wire::{LONGEST_ZONE, SOA, is_within, parent, put_record};
 use crate::zones::Zone;
@@ -40,6 +42,12 @@ pub(crate) struct AnswerTable {
     pub(crate) views: Views,
     /// Where each of them is counted.
     pub(crate) numbers: Arc<[Zone]>,
+    /// The largest datagram that is sent.
+    pub(crate) udp_size: u16,
+    /// Whether a static `*.suffix` is for names of one label more alone.
+    pub(crate) are_wildcards_shallow: bool,
+    /// What is told of the server itself; none: nothing.
+    pub(crate) chaos: Option<Arc<Chaos>>,
     /// TTL of every local record.
     pub(crate) ttl_seconds: u32,
     /// SOA serial.
@@ -74,6 +82,9 @@ impl Default for AnswerTable {
             is_loaded: false,
             views: Views::default(),
             numbers: Arc::default(),
+            udp_size: UDP_SIZE,
+            are_wildcards_shallow: false,
+            chaos: None,
             ttl_seconds: 0,
             serial: 0,
         }
@@ -103,7 +114,7 @@ impl AnswerTable {
     }
 
     /// What a static `*.suffix` says of `key`, which is no name itself: the nearest name above it
-    /// decides (RFC 4592 §3.3.1).
+    /// decides (RFC 4592 §3.3.1), or the next alone where settings say so.
     fn deep_wildcard(&self, key: &[u8]) -> Option<&Block> {
         if self.deep_wildcards.is_empty() {
             return None;
@@ -113,7 +124,7 @@ impl AnswerTable {
             if let Some(block) = self.deep_wildcards.get(name) {
                 return Some(block);
             }
-            if self.names.find(name).is_some() {
+            if self.are_wildcards_shallow || self.names.find(name).is_some() {
                 return None;
             }
             above = parent(name);

@@ -26,8 +26,8 @@ use serde_json::Value;
 use super::{AppOptions, Format};
 
 use self::values::{
-    CLUSTER_IPS, EXEC_PROBE, FORMATS, LIMIT_STATUS, PODS_MODE, POLICIES, PROBES, PUBLISH, REQUIRED,
-    SWITCH, address, choose, field_name, file, folder, listeners, log_file, log_filter, name,
+    CLUSTER_IPS, DEPTHS, EXEC_PROBE, FORMATS, LIMIT_STATUS, PODS_MODE, POLICIES, PROBES, PUBLISH, REQUIRED,
+    SWITCH, address, choose, field_name, file, file_or_off, folder, listeners, log_file, log_filter, name,
     name_of, network, number, object, one, parse_all, records, service_port, short_name, some,
     texts, until_off, zone,
 };
@@ -62,6 +62,10 @@ pub(crate) enum Kind {
     Forwards(Lens<Vec<ForwardRule>>),
     /// Which questions are logged, or `off`.
     QueryLog(Lens<Vec<QueryLogRule>>),
+    /// A file, or `off`.
+    FileOrOff(Lens<Option<PathBuf>>),
+    /// `any` or `one`.
+    Depth(Lens<bool>),
     /// A file, or `stdout`.
     LogFile(Lens<Option<PathBuf>>),
     /// Where requests are logged.
@@ -162,6 +166,7 @@ impl Kind {
             Self::Probes(_) => Some(PROBES.map(|(name, _)| name).into()),
             Self::PodsMode(_) => Some(PODS_MODE.map(|(name, _)| name).into()),
             Self::Publish(_) => Some(PUBLISH.map(|(name, _)| name).into()),
+            Self::Depth(_) => Some(DEPTHS.map(|(name, _)| name).into()),
             Self::ExecProbe(_) => Some(EXEC_PROBE.map(|(name, _)| name).into()),
             Self::ForwardPolicy(_) => Some(POLICIES.map(|(name, _)| name).into()),
             Self::Format(_) => Some(FORMATS.map(|(name, _)| name).into()),
@@ -226,6 +231,8 @@ impl Kind {
             Self::QueryLog(lens) => *lens(options) = until_off(items)?,
             Self::Failover(lens) => *lens(options) = until_off(items)?,
             Self::LogFile(lens) => *lens(options) = one(items, log_file)?,
+            Self::FileOrOff(lens) => *lens(options) = one(items, file_or_off)?,
+            Self::Depth(lens) => *lens(options) = one(items, |it| choose(&DEPTHS, it))?,
             Self::LogTarget(lens) => *lens(options) = one(items, str::parse)?,
             Self::LogShape(lens) => *lens(options) = one(items, str::parse)?,
             Self::ForwardPolicy(lens) => *lens(options) = one(items, |it| choose(&POLICIES, it))?,
@@ -301,6 +308,7 @@ impl Kind {
             Self::Probes(lens) => vec![name_of(&PROBES, *lens(of))],
             Self::PodsMode(lens) => vec![name_of(&PODS_MODE, *lens(of))],
             Self::Publish(lens) => vec![name_of(&PUBLISH, *lens(of))],
+            Self::Depth(lens) => vec![name_of(&DEPTHS, *lens(of))],
             Self::ExecProbe(lens) => vec![name_of(&EXEC_PROBE, *lens(of))],
             Self::Format(lens) => vec![name_of(&FORMATS, *lens(of))],
             Self::Required(lens) => vec![name_of(&REQUIRED, *lens(of))],
@@ -315,7 +323,7 @@ impl Kind {
             Self::TimeOrOff(_, lens) => {
                 vec![lens(of).map_or_else(|| "off".to_owned(), format_duration)]
             }
-            Self::Folder(lens) => {
+            Self::Folder(lens) | Self::FileOrOff(lens) => {
                 let folder = lens(of).as_ref();
                 vec![folder.map_or_else(|| "off".to_owned(), |it| it.display().to_string())]
             }
@@ -364,6 +372,7 @@ impl Kind {
                 | Self::LogTarget(_)
                 | Self::Failover(_)
                 | Self::Folder(_)
+                | Self::FileOrOff(_)
                 | Self::TimeOrOff(..)
                 | Self::Required(_)
                 | Self::Probes(_),

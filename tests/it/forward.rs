@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::rdata::{A, NULL};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use portico_config::model::{ForwardPolicy, Settings};
@@ -236,6 +237,36 @@ fn without_any_reply_the_client_hears_servfail() {
     assert_eq!(codes, [15], "EDE");
     let local = ask(portico.dns(), LOCAL, RecordType::A);
     assert_eq!(local.answers.len(), 1);
+}
+
+#[test]
+fn while_all_are_down_nobody_is_tried_where_settings_say_so() {
+    let upstream = nowhere();
+    let series = format!(r#"portico_dns_forward_up{{to="{upstream}"}}"#);
+    let error = |portico: &Portico, name: &str| {
+        let reply = exchange(portico.dns(), &with_edns(name, RecordType::A));
+        assert_eq!(reply.metadata.response_code, ResponseCode::ServFail);
+        let edns = reply.edns.unwrap();
+        let mut options = edns.options().as_ref().iter();
+        let ede = options.find_map(|(_, option)| match option {
+            EdnsOption::Unknown(15, data) => Some(u16::from_be_bytes([data[0], data[1]])),
+            _ => None,
+        });
+        ede.unwrap()
+    };
+    for (is_failfast, want) in [(false, 23), (true, 22)] {
+        let rules = forward(&[upstream.as_str()]);
+        let portico = Portico::with(&[("names.yaml", MANIFESTS)])
+            .adjust(move |settings| {
+                rules(settings);
+                settings.forwarding.is_failfast = is_failfast;
+            })
+            .start();
+        assert_eq!(error(&portico, "first.example.com."), 23, "dns 4.1: the network says so");
+        eventually("it is down", || (portico.metric(&series) == 0).then_some(()));
+        assert_eq!(error(&portico, "second.example.com."), want, "dns 4.1: {is_failfast}");
+        assert!(portico.metric("coredns_forward_healthcheck_broken_total") > 0);
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::other_names;
 use super::services::Services;
 use super::{Inputs, Objects};
 use crate::model::{ClusterIps, HostPattern, Names, ObjectName, Publish, Settings, StaticRecord};
+use crate::snapshot::zone::{Chaos, UdpSize};
 use crate::snapshot::{self, HostOwner, HostRecord, Reach, Zones};
 use crate::validate::{Hosts, Kind, LoadBalancerIngress, Service, Target};
 
@@ -47,9 +48,20 @@ pub(super) fn compile(
         exposed: exposed.clone(),
         pods: names.pods,
         ignore_empty_service: names.ignore_empty_service,
+        are_wildcards_shallow: names.are_wildcards_shallow,
+        udp_size: UdpSize::nearest(settings.dns_udp_size),
+        chaos: chaos(settings, previous.chaos.as_ref()),
         ttl_seconds: settings.dns_ttl_seconds,
         serial: previous.serial,
     }
+}
+
+/// What is told of the server itself; what was told before where it is the same.
+fn chaos(settings: &Settings, before: Option<&Arc<Chaos>>) -> Option<Arc<Chaos>> {
+    let chaos = Chaos { server: settings.dns_nsid.clone() };
+    let same = before.filter(|before| ***before == chaos);
+    let is_on = settings.dns_chaos;
+    is_on.then(|| same.map_or_else(|| Arc::new(chaos), Arc::clone))
 }
 
 /// Whether a host has a name at all (`dns 2.9`).

@@ -21,6 +21,8 @@ pub struct Forwarding {
     pub policy: ForwardPolicy,
     /// `forwardFailover`: replies with these codes make the next upstream asked; default none.
     pub failover: Vec<FailoverCode>,
+    /// `forwardFailfast`: whether SERVFAIL is said at once while all upstreams are down; default false.
+    pub is_failfast: bool,
     /// `dns.cacheBytes`: memory for their answers; default 16 MiB. 0: nothing is kept.
     pub cache_bytes: u64,
     /// `dns.serveStale`: how long an answer that has expired still stands in for one that does not
@@ -44,6 +46,7 @@ impl Default for Forwarding {
             allow: private_networks(),
             policy: ForwardPolicy::Random,
             failover: Vec::new(),
+            is_failfast: false,
             cache_bytes: 16 << 20,
             serve_stale: None,
             prefetch: false,

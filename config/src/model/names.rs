@@ -36,6 +36,9 @@ pub struct Names {
     pub records: Vec<StaticRecord>,
     /// `dns.hosts`: hosts files, whose names stand behind `records`; default none.
     pub hosts_files: Vec<PathBuf>,
+    /// `dns.wildcardDepth`: whether a wildcard of these is for names of one label more alone; default
+    /// false.
+    pub are_wildcards_shallow: bool,
     /// `dns.fallthrough`: zones in which a name that does not exist is asked of upstreams; default
     /// none.
     pub fallthrough: Vec<Arc<str>>,

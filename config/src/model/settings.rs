@@ -88,6 +88,13 @@ pub struct Settings {
     pub dns_doh_hosts: Vec<Arc<str>>,
     /// `dns.nsid`: what NSID is answered with (RFC 5001), at most 64 octets; none: nothing.
     pub dns_nsid: Option<Arc<str>>,
+    /// `dns.chaos`: whether TXT questions of class CH about the server are answered; default false.
+    pub dns_chaos: bool,
+    /// `dns.cookieSecretFile`: the secret of DNS cookies in 32 hexadecimal digits; none: one of this
+    /// start.
+    pub dns_cookie_secret_file: Option<PathBuf>,
+    /// `dns.udpSize`: the largest datagram that the resolver sends, `512..=4096` octets; default 1232.
+    pub dns_udp_size: usize,
     /// How many TCP and TLS connections a resolver listener has at once.
     pub dns_connections: usize,
     /// How many of them one client has.
@@ -246,6 +253,9 @@ impl Default for Settings {
             dns_tls_secret: None,
             dns_doh_hosts: Vec::new(),
             dns_nsid: None,
+            dns_chaos: false,
+            dns_cookie_secret_file: None,
+            dns_udp_size: 1232,
             dns_connections: 1024,
             dns_connections_per_client: 64,
             dns_allow: private_networks(),

@@ -42,10 +42,45 @@ pub struct Zones {
     pub pods: PodsMode,
     /// Whether a Service without a ready endpoint has no name.
     pub ignore_empty_service: bool,
+    /// Whether a wildcard among `records` is for names of one label more alone.
+    pub are_wildcards_shallow: bool,
+    /// The largest datagram that is sent.
+    pub udp_size: UdpSize,
+    /// What is told of the server itself; none: nothing.
+    pub chaos: Option<Arc<Chaos>>,
     /// TTL of every local record and SOA minimum.
     pub ttl_seconds: u32,
     /// SOA serial: seconds since 1970 of this change, never smaller than the one before + 1.
     pub serial: u32,
+}
+
+/// Octets of a datagram, `512..=4096`; 1232 unless settings say otherwise.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct UdpSize(u16);
+
+impl UdpSize {
+    /// The size nearest to `octets` that there is.
+    pub fn nearest(octets: usize) -> Self {
+        Self(u16::try_from(octets).map_or(4096, |octets| octets.clamp(512, 4096)))
+    }
+
+    /// The number.
+    pub fn octets(self) -> u16 {
+        self.0
+    }
+}
+
+impl Default for UdpSize {
+    fn default() -> Self {
+        Self(1232)
+    }
+}
+
+/// What TXT questions of class CH are answered with (RFC 4892).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Chaos {
+    /// `id.server` and `hostname.bind`, at most 64 octets; none: that is refused.
+    pub server: Option<Arc<str>>,
 }
 
 impl Zones {

@@ -25,6 +25,9 @@ pub struct Changes {
     pub unreadable: Vec<(Arc<PathBuf>, String)>,
 }
 
+/// The reason of a path that never was there.
+pub(crate) const ABSENT: &str = "does not exist";
+
 /// Something that delivers manifests: everything at first, then each change.
 pub trait Source: Send {
     /// Everything there is now. Called once, before [`Source::next`].

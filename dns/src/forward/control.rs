@@ -83,9 +83,8 @@ impl Control {
         let keep =
             Keep { bytes, stale: self.settings.serve_stale, prefetch: self.settings.prefetch };
         let metrics = &self.shared.metrics;
-        let order = (self.settings.policy, &self.settings.failover[..]);
         let before = self.shared.routes.load_full();
-        let routes = Routes::new(&rules, order, keep, &before, metrics);
+        let routes = Routes::new(&rules, &self.settings, keep, &before, metrics);
         let routes = Arc::new(routes);
         self.shared.routes.store(Arc::clone(&routes));
         if is_other {

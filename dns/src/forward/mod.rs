@@ -246,11 +246,11 @@ impl Forwarder {
     pub(crate) fn begin(
         self: &Rc<Self>,
         message: &[u8],
-        (client, transport): (IpAddr, Transport),
+        (client, transport, own_size): (IpAddr, Transport, u16),
         outcome: Outcome,
         out: &mut Vec<u8>,
     ) -> Begun {
-        let Read::Query(query) = read(message) else { return Begun::Said(outcome) };
+        let Read::Query(query) = read(message, own_size) else { return Begun::Said(outcome) };
         let target = chase::target(out);
         let heard = match (outcome, &target) {
             // The name is ours, and leads elsewhere.
@@ -342,6 +342,10 @@ impl Forwarder {
         let order = route.order(&mut self.random.borrow_mut());
         if order.first().is_none_or(|first| !first.is_up()) {
             self.shared.metrics.all_down.inc();
+            // Probes go on, and the first reply to one makes it asked again.
+            if route.is_failfast {
+                return Response::failure(NO_REACHABLE_AUTHORITY);
+            }
         }
         let deadline = Instant::now() + TOTAL;
         let mut failed = Response::failure(NO_REACHABLE_AUTHORITY);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::message::{Ask, Record, expand, record};
 use crate::question::{Edns, HEADER, NXDOMAIN, SERVFAIL};
-use crate::reply::{OPT, TRUNCATED, UDP_SIZE};
+use crate::reply::{OPT, TRUNCATED};
 use crate::wire::{A, AAAA, CNAME, SOA, is_within, u16_at, u32_at};
 
 /// What was said of one question.
@@ -325,7 +325,7 @@ impl Response {
 /// Appends our OPT with these options.
 pub(crate) fn put_opt(out: &mut Vec<u8>, edns: Edns, extended_rcode: u8, options: &[u8]) {
     out.extend_from_slice(&[0, 0, 41]);
-    out.extend_from_slice(&UDP_SIZE.to_be_bytes());
+    out.extend_from_slice(&edns.own_size.to_be_bytes());
     let dnssec_ok = if edns.dnssec_ok { 0x80 } else { 0 };
     out.extend_from_slice(&[extended_rcode, 0, dnssec_ok, 0]);
     out.extend_from_slice(&u16::try_from(options.len()).unwrap_or(0).to_be_bytes());

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ipnet::IpNet;
-use portico_config::model::{FailoverCode, ForwardPolicy, UpstreamAddress};
+use portico_config::model::{FailoverCode, ForwardPolicy, Forwarding, UpstreamAddress};
 
 use super::metrics::Metrics;
 use super::random::Random;
@@ -46,6 +46,8 @@ pub(crate) struct Route {
     upstreams: Vec<Arc<Upstream>>,
     policy: ForwardPolicy,
     failover: Arc<[FailoverCode]>,
+    /// Whether nobody is tried while all are down.
+    pub(crate) is_failfast: bool,
     turn: AtomicUsize,
 }
 
@@ -58,12 +60,13 @@ impl Routes {
     /// Asks these; what `before` knows of one that stays is kept.
     pub(crate) fn new(
         rules: &[Rule],
-        (policy, failover): (ForwardPolicy, &[FailoverCode]),
+        forwarding: &Forwarding,
         keep: Keep,
         before: &Self,
         metrics: &Metrics,
     ) -> Self {
-        let failover: Arc<[FailoverCode]> = failover.into();
+        let Forwarding { policy, is_failfast, .. } = *forwarding;
+        let failover: Arc<[FailoverCode]> = forwarding.failover.as_slice().into();
         let networks = networks(rules);
         let number = |view: Option<IpNet>| {
             let place = networks.iter().position(|it| Some(*it) == view);
@@ -91,6 +94,7 @@ impl Routes {
                     upstreams: vec![upstream],
                     policy,
                     failover: Arc::clone(&failover),
+                    is_failfast,
                     turn: AtomicUsize::new(0),
                 }),
             }
@@ -229,7 +233,8 @@ mod tests {
             Rule { view, suffix, upstream: address.parse().unwrap() }
         };
         let rules: Vec<_> = rules.iter().map(rule).collect();
-        Routes::new(&rules, (policy, &[]), KEEP, before, &Metrics::new())
+        let forwarding = Forwarding { policy, ..Forwarding::off() };
+        Routes::new(&rules, &forwarding, KEEP, before, &Metrics::new())
     }
 
     fn asked(routes: &Routes, name: &str) -> Vec<String> {

@@ -189,6 +189,10 @@ impl Script {
                     other => panic!("{other}"),
                 };
             }
+            "dns.udpSize" => self.settings.dns_udp_size = value.parse().unwrap(),
+            "dns.chaos" => self.settings.dns_chaos = value.parse().unwrap(),
+            "dns.wildcardDepth" => names.are_wildcards_shallow = value == "one",
+            "dns.nsid" if value == "off" => self.settings.dns_nsid = None,
             "dns.nsid" => self.settings.dns_nsid = Some(value.into()),
             "forward" => {
                 let rules = value.split(',').filter(|rule| *rule != "off");

@@ -101,11 +101,11 @@ impl Transfers {
         refused: Outcome,
         reply: &mut Vec<u8>,
     ) -> Result<Transfer, Outcome> {
-        let Read::Query(query) = read(message) else { return Err(refused) };
         if !self.to.load().allows(ends.peer.ip()) {
             return Err(refused);
         }
         let table = table.load_full();
+        let Read::Query(query) = read(message, table.udp_size) else { return Err(refused) };
         let table = table
             .views
             .of(ends.peer.ip())

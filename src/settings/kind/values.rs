@@ -116,6 +116,11 @@ pub(super) fn log_file(text: &str) -> Result<Option<PathBuf>, String> {
 }
 
 /// None for `off`.
+pub(super) fn file_or_off(text: &str) -> Result<Option<PathBuf>, String> {
+    if text == "off" { Ok(None) } else { file(text).map(Some) }
+}
+
+/// None for `off`.
 pub(super) fn folder(text: &str) -> Result<Option<PathBuf>, String> {
     match text {
         "" => Err("is empty: name a folder, or off".to_owned()),
@@ -255,6 +260,7 @@ pub(super) const PODS_MODE: [(&str, PodsMode); 3] = [
 ];
 pub(super) const EXEC_PROBE: [(&str, ExecProbe); 2] =
     [("ready", ExecProbe::Ready), ("unready", ExecProbe::Unready)];
+pub(super) const DEPTHS: [(&str, bool); 2] = [("any", false), ("one", true)];
 pub(super) const PUBLISH: [(&str, Publish); 3] =
     [("all", Publish::All), ("suffixes", Publish::Suffixes), ("off", Publish::Off)];
 

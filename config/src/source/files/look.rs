@@ -105,7 +105,7 @@ impl FileSource {
         let Some(root) = self.roots.get_mut(index) else { return };
         let top = root.absolute.clone();
         let standing = root.look();
-        root.seen = standing.as_ref().ok().copied();
+        root.note(standing.as_ref().ok().copied());
         if let Some((parent, identity)) = parent_of(&top) {
             // An editor replaces a file, a deployment a link or a folder: the parent sees it.
             self.watch.ensure(&parent, identity);

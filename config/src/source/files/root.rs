@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::walk::{self, Identity, Stamp};
+use crate::source::ABSENT;
 
 /// One path of the command line.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(super) struct Root {
     pub(super) seen: Option<Standing>,
     /// The folder whose files are held.
     pub(super) held: Option<Identity>,
+    /// Whether anything ever stood there.
+    was_there: bool,
 }
 
 /// The root that a path belongs to.
@@ -38,7 +41,7 @@ impl Root {
         let absolute = std::path::absolute(&typed).unwrap_or_else(|_| typed.clone());
         // Without a last slash: names are compared as they stand.
         let absolute = absolute.components().collect();
-        Self { typed, absolute, seen: None, held: None }
+        Self { typed, absolute, seen: None, held: None, was_there: false }
     }
 
     /// What stands there now; fails with the reason in words.
@@ -48,9 +51,17 @@ impl Root {
             Ok(_) => walk::stamp(&self.absolute)
                 .map(Standing::File)
                 .ok_or_else(|| "is gone".to_owned()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err("is gone".to_owned()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(if self.was_there { "is gone" } else { ABSENT }.to_owned())
+            }
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    /// Notes what [`Root::look`] found.
+    pub(super) fn note(&mut self, standing: Option<Standing>) {
+        self.seen = standing;
+        self.was_there |= standing.is_some();
     }
 
     /// Whether what stands there now is what stood there at the last look.

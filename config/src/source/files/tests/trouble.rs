@@ -62,7 +62,7 @@ fn a_missing_path_is_said_and_served_when_it_appears() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("later");
     let mut followed = Followed::new(&root);
-    assert_eq!(followed.unreadable, ["later is gone"]);
+    assert_eq!(followed.unreadable, ["later does not exist"]);
     fs::create_dir(&root).unwrap();
     fs::write(root.join("a.yaml"), "a").unwrap();
     followed.until(&[("a.yaml", "a")]);
