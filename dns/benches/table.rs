@@ -152,6 +152,7 @@ fn service(number: usize, round: usize) -> Arc<Service> {
         name: name.clone(),
         reach,
         has_selector: false,
+        is_nameless: false,
         ports,
         addresses: (0..10).map(named).collect(),
         traffic: Arc::default(),

@@ -287,7 +287,7 @@ impl Last {
         let zones = &self.snapshot.zones;
         let is_empty = service.addresses.is_empty() && zones.ignore_empty_service;
         let is_hidden = is_empty && matches!(service.reach, Reach::ClusterIp(_));
-        if is_hidden || !zones.exposes(&service.name.namespace) {
+        if is_hidden || service.is_nameless || !zones.exposes(&service.name.namespace) {
             return;
         }
         self.servers.add(service);

@@ -316,7 +316,8 @@ impl Asked<'_> {
         };
         let zones = &self.snapshot.zones;
         if !zones.exposes(namespace) {
-            return say("1.2", format!("namespace {namespace} is not in --dns-namespaces"));
+            let by = "--dns-namespaces or --dns-namespace-labels";
+            return say("1.2", format!("namespace {namespace} has no names by {by}"));
         }
         if !zones.namespaces.contains(*namespace) {
             return say("1.3.2", format!("there is no namespace {namespace}"));
@@ -328,6 +329,9 @@ impl Asked<'_> {
             return say("1.3.1", format!("there is no Service {namespace}/{name}"));
         };
         let object = Some(format!("Service {}", service.name));
+        if service.is_nameless {
+            return ("1.2", "its labels are not those of --dns-labels".to_owned(), object);
+        }
         match &service.reach {
             Reach::Headless if service.addresses.is_empty() => {
                 ("1.4", "headless, and no endpoint is ready".to_owned(), object)

@@ -270,6 +270,7 @@ fn service(name: &str, reach: Reach, endpoints: &[(String, IpAddr)]) -> Arc<Serv
         name,
         reach,
         has_selector: false,
+        is_nameless: false,
         ports: vec![Arc::new(port)],
         addresses: endpoints.iter().map(address).collect(),
         traffic: Arc::default(),

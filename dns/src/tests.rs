@@ -60,6 +60,7 @@ fn service(
         name: object.clone(),
         reach,
         has_selector: false,
+        is_nameless: false,
         ports: ports.iter().map(port).collect(),
         addresses: endpoints.iter().map(address).collect(),
         traffic: Arc::default(),

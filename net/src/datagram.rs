@@ -416,6 +416,29 @@ mod tests {
     }
 
     #[test]
+    fn what_the_kernel_does_not_take_is_counted_and_the_rest_is_sent() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        tell_local_address(&server).unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let patience = std::time::Duration::from_secs(10);
+        client.set_read_timeout(Some(patience)).unwrap();
+        for _ in 0..2 {
+            client.send_to(b"q", server.local_addr().unwrap()).unwrap();
+        }
+        let mut batch = Batch::default();
+        // Loopback delivers at once, so both are there.
+        assert_eq!(receive(&mut batch, &server), 2);
+        // No datagram is as long as that.
+        batch.datagram(0).unwrap().3.resize(70_000, 7);
+        batch.datagram(1).unwrap().3.extend_from_slice(b"a");
+        assert_eq!(batch.unsent(), 2, "before they are sent");
+        batch.send(&server).unwrap();
+        assert_eq!(batch.unsent(), 1);
+        let mut buffer = [0; 8];
+        assert_eq!((client.recv(&mut buffer).unwrap(), buffer[0]), (1, b'a'));
+    }
+
+    #[test]
     fn a_datagram_that_was_cut_is_handed_out_empty() {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -207,6 +207,7 @@ fn service(number: usize, turn: usize) -> Arc<Service> {
         name,
         reach: Reach::Headless,
         has_selector: false,
+        is_nameless: false,
         ports: vec![Arc::new(port)],
         addresses: Vec::new(),
         traffic: Arc::default(),

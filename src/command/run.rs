@@ -98,5 +98,5 @@ fn is_answered(service: &Service, zones: &Zones) -> bool {
         Reach::Headless => !is_empty,
         Reach::ExternalName(_) => false,
     };
-    is_there && zones.exposes(&service.name.namespace)
+    is_there && !service.is_nameless && zones.exposes(&service.name.namespace)
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use portico_config::model::{
-    AutopathFrom, ClusterIps, ExecProbe, FailoverCode, ForwardPolicy, ForwardRule, LogFormat,
+    AutopathFrom, ClusterIps, ExecProbe, FailoverCode, ForwardPolicy, ForwardRule, LabelSelector, LogFormat,
     LogTarget, ObjectName, PodsMode, Probes, Publish, QueryLogRule, Rewrite, ServiceTarget,
     StaticRecord, format_bytes, format_duration, parse_bytes, parse_duration,
 };
@@ -64,6 +64,8 @@ pub(crate) enum Kind {
     QueryLog(Lens<Vec<QueryLogRule>>),
     /// A file, or `off`.
     FileOrOff(Lens<Option<PathBuf>>),
+    /// Labels that are wanted, or none.
+    Labels(Lens<Option<LabelSelector>>),
     /// `any` or `one`.
     Depth(Lens<bool>),
     /// A file, or `stdout`.
@@ -232,6 +234,7 @@ impl Kind {
             Self::Failover(lens) => *lens(options) = until_off(items)?,
             Self::LogFile(lens) => *lens(options) = one(items, log_file)?,
             Self::FileOrOff(lens) => *lens(options) = one(items, file_or_off)?,
+            Self::Labels(lens) => *lens(options) = one(items, str::parse).map(Some)?,
             Self::Depth(lens) => *lens(options) = one(items, |it| choose(&DEPTHS, it))?,
             Self::LogTarget(lens) => *lens(options) = one(items, str::parse)?,
             Self::LogShape(lens) => *lens(options) = one(items, str::parse)?,
@@ -308,6 +311,7 @@ impl Kind {
             Self::Probes(lens) => vec![name_of(&PROBES, *lens(of))],
             Self::PodsMode(lens) => vec![name_of(&PODS_MODE, *lens(of))],
             Self::Publish(lens) => vec![name_of(&PUBLISH, *lens(of))],
+            Self::Labels(lens) => lens(of).iter().map(ToString::to_string).collect(),
             Self::Depth(lens) => vec![name_of(&DEPTHS, *lens(of))],
             Self::ExecProbe(lens) => vec![name_of(&EXEC_PROBE, *lens(of))],
             Self::Format(lens) => vec![name_of(&FORMATS, *lens(of))],

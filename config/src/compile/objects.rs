@@ -15,7 +15,7 @@ use crate::model::{ExecProbe, ObjectName, ProbeVerdict, ProbedPod, Probes};
 use crate::snapshot::PodNames;
 use crate::snapshot::cluster::AddressSet;
 use crate::store::Changed;
-use crate::validate::{EndpointSet, InUse, Kind, Node, Pod, Service, Valid};
+use crate::validate::{EndpointSet, InUse, Kind, Labels, Node, Pod, Service, Valid};
 
 /// The objects in use.
 #[derive(Debug, Default)]
@@ -43,6 +43,8 @@ pub(crate) struct Objects {
     pub(super) classes: BTreeMap<Arc<str>, Arc<InUse>>,
     /// How many objects live in each namespace, or are it.
     pub(super) namespaces: BTreeMap<Arc<str>, usize>,
+    /// Namespaces that are objects themselves.
+    namespace_objects: BTreeMap<Arc<str>, Arc<InUse>>,
 }
 
 /// A label as selectors see it: namespace, key, value.
@@ -69,7 +71,7 @@ pub(crate) struct Dirty {
     pub(super) secrets: bool,
     /// Whether a ConfigMap is not.
     pub(super) config_maps: bool,
-    /// Whether a namespace came or left.
+    /// Whether a namespace came or left, or its labels may be others.
     pub(super) namespaces: bool,
     /// Whether a Node or the address of a Pod is not what it was.
     pub(super) cluster: bool,
@@ -133,7 +135,7 @@ impl Objects {
                 self.reach_by_labels(&object.valid.name, pod, &mut dirty);
             }
         }
-        dirty.namespaces = came || namespaces != self.namespaces.len();
+        dirty.namespaces |= came || namespaces != self.namespaces.len();
         dirty
     }
 
@@ -178,7 +180,7 @@ impl Objects {
             Kind::Ingress(_) => drop(self.ingresses.remove(&age(object))),
             Kind::Class(_) => drop(self.classes.remove(&name.name)),
             Kind::ConfigMap(_) => drop(self.config_maps.remove(name)),
-            Kind::Namespace => {}
+            Kind::Namespace(_) => drop(self.namespace_objects.remove(&name.name)),
         }
         self.reach(object, dirty);
         if let Some(namespace) = namespace(object)
@@ -235,7 +237,7 @@ impl Objects {
             Kind::Ingress(_) => drop(self.ingresses.insert(age(&object), object)),
             Kind::Class(_) => drop(self.classes.insert(name.name, object)),
             Kind::ConfigMap(_) => drop(self.config_maps.insert(name, object)),
-            Kind::Namespace => {}
+            Kind::Namespace(_) => drop(self.namespace_objects.insert(name.name, object)),
         }
         came
     }
@@ -287,7 +289,7 @@ impl Objects {
             Kind::Secret(_) => dirty.secrets = true,
             Kind::Ingress(_) | Kind::Class(_) => dirty.ingresses = true,
             Kind::ConfigMap(_) => dirty.config_maps = true,
-            Kind::Namespace => {}
+            Kind::Namespace(_) => dirty.namespaces = true,
         }
     }
 
@@ -363,6 +365,18 @@ impl Objects {
         self.verdicts.take_probed()
     }
 
+    /// The labels of a namespace, among them the one that every cluster gives it; one without an object
+    /// has no other.
+    pub(super) fn namespace_labels(&self, namespace: &Arc<str>) -> Labels {
+        let object = self.namespace_objects.get(namespace);
+        let mut labels = match object.map(|object| &object.valid.kind) {
+            Some(Kind::Namespace(labels)) => labels.clone(),
+            _ => Labels::new(),
+        };
+        labels.insert("kubernetes.io/metadata.name".into(), Arc::clone(namespace));
+        labels
+    }
+
     /// Every Node.
     pub(super) fn nodes(&self) -> impl Iterator<Item = &Node> {
         self.nodes
@@ -428,7 +442,7 @@ fn named_addresses(pod: &Pod) -> impl Iterator<Item = IpAddr> + '_ {
 fn namespace(object: &InUse) -> Option<&Arc<str>> {
     let name = &object.valid.name;
     match &object.valid.kind {
-        Kind::Namespace => Some(&name.name),
+        Kind::Namespace(_) => Some(&name.name),
         _ => Some(&name.namespace).filter(|namespace| !namespace.is_empty()),
     }
 }

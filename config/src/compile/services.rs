@@ -15,7 +15,7 @@ use super::endpoints::{self, Joined, Labels};
 use super::{Dirty, Inputs, Objects, finding};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
-use crate::model::{HostFacts, ObjectName, Protocol};
+use crate::model::{HostFacts, ObjectName, Protocol, Settings};
 use crate::snapshot::{Assignments, PortId, Reach, Service, ServicePort, Traffic};
 use crate::validate::{self, InUse, Kind};
 
@@ -155,7 +155,7 @@ pub(super) fn compile(
     memory.linked = cycles::cut(&mut drafts, fronts, inputs.facts, &mut memory.cycles);
     for (name, draft) in drafts {
         if let Some(placement) = memory.allocation.placed.get(&name) {
-            let service = build(draft, placement, previous.services.get(&name));
+            let service = build(draft, placement, previous.services.get(&name), inputs.settings);
             services.insert(name, service);
         }
     }
@@ -243,7 +243,12 @@ pub(super) fn is_admin(address: SocketAddr, inputs: &Inputs<'_>) -> bool {
 }
 
 /// The Service; parts that are as before are those of before.
-fn build(draft: Draft<'_>, placement: &Placement, previous: Option<&Arc<Service>>) -> Arc<Service> {
+fn build(
+    draft: Draft<'_>,
+    placement: &Placement,
+    previous: Option<&Arc<Service>>,
+    settings: &Settings,
+) -> Arc<Service> {
     let name = &draft.object.valid.name;
     let old = |index: usize| previous.and_then(|service| service.ports.get(index));
     let ports = draft
@@ -275,10 +280,12 @@ fn build(draft: Draft<'_>, placement: &Placement, previous: Option<&Arc<Service>
             _ => Arc::new(port),
         }
     });
+    let wanted = settings.names.labels.as_ref();
     let service = Service {
         name: name.clone(),
         reach: placement.reach.clone(),
         has_selector: !draft.service.selector.is_empty(),
+        is_nameless: wanted.is_some_and(|wanted| !wanted.selects(&draft.service.labels)),
         ports: ports.collect(),
         addresses: draft.joined.addresses,
         traffic: Arc::clone(&traffic),

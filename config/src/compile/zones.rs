@@ -25,9 +25,9 @@ pub(super) fn compile(
     of_ingresses(owned, &front(objects, services, inputs), settings, &mut hosts);
     of_services(objects, services, inputs, &mut hosts);
     let names = &settings.names;
-    let exposed: BTreeSet<Arc<str>> = names.namespaces.iter().cloned().collect();
-    let has_names = |name: &&Arc<str>| exposed.is_empty() || exposed.contains(*name);
-    let namespaces = objects.namespaces.keys().filter(has_names);
+    let exposed = exposed(objects, names);
+    let has_names = |name: &&Arc<str>| exposed.as_ref().is_none_or(|it| it.contains(*name));
+    let namespaces: BTreeSet<_> = objects.namespaces.keys().filter(has_names).cloned().collect();
     let reverse = [&settings.service_cidrs, &settings.cluster_cidrs, &names.reverse_cidrs];
     let previous = &inputs.previous.zones;
     Zones {
@@ -44,8 +44,8 @@ pub(super) fn compile(
         autopath: names.autopath,
         autopath_from: names.autopath_from.clone(),
         autopath_search: inputs.facts.search.clone(),
-        namespaces: namespaces.map(Arc::clone).collect(),
-        exposed: exposed.clone(),
+        namespaces,
+        exposed,
         pods: names.pods,
         ignore_empty_service: names.ignore_empty_service,
         are_wildcards_shallow: names.are_wildcards_shallow,
@@ -54,6 +54,18 @@ pub(super) fn compile(
         ttl_seconds: settings.dns_ttl_seconds,
         serial: previous.serial,
     }
+}
+
+/// The namespaces that have names (`dns 1.2`); none: all of them.
+fn exposed(objects: &Objects, names: &Names) -> Option<BTreeSet<Arc<str>>> {
+    let listed = (!names.namespaces.is_empty()).then_some(&names.namespaces);
+    let Some(selector) = &names.namespace_labels else {
+        return listed.map(|listed| listed.iter().cloned().collect());
+    };
+    let is_listed = |name: &&Arc<str>| listed.is_none_or(|listed| listed.contains(*name));
+    let is_selected = |name: &&Arc<str>| selector.selects(&objects.namespace_labels(name));
+    let names = objects.namespaces.keys().filter(is_listed);
+    Some(names.filter(is_selected).cloned().collect())
 }
 
 /// What is told of the server itself; what was told before where it is the same.

@@ -23,6 +23,7 @@ mod forwarding;
 mod front_door;
 mod host;
 mod hsts;
+mod label_selector;
 mod limits;
 mod mirror;
 mod name;
@@ -65,6 +66,7 @@ pub use forwarding::{
 pub use front_door::{DoorTimeouts, FrontDoor, ServiceTarget};
 pub use host::HostPattern;
 pub use hsts::Hsts;
+pub use label_selector::LabelSelector;
 pub use limits::{ClientLimits, DownloadRate, Rate, Rates};
 pub use mirror::Mirror;
 pub use name::{ObjectName, ObjectRef};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::StaticRecord;
+use super::{LabelSelector, StaticRecord};
 
 /// Which names there are beside those that every cluster zone has.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -18,6 +18,10 @@ pub struct Names {
     pub reverse_cidrs: Vec<IpNet>,
     /// `dns.namespaces`: namespaces that have names at all; default all of them.
     pub namespaces: Vec<Arc<str>>,
+    /// `dns.namespaceLabels`: which of them have names, by the labels of their Namespace objects; none: all.
+    pub namespace_labels: Option<LabelSelector>,
+    /// `dns.labels`: which Services have names, by their labels; none: all.
+    pub labels: Option<LabelSelector>,
     /// `dns.hostSuffix`: zones under which hosts are served and nothing else; empty: the alias zones.
     pub host_suffixes: Vec<Arc<str>>,
     /// `dns.publish`: which hosts of Ingresses and LoadBalancer Services have names.

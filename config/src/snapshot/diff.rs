@@ -87,6 +87,7 @@ mod tests {
             name: ObjectName::new("default", name),
             reach: Reach::Headless,
             has_selector: false,
+            is_nameless: false,
             ports: Vec::new(),
             addresses: Vec::new(),
             traffic: Arc::default(),

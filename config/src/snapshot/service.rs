@@ -21,6 +21,8 @@ pub struct Service {
     pub reach: Reach,
     /// Whether its endpoints are those Pods that a selector finds.
     pub has_selector: bool,
+    /// Whether settings leave it without names, by its labels.
+    pub is_nameless: bool,
     /// Its ports in the manifest's order; empty for a headless Service without ports.
     pub ports: Vec<Arc<ServicePort>>,
     /// Every ready address behind it with its DNS label, also where no port is named; sorted.

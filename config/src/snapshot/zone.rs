@@ -36,8 +36,8 @@ pub struct Zones {
     /// Namespaces that exist, by a Namespace object or because any object lives in one, and have
     /// names.
     pub namespaces: BTreeSet<Arc<str>>,
-    /// Namespaces that have names at all; empty: all.
-    pub exposed: BTreeSet<Arc<str>>,
+    /// Namespaces that have names at all; none: all.
+    pub exposed: Option<BTreeSet<Arc<str>>>,
     /// Which names of Pods there are.
     pub pods: PodsMode,
     /// Whether a Service without a ready endpoint has no name.
@@ -86,7 +86,8 @@ pub struct Chaos {
 impl Zones {
     /// Whether a namespace has names at all.
     pub fn exposes(&self, namespace: &str) -> bool {
-        self.exposed.is_empty() || self.exposed.contains(namespace)
+        let exposed = self.exposed.as_ref();
+        exposed.is_none_or(|exposed| exposed.contains(namespace))
     }
 }
 

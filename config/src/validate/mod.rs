@@ -20,6 +20,7 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::check::Check;
@@ -66,8 +67,8 @@ pub(crate) enum Kind {
     Pod(Pod),
     /// Node.
     Node(Node),
-    /// Namespace: its name says it all.
-    Namespace,
+    /// Namespace: its labels.
+    Namespace(Labels),
     /// Secret.
     Secret(Secret),
     /// ConfigMap.
@@ -80,6 +81,15 @@ pub(crate) enum Kind {
 
 /// A checked object, and where it was written.
 pub(crate) type InUse = crate::store::InUse<Valid>;
+
+/// Labels by their keys.
+pub(crate) type Labels = BTreeMap<Arc<str>, Arc<str>>;
+
+/// The labels of an object.
+fn labels(metadata: &ObjectMeta) -> Labels {
+    let labels = metadata.labels.iter();
+    labels.map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect()
+}
 
 /// Whether the label `k8s-gateway.dns/ignore` keeps an object's hosts out of DNS (`dns 2`).
 fn names_are_ignored(metadata: &ObjectMeta) -> bool {
@@ -99,7 +109,7 @@ pub(crate) fn validate(object: &Object, origin: &Origin) -> (Option<Valid>, Vec<
         Object::Endpoints(object) => Kind::EndpointSet(endpoints::endpoints(object, &mut check)),
         Object::Pod(pod) => Kind::Pod(pod::pod(pod, &mut check)),
         Object::Node(node) => Kind::Node(node::node(node, &mut check)),
-        Object::Namespace(_) => Kind::Namespace,
+        Object::Namespace(namespace) => Kind::Namespace(labels(&namespace.metadata)),
         Object::Secret(secret) => Kind::Secret(secret::secret(secret, &mut check)),
         Object::ConfigMap(map) => Kind::ConfigMap(secret::config_map(map, &mut check)),
         Object::Ingress(ingress) => Kind::Ingress(Box::new(ingress::ingress(ingress, &mut check))),

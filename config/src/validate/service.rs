@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Check, metadata, names};
+use super::{Check, Labels, labels, metadata, names};
 use crate::api::core_v1;
 use crate::diagnostic::Code;
 use crate::location::FieldPath;
@@ -46,6 +46,8 @@ pub(crate) struct Service {
     pub(crate) node_ports: bool,
     /// Its ports in the manifest's order.
     pub(crate) ports: Vec<Port>,
+    /// Its own labels.
+    pub(crate) labels: Box<Labels>,
     /// Labels that its Pods carry; empty: it selects none.
     pub(crate) selector: BTreeMap<Arc<str>, Arc<str>>,
     /// Whether endpoints count as ready whatever their Pods say.
@@ -158,6 +160,7 @@ pub(super) fn service(object: &core_v1::Service, check: &mut Check<'_>) -> Servi
             _ => false,
         },
         ports,
+        labels: Box::new(labels(&object.metadata)),
         selector: pairs
             .map(|(key, value)| (key.as_str().into(), value.as_str().into()))
             .collect(),

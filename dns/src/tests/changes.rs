@@ -114,6 +114,7 @@ fn service() -> impl Strategy<Value = Service> {
             name: ObjectName::new("default", "a"),
             reach,
             has_selector: false,
+            is_nameless: false,
             ports: ports.into_iter().map(port).collect(),
             addresses: ready.into_iter().collect(),
             traffic: Arc::default(),
@@ -284,7 +285,10 @@ pub(super) fn apply(snapshot: &Snapshot, edits: &[Edit]) -> Snapshot {
             }
             Edit::Suffixes(names) => zones.host_suffixes = texts(names),
             Edit::Fallthrough(names) => zones.fallthrough = texts(names),
-            Edit::Exposed(names) => zones.exposed = texts(names).into_iter().collect(),
+            Edit::Exposed(names) => {
+                let names = (!names.is_empty()).then(|| texts(names).into_iter().collect());
+                zones.exposed = names;
+            }
             Edit::IgnoreEmpty(ignore) => zones.ignore_empty_service = *ignore,
             Edit::Zones(layout, ttl_seconds) => {
                 lay_out(&mut zones, *layout);
@@ -372,6 +376,7 @@ fn an_address_that_is_a_zone_has_the_records_of_both() {
         name: name.clone(),
         reach: Reach::ClusterIp(vec![ip("127.96.0.2")]),
         has_selector: false,
+        is_nameless: false,
         ports: Vec::new(),
         addresses: Vec::new(),
         traffic: Arc::default(),

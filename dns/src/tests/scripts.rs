@@ -215,6 +215,8 @@ impl Script {
                 self.settings.forwarding.failover = codes.map(|it| it.parse().unwrap()).collect();
             }
             "dns.namespaces" => names.namespaces = list(),
+            "dns.namespaceLabels" => names.namespace_labels = Some(value.parse().unwrap()),
+            "dns.labels" => names.labels = Some(value.parse().unwrap()),
             "ignoreEmptyService" => names.ignore_empty_service = value.parse().unwrap(),
             "endpointPodNames" => names.endpoint_pod_names = value.parse().unwrap(),
             "podsMode" => {

@@ -69,6 +69,7 @@ impl World {
                 name: name.clone(),
                 reach,
                 has_selector: false,
+                is_nameless: false,
                 ports,
                 addresses: Vec::new(),
                 traffic: Arc::default(),

@@ -30,6 +30,7 @@ pub(crate) fn snapshot(
         name: name.clone(),
         reach: Reach::Headless,
         has_selector: false,
+        is_nameless: false,
         ports: vec![Arc::new(port)],
         addresses: Vec::new(),
         traffic: Arc::default(),
