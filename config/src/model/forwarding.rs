@@ -23,6 +23,9 @@ pub struct Forwarding {
     pub failover: Vec<FailoverCode>,
     /// `forwardFailfast`: whether SERVFAIL is said at once while all upstreams are down; default false.
     pub is_failfast: bool,
+    /// `forwardRebindFilter`: whether upstreams for all names are kept from leading to addresses of loopback
+    /// and private networks; default false.
+    pub filters_rebinding: bool,
     /// `dns.cacheBytes`: memory for their answers; default 16 MiB. 0: nothing is kept.
     pub cache_bytes: u64,
     /// `dns.serveStale`: how long an answer that has expired still stands in for one that does not
@@ -47,6 +50,7 @@ impl Default for Forwarding {
             policy: ForwardPolicy::Random,
             failover: Vec::new(),
             is_failfast: false,
+            filters_rebinding: false,
             cache_bytes: 16 << 20,
             serve_stale: None,
             prefetch: false,

@@ -29,6 +29,8 @@ pub(crate) struct Metrics {
     pub(crate) mismatches: IntCounter,
     /// Replies that belonged to their query and were malformed.
     pub(crate) malformed: IntCounter,
+    /// Replies that were not told since they lead to private addresses.
+    pub(crate) rebindings: IntCounter,
     /// Times that an upstream was found to lead back to us.
     pub(crate) loops: IntCounter,
     /// Queries that wait for upstreams now.
@@ -116,6 +118,10 @@ impl Metrics {
             mismatches: counter(
                 "portico_dns_forward_mismatches_total",
                 "Replies of upstreams that belonged to no query.",
+            ),
+            rebindings: counter(
+                "portico_dns_forward_rebindings_total",
+                "Replies of upstreams that lead to private addresses.",
             ),
             loops: counter(
                 "portico_dns_forward_loops_total",
@@ -228,7 +234,7 @@ impl CacheMetrics {
 impl Everything {
     fn all(&self) -> impl Iterator<Item = &dyn Collector> {
         let metrics = &self.metrics;
-        let own: [&dyn Collector; 10] = [
+        let own: [&dyn Collector; 11] = [
             &metrics.durations,
             &metrics.probe_failures,
             &metrics.reused,
@@ -237,6 +243,7 @@ impl Everything {
             &metrics.rejected,
             &metrics.all_down,
             &metrics.mismatches,
+            &metrics.rebindings,
             &metrics.loops,
             &metrics.waiting,
         ];

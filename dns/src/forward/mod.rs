@@ -366,6 +366,10 @@ impl Forwarder {
             match timeout(TRY.min(left), self.exchange.run(upstream, ask)).await {
                 Ok(Ok(response)) => {
                     upstream.has_replied();
+                    if route.filters_private && response.holds_private() {
+                        self.shared.metrics.rebindings.inc();
+                        return Response::blocked();
+                    }
                     if !route.fails_over(response.rcode()) {
                         return response;
                     }

@@ -8,6 +8,7 @@
 //! Invariants: pure; what is written never exceeds the client's limit and no record is split. The
 //! question is as long as it was, so that compression pointers stay right.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use super::message::{Ask, Record, expand, record};
@@ -32,6 +33,8 @@ pub(crate) struct Response {
     ttls: Box<[u16]>,
     /// How long it may be kept; none: not at all.
     life: Option<Life>,
+    /// Whether its answer leads to a private network.
+    holds_private: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -94,6 +97,8 @@ impl Response {
                 } else if !found_opt {
                     // What stands behind an OPT would move and is not needed (RFC 2181 §9).
                     ttls.push(u16::try_from(record.ttl_at - begin).ok()?);
+                    let is_answer = index == 0;
+                    response.holds_private |= is_answer && is_private(&record, message);
                     (section.count, kept) = (section.count + 1, at);
                 }
             }
@@ -121,6 +126,15 @@ impl Response {
         }
     }
 
+    /// What is said in the place of a reply that leads to a private network: nothing of that type.
+    pub(crate) fn blocked() -> Self {
+        Self {
+            errors: [0, 15, 0, 2, 0, BLOCKED].into(),
+            life: Some(Life { time: FAILURE, is_denial: true }),
+            ..Self::empty()
+        }
+    }
+
     /// One that lives this long, for tests of what keeps it.
     #[cfg(test)]
     pub(crate) fn living(time: Duration, records: &[u8]) -> Self {
@@ -137,6 +151,7 @@ impl Response {
             sections: [Section::default(); 3],
             ttls: Box::default(),
             life: None,
+            holds_private: false,
         }
     }
 
@@ -153,6 +168,11 @@ impl Response {
     /// The response code with its extended bits.
     pub(crate) fn rcode(&self) -> u16 {
         u16::from(self.extended_rcode) << 4 | self.flags & 15
+    }
+
+    /// Whether its answer has an address of a private network.
+    pub(crate) fn holds_private(&self) -> bool {
+        self.holds_private
     }
 
     /// Whether it says that nothing could be found out.
@@ -332,6 +352,30 @@ pub(crate) fn put_opt(out: &mut Vec<u8>, edns: Edns, extended_rcode: u8, options
     out.extend_from_slice(options);
 }
 
+/// Whether a record is an address that means another host, or none, elsewhere.
+fn is_private(record: &Record, message: &[u8]) -> bool {
+    let data = message.get(record.data..record.end).unwrap_or_default();
+    let is_private_v4 = |v4: Ipv4Addr| {
+        let is_shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
+        let is_near = v4.is_private() || v4.is_loopback() || v4.is_link_local();
+        is_near || is_shared || v4.octets()[0] == 0
+    };
+    match (record.kind, <[u8; 4]>::try_from(data), <[u8; 16]>::try_from(data)) {
+        (A, Ok(v4), _) => is_private_v4(v4.into()),
+        (AAAA, _, Ok(v6)) => {
+            let v6 = Ipv6Addr::from(v6);
+            match v6.to_ipv4_mapped() {
+                Some(v4) => is_private_v4(v4),
+                None => {
+                    let is_here = v6.is_loopback() || v6.is_unspecified();
+                    is_here || v6.is_unique_local() || v6.is_unicast_link_local()
+                }
+            }
+        }
+        _ => false,
+    }
+}
+
 fn life(seconds: u32, is_denial: bool) -> Option<Life> {
     (seconds > 0).then(|| Life { time: Duration::from_secs(seconds.into()), is_denial })
 }
@@ -386,6 +430,8 @@ const AUTHENTIC: u16 = 0x0020;
 const ECHOED: u16 = 0x0110;
 const OPT_RECORD: u16 = 41;
 const EDE: u16 = 15;
+/// Its code for what a policy keeps back (RFC 8914).
+const BLOCKED: u8 = 15;
 const DNAME: u16 = 39;
 const RRSIG: u16 = 46;
 const NSEC: u16 = 47;

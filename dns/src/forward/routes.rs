@@ -48,6 +48,8 @@ pub(crate) struct Route {
     failover: Arc<[FailoverCode]>,
     /// Whether nobody is tried while all are down.
     pub(crate) is_failfast: bool,
+    /// Whether addresses of private networks are not told: its upstreams are everybody's.
+    pub(crate) filters_private: bool,
     turn: AtomicUsize,
 }
 
@@ -65,7 +67,7 @@ impl Routes {
         before: &Self,
         metrics: &Metrics,
     ) -> Self {
-        let Forwarding { policy, is_failfast, .. } = *forwarding;
+        let Forwarding { policy, is_failfast, filters_rebinding, .. } = *forwarding;
         let failover: Arc<[FailoverCode]> = forwarding.failover.as_slice().into();
         let networks = networks(rules);
         let number = |view: Option<IpNet>| {
@@ -95,6 +97,7 @@ impl Routes {
                     policy,
                     failover: Arc::clone(&failover),
                     is_failfast,
+                    filters_private: filters_rebinding && suffix.len() == 1,
                     turn: AtomicUsize::new(0),
                 }),
             }

@@ -209,6 +209,9 @@ impl Script {
                 self.settings.forwarding.allow =
                     value.split(',').map(|it| it.parse().unwrap()).collect();
             }
+            "forwardRebindFilter" => {
+                self.settings.forwarding.filters_rebinding = value.parse().unwrap();
+            }
             "forwardPolicy" => self.settings.forwarding.policy = ForwardPolicy::Sequential,
             "forwardFailover" => {
                 let codes = value.split(',').filter(|code| *code != "off");
