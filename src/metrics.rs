@@ -9,7 +9,8 @@ use portico_config::snapshot::diff::{self, Change};
 use portico_config::snapshot::{Reach, Service, Snapshot};
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts,
 };
 use prometheus::{Registry, TextEncoder};
 

@@ -11,7 +11,8 @@ use crate::reply::{Reply, row_length};
 use crate::special::is_special;
 use crate::table::{AnswerTable, Found};
 use crate::wire::{
-    A, AAAA, CNAME, OWNER, PTR, SOA, SRV, TXT, pointer, put_address, put_record, record_count, u32_at,
+    A, AAAA, CNAME, OWNER, PTR, SOA, SRV, TXT, pointer, put_address, put_record, record_count,
+    u32_at,
 };
 use crate::zones::Zone;
 
@@ -190,13 +191,15 @@ impl Reply<'_> {
             b"\x08hostname\x04bind\0" | b"\x02id\x06server\0" => chaos.server.as_deref(),
             _ => None,
         });
-        let Some((text, length)) = text.and_then(|it| Some((it, u8::try_from(it.len()).ok()?))) else {
+        let Some((text, length)) = text.and_then(|it| Some((it, u8::try_from(it.len()).ok()?)))
+        else {
             return self.refuse(NOT_AUTHORITATIVE);
         };
         self.flags |= AUTHORITATIVE;
         self.out.extend_from_slice(&OWNER);
         // TXT, CH, a TTL of 0 (RFC 4892 §3).
-        self.out.extend_from_slice(&[0, 16, 0, 3, 0, 0, 0, 0, 0, length + 1, length]);
+        self.out
+            .extend_from_slice(&[0, 16, 0, 3, 0, 0, 0, 0, 0, length + 1, length]);
         self.out.extend_from_slice(text.as_bytes());
         self.answers = 1;
     }

@@ -148,7 +148,9 @@ impl Sums {
             let labels = owned(&[server, "dropped", ""]);
             series.entry(labels).or_default();
         }
-        let plugins = plugins.iter().map(|plugin| (owned(&[server, ".", "", plugin]), 1));
+        let plugins = plugins
+            .iter()
+            .map(|plugin| (owned(&[server, ".", "", plugin]), 1));
         self.plugins.extend(plugins);
         if tally.ends.proto == "udp" {
             // What is not wanted is answered: a question is never dropped for want of room.
@@ -321,7 +323,11 @@ const FAMILIES: [(&str, &str, &[&str]); 15] = [
         &["server", "zone", "view", "rcode", "plugin"],
     ),
     ("coredns_dns_do_requests_total", "Messages with DNSSEC OK.", ZONE),
-    ("coredns_acl_allowed_requests_total", "Messages of clients that may ask.", &["server", "view"]),
+    (
+        "coredns_acl_allowed_requests_total",
+        "Messages of clients that may ask.",
+        &["server", "view"],
+    ),
     ("coredns_acl_blocked_requests_total", "Messages that were refused.", ZONE),
     ("coredns_acl_filtered_requests_total", "Always 0: no client hears less.", ZONE),
     ("coredns_acl_dropped_requests_total", "Messages to which nothing was said.", ZONE),

@@ -131,7 +131,7 @@ fn explain_by(
         let idle = Duration::ZERO;
         let ends = Ends { peer, local, transport: Transport::Tcp, idle };
         if let (Some((_, restore)), Some(reply)) =
-            (rewrites.apply(&message, ends), &mut found.reply)
+            (rewrites.apply(&message, ends, table.udp_size), &mut found.reply)
         {
             restore.restore(reply);
         }
@@ -149,7 +149,7 @@ fn explain_by(
     let is_elsewhere = matches!(outcome, Outcome::Elsewhere { .. });
     if is_elsewhere && !acl.forwards(asking.from) {
         if matches!(outcome, Outcome::Elsewhere { rcode: REFUSED, .. }) {
-            acl::refuse(&message, peer, Transport::Tcp, &mut reply);
+            acl::refuse(&message, (peer, Transport::Tcp), table.udp_size, &mut reply);
         }
         why = format!("{why}, which is done for no client of {}", asking.from);
         let reply = Some(reply);

@@ -287,6 +287,7 @@ const TARGET: &str = "www.example.org";
 /// A, CNAME, SOA, TXT, AAAA, an unknown type, ANY.
 const KINDS: [u16; 7] = [1, 5, 6, 16, 28, 65_280, 255];
 const OWN_SIZE: u16 = 1232;
-const EDNS: Edns = Edns { size: 1232, own_size: OWN_SIZE, version: 0, dnssec_ok: true, has_options: false };
+const EDNS: Edns =
+    Edns { size: 1232, own_size: OWN_SIZE, version: 0, dnssec_ok: true, has_options: false };
 /// What options add to a reply that answers a question, padding among it.
 const RESERVED: usize = crate::options::RESERVE + 468 + 4;

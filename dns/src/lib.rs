@@ -184,7 +184,10 @@ impl Dns {
             rewrites: Arc::new(ArcSwap::from_pointee(Rewrites(options.rewrites))),
             log: Arc::default(),
             transfers: Arc::new(Transfers::new(&options.transfer_to)),
-            manners: Arc::new(ArcSwap::from_pointee(Manners::new(options.nsid, options.cookie_secret))),
+            manners: Arc::new(ArcSwap::from_pointee(Manners::new(
+                options.nsid,
+                options.cookie_secret,
+            ))),
             certificates: Arc::default(),
             connections: (
                 options.connections.div_ceil(count),

@@ -289,10 +289,16 @@ mod tests {
         let secret: CookieSecret = SECRET.parse().unwrap();
         assert!(!format!("{secret:?}").contains("e5"), "RFC 9018");
         let (short, long) = (&SECRET[1..], format!("{SECRET}0"));
-        for text in ["", short, &long, "+5e973e5a6b2a43f48e7dc849e37bfcf", &SECRET.replace('a', "g")] {
+        for text in
+            ["", short, &long, "+5e973e5a6b2a43f48e7dc849e37bfcf", &SECRET.replace('a', "g")]
+        {
             assert!(text.parse::<CookieSecret>().is_err(), "{text}");
         }
-        assert_ne!(Manners::new(None, None).secret, Manners::new(None, None).secret, "each its own");
+        assert_ne!(
+            Manners::new(None, None).secret,
+            Manners::new(None, None).secret,
+            "each its own"
+        );
     }
 
     /// A query with an OPT that holds these options, and its reply without any.

@@ -112,7 +112,9 @@ impl Moment<'_> {
     ) -> Begun {
         let Ends { peer, transport, .. } = ends;
         if !self.acl.allows(peer.ip()) {
-            let denied = self.acl.deny(message, (peer, transport), self.table.udp_size, reply);
+            let denied = self
+                .acl
+                .deny(message, (peer, transport), self.table.udp_size, reply);
             return Begun::Said(denied);
         }
         let begun = match self.rewrites.apply(message, ends, self.table.udp_size) {

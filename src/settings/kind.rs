@@ -17,19 +17,19 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use portico_config::model::{
-    AutopathFrom, ClusterIps, ExecProbe, FailoverCode, ForwardPolicy, ForwardRule, LabelSelector, LogFormat,
-    LogTarget, ObjectName, PodsMode, Probes, Publish, QueryLogRule, Rewrite, ServiceTarget,
-    StaticRecord, format_bytes, format_duration, parse_bytes, parse_duration,
+    AutopathFrom, ClusterIps, ExecProbe, FailoverCode, ForwardPolicy, ForwardRule, LabelSelector,
+    LogFormat, LogTarget, ObjectName, PodsMode, Probes, Publish, QueryLogRule, Rewrite,
+    ServiceTarget, StaticRecord, format_bytes, format_duration, parse_bytes, parse_duration,
 };
 use serde_json::Value;
 
 use super::{AppOptions, Format};
 
 use self::values::{
-    CLUSTER_IPS, DEPTHS, EXEC_PROBE, FORMATS, LIMIT_STATUS, PODS_MODE, POLICIES, PROBES, PUBLISH, REQUIRED,
-    SWITCH, address, choose, field_name, file, file_or_off, folder, listeners, log_file, log_filter, name,
-    name_of, network, number, object, one, parse_all, records, service_port, short_name, some,
-    texts, until_off, zone,
+    CLUSTER_IPS, DEPTHS, EXEC_PROBE, FORMATS, LIMIT_STATUS, PODS_MODE, POLICIES, PROBES, PUBLISH,
+    REQUIRED, SWITCH, address, choose, field_name, file, folder, listeners, log_file, log_filter,
+    name, name_of, network, number, object, one, parse_all, records, service_port, short_name,
+    some, texts, unless, until_off, zone,
 };
 
 /// Where a setting's value lives.
@@ -233,8 +233,8 @@ impl Kind {
             Self::QueryLog(lens) => *lens(options) = until_off(items)?,
             Self::Failover(lens) => *lens(options) = until_off(items)?,
             Self::LogFile(lens) => *lens(options) = one(items, log_file)?,
-            Self::FileOrOff(lens) => *lens(options) = one(items, file_or_off)?,
-            Self::Labels(lens) => *lens(options) = one(items, str::parse).map(Some)?,
+            Self::FileOrOff(lens) => *lens(options) = one(items, |it| unless("off", it, file))?,
+            Self::Labels(lens) => *lens(options) = parse_all(items, str::parse)?.pop(),
             Self::Depth(lens) => *lens(options) = one(items, |it| choose(&DEPTHS, it))?,
             Self::LogTarget(lens) => *lens(options) = one(items, str::parse)?,
             Self::LogShape(lens) => *lens(options) = one(items, str::parse)?,
@@ -254,11 +254,8 @@ impl Kind {
                 *lens(options) = one(items, |it| self.within(range, number(it)?))?;
             }
             Self::CountOrAuto(range, lens) => {
-                let count = |it: &str| match it {
-                    "auto" => Ok(None),
-                    it => self.within(range, number(it)?).map(Some),
-                };
-                *lens(options) = one(items, count)?;
+                let count = |it: &str| self.within(range, number(it)?);
+                *lens(options) = one(items, |it| unless("auto", it, count))?;
             }
             Self::Bytes(range, lens) => {
                 *lens(options) = one(items, |it| self.within(range, parse_bytes(it)?))?;
@@ -267,11 +264,8 @@ impl Kind {
                 *lens(options) = one(items, |it| self.within(range, parse_duration(it)?))?;
             }
             Self::TimeOrOff(range, lens) => {
-                let time = |it: &str| match it {
-                    "off" => Ok(None),
-                    it => self.within(range, parse_duration(it)?).map(Some),
-                };
-                *lens(options) = one(items, time)?;
+                let time = |it: &str| self.within(range, parse_duration(it)?);
+                *lens(options) = one(items, |it| unless("off", it, time))?;
             }
             Self::Folder(lens) => *lens(options) = one(items, folder)?,
             Self::LogFilter(lens) => *lens(options) = one(items, log_filter)?,

@@ -121,10 +121,7 @@ fn a_dashboard_for_coredns_finds_every_series_that_it_asks_for() {
         ),
         (r#"portico_dns_responses_total{rcode="NXDOMAIN"}"#.to_owned(), 1),
         (format!(r#"coredns_acl_allowed_requests_total{{{server},view=""}}"#), 7),
-        (
-            format!(r#"coredns_plugin_enabled{{name="forward",{server},view="",zone="."}}"#),
-            1,
-        ),
+        (format!(r#"coredns_plugin_enabled{{name="forward",{server},view="",zone="."}}"#), 1),
         // Its address, and the name of its address.
         (r#"coredns_hosts_entries{hostsfile=""}"#.to_owned(), 2),
         ("coredns_reload_failed_total".to_owned(), 0),

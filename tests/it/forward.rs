@@ -240,6 +240,26 @@ fn without_any_reply_the_client_hears_servfail() {
 }
 
 #[test]
+fn a_connection_on_which_nothing_comes_is_not_used_again() {
+    fn silent_once(heard: &Heard) -> Vec<Vec<u8>> {
+        let is_lost = heard
+            .name()
+            .to_string()
+            .to_ascii_lowercase()
+            .starts_with("lost.");
+        if is_lost { Vec::new() } else { answers(heard) }
+    }
+    let upstream = Upstream::start(silent_once);
+    let portico = portico(&[&format!("tcp://{}", upstream.address())]);
+    let dns = portico.dns();
+    assert_eq!(ask(dns, "a.example.com.", RecordType::A).code, ResponseCode::NoError);
+    let before = upstream.connections();
+    assert_eq!(ask(dns, "lost.example.com.", RecordType::A).code, ResponseCode::ServFail);
+    assert_eq!(ask(dns, "b.example.com.", RecordType::A).code, ResponseCode::NoError);
+    assert!(upstream.connections() > before, "dns 4.1: the network may have forgotten the first");
+}
+
+#[test]
 fn while_all_are_down_nobody_is_tried_where_settings_say_so() {
     let upstream = nowhere();
     let series = format!(r#"portico_dns_forward_up{{to="{upstream}"}}"#);

@@ -27,7 +27,12 @@ pub(super) fn compile(
     let names = &settings.names;
     let exposed = exposed(objects, names);
     let has_names = |name: &&Arc<str>| exposed.as_ref().is_none_or(|it| it.contains(*name));
-    let namespaces: BTreeSet<_> = objects.namespaces.keys().filter(has_names).cloned().collect();
+    let namespaces: BTreeSet<_> = objects
+        .namespaces
+        .keys()
+        .filter(has_names)
+        .cloned()
+        .collect();
     let reverse = [&settings.service_cidrs, &settings.cluster_cidrs, &names.reverse_cidrs];
     let previous = &inputs.previous.zones;
     Zones {

@@ -156,7 +156,9 @@ mod tests {
     #[test]
     fn labels_are_selected_as_kubectl_does_it() {
         let labels = [("app", "web"), ("tier", "front"), ("example.com/team", "")];
-        let labels = labels.map(|(key, value)| (Arc::from(key), Arc::from(value))).into();
+        let labels = labels
+            .map(|(key, value)| (Arc::from(key), Arc::from(value)))
+            .into();
         for (text, want) in [
             ("app=web", true),
             ("app==web", true),

@@ -88,7 +88,9 @@ pub(crate) type Labels = BTreeMap<Arc<str>, Arc<str>>;
 /// The labels of an object.
 fn labels(metadata: &ObjectMeta) -> Labels {
     let labels = metadata.labels.iter();
-    labels.map(|(key, value)| (key.as_str().into(), value.as_str().into())).collect()
+    labels
+        .map(|(key, value)| (key.as_str().into(), value.as_str().into()))
+        .collect()
 }
 
 /// Whether the label `k8s-gateway.dns/ignore` keeps an object's hosts out of DNS (`dns 2`).

@@ -5,7 +5,7 @@
 //! [`MOST_CONNECTIONS`] are open to an upstream; one that carries nothing for [`IDLE`] is closed. A
 //! query that finds its connection closed under it is the caller's to ask again.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
@@ -44,11 +44,31 @@ struct Lane {
 #[derive(Clone, Debug)]
 struct Connection {
     queries: mpsc::Sender<Vec<u8>>,
-    waiting: Rc<RefCell<Waiting>>,
+    waiting: Rc<Waiting>,
 }
 
-/// Who waits for a reply, by id.
-type Waiting = HashMap<u16, oneshot::Sender<Vec<u8>>>;
+/// Who waits for replies on one connection.
+#[derive(Debug, Default)]
+struct Waiting {
+    by_id: RefCell<HashMap<u16, oneshot::Sender<Vec<u8>>>>,
+    /// Somebody waited in vain, and no reply has come since: the network may have forgotten the
+    /// connection without a word.
+    is_doubtful: Cell<bool>,
+}
+
+/// One who waits; dropped before there is a reply, the connection is doubtful.
+struct Waiter<'a> {
+    waiting: &'a Waiting,
+    id: u16,
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        if self.waiting.by_id.borrow_mut().remove(&self.id).is_some() {
+            self.waiting.is_doubtful.set(true);
+        }
+    }
+}
 
 impl Streams {
     /// None are open yet; those that will be run as `tasks` and end with `stop`.
@@ -99,7 +119,7 @@ impl Streams {
             .dial(upstream.address.address)
             .await?;
         let (queries, receiver) = mpsc::channel(MOST_QUERIES);
-        let waiting = Rc::new(RefCell::new(Waiting::new()));
+        let waiting = Rc::new(Waiting::default());
         let connection = Connection { queries, waiting: Rc::clone(&waiting) };
         let (stop, gone) = (self.stop.clone(), upstream.gone.clone());
         match upstream.address.transport {
@@ -111,14 +131,14 @@ impl Streams {
                 self.tasks.spawn_local(async move {
                     let carries = carry(stream, receiver, &waiting);
                     end_with(&stop, &gone, carries).await;
-                    waiting.borrow_mut().clear();
+                    waiting.by_id.borrow_mut().clear();
                 });
             }
             UpstreamTransport::Tcp | UpstreamTransport::Udp => {
                 self.tasks.spawn_local(async move {
                     let carries = carry(stream, receiver, &waiting);
                     end_with(&stop, &gone, carries).await;
-                    waiting.borrow_mut().clear();
+                    waiting.by_id.borrow_mut().clear();
                 });
             }
         }
@@ -133,10 +153,15 @@ impl Lane {
         let mut connections = self.connections.borrow_mut();
         connections.retain(|it| !it.queries.is_closed());
         let has_room = |it: &&Connection| {
-            let waiting = it.waiting.borrow();
+            let waiting = it.waiting.by_id.borrow();
             waiting.len() < MOST_QUERIES && !waiting.contains_key(&id)
         };
-        connections.iter().find(has_room).cloned()
+        let is_sound = |it: &&Connection| !it.waiting.is_doubtful.get();
+        let sound = connections.iter().find(|it| is_sound(it) && has_room(it));
+        // One that is doubtful is left alone as long as another may be opened.
+        let any = || connections.iter().find(has_room);
+        let is_full = connections.len() >= MOST_CONNECTIONS;
+        sound.or_else(|| is_full.then(any).flatten()).cloned()
     }
 
     fn is_open(&self) -> bool {
@@ -151,7 +176,8 @@ impl Connection {
         let length = u16::try_from(query.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
         let framed = [&length.to_be_bytes(), query].concat();
         let (sender, reply) = oneshot::channel();
-        self.waiting.borrow_mut().insert(id, sender);
+        self.waiting.by_id.borrow_mut().insert(id, sender);
+        let _waits = Waiter { waiting: &self.waiting, id };
         let closed = || io::Error::from(io::ErrorKind::BrokenPipe);
         self.queries.send(framed).await.map_err(|_| closed())?;
         reply.await.map_err(|_| closed())
@@ -176,7 +202,7 @@ async fn end_with(
 async fn carry(
     stream: impl AsyncRead + AsyncWrite,
     mut queries: mpsc::Receiver<Vec<u8>>,
-    waiting: &RefCell<Waiting>,
+    waiting: &Waiting,
 ) -> io::Result<()> {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let read = async {
@@ -185,7 +211,8 @@ async fn carry(
             let mut reply = vec![0; usize::from(length)];
             reader.read_exact(&mut reply).await?;
             let id = u16_at(&reply, 0).ok_or(io::ErrorKind::InvalidData)?;
-            if let Some(waits) = waiting.borrow_mut().remove(&id) {
+            waiting.is_doubtful.set(false);
+            if let Some(waits) = waiting.by_id.borrow_mut().remove(&id) {
                 // Who gave up needs nothing.
                 let _ = waits.send(reply);
             }
@@ -199,13 +226,8 @@ async fn carry(
                     writer.flush().await?;
                 }
                 Ok(None) => return Ok(()),
-                Err(_) => {
-                    let mut waiting = waiting.borrow_mut();
-                    waiting.retain(|_, waits| !waits.is_closed());
-                    if waiting.is_empty() {
-                        return Ok(());
-                    }
-                }
+                Err(_) if waiting.by_id.borrow().is_empty() => return Ok(()),
+                Err(_) => {}
             }
         }
     };

@@ -20,7 +20,7 @@ fn say(table: &AnswerTable, message: &[u8], transport: Transport) -> Option<Vec<
     let rewrites = Rewrites(RULES.map(|rule| rule.parse().unwrap()).into());
     let peer = SocketAddr::from(([127, 0, 0, 1], 40_000));
     let ends = Ends { peer, local: LOCAL, transport, idle: std::time::Duration::ZERO };
-    match rewrites.apply(message, ends) {
+    match rewrites.apply(message, ends, 1232) {
         None => ask(table, message, transport),
         Some((other, restore)) => {
             let mut reply = ask(table, &other, Transport::Tcp)?;

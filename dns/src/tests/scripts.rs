@@ -194,28 +194,12 @@ impl Script {
             "dns.wildcardDepth" => names.are_wildcards_shallow = value == "one",
             "dns.nsid" if value == "off" => self.settings.dns_nsid = None,
             "dns.nsid" => self.settings.dns_nsid = Some(value.into()),
-            "forward" => {
-                let rules = value.split(',').filter(|rule| *rule != "off");
-                self.settings.forwarding.rules = rules.map(|it| it.parse().unwrap()).collect();
-            }
             "dns.transferTo" => {
                 self.settings.dns_transfer_to = vec![value.parse().unwrap()];
             }
             "dns.log" => {
                 let rules = value.split(',').filter(|rule| *rule != "off");
                 self.settings.dns_log.rules = rules.map(|it| it.parse().unwrap()).collect();
-            }
-            "forwardAllow" => {
-                self.settings.forwarding.allow =
-                    value.split(',').map(|it| it.parse().unwrap()).collect();
-            }
-            "forwardRebindFilter" => {
-                self.settings.forwarding.filters_rebinding = value.parse().unwrap();
-            }
-            "forwardPolicy" => self.settings.forwarding.policy = ForwardPolicy::Sequential,
-            "forwardFailover" => {
-                let codes = value.split(',').filter(|code| *code != "off");
-                self.settings.forwarding.failover = codes.map(|it| it.parse().unwrap()).collect();
             }
             "dns.namespaces" => names.namespaces = list(),
             "dns.namespaceLabels" => names.namespace_labels = Some(value.parse().unwrap()),
@@ -229,6 +213,28 @@ impl Script {
                     "verified" => PodsMode::Verified,
                     other => panic!("{other}"),
                 };
+            }
+            other => self.set_forwarding(other, value),
+        }
+    }
+
+    fn set_forwarding(&mut self, key: &str, value: &str) {
+        let forwarding = &mut self.settings.forwarding;
+        match key {
+            "forward" => {
+                let rules = value.split(',').filter(|rule| *rule != "off");
+                forwarding.rules = rules.map(|it| it.parse().unwrap()).collect();
+            }
+            "forwardAllow" => {
+                forwarding.allow = value.split(',').map(|it| it.parse().unwrap()).collect();
+            }
+            "forwardRebindFilter" => {
+                forwarding.filters_rebinding = value.parse().unwrap();
+            }
+            "forwardPolicy" => forwarding.policy = ForwardPolicy::Sequential,
+            "forwardFailover" => {
+                let codes = value.split(',').filter(|code| *code != "off");
+                forwarding.failover = codes.map(|it| it.parse().unwrap()).collect();
             }
             other => panic!("{other}"),
         }

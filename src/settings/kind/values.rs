@@ -115,9 +115,13 @@ pub(super) fn log_file(text: &str) -> Result<Option<PathBuf>, String> {
     if text == "stdout" { Ok(None) } else { file(text).map(Some) }
 }
 
-/// None for `off`.
-pub(super) fn file_or_off(text: &str) -> Result<Option<PathBuf>, String> {
-    if text == "off" { Ok(None) } else { file(text).map(Some) }
+/// None for one word, what `read` makes of any other text.
+pub(super) fn unless<T>(
+    word: &str,
+    text: &str,
+    read: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    if text == word { Ok(None) } else { read(text).map(Some) }
 }
 
 /// None for `off`.

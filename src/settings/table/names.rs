@@ -49,6 +49,24 @@ pub(super) static SETTINGS: &[Setting] = &[
     .by_default("all")
     .live(),
     Setting::new(
+        "dns.namespaceLabels",
+        Group::Names,
+        "SELECTOR",
+        "Which of them do, by the labels of their Namespace objects, as kubectl -l has it",
+        Kind::Labels(|to| &mut to.settings.names.namespace_labels),
+    )
+    .by_default("all")
+    .live(),
+    Setting::new(
+        "dns.labels",
+        Group::Names,
+        "SELECTOR",
+        "Which Services have names, by their labels",
+        Kind::Labels(|to| &mut to.settings.names.labels),
+    )
+    .by_default("all")
+    .live(),
+    Setting::new(
         "dns.hostSuffix",
         Group::Names,
         "ZONE",
@@ -89,6 +107,14 @@ pub(super) static SETTINGS: &[Setting] = &[
         "A hosts file, whose names are answered; followed as it changes",
         Kind::Files(|to| &mut to.settings.names.hosts_files),
     ),
+    Setting::new(
+        "dns.wildcardDepth",
+        Group::Names,
+        "any|one",
+        "For how many labels more a wildcard of records and hosts files stands",
+        Kind::Depth(|to| &mut to.settings.names.are_wildcards_shallow),
+    )
+    .live(),
     Setting::new(
         "dns.fallthrough",
         Group::Names,

@@ -32,6 +32,30 @@ pub(super) static SETTINGS: &[Setting] = &[
     )
     .live(),
     Setting::new(
+        "dns.chaos",
+        Group::Names,
+        "true|false",
+        "Whether version.bind, and with dns.nsid id.server, are answered in class CH",
+        Kind::Switch(|to| &mut to.settings.dns_chaos),
+    )
+    .live(),
+    Setting::new(
+        "dns.cookieSecretFile",
+        Group::Names,
+        "FILE|off",
+        "The secret of DNS cookies that several servers share: 32 hexadecimal digits",
+        Kind::FileOrOff(|to| &mut to.settings.dns_cookie_secret_file),
+    )
+    .by_default("one of this start"),
+    Setting::new(
+        "dns.udpSize",
+        Group::Names,
+        "BYTES",
+        "The largest datagram that is sent",
+        Kind::Count(512..=4096, |to| &mut to.settings.dns_udp_size),
+    )
+    .live(),
+    Setting::new(
         "dns.transferTo",
         Group::Names,
         "CIDR",
@@ -104,6 +128,22 @@ pub(super) static SETTINGS: &[Setting] = &[
         Kind::Failover(|to| &mut to.settings.forwarding.failover),
     )
     .by_default("off")
+    .live(),
+    Setting::new(
+        "forwardFailfast",
+        Group::Names,
+        "true|false",
+        "Whether SERVFAIL is said at once while all of them are down",
+        Kind::Switch(|to| &mut to.settings.forwarding.is_failfast),
+    )
+    .live(),
+    Setting::new(
+        "forwardRebindFilter",
+        Group::Names,
+        "true|false",
+        "Whether they are kept from leading to private networks, but for those of a NAME",
+        Kind::Switch(|to| &mut to.settings.forwarding.filters_rebinding),
+    )
     .live(),
     Setting::new(
         "dns.cacheBytes",

@@ -53,7 +53,8 @@ fn told(response: &Response, edns: Option<Edns>, limit: usize, age: Age) -> (Vec
     (out, message)
 }
 
-const OURS: Edns = Edns { size: 1232, own_size: 1232, version: 0, dnssec_ok: true, has_options: false };
+const OURS: Edns =
+    Edns { size: 1232, own_size: 1232, version: 0, dnssec_ok: true, has_options: false };
 
 #[test]
 fn records_and_flags_pass_as_they_came() {
