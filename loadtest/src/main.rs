@@ -336,7 +336,10 @@ fn main() -> Result<ExitCode> {
 /// The portico named, else the one that cargo put beside this program.
 fn portico_program(named: Option<PathBuf>) -> Result<PathBuf> {
     match named {
-        Some(program) => Ok(program),
+        Some(program) => {
+            ensure!(program.is_file(), "--portico {}: no such program", program.display());
+            Ok(program)
+        }
         None => {
             let own = std::env::current_exe().context("finding this program's folder")?;
             Ok(own.with_file_name("portico"))
@@ -366,6 +369,15 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_portico_that_is_named_must_be_there() {
+        let error = portico_program(Some("/nowhere/at/all".into())).unwrap_err();
+        assert_eq!(error.to_string(), "--portico /nowhere/at/all: no such program");
+        let own = std::env::current_exe().unwrap();
+        assert_eq!(portico_program(Some(own.clone())).unwrap(), own);
+        assert!(portico_program(None).unwrap().ends_with("portico"));
     }
 
     #[test]
