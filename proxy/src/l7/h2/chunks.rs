@@ -30,6 +30,8 @@ pub(super) enum Step {
     Frame(usize),
     /// So many bytes are data; whoever sends some of them says so with [`Chunks::sent`].
     Data(usize),
+    /// The same, and behind them is nothing but the body's end, [`END_BYTES`].
+    Last(usize),
     /// So many bytes end the body.
     End(usize),
 }
@@ -39,18 +41,26 @@ impl Chunks {
     pub(super) fn step(&mut self, bytes: &[u8]) -> Result<Step, Fault> {
         if let State::Data(left) = self.state {
             let data = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
-            return Ok(Step::Data(data));
+            // The bytes end before the chunk does, or something is behind it.
+            return Ok(match bytes[data..] == *END {
+                true => Step::Last(data),
+                false => Step::Data(data),
+            });
         }
         let end = memchr::memchr(b'\n', bytes).map(|at| at + 1);
         let taken = end.unwrap_or(bytes.len());
         if self.line.len() + taken > MAX_LINE_BYTES {
             return Err(Fault);
         }
-        self.line.extend_from_slice(&bytes[..taken]);
+        // Most come whole.
+        if end.is_none() || !self.line.is_empty() {
+            self.line.extend_from_slice(&bytes[..taken]);
+        }
         if end.is_none() {
             return Ok(Step::Frame(taken));
         }
-        let whole = std::mem::take(&mut self.line);
+        let begun = std::mem::take(&mut self.line);
+        let whole = if begun.is_empty() { &bytes[..taken] } else { &begun };
         let line = whole.strip_suffix(b"\r\n").ok_or(Fault)?;
         self.state = match (self.state, line) {
             (State::Size, size) => match size_of(size)? {
@@ -80,6 +90,10 @@ fn size_of(digits: &[u8]) -> Result<u64, Fault> {
     u64::from_str_radix(text, 16).map_err(|_| Fault)
 }
 
+/// What is behind the data of the last chunk.
+const END: &[u8] = b"\r\n0\r\n\r\n";
+/// How much that is.
+pub(super) const END_BYTES: usize = END.len();
 /// A line of a chunked body: a size.
 const MAX_LINE_BYTES: usize = 32;
 
@@ -98,6 +112,11 @@ mod tests {
                         data.extend_from_slice(&piece[..taken]);
                         chunks.sent(taken);
                         taken
+                    }
+                    Step::Last(taken) => {
+                        data.extend_from_slice(&piece[..taken]);
+                        assert_eq!(taken + END_BYTES, piece.len(), "nothing follows");
+                        return Ok((data, true));
                     }
                     Step::End(taken) => {
                         assert_eq!(taken, piece.len(), "nothing follows");
@@ -118,6 +137,8 @@ mod tests {
             assert_eq!(decoded(body, size), Ok(want), "in pieces of {size}");
         }
         assert_eq!(decoded(b"5\r\nhel", 2), Ok((b"hel".to_vec(), false)), "not ended");
+        let looks = b"7\r\n\r\n0\r\n\r\n\r\n";
+        assert_eq!(decoded(looks, 64), Ok((END.to_vec(), false)), "data that looks like an end");
         for odd in [&b"x\r\n"[..], b"1\n", b"0\r\na: b\r\n\r\n", b"1\r\naXX\r\n"] {
             assert_eq!(decoded(odd, 64), Err(Fault), "{odd:?}");
         }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use h2::{Reason, SendStream};
 use http::HeaderMap;
 
-use super::chunks::{Chunks, Step};
+use super::chunks::{Chunks, END_BYTES, Step};
 use super::{broken, odd};
 use crate::l7::h1::framing::Length;
 
@@ -119,8 +119,12 @@ impl Outgoing {
             }
             State::Chunked(chunks) => match chunks.step(bytes).map_err(odd)? {
                 Step::Frame(taken) => Poll::Ready(Ok(taken)),
-                Step::Data(wanted) => {
+                step @ (Step::Data(wanted) | Step::Last(wanted)) => {
                     let room = ready!(self.poll_room(cx, wanted))?;
+                    if step == Step::Last(room) {
+                        self.send(&bytes[..room], true)?;
+                        return Poll::Ready(Ok(room + END_BYTES));
+                    }
                     self.send(&bytes[..room], false)?;
                     if let State::Chunked(chunks) = &mut self.state {
                         chunks.sent(room);

@@ -56,12 +56,27 @@ pub(super) fn read(bytes: &[u8], lines: &mut Vec<Line>, to_head: bool) -> Result
 }
 
 pub(super) fn put(map: &mut HeaderMap, name: &[u8], value: &[u8]) -> Result<(), Fault> {
-    let name = HeaderName::from_bytes(name).map_err(|_| Fault)?;
+    let is_it = |ours: &&HeaderName| ours.as_str().as_bytes().eq_ignore_ascii_case(name);
+    // Those that this proxy adds to each request would be copied each time: the crate knows them not.
+    let name = match OURS.iter().find(is_it) {
+        Some(ours) => ours.clone(),
+        None => HeaderName::from_bytes(name).map_err(|_| Fault)?,
+    };
     let value = HeaderValue::from_bytes(value).map_err(|_| Fault)?;
     map.try_append(name, value).map_err(|_| Fault)?;
     Ok(())
 }
 
+static OURS: [HeaderName; 8] = [
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("x-forwarded-proto"),
+    HeaderName::from_static("x-forwarded-scheme"),
+    HeaderName::from_static("x-scheme"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-request-id"),
+];
 const END: &[u8] = b"\r\n\r\n";
 
 #[cfg(test)]
