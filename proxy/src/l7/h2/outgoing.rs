@@ -179,3 +179,81 @@ impl Outgoing {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use http::{Request, Response};
+
+    use super::*;
+
+    /// A response's body that is written in pieces of `size`, as the client gets it: its data, whether
+    /// the stream ended with the last of them, and its trailers.
+    async fn passed(
+        body: &[u8],
+        size: usize,
+        trailers: Option<HeaderMap>,
+    ) -> (Vec<u8>, bool, bool) {
+        let (near, far) = tokio::io::duplex(4096);
+        let client = async {
+            let (mut sender, connection) = h2::client::handshake(near).await.unwrap();
+            let exchange = async {
+                let request = Request::get("http://a.test/").body(()).unwrap();
+                let (response, _) = sender.send_request(request, true).unwrap();
+                let mut got = response.await.unwrap().into_body();
+                let (mut data, mut at_once) = (Vec::new(), false);
+                while let Some(piece) = got.data().await {
+                    data.extend_from_slice(&piece.unwrap());
+                    at_once = got.is_end_stream();
+                }
+                (data, at_once, got.trailers().await.unwrap().is_some())
+            };
+            tokio::select! {
+                _ = connection => panic!("the server has left"),
+                got = exchange => got,
+            }
+        };
+        let server = async {
+            let mut connection = h2::server::handshake(far).await.unwrap();
+            let (_request, mut respond) = connection.accept().await.unwrap().unwrap();
+            let send = respond.send_response(Response::new(()), false).unwrap();
+            let mut out = Outgoing::default();
+            out.begin(send, Length::Chunked).unwrap();
+            if let Some(trailers) = trailers {
+                out.trail(Box::new(trailers));
+            }
+            for mut piece in body.chunks(size) {
+                while !piece.is_empty() {
+                    let taken = poll_fn(|cx| out.poll_write(cx, piece)).await.unwrap();
+                    piece = &piece[taken..];
+                }
+            }
+            assert!(out.is_done());
+            while connection.accept().await.is_some() {}
+        };
+        tokio::join!(client, server).0
+    }
+
+    #[tokio::test]
+    async fn what_ends_a_body_goes_with_its_last_data() {
+        let body = b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+        let trailers = || {
+            let status = ("grpc-status".parse().unwrap(), "0".parse().unwrap());
+            Some(HeaderMap::from_iter([status]))
+        };
+        for (case, size, trailers, at_once) in [
+            ("whole", 64, None, true),
+            ("byte by byte", 1, None, false),
+            ("trailers behind it", 64, trailers(), false),
+            ("trailers, byte by byte", 1, trailers(), false),
+        ] {
+            let trails = trailers.is_some();
+            let got = passed(body, size, trailers).await;
+            let (data, last) = (got.0, got.1);
+            assert_eq!(data, b"abcde", "{case}");
+            assert_eq!(got.2, trails, "http-proxy 1.22: {case}");
+            assert!(!at_once || last, "{case}");
+        }
+    }
+}

@@ -7,33 +7,30 @@
 //! Invariants: no more is read from the backend than the client took; a body that broke off is never
 //! ended; bytes beyond a message end the backend's connection.
 
+mod ended;
+mod heads;
+
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use http::{HeaderValue, StatusCode};
 use tracing::debug;
 
+pub(super) use self::ended::Ended;
 use super::Facts;
 use super::body::Body;
 use super::chunked::{ROOM_BEFORE, append, encode};
 use super::coder::{self, Coder};
-use super::framing::{self, Length};
-use super::head::{self, Scan, StatusLine};
+use super::head::{self, Scan};
 use super::pace::Pace;
 use super::repeat::Rejects;
 use super::server::Connection;
 use super::upload::Upload;
 use crate::l7::calls::Told;
-use crate::l7::coding;
-use crate::l7::edits::Edits;
 use crate::l7::exchange::Failure;
-use crate::l7::fields::{Fields, Name};
-use crate::l7::forward::{self, Announced};
 use crate::l7::h2::backend;
 use crate::l7::io::{Downstream, READ_BYTES, poll_read, poll_send};
 use crate::l7::pool::Stream;
-use crate::l7::request::is_of_connection;
-use crate::l7::watch::Phase;
 
 /// A response that is being passed on.
 pub(super) struct Download {
@@ -88,41 +85,6 @@ enum State {
     Done,
     Tunnel,
 }
-
-/// How it ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Ended {
-    /// The client has all of the response.
-    Sent,
-    /// The client has the 101.
-    Upgraded,
-    /// There is no response; nothing was passed on. `silent`: the backend said nothing at all.
-    Failed { failure: Failure, silent: bool },
-    /// Part of a response was passed on and no more will be, or nobody is there to take it.
-    Cut,
-    /// There is a response that another endpoint may do better than; nothing was passed on.
-    Rejected(StatusCode),
-    /// There is a response that another backend's takes the place of; nothing was passed on.
-    Replaced(StatusCode),
-    /// What the client sends makes an end of it; nothing was passed on.
-    Refused(StatusCode),
-}
-
-impl Ended {
-    /// The same, or the end where the client has part of something that nothing may follow.
-    pub(super) fn or_cut(self, midway: bool) -> Self {
-        match self {
-            Self::Failed { .. } | Self::Rejected(_) | Self::Replaced(_) | Self::Refused(_)
-                if midway =>
-            {
-                Self::Cut
-            }
-            ended => ended,
-        }
-    }
-}
-
-const MALFORMED: Ended = Ended::Failed { failure: Failure::Bad, silent: false };
 
 impl Download {
     /// One that passes nothing on that `rejects` has, and puts `cookie` in; `out` is a buffer.
@@ -348,68 +310,6 @@ impl Download {
         Ended::Cut
     }
 
-    /// Reads heads from what came, and what of the body came with the last one.
-    fn heads<S: Downstream>(
-        &mut self,
-        connection: &mut Connection<S>,
-        upload: &mut Upload,
-        facts: &Facts,
-        bytes: &mut [u8],
-    ) -> Result<(), Ended> {
-        if self.inbox.is_empty() {
-            return self.read(connection, upload, facts, bytes);
-        }
-        self.inbox.extend_from_slice(bytes);
-        match self.scan.has_end(&self.inbox, false) {
-            Err(_) => Err(MALFORMED),
-            Ok(false) => Ok(()),
-            Ok(true) => {
-                let mut inbox = std::mem::take(&mut self.inbox);
-                self.scan = Scan::within(self.scan.limits());
-                self.read(connection, upload, facts, &mut inbox)
-            }
-        }
-    }
-
-    fn read<S: Downstream>(
-        &mut self,
-        connection: &mut Connection<S>,
-        upload: &mut Upload,
-        facts: &Facts,
-        bytes: &mut [u8],
-    ) -> Result<(), Ended> {
-        let worker = std::rc::Rc::clone(&connection.worker);
-        let mut lines = worker.scratch.lines.borrow_mut();
-        let mut at = 0;
-        while self.state == State::Head {
-            let rest = &bytes[at..];
-            let limits = self.scan.limits();
-            let read = head::response_within(rest, &mut lines, limits);
-            let Some(line) = read.map_err(|_| MALFORMED)? else {
-                if self.scan.has_end(rest, false) != Ok(false) {
-                    return Err(MALFORMED);
-                }
-                self.inbox.extend_from_slice(rest);
-                return Ok(());
-            };
-            let fields = Fields::new(&rest[..line.end], &lines);
-            at += line.end;
-            if line.status.is_informational() {
-                self.interim(&line, fields, (connection, upload), facts)?;
-            } else {
-                self.answer(&line, fields, (connection, upload), facts)?;
-            }
-        }
-        let rest = &mut bytes[at..];
-        if self.state == State::Tunnel {
-            self.out.extend_from_slice(rest);
-            return Ok(());
-        }
-        let decoded = self.body.take(rest).map_err(|_| self.cut(connection))?;
-        let done = self.took(decoded.taken == rest.len());
-        self.put(connection, &rest[decoded.data], done)
-    }
-
     /// Puts data of the body behind what the client did not take yet; `last`: and the body's end.
     fn put<S: Downstream>(
         &mut self,
@@ -438,165 +338,4 @@ impl Download {
         let Some(coder) = &mut self.coder else { return false };
         coder.give_up(&mut self.out).unwrap_or(false)
     }
-
-    /// Begins to bring a response into another coding, where that may be and its client wants it; what
-    /// is done to its fields then.
-    fn recode<S: Downstream>(
-        &mut self,
-        connection: &Connection<S>,
-        facts: &Facts,
-        (status, fields): (StatusCode, Fields<'_>),
-        length: Length,
-    ) -> Option<(Edits, bool)> {
-        let compression = facts.compression()?;
-        let terms = facts.terms.as_ref()?;
-        let bytes = match length {
-            Length::Exact(bytes) => Some(bytes),
-            Length::Absent => framing::said(fields),
-            Length::Chunked | Length::UntilClose => None,
-        };
-        if !coding::concerns(compression, (status, fields, &terms.edits), bytes) {
-            return None;
-        }
-        let worker = &connection.worker;
-        // HTTP/1.0 knows no chunks.
-        let mut coding = terms.coding.filter(|_| !facts.old);
-        if let Some(wanted) = coding.filter(|_| length != Length::Absent) {
-            self.coder = worker.coders.begin(wanted);
-            worker.metrics.coded(self.coder.as_ref().map(|_| wanted));
-            coding = coding.filter(|_| self.coder.is_some());
-        }
-        let mut edits = terms.edits.clone();
-        coding::edit(&mut edits, (status, fields), coding);
-        Some((edits, coding.is_some()))
-    }
-
-    /// A 1xx: 100 opens an upload that waits, 101 a tunnel that was asked for; others are the client's
-    /// (`http-proxy 1.25`).
-    fn interim<S: Downstream>(
-        &mut self,
-        line: &StatusLine<'_>,
-        fields: Fields<'_>,
-        (connection, upload): (&Connection<S>, &mut Upload),
-        facts: &Facts,
-    ) -> Result<(), Ended> {
-        self.interims += 1;
-        if self.interims > MAX_INTERIMS {
-            return Err(MALFORMED);
-        }
-        match line.status {
-            StatusCode::SWITCHING_PROTOCOLS if !facts.websocket => return Err(MALFORMED),
-            StatusCode::SWITCHING_PROTOCOLS if !agrees(connection, line, fields) => {
-                return Err(MALFORMED);
-            }
-            StatusCode::SWITCHING_PROTOCOLS => {
-                let how = (Announced::Nothing, forward::Connection::Upgrade);
-                let date = connection.worker.date.get();
-                forward::to_downstream(
-                    &mut self.out,
-                    (line.status, line.reason),
-                    (fields, None, self.cookie.as_ref()),
-                    how,
-                    connection.ours(&date),
-                );
-                self.status = line.status;
-                self.answered_at = Some(Instant::now());
-                self.head_bytes = self.written + self.out.len() as u64;
-                self.state = State::Tunnel;
-            }
-            StatusCode::CONTINUE if upload.held => {
-                upload.held = false;
-                self.invite();
-            }
-            // Nobody asked for it, or the client was told already.
-            StatusCode::CONTINUE => {}
-            _ if facts.old => {}
-            _ => forward::interim(&mut self.out, (line.status, line.reason), fields),
-        }
-        Ok(())
-    }
-
-    /// The response itself.
-    fn answer<S: Downstream>(
-        &mut self,
-        line: &StatusLine<'_>,
-        fields: Fields<'_>,
-        (connection, upload): (&Connection<S>, &Upload),
-        facts: &Facts,
-    ) -> Result<(), Ended> {
-        let rejects = self
-            .rejects
-            .filter(|it| upload.is_whole() && it.has(line.status));
-        self.unrepeated = rejects.is_some_and(|it| it.is_spent());
-        if rejects.is_some() && !self.unrepeated {
-            return Err(Ended::Rejected(line.status));
-        }
-        if facts.page(line.status, true).is_some() {
-            return Err(Ended::Replaced(line.status));
-        }
-        if facts.websocket && !agrees(connection, line, fields) {
-            return Err(MALFORMED);
-        }
-        let length = framing::of_response(fields, line.minor, line.status, facts.to_head)
-            .map_err(|_| MALFORMED)?;
-        let endless = matches!(length, Length::Chunked | Length::UntilClose);
-        let announced = match length {
-            Length::Exact(bytes) => Announced::Length(bytes),
-            Length::Absent if line.status == StatusCode::NO_CONTENT => Announced::Nothing,
-            Length::Absent => framing::said(fields).map_or(Announced::Nothing, Announced::Length),
-            Length::Chunked | Length::UntilClose if facts.old => Announced::Nothing,
-            Length::Chunked | Length::UntilClose => Announced::Chunked,
-        };
-        self.close = connection.is_last(facts)
-            || !upload.is_read()
-            || facts.websocket
-            || (endless && facts.old);
-        let keeps = match line.minor {
-            0 => fields.lists(Name::Connection, "keep-alive"),
-            _ => !fields.lists(Name::Connection, "close"),
-        };
-        let recoded = self.recode(connection, facts, (line.status, fields), length);
-        let announced = match &recoded {
-            Some((_, true)) if length == Length::Absent => Announced::Nothing,
-            Some((_, true)) => Announced::Chunked,
-            _ => announced,
-        };
-        let edits = recoded.as_ref().map(|(edits, _)| edits);
-        self.reusable = keeps && length != Length::UntilClose && !facts.closes_backend();
-        self.binds = line.status == StatusCode::UNAUTHORIZED
-            && fields.every("www-authenticate").any(is_of_connection);
-        self.told = Told::ahead(facts.is_call, fields, length);
-        self.pace = facts.pace();
-        self.body = Body::new(length);
-        self.chunked = announced == Announced::Chunked;
-        self.status = line.status;
-        self.answered_at = Some(Instant::now());
-        self.state = State::Body;
-        let how = (announced, facts.connection(self.close));
-        let date = connection.worker.date.get();
-        let fields = (fields, edits.or_else(|| facts.edits()), self.cookie.as_ref());
-        forward::to_downstream(
-            &mut self.out,
-            (line.status, line.reason),
-            fields,
-            how,
-            connection.ours(&date),
-        );
-        self.head_bytes = self.written + self.out.len() as u64;
-        connection.watch.enter(Phase::Busy);
-        Ok(())
-    }
 }
-
-/// Whether what a backend says to a handshake can be said to the client (`http-proxy 1.29`).
-fn agrees<S: Downstream>(
-    connection: &Connection<S>,
-    line: &StatusLine<'_>,
-    fields: Fields<'_>,
-) -> bool {
-    let accept = fields.first("sec-websocket-accept");
-    connection.stream.agrees(line.status, accept)
-}
-
-/// More before one response get 502 (`http-proxy 1.25`).
-const MAX_INTERIMS: u8 = 16;
