@@ -307,6 +307,12 @@ impl<S: Downstream> Connection<S> {
         kept.is_quiet().then_some(*kept)
     }
 
+    /// A connection that is there already: the client's own, or anybody's.
+    fn rested(&mut self, endpoint: SocketAddr, facts: &Facts) -> Option<Backend> {
+        let known = self.known(endpoint, facts);
+        known.or_else(|| self.worker.pool.take(endpoint, facts.secured()))
+    }
+
     async fn reach(
         &mut self,
         upstream: &Upstream,
@@ -326,9 +332,7 @@ impl<S: Downstream> Connection<S> {
                 false => why,
             });
         }
-        let known = self.known(endpoint, facts);
-        let rested = known.or_else(|| self.worker.pool.take(endpoint, facts.secured()));
-        if let Some(backend) = rested {
+        if let Some(backend) = self.rested(endpoint, facts) {
             self.worker.metrics.reused.0.fetch_add(1, Relaxed);
             return Ok((true, backend));
         }
