@@ -31,7 +31,7 @@ use portico_net::dev_ca::DevCa;
 use portico_net::line_log::Reopen;
 use portico_net::listeners::{ListenerState, ListenerStatus};
 use portico_net::stream::StreamOptions;
-use portico_proxy::Proxy;
+use portico_proxy::{MemoryWatch, Proxy};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -96,6 +96,7 @@ impl App {
             session_key: state.session_key(),
             dev_ca: dev_ca(settings.dev_tls, options.state_dir.as_deref()),
             reopen: logs.clone(),
+            max_memory: options.max_memory,
             ..proxy_options(count, limits, &settings)
         });
         doubt_names(&settings);
@@ -281,6 +282,7 @@ impl Running {
         feed: Feed,
         probe_metrics: prober::Metrics,
     ) -> anyhow::Result<()> {
+        let memory = planes.proxy.memory_watch();
         let planes = Arc::new(Mutex::new(planes));
         let failed = self.life.failed.clone();
 
@@ -288,7 +290,7 @@ impl Running {
         let close = self.close.clone();
         self.control
             .push(thread::start("portico-retry", &failed, move || {
-                retry_loop(&shared, &retried, &close);
+                retry_loop(&shared, (&retried, &memory), &close);
             })?);
 
         let started = feed.start(&failed)?;
@@ -334,9 +336,13 @@ impl Drop for Running {
     }
 }
 
-/// Once a second, work of the planes that is due by time. A thread of its own, since it may wait for
+/// Once a second, a look at memory and work of the planes that is due by time. A thread of its own, since it may wait for
 /// a commit.
-fn retry_loop(shared: &Shared, planes: &Mutex<Planes>, close: &CancellationToken) {
+fn retry_loop(
+    shared: &Shared,
+    (planes, memory): (&Mutex<Planes>, &MemoryWatch),
+    close: &CancellationToken,
+) {
     while !close.is_cancelled() {
         let ended = shared
             .readiness
@@ -344,6 +350,7 @@ fn retry_loop(shared: &Shared, planes: &Mutex<Planes>, close: &CancellationToken
         if ended {
             return;
         }
+        memory.look();
         let mut planes = lock(planes);
         planes.retry(Instant::now());
         planes.publish(&shared.planes);

@@ -115,6 +115,7 @@ impl Compiler {
         telemetry::filter(&options.log_level);
         let mut planes = lock(&self.planes);
         planes.proxy.limit_connections(options.max_connections);
+        planes.proxy.limit_memory(options.max_memory);
         planes
             .proxy
             .answer_queries_for(&options.settings.dns_doh_hosts);

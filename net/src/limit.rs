@@ -1,11 +1,13 @@
-//! Limits of the process: descriptors, and connections that share them.
+//! Limits of the process: descriptors, connections that share them, and memory.
 
 mod connections;
+mod memory;
 
 use std::fs::File;
 use std::io;
 
 pub use self::connections::{ConnectionLimit, Place};
+pub use self::memory::{Memory, MemoryLimit};
 
 /// Raises the soft limit of open descriptors to the hard one; returns the limit that is in force.
 #[expect(unsafe_code, reason = "no safe call in the dependencies reads or sets a resource limit")]

@@ -12,6 +12,7 @@ mod metrics;
 mod upstream;
 mod ledger;
 mod limiter;
+mod pressure;
 mod view;
 mod l4;
 mod l7;
@@ -32,7 +33,7 @@ use arc_swap::ArcSwap;
 use portico_config::model::{AccessLog, FrontDoor, LogTarget};
 use portico_config::snapshot::Snapshot;
 use portico_net::dev_ca::DevCa;
-use portico_net::limit::{ConnectionLimit, connections_for, sessions_for};
+use portico_net::limit::{ConnectionLimit, MemoryLimit, connections_for, sessions_for};
 use portico_net::line_log::{Counts, LineLog, Reopen};
 use portico_net::listeners::ListenerList;
 use portico_net::stream::StreamOptions;
@@ -67,6 +68,8 @@ pub struct Options {
     /// How many client connections may be open at once, as far as descriptors go; none: as many as
     /// [`portico_net::limit::connections_for`] says.
     pub max_connections: Option<usize>,
+    /// Memory of which Ingress does less where most of it is taken.
+    pub max_memory: MemoryLimit,
     /// How many endpoints have metrics of their own; 0: nothing is counted for that.
     pub endpoint_series: usize,
     /// How many rules of Ingress have metrics of their own; others share theirs.
@@ -117,6 +120,18 @@ impl Ejections {
     }
 }
 
+/// Looks how much memory is taken.
+#[derive(Clone, Debug)]
+pub struct MemoryWatch(Arc<Shared>);
+
+impl MemoryWatch {
+    /// Looks now, and has workers do less where memory is short; to be called every second or so, on a
+    /// thread that serves nobody.
+    pub fn look(&self) {
+        self.0.l7.pressure.look();
+    }
+}
+
 /// Says what would become of requests, by the settings that serve.
 #[derive(Clone, Debug)]
 pub struct Explainer(Arc<Shared>);
@@ -136,6 +151,8 @@ impl Explainer {
 struct Shared {
     view: Arc<ArcSwap<View>>,
     connections: ConnectionLimit,
+    /// TLS handshakes of clients of Ingress that go on.
+    handshakes: ConnectionLimit,
     stream: StreamOptions,
     /// Whether Ingress listeners require a PROXY header.
     proxy_protocol: bool,
@@ -181,6 +198,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             view: Arc::new(ArcSwap::from_pointee(View::default())),
             connections: ConnectionLimit::new(most),
+            handshakes: ConnectionLimit::new(options.front_door.max_tls_handshakes),
             stream: options.stream,
             proxy_protocol: options.proxy_protocol,
             front_door: options.front_door.clone(),
@@ -203,6 +221,7 @@ impl Proxy {
             // Nobody has set it before.
             let _ = shared.l7.dev_ca.set(Arc::clone(ca));
         }
+        shared.l7.pressure.limit(options.max_memory);
         let log = access_log(&options, &shared.access);
         let access = log.as_ref().map(|log| l7::Access {
             format: Arc::new(options.access_log.format.clone()),
@@ -260,6 +279,16 @@ impl Proxy {
     pub fn limit_connections(&self, max_connections: Option<usize>) {
         let most = most_connections(self.descriptors, max_connections);
         self.shared.connections.set(most);
+    }
+
+    /// Holds the process to so much memory from the next look on.
+    pub fn limit_memory(&self, max_memory: MemoryLimit) {
+        self.shared.l7.pressure.limit(max_memory);
+    }
+
+    /// Looks how much memory is taken, at any time and from any thread.
+    pub fn memory_watch(&self) -> MemoryWatch {
+        MemoryWatch(Arc::clone(&self.shared))
     }
 
     /// Lets these hosts, in lower case, answer DNS over HTTPS from now on.

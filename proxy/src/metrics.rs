@@ -3,6 +3,7 @@
 //! Labels are Ingresses and their rules, Services, ports, endpoints, roles and reasons of configuration, never anything that a
 //! client sent; series leave with their Service, those of endpoints with their endpoint.
 
+mod certificates;
 mod endpoints;
 mod rules;
 mod udp;
@@ -40,6 +41,7 @@ impl Collector {
         udp::count(&ports, &registry)?;
         let exceeded = &self.shared.endpoint_series_exceeded;
         endpoints::count(&ports, self.shared.endpoint_series, exceeded, &registry)?;
+        certificates::count(&view.certificates, &registry)?;
         self.count_listeners(&registry)?;
         let hits = IntCounterVec::new(
             Opts::new("portico_proxy_limit_exceeded_total", "How often a limit held something up."),
@@ -48,6 +50,8 @@ impl Collector {
         registry.register(Box::new(hits.clone()))?;
         hits.with_label_values(&["connections"])
             .inc_by(self.shared.connections.hits());
+        hits.with_label_values(&["tls_handshakes"])
+            .inc_by(self.shared.handshakes.hits());
         hits.with_label_values(&["descriptors"])
             .inc_by(portico_net::accept::pauses());
         hits.with_label_values(&["sessions"])
@@ -66,6 +70,12 @@ impl Collector {
         let connections = &self.shared.connections;
         gauge("portico_proxy_connections_active", ACTIVE, connections.open())?;
         gauge("portico_proxy_connections_limit", LIMIT, connections.most())?;
+        let pressure = &self.shared.l7.pressure;
+        let bytes = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        gauge("portico_proxy_memory_bytes", MEMORY, bytes(pressure.used_bytes()))?;
+        gauge("portico_proxy_memory_limit_bytes", MEMORY_LIMIT, bytes(pressure.limit_bytes()))?;
+        gauge("portico_proxy_memory_mark_percent", MARK, bytes(pressure.mark().percent()))?;
+        gauge("portico_l7_tls_handshakes_active", HANDSHAKES, self.shared.handshakes.open())?;
         gauge("portico_proxy_views_retired", RETIRED, self.shared.views_retired.load(Relaxed))?;
         let unproxied = IntCounter::new("portico_l7_proxy_protocol_errors_total", UNPROXIED)?;
         unproxied.inc_by(self.shared.unproxied.load(Relaxed));
@@ -255,5 +265,9 @@ const UNLOGGED: &str = "Requests that should have been logged and were not.";
 const UNPROXIED: &str = "Clients without the PROXY header that is required.";
 const ACTIVE: &str = "Client connections of all listeners that are open now.";
 const LIMIT: &str = "How many client connections may be open at once.";
+const HANDSHAKES: &str = "TLS handshakes of clients of Ingress that go on.";
+const MEMORY: &str = "Memory that counts against the limit, at the last look.";
+const MEMORY_LIMIT: &str = "The limit of memory; 0 where there is none.";
+const MARK: &str = "The share of the limit from which on less is done, where it is reached.";
 const OMITTED: &str = "Rules of Ingress without series of their own, since there are more.";
 const RETIRED: &str = "Views that no longer serve and that somebody still holds.";

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use portico_net::accept::accept_loop;
 use portico_net::copy::reset;
-use tokio::net::TcpListener;
+use portico_net::limit::Place;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -235,6 +236,7 @@ async fn listen(socket: Socket, shared: Arc<Shared>, plane: Rc<Plane>, all: Canc
         Ok(listener) => listener,
         Err(error) => return error!(?serve, %error, "a bound socket cannot be used"),
     };
+    let ending = all.clone();
     // Boxed: it is moved on twice, and each move of a large future is its size once more.
     let stopped = Box::pin(async move {
         tokio::select! {
@@ -267,32 +269,52 @@ async fn listen(socket: Socket, shared: Arc<Shared>, plane: Rc<Plane>, all: Canc
             .await;
         }
         Serve::Http { address, tls } => {
-            let listener_info = Rc::new(l7::HttpListener { address, tls });
-            accept_loop(listener, stopped, async |mut stream, peer| {
+            let door = Rc::new(l7::HttpListener { address, tls });
+            accept_loop(listener, stopped, async |stream, peer| {
                 let place = shared.connections.acquire().await;
-                if !shared.proxy_protocol {
-                    return plane.http.serve(stream, peer, &listener_info, place);
-                }
-                let (shared, inside) = (Arc::clone(&shared), Rc::clone(&plane));
-                let listener_info = Rc::clone(&listener_info);
-                plane.connections.spawn_local(async move {
-                    let is_trusted = inside.tcp.trusts(peer.ip());
-                    match l4::take_preface(&mut stream, is_trusted).await {
-                        Ok(header) => {
-                            let client = header.map_or(peer, |header| header.source);
-                            inside.http.serve(stream, client, &listener_info, place);
-                        }
-                        Err(error) => {
-                            debug!(%peer, %address, %error, "no PROXY header");
-                            shared.unproxied.fetch_add(1, Relaxed);
-                            reset(&stream);
-                        }
+                ending.run_until_cancelled(plane.http.admits()).await;
+                // At the end nobody waits: what is queued is served before the listener closes.
+                let handshake = match tls {
+                    true => {
+                        ending
+                            .run_until_cancelled(shared.handshakes.acquire())
+                            .await
                     }
-                });
+                    false => None,
+                };
+                welcome((stream, peer), (&shared, &plane), &door, (place, handshake));
             })
             .await;
         }
     }
+}
+
+/// Serves a client of Ingress, behind its PROXY header where one is required; `places` are its own
+/// among connections, and among handshakes that go on (`http-proxy 7.11`).
+fn welcome(
+    (mut stream, peer): (TcpStream, SocketAddr),
+    (shared, plane): (&Arc<Shared>, &Rc<Plane>),
+    door: &Rc<l7::HttpListener>,
+    places: (Place, Option<Place>),
+) {
+    if !shared.proxy_protocol {
+        return plane.http.serve(stream, peer, door, places);
+    }
+    let (shared, inside, door) = (Arc::clone(shared), Rc::clone(plane), Rc::clone(door));
+    plane.connections.spawn_local(async move {
+        let is_trusted = inside.tcp.trusts(peer.ip());
+        match l4::take_preface(&mut stream, is_trusted).await {
+            Ok(header) => {
+                let client = header.map_or(peer, |header| header.source);
+                inside.http.serve(stream, client, &door, places);
+            }
+            Err(error) => {
+                debug!(%peer, address = %door.address, %error, "no PROXY header");
+                shared.unproxied.fetch_add(1, Relaxed);
+                reset(&stream);
+            }
+        }
+    });
 }
 
 /// Sockets taken in a row before the worker turns to others.

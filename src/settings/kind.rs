@@ -21,6 +21,7 @@ use portico_config::model::{
     LogFormat, LogTarget, ObjectName, PodsMode, Probes, Publish, QueryLogRule, Rewrite,
     ServiceTarget, StaticRecord, format_bytes, format_duration, parse_bytes, parse_duration,
 };
+use portico_net::limit::MemoryLimit;
 use serde_json::Value;
 
 use super::{AppOptions, Format};
@@ -114,6 +115,8 @@ pub(crate) enum Kind {
     CountOrAuto(RangeInclusive<usize>, Lens<Option<usize>>),
     /// A Kubernetes quantity.
     Bytes(RangeInclusive<u64>, Lens<u64>),
+    /// A Kubernetes quantity, `auto` or `off`.
+    Memory(RangeInclusive<u64>, Lens<MemoryLimit>),
     /// A time in Go's form.
     Time(RangeInclusive<Duration>, Lens<Duration>),
     /// A time in Go's form, or `off`.
@@ -186,7 +189,7 @@ impl Kind {
             Self::Count(range, _) | Self::CountOrAuto(range, _) => {
                 between(range.start(), range.end())
             }
-            Self::Bytes(range, _) => {
+            Self::Bytes(range, _) | Self::Memory(range, _) => {
                 between(&format_bytes(*range.start()), &format_bytes(*range.end()))
             }
             Self::Time(range, _) | Self::TimeOrOff(range, _) => {
@@ -260,6 +263,7 @@ impl Kind {
             Self::Bytes(range, lens) => {
                 *lens(options) = one(items, |it| self.within(range, parse_bytes(it)?))?;
             }
+            Self::Memory(range, lens) => *lens(options) = one(items, |it| self.memory(range, it))?,
             Self::Time(range, lens) => {
                 *lens(options) = one(items, |it| self.within(range, parse_duration(it)?))?;
             }
@@ -317,6 +321,11 @@ impl Kind {
                 vec![lens(of).map_or_else(|| "auto".to_owned(), |it| it.to_string())]
             }
             Self::Bytes(_, lens) => vec![format_bytes(*lens(of))],
+            Self::Memory(_, lens) => vec![match *lens(of) {
+                MemoryLimit::Auto => "auto".to_owned(),
+                MemoryLimit::Off => "off".to_owned(),
+                MemoryLimit::Bytes(bytes) => format_bytes(bytes),
+            }],
             Self::Time(_, lens) => vec![format_duration(*lens(of))],
             Self::TimeOrOff(_, lens) => {
                 vec![lens(of).map_or_else(|| "off".to_owned(), format_duration)]
@@ -357,7 +366,11 @@ impl Kind {
             }
             (Self::Seconds(..) | Self::Count(..), _) => "a whole number",
             (
-                Self::Bytes(..) | Self::Listeners(_) | Self::CountOrAuto(..) | Self::LimitStatus(_),
+                Self::Bytes(..)
+                | Self::Memory(..)
+                | Self::Listeners(_)
+                | Self::CountOrAuto(..)
+                | Self::LimitStatus(_),
                 Value::Number(value),
             ) => {
                 return Ok(value.to_string());
@@ -372,6 +385,7 @@ impl Kind {
                 | Self::Folder(_)
                 | Self::FileOrOff(_)
                 | Self::TimeOrOff(..)
+                | Self::Memory(..)
                 | Self::Required(_)
                 | Self::Probes(_),
                 Value::Bool(false),
@@ -395,6 +409,16 @@ impl Kind {
             Value::Object(_) => "a mapping",
         };
         Err(format!("expected {expected}, found {found}"))
+    }
+
+    fn memory(&self, range: &RangeInclusive<u64>, text: &str) -> Result<MemoryLimit, String> {
+        match text {
+            "auto" => Ok(MemoryLimit::Auto),
+            "off" => Ok(MemoryLimit::Off),
+            text => self
+                .within(range, parse_bytes(text)?)
+                .map(MemoryLimit::Bytes),
+        }
     }
 
     fn within<T: PartialOrd>(&self, range: &RangeInclusive<T>, value: T) -> Result<T, String> {

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use portico_config::model::Settings;
+use portico_net::limit::MemoryLimit;
 
 pub use effective::{Effective, Origin};
 pub use follow::{Follow, Loaded, Refused};
@@ -43,6 +44,8 @@ pub struct AppOptions {
     /// Client connections that may be open at once; none: as many as descriptors allow, and at
     /// most 50,000.
     pub max_connections: Option<usize>,
+    /// Memory of which Ingress does less where most of it is taken.
+    pub max_memory: MemoryLimit,
     /// Endpoints that have metrics of their own, at most; default 0.
     pub endpoint_series: usize,
     /// How many rules of Ingress have metrics of their own; those beyond share theirs.
@@ -65,6 +68,7 @@ impl Default for AppOptions {
             settings: Settings::default(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             max_connections: None,
+            max_memory: MemoryLimit::Auto,
             endpoint_series: 0,
             rule_series: 500,
             drain_timeout: Duration::from_secs(30),

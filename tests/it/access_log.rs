@@ -6,6 +6,8 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 
 use portico_config::model::{AccessLog, LogTarget};
+use rustls::ClientConnection;
+use rustls::pki_types::ServerName;
 use serde_json::Value;
 
 use crate::annotations::annotated;
@@ -72,7 +74,7 @@ fn each_request_has_one_line_and_nobody_ends_it() {
         r#"127.0.0.1 "GET /cart?token=*** HTTP/1.1" 200 default/site web 200 "a\x22b" one"#,
         r#"127.0.0.1 "GET /else HTTP/1.1" 404 -/- - - "-" two"#,
         r#"127.0.0.1 "GET / HTTP/1.1" 400 -/- - - "-" three"#,
-        r#"127.0.0.1 "-" 400 -/- - - "-" -"#,
+        r#"127.0.0.1 "no request" 400 -/- - - "-" -"#,
     ];
     want.sort_unstable();
     assert_eq!(found, want, "http-proxy 9.1, 9.3");
@@ -165,6 +167,47 @@ fn a_line_says_how_tls_was_agreed_on_and_who_the_client_is() {
     // Workers hand their lines on one after the other.
     found.sort();
     assert_eq!(found, want, "http-proxy 9.1");
+}
+
+#[test]
+fn a_connection_that_is_passed_through_has_one_line_with_its_name_and_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access.log");
+    let inside = Authority::new();
+    let pod = Pod::https("inside", &inside.server("deep.test", None));
+    let passed = |name: &str| {
+        let host = format!("{name}.test");
+        annotated(name, &host, &[("ssl-passthrough", "true")], "")
+            .replace("name: web,", &format!("name: {name},"))
+    };
+    let manifests = [
+        service("deep", "ClusterIP", 80, &[&pod]),
+        service("gone", "ClusterIP", 80, &[]),
+        passed("deep"),
+        passed("gone"),
+    ];
+    let format = "$status $server_protocol $host $ssl_server_name $ssl_protocol \
+                  $namespace/$ingress_name $service_name $upstream_addr \"$request\" \
+                  $request_length $bytes_sent";
+    let portico = logging_of(&manifests, format, file.clone());
+    let config = client(&inside, None);
+    let (answer, _) = ask(portico.https(), &config, ("deep.test", "deep.test"));
+    assert!(answer.contains("inside deep.test 0"), "{answer}");
+    let line = lines(&file, 1).remove(0);
+    let want = format!("200 TLS deep.test deep.test - default/deep deep {} \"-\" ", pod.address);
+    let bytes = line
+        .strip_prefix(&want)
+        .unwrap_or_else(|| panic!("http-proxy 9.1: {line}"));
+    for count in bytes.split(' ') {
+        assert!(count.parse::<u64>().unwrap() > 300, "hello, certificate and request: {line}");
+    }
+    let name = ServerName::try_from("gone.test").unwrap();
+    let mut session = ClientConnection::new(config, name).unwrap();
+    let mut stream = TcpStream::connect(portico.https()).unwrap();
+    session.write_tls(&mut stream).unwrap();
+    let _ = stream.read_to_end(&mut Vec::new());
+    let line = lines(&file, 2).remove(1);
+    assert_eq!(line, "503 TLS gone.test gone.test - default/gone gone - \"-\" 0 0", "{line}");
 }
 
 #[test]

@@ -78,6 +78,52 @@ fn a_trusted_proxy_is_believed_and_nobody_else() {
     let seen = ask(&portico, "near.test", CHAIN).2;
     let want = "\nx-forwarded-for: 6.6.6.6, 192.0.2.7, 127.0.0.9, 127.0.0.1\r";
     assert!(seen.contains(want), "ingress 2.8 fullForwardedFor: {seen}");
+    assert!(!seen.contains("\nforwarded: "), "http-proxy 3.3: not unless it is asked for: {seen}");
+}
+
+#[test]
+fn forwarded_says_what_x_forwarded_for_says_and_nothing_that_came_as_forwarded() {
+    let pod = Pod::http("web");
+    let text = guarded(&pod);
+    let lines = format!("Forwarded: for=9.9.9.9;proto=ftp\r\n{CHAIN}X-Forwarded-Proto: https\r\n");
+    let told = |trusted: &str, full: bool| {
+        let (trusted, text) = (trusted.parse().unwrap(), text.clone());
+        let portico = Portico::with(&[("all.yaml", &text)])
+            .adjust(move |settings| {
+                settings.trusted_proxies = vec![trusted];
+                settings.front_door.full_forwarded_for = full;
+                settings.front_door.forwarded = true;
+            })
+            .start();
+        let seen = ask(&portico, "safe.test", &lines);
+        let mut found = seen
+            .2
+            .lines()
+            .filter_map(|line| line.strip_prefix("forwarded: "));
+        let line = found.next().map(str::to_owned);
+        assert!(found.next().is_none(), "one line");
+        (seen.0, line)
+    };
+    for (full, want) in [
+        (false, "for=192.0.2.7;host=safe.test;proto=https"),
+        (
+            true,
+            "for=6.6.6.6;host=safe.test;proto=https, for=192.0.2.7, for=127.0.0.9, \
+             for=127.0.0.1;host=safe.test;proto=http",
+        ),
+    ] {
+        assert_eq!(told("127.0.0.0/8", full), (200, Some(want.to_owned())), "http-proxy 3.3");
+    }
+    assert_eq!(told("192.0.2.0/24", false), (308, None), "nobody who is trusted says https");
+    let portico = Portico::with(&[(
+        "all.yaml",
+        &guarded(&pod).replace("force-ssl-redirect", "enable-access-log"),
+    )])
+    .adjust(|settings| settings.front_door.forwarded = true)
+    .start();
+    let (status, _, seen) = ask(&portico, "safe.test", &lines);
+    assert_eq!(status, 200, "{seen}");
+    assert!(seen.contains("\nforwarded: for=127.0.0.1;host=safe.test;proto=http\r"), "{seen}");
 }
 
 #[test]

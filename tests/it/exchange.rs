@@ -3,6 +3,9 @@
 
 use std::io::{BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+use portico_config::model::FrontDoor;
 
 use crate::front_door::ingress;
 use crate::harness::PATIENCE;
@@ -27,9 +30,17 @@ fn says(answer: impl Into<Vec<u8>>, close: bool) -> Pod {
 
 /// An instance that sends everything to `pod`, on one worker.
 fn before(pod: &Pod) -> Portico {
+    told(pod, |_| {})
+}
+
+/// The same with other settings.
+fn told(pod: &Pod, adjust: impl FnOnce(&mut FrontDoor) + 'static) -> Portico {
     let rules = [("web.test", "Prefix", "/", "web")];
     let text = [service("web", "ClusterIP", 80, &[pod]), ingress("i", &rules, "")].join("---\n");
-    Portico::with(&[("all.yaml", &text)]).workers(1).start()
+    let portico = Portico::with(&[("all.yaml", &text)]).workers(1);
+    portico
+        .adjust(|settings| adjust(&mut settings.front_door))
+        .start()
 }
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: web.test\r\n\r\n";
@@ -364,6 +375,73 @@ fn a_client_that_leaves_before_its_answer_takes_the_pods_work_with_it() {
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     assert_eq!(end.recv_timeout(PATIENCE).unwrap(), (true, Some(0)), "http-proxy 1.30");
     assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0);
+}
+
+#[test]
+fn a_client_that_leaves_amid_its_answer_takes_the_pods_work_with_it() {
+    let (ends, end) = std::sync::mpsc::sync_channel(1);
+    let pod = Pod::serve(Ipv4Addr::LOCALHOST.into(), move |mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        if head(&mut reader).is_none() {
+            return;
+        }
+        let half = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na";
+        stream.write_all(half).unwrap();
+        let _ = ends.send(reader.read(&mut [0; 1]).ok());
+    });
+    let portico = before(&pod);
+    let mut stream = TcpStream::connect(portico.http()).unwrap();
+    stream.write_all(GET.as_bytes()).unwrap();
+    let mut got = Vec::new();
+    while !got.ends_with(b"\r\n\r\na") {
+        let mut byte = [0; 1];
+        stream.read_exact(&mut byte).unwrap();
+        got.extend(byte);
+    }
+    drop(stream);
+    assert_eq!(end.recv_timeout(PATIENCE).unwrap(), Some(0), "http-proxy 5.13: at once");
+}
+
+#[test]
+fn a_client_that_sends_its_body_byte_by_byte_is_told_so() {
+    let pod = Pod::http("web");
+    let portico = told(&pod, |door| door.min_rate_time = Duration::from_secs(2));
+    let mut stream = TcpStream::connect(portico.http()).unwrap();
+    let head = "PUT / HTTP/1.1\r\nHost: web.test\r\nContent-Length: 100000\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    // Each wait for an answer is the pause before the next byte.
+    let pause = Duration::from_millis(50);
+    stream.set_read_timeout(Some(pause)).unwrap();
+    let mut answer = [0; 12];
+    while stream.read(&mut answer).is_err() {
+        let _ = stream.write_all(b"a");
+    }
+    assert_eq!(&answer, b"HTTP/1.1 408", "http-proxy 5.13");
+}
+
+#[test]
+fn a_client_that_takes_its_answer_too_slowly_gets_no_more_of_it() {
+    const BYTES: usize = 32 << 20;
+    let pod = Pod::serve(Ipv4Addr::LOCALHOST.into(), |mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        if head(&mut reader).is_some() {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {BYTES}\r\n\r\n");
+            let _ = stream.write_all(&[head.into_bytes(), vec![b'a'; BYTES]].concat());
+        }
+    });
+    // More than anybody takes who reads so little at a time.
+    let portico = told(&pod, |door| {
+        (door.min_rate, door.min_rate_time) = (1 << 30, Duration::from_secs(1));
+    });
+    let mut stream = TcpStream::connect(portico.http()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(GET.as_bytes()).unwrap();
+    let (mut piece, mut got) = ([0; 4096], 0);
+    while let Ok(count @ 1..) = stream.read(&mut piece) {
+        got += count;
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    assert!(got < BYTES, "http-proxy 5.13: {got}");
 }
 
 #[test]

@@ -245,3 +245,39 @@ fn a_wrong_settings_file_ends_the_start_with_every_mistake_and_a_dump_loads_agai
     assert_eq!(values(&again), values(&text));
     assert!(again.contains(&format!("  ttl: 30 # {first}:")), "{again}");
 }
+
+#[test]
+fn requests_are_turned_away_while_memory_is_short_and_admin_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("manifests")).unwrap();
+    let file = folder.path().join("portico.yaml");
+    let [admin, door] = [(); 2].map(|()| free_address("127.0.0.1"));
+    let write = |limit: &str| {
+        let rest = format!("dns: {{listen: off}}\nlimits: {{maxMemory: {limit}}}\n");
+        let text = settings(admin, 239, &rest).replace("http: off", &format!("http: {door}"));
+        fs::write(&file, text).unwrap();
+    };
+    write("off");
+    let _process = start(folder.path(), admin);
+    let request = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+    let mut client = http::Client::connect(door);
+    assert_eq!(client.request(request, b"").unwrap().status, 404);
+    write("1Mi");
+    let answer = eventually("the client is turned away", || {
+        let answer = client.request(request, b"").unwrap();
+        (answer.status == 503).then_some(answer)
+    });
+    assert_eq!(answer.header("retry-after"), Some("1"), "http-proxy 8.4");
+    assert_eq!(answer.header("connection"), Some("close"));
+    let metrics = http::get(admin, &admin.to_string(), "/metrics");
+    for line in [
+        "portico_proxy_memory_limit_bytes 1048576",
+        "portico_proxy_memory_mark_percent 95",
+        "portico_l7_shed_total{reason=\"memory\"} 1",
+    ] {
+        assert!(metrics.text().contains(&format!("\n{line}\n")), "{line}");
+    }
+    let late = std::thread::spawn(move || http::Client::connect(door).request(request, b""));
+    write("off");
+    assert_eq!(late.join().unwrap().unwrap().status, 404, "it waited, and is served");
+}

@@ -100,7 +100,7 @@ fn nothing_old_is_offered_and_nothing_early_is_taken() {
 }
 
 /// A client that trusts `pem`, and offers these protocols.
-fn client(pem: &str, protocols: &[&[u8]]) -> Arc<ClientConfig> {
+pub(crate) fn client(pem: &str, protocols: &[&[u8]]) -> Arc<ClientConfig> {
     let mut config = trusting(pem).with_no_client_auth();
     config.alpn_protocols = protocols.iter().map(|it| it.to_vec()).collect();
     Arc::new(config)

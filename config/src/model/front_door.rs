@@ -16,6 +16,9 @@ pub struct FrontDoor {
     /// `fullForwardedFor`: whether what a trusted proxy says of the way to it stays in front of the
     /// address that it came from; default false, the client's address alone.
     pub full_forwarded_for: bool,
+    /// `forwarded`: whether backends are told `Forwarded` (RFC 7239) beside `X-Forwarded-For`; default
+    /// false.
+    pub forwarded: bool,
     /// `sslRedirect`: whether plain HTTP is redirected where an Ingress does not say it; default true.
     pub ssl_redirect: bool,
     /// `nginxQuirks`: whether hosts are in nginx mode whose Ingresses do not say it; default false.
@@ -40,6 +43,8 @@ pub struct FrontDoor {
     /// `maxConnectionAge`: a client's connection ends with the response after it; none: never.
     /// Default 1 h.
     pub max_connection_age: Option<Duration>,
+    /// `maxTlsHandshakes`: TLS handshakes of clients that may go on at once, over all workers; default 256.
+    pub max_tls_handshakes: usize,
     /// `maxEndpointRequests`: requests that one endpoint may have at once, each of which has a
     /// connection of its own by HTTP/1.1; default 1,024.
     pub max_endpoint_requests: usize,
@@ -50,6 +55,14 @@ pub struct FrontDoor {
     pub retry_percent: usize,
     /// `retriesPerSecond`: and so many a second beside those; default 10.
     pub retries_per_second: usize,
+    /// `minRate`: bytes a second that a client must send of a body, or take of a response, while it is
+    /// waited for; 0 for any. Default 256.
+    pub min_rate: u64,
+    /// `minRateTime`: over how long that is taken, in whole seconds; default 30 s.
+    pub min_rate_time: Duration,
+    /// `maxLoopLag`: a worker that is later than this for a second turns requests away; none: never.
+    /// Default 100 ms.
+    pub max_loop_lag: Option<Duration>,
     /// How long each side may take.
     pub timeouts: DoorTimeouts,
 }
@@ -76,6 +89,7 @@ impl Default for FrontDoor {
     fn default() -> Self {
         Self {
             full_forwarded_for: false,
+            forwarded: false,
             ssl_redirect: true,
             nginx_quirks: false,
             limit_status: 429,
@@ -87,10 +101,14 @@ impl Default for FrontDoor {
             max_body_bytes: 1 << 20,
             max_requests_per_connection: 10_000,
             max_connection_age: Some(Duration::from_secs(3600)),
+            max_tls_handshakes: 256,
             max_endpoint_requests: 1_024,
             max_endpoint_pending: 1_024,
             retry_percent: 20,
             retries_per_second: 10,
+            min_rate: 256,
+            min_rate_time: Duration::from_secs(30),
+            max_loop_lag: Some(Duration::from_millis(100)),
             timeouts: DoorTimeouts::default(),
         }
     }

@@ -30,6 +30,11 @@ impl Agreed {
             is_resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
         }
     }
+
+    /// Of a handshake that somebody else makes, which asks for this name.
+    pub(crate) fn unseen(server_name: &str) -> Self {
+        Self { protocol: "", cipher: "", server_name: server_name.into(), is_resumed: false }
+    }
 }
 
 fn cipher(suite: CipherSuite) -> &'static str {

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use portico_net::limit::Place;
 use tokio::net::TcpStream;
+use tracing::error;
 
 use super::forward::ForwardedFor;
 use super::h1::server::Connection;
@@ -16,20 +17,22 @@ use super::{HttpListener, Worker};
 
 impl Worker {
     /// Serves a connection on a task of its own, which does all its work; `place` is its own
-    /// among all connections.
+    /// among all connections, `handshake` one among those that are made, where it speaks TLS.
     pub(crate) fn serve(
         self: &Rc<Self>,
         stream: TcpStream,
         peer: SocketAddr,
         listener: &HttpListener,
-        place: Place,
+        (place, handshake): (Place, Option<Place>),
     ) {
         let from = self.seen(&stream, peer, listener);
         let held = Held::new(self, place);
+        let accepted = &self.metrics.accepted[usize::from(listener.tls)];
+        accepted.0.fetch_add(1, Relaxed);
         match &self.tls {
             Some(tls) if listener.tls => {
                 // Boxed and dropped: what a handshake needs is not kept for what comes after it.
-                let handshake = Rc::clone(self).secured(stream, Arc::clone(tls), from);
+                let handshake = Rc::clone(self).secured(stream, Arc::clone(tls), from, handshake);
                 let handshake = Box::pin(handshake);
                 self.connections.spawn_local(async move {
                     if let Some(served) = handshake.await {
@@ -50,6 +53,7 @@ impl Worker {
     fn seen(&self, stream: &TcpStream, peer: SocketAddr, listener: &HttpListener) -> ForwardedFor {
         let mut from = ForwardedFor::new(peer.ip(), listener.address, listener.tls);
         from.peer_port = peer.port();
+        from.tells_forwarded = self.door.forwarded;
         // Only queries ask, which come over TLS.
         if from.local.is_unspecified() && listener.tls {
             from.local = stream.local_addr().map_or(from.local, |it| it.ip());
@@ -77,6 +81,11 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.worker.metrics.active.0.fetch_sub(1, Relaxed);
+        // Of no request: whoever serves one catches it.
+        if std::thread::panicking() {
+            self.worker.metrics.panicked(self.worker.number);
+            error!("a panic ended a connection");
+        }
     }
 }
 

@@ -86,6 +86,8 @@ pub(crate) struct Noted {
     pub(crate) rule: Option<Arc<Rule>>,
     /// Its method, as far as methods are told apart.
     pub(crate) verb: Verb,
+    /// What it is called where the client calls it nothing; zeros: nobody asked for a name yet.
+    pub(crate) id: [u8; 32],
 }
 
 /// What becomes of a request that is not declined.
@@ -214,6 +216,9 @@ impl Worker {
         if let Some(id) = noted.entry.as_ref().and_then(|entry| entry.own_id()) {
             routed.request_id = id;
         }
+        noted.id = routed.request_id;
+        #[cfg(test)]
+        super::panics::provoked::reach(super::panics::provoked::Point::Deciding);
         let unproven = routed.unproven.take();
         let (mut edits, mut asks) = <(Edits, Asks)>::default();
         let page = self.page(incoming, &checked, &routed);

@@ -28,6 +28,7 @@ mod mirror;
 mod asks;
 mod queries;
 mod forward;
+mod forwarded;
 mod calls;
 mod trust;
 mod respond;
@@ -42,12 +43,17 @@ mod clients;
 mod agreed;
 mod access;
 mod account;
+mod panics;
+mod shed;
 mod exchange;
 mod upgrade;
 mod preface;
+mod passed;
 mod server_name;
 mod connection;
 pub(crate) mod explain;
+#[cfg(test)]
+mod one_worker;
 #[cfg(test)]
 mod sizes;
 
@@ -65,12 +71,13 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::{ArcSwap, Cache};
 use http::StatusCode;
 use portico_config::model::{Balancing, ClientAuth, FrontDoor, Policy, ServiceAddress};
 use portico_config::snapshot::Canary;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -83,6 +90,7 @@ use self::access::AccessLog;
 use self::fields::Fields;
 use self::forward::{ForwardedFor, Via};
 use self::h1::coder::Coders;
+use self::h1::floor::Least;
 use self::h2::backend::Backends;
 use self::io::Scratch;
 use self::mirror::Copies;
@@ -92,6 +100,7 @@ use self::policy::Declined;
 use self::pool::Pool;
 use self::request::{Checked, Refused};
 use self::secured::Handshakes;
+use self::shed::{Lag, Reason};
 use self::tls::Tls;
 use self::watch::{TICK, Ticker};
 
@@ -138,6 +147,15 @@ pub(crate) struct Worker {
     metrics: Arc<Metrics>,
     connections: TaskTracker,
     draining: Cell<bool>,
+    /// Whether connections end with their next response.
+    closing: Cell<bool>,
+    /// Why requests are turned away, if they are.
+    sheds: Cell<Option<Reason>>,
+    /// Told when they are not any more.
+    relieved: Notify,
+    lag: Cell<Lag>,
+    /// How fast clients must be.
+    least: Least,
     ticker: Ticker,
     pool: Pool,
     backends: Backends,
@@ -181,19 +199,28 @@ impl Worker {
         let worker = Self { connections, ..Self::at_rest(view, counts, queries, told) };
         let worker = Rc::new(worker);
         let clock = Rc::downgrade(&worker);
+        let most_lag = worker.door.max_loop_lag;
         // Ends with the worker; belongs to no tracker, since nobody waits for a clock.
         tokio::task::spawn_local(async move {
             let mut interval = tokio::time::interval(TICK);
             interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+            let mut looks = tokio::time::interval(shed::LOOK);
+            looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
             let mut told = false;
             loop {
-                let drains = tokio::select! {
-                    _ = interval.tick() => false,
-                    () = drain.cancelled(), if !told => true,
+                let due = tokio::select! {
+                    _ = interval.tick() => Due::Tick,
+                    due = looks.tick(), if most_lag.is_some() => Due::Look(due.into_std()),
+                    () = drain.cancelled(), if !told => Due::Drain,
                 };
-                told |= drains;
+                told |= matches!(due, Due::Drain);
                 let Some(worker) = clock.upgrade() else { return };
-                worker.tick(drains);
+                match (due, most_lag) {
+                    (Due::Tick, _) => worker.tick(),
+                    (Due::Look(due), Some(most)) => worker.heed_lag(due, most),
+                    (Due::Look(_), None) => {}
+                    (Due::Drain, _) => worker.drain(),
+                }
             }
         });
         worker
@@ -217,6 +244,14 @@ impl Worker {
             metrics,
             connections: TaskTracker::new(),
             draining: Cell::new(false),
+            closing: Cell::new(false),
+            sheds: Cell::new(None),
+            relieved: Notify::new(),
+            lag: Cell::default(),
+            least: Least {
+                bytes_per_second: door.min_rate,
+                window: u32::try_from(door.min_rate_time.as_secs()).unwrap_or(u32::MAX),
+            },
             pool: Pool::new(ticker.clone()),
             backends: Backends::default(),
             handshakes: Handshakes::default(),
@@ -246,13 +281,17 @@ impl Worker {
         }
     }
 
-    /// Moves the worker's clock on; `drains`: tells all connections to end instead.
-    fn tick(&self, drains: bool) {
-        if drains {
-            self.draining.set(true);
-            return self.ticker.wake_all();
-        }
+    /// Tells all connections to end.
+    fn drain(&self) {
+        self.draining.set(true);
+        self.closing.set(true);
+        self.ticker.wake_all();
+    }
+
+    /// Moves the worker's clock on.
+    fn tick(&self) {
         self.date.set(date());
+        self.heed_memory();
         self.ticker.tick();
         if let Some(access) = &self.access {
             access.flush();
@@ -268,9 +307,14 @@ impl Worker {
         ledger.column(self.number)
     }
 
-    /// Whether connections end with their next response.
+    /// Whether connections end, those at rest at once.
     fn is_draining(&self) -> bool {
         self.draining.get()
+    }
+
+    /// Whether connections end with their next response.
+    fn is_closing(&self) -> bool {
+        self.closing.get()
     }
 
     /// Where a request goes now, and what is asked of it before.
@@ -402,6 +446,16 @@ fn stays(
         Target::Missing | Target::Resource => None,
     };
     affinity.and_then(|affinity| session::stays(affinity, fields, (main, port)))
+}
+
+/// What a worker's clock wakes it for.
+enum Due {
+    /// A tick.
+    Tick,
+    /// A look at how late it is: it was due then.
+    Look(Instant),
+    /// The end.
+    Drain,
 }
 
 /// The seconds of `age`, give or take a tenth.

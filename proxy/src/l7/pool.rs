@@ -205,14 +205,12 @@ impl Pool {
 
     /// Drops what has been idle for too long or was closed; called at each tick.
     pub(crate) fn sweep(&self) {
-        let now = self.ticker.now();
+        let (now, most) = (self.ticker.now(), self.ticker.at_rest(MAX_IDLE_TICKS));
         let mut idle = self.idle.borrow_mut();
         let mut count = 0;
         let mut sweep = |stacks: &mut Stacks| {
             stacks.retain(|_, stack| {
-                stack.retain_mut(|parked| {
-                    now - parked.since <= MAX_IDLE_TICKS && parked.backend.is_quiet()
-                });
+                stack.retain_mut(|parked| now - parked.since <= most && parked.backend.is_quiet());
                 count += stack.len();
                 !stack.is_empty()
             });

@@ -12,9 +12,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
 
 use portico_config::model::ClientAuth;
+use portico_net::limit::Place;
 use portico_net::tls_accept::{accept, hello};
 use rustls::pki_types::UnixTime;
 use tokio::net::TcpStream;
@@ -26,13 +26,10 @@ use super::clients::Shown;
 use super::forward::ForwardedFor;
 use super::h1::server::Connection;
 use super::h2;
+use super::passed::Passed;
 use super::preface::Begun;
 use super::route;
 use super::tls::Tls;
-use super::upgrade::tunnel;
-use super::watch::Phase;
-use crate::upstream::{Caller, Fault, Port};
-use crate::view::Target;
 
 /// A connection that is being served.
 pub(super) type Served = Pin<Box<dyn Future<Output = ()>>>;
@@ -41,16 +38,18 @@ pub(super) type Served = Pin<Box<dyn Future<Output = ()>>>;
 #[derive(Default)]
 struct Asked {
     clients: Option<Arc<ClientAuth>>,
-    passed_to: Option<Target<Arc<Port>>>,
+    passed_to: Option<Passed>,
 }
 
 impl Worker {
-    /// Makes the handshake of a connection over TLS; what serves it from there on, where anything does.
+    /// Makes the handshake of a connection over TLS, `handshake` being its place among those that are
+    /// made; what serves it from there on, where anything does.
     pub(super) async fn secured(
         self: Rc<Self>,
         mut stream: TcpStream,
         tls: Arc<Tls>,
         mut from: ForwardedFor,
+        handshake: Option<Place>,
     ) -> Option<Served> {
         let (mut begin, mut name) = (Vec::new(), None);
         let mut asked = Asked::default();
@@ -60,8 +59,8 @@ impl Worker {
             (begin, name) = (hello.bytes, hello.name);
             asked = self.asked(name.as_deref());
         }
-        if let Some(target) = asked.passed_to {
-            return Some(Box::pin(self.pass_on(stream, begin, target, from)));
+        if let Some(passed) = asked.passed_to {
+            return Some(Box::pin(self.pass_on(stream, (begin, name), passed, from)));
         }
         let config = match &asked.clients {
             None => Ok(Arc::clone(&tls.plain)),
@@ -75,7 +74,9 @@ impl Worker {
                 return self.failed();
             }
         };
+        drop(handshake);
         let session = stream.get_ref().1;
+        self.metrics.agreed(session);
         let named = session.server_name();
         let named = named.map(|name| name.trim_end_matches('.').to_ascii_lowercase());
         // One reader of the name must not see another one than the other.
@@ -110,7 +111,10 @@ impl Worker {
         };
         Asked {
             clients: host.clients.clone(),
-            passed_to: host.passed_to.as_ref().map(|target| view.resolve(target)),
+            passed_to: host.passed_to.as_ref().map(|target| Passed {
+                target: view.resolve(target),
+                rule: route::within(host, "/").and_then(|way| way.3.map(Arc::clone)),
+            }),
         }
     }
 
@@ -118,39 +122,5 @@ impl Worker {
     fn failed(&self) -> Option<Served> {
         self.metrics.tls_errors.fetch_add(1, Relaxed);
         None
-    }
-
-    /// Carries a connection to a backend as it came, `begin` first.
-    async fn pass_on(
-        self: Rc<Self>,
-        mut stream: TcpStream,
-        begin: Vec<u8>,
-        target: Target<Arc<Port>>,
-        from: ForwardedFor,
-    ) {
-        let Target::Port(port) = target else { return };
-        let watch = self.ticker.watch(Phase::Waiting);
-        let caller = Caller { client: from.client, now: Instant::now() };
-        for upstream in port.choose(caller, <_>::default()) {
-            let Some(_open) = upstream.enter(port.bounds(self.bounds)) else {
-                port.state.overflows.fetch_add(1, Relaxed);
-                continue;
-            };
-            match self
-                .dial(upstream.address, None, self.door.timeouts.connect)
-                .await
-            {
-                Ok(backend) => {
-                    port.answered((upstream, <_>::default()), caller.now, Instant::now);
-                    let _carried = tunnel(&mut stream, backend, begin, &watch).await;
-                    return;
-                }
-                Err(why) if why.blames => {
-                    port.failed((None, caller), upstream, Fault::Dial, Instant::now());
-                }
-                Err(_) => {}
-            }
-        }
-        debug!(peer = %from.client, "no endpoint takes the TLS that is passed on");
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Told<'a> {
     pub(crate) port: Option<&'a str>,
     /// The lines for the backend that say so.
     pub(crate) lines: Vec<u8>,
+    /// The elements of `X-Forwarded-For`, in their order.
+    pub(crate) chain: Vec<&'a [u8]>,
 }
 
 /// What the fields say; `trusts`: whether an address is that of a trusted proxy.
@@ -45,7 +47,7 @@ pub(crate) fn told<'a>(
     let is_port = |text: &&str| text.parse::<u16>().is_ok_and(|port| port != 0);
     let port = said(fields, "x-forwarded-port").filter(is_port);
     let lines = from.lines(client, tls, &chain);
-    Told { client, tls, authority, port, lines }
+    Told { client, tls, authority, port, lines, chain }
 }
 
 /// The one value of a field; none where there are several, which contradict each other.

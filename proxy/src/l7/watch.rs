@@ -60,7 +60,11 @@ impl Phase {
 #[derive(Debug)]
 struct Clock {
     now: Cell<u32>,
-    ticks: [u32; Phase::ALL.len()],
+    ticks: [Cell<u32>; Phase::ALL.len()],
+    /// How many a connection usually rests.
+    rest: u32,
+    /// Whether what rests is kept half as long.
+    halves: Cell<bool>,
     /// Each at the place that it knows.
     watches: RefCell<Vec<Weak<Watch>>>,
 }
@@ -72,7 +76,12 @@ impl Clock {
     }
 
     fn ticks(&self, phase: Phase) -> u32 {
-        self.ticks[phase as usize]
+        self.ticks[phase as usize].get()
+    }
+
+    /// What becomes of a usual time of rest.
+    fn at_rest(&self, ticks: u32) -> u32 {
+        if self.halves.get() { (ticks / 2).max(1) } else { ticks }
     }
 }
 
@@ -102,6 +111,11 @@ impl Watch {
         };
         self.since.set(self.clock.now.get());
         self.allow(ticks);
+    }
+
+    /// What the connection is doing.
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase.get()
     }
 
     /// Another time than the phase's, from the last progress on; lasts until the next.
@@ -181,8 +195,14 @@ impl Ticker {
     /// A clock that stands at 0; each phase takes what `timeouts` say, in whole ticks.
     pub(crate) fn new(timeouts: &DoorTimeouts) -> Self {
         let seconds = |phase: Phase| u32::try_from(phase.time(timeouts).as_secs());
-        let ticks = Phase::ALL.map(|phase| seconds(phase).unwrap_or(u32::MAX).max(1));
-        let clock = Clock { now: Cell::new(0), ticks, watches: RefCell::default() };
+        let ticks = |phase| seconds(phase).unwrap_or(u32::MAX).max(1);
+        let clock = Clock {
+            now: Cell::new(0),
+            ticks: Phase::ALL.map(|phase| Cell::new(ticks(phase))),
+            rest: ticks(Phase::Idle),
+            halves: Cell::new(false),
+            watches: RefCell::default(),
+        };
         Self { clock: Rc::new(clock) }
     }
 
@@ -206,6 +226,26 @@ impl Ticker {
     /// How many ticks a phase may take.
     pub(crate) fn ticks(&self, phase: Phase) -> u32 {
         self.clock.ticks(phase)
+    }
+
+    /// How many ticks something is kept that rests, where `ticks` are usual.
+    pub(crate) fn at_rest(&self, ticks: u32) -> u32 {
+        self.clock.at_rest(ticks)
+    }
+
+    /// Keeps what rests half as long, or as long as usual again; what rests now too
+    /// (`http-proxy 8.4`).
+    pub(crate) fn halve_rest(&self, halves: bool) {
+        if self.clock.halves.replace(halves) == halves {
+            return;
+        }
+        let ticks = self.clock.at_rest(self.clock.rest);
+        self.clock.ticks[Phase::Idle as usize].set(ticks);
+        self.each(|watch| {
+            if watch.phase.get() == Phase::Idle {
+                watch.allow(ticks);
+            }
+        });
     }
 
     /// Ticks since the worker began; one is [`TICK`].
@@ -278,6 +318,14 @@ mod tests {
         assert!(!expired(&other), "at the time that an annotation gave");
         ticker.tick();
         assert!(expired(&other), "beyond it");
+        let (resting, waiting) = (ticker.watch(Phase::Idle), ticker.watch(Phase::Waiting));
+        ticker.halve_rest(true);
+        (0..37).for_each(|_| ticker.tick());
+        assert!(!expired(&resting) && ticker.at_rest(30) == 15);
+        ticker.tick();
+        assert!(expired(&resting), "half of its time, also of what rested before");
+        ticker.halve_rest(false);
+        assert!(!expired(&waiting) && ticker.ticks(Phase::Idle) == 75 && ticker.at_rest(30) == 30);
         let tunnel = ticker.watch(Phase::Busy);
         tunnel.allow_tunnel(u32::MAX);
         tunnel.enter(Phase::Tunnel);

@@ -59,6 +59,7 @@ pub(crate) struct Column {
     answers: [Answers; PAIRS],
     /// Those of further pairs.
     rest: Count,
+    begun: Count,
     took: Spread,
     upstream: Spread,
     received_bytes: Count,
@@ -124,6 +125,10 @@ pub(crate) struct Sums {
     pub(crate) tunnels: Option<u64>,
     /// Calls of gRPC, by their status.
     pub(crate) calls: [u64; CALL_STATUSES],
+    /// Requests that began and did not end yet.
+    pub(crate) active: u64,
+    /// Whether there was any request.
+    pub(crate) is_used: bool,
 }
 
 impl Verb {
@@ -166,6 +171,12 @@ impl Ledger {
 }
 
 impl Column {
+    /// Counts a request that begins; it is one of those that go on until it is settled.
+    #[inline]
+    pub(crate) fn begin(&self) {
+        self.begun.add(1);
+    }
+
     /// Counts a request.
     pub(crate) fn settle(&self, settled: &Settled) {
         self.answers(settled.verb, settled.status).add(1);
@@ -222,7 +233,13 @@ impl Column {
             add((verb, (pair % STATUSES).to_string()), &answers.count);
         }
         add((OTHER, OTHER.to_owned()), &self.rest);
+        // Before those that ended, which another thread counts meanwhile: there are never too few.
+        let begun = self.begun.get();
+        let ended = |took: &[u64; BUCKETS]| took.iter().sum::<u64>();
+        let before = ended(&sums.took);
         self.took.add_to(&mut sums.took, &mut sums.took_micros);
+        sums.active += begun.saturating_sub(ended(&sums.took) - before);
+        sums.is_used |= begun > 0 || !sums.answers.is_empty();
         self.upstream
             .add_to(&mut sums.upstream, &mut sums.upstream_micros);
         sums.received_bytes += self.received_bytes.get();
@@ -319,6 +336,22 @@ mod tests {
         assert_eq!(sums.answers.len(), PAIRS + 1, "http-proxy 9.5");
         let rest = sums.answers[&("other", "other".to_owned())];
         assert_eq!(rest, 500 - PAIRS as u64);
+    }
+
+    #[test]
+    fn requests_go_on_until_they_are_settled() {
+        let ledger = Ledger::new(Subject::default(), 2);
+        assert!(!ledger.sums().is_used);
+        for _ in 0..3 {
+            ledger.column(1).unwrap().begin();
+        }
+        let sums = ledger.sums();
+        assert_eq!((sums.active, sums.is_used), (3, true), "http-proxy 9.4");
+        let column = ledger.column(1).unwrap();
+        column.settle(&settled("GET", 200));
+        // A head that could not be read never began.
+        column.settle(&Settled { took: None, ..settled("", 400) });
+        assert_eq!(ledger.sums().active, 2);
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub(super) fn families<'a>(ledgers: impl Iterator<Item = &'a Ledger>) -> Vec<Met
     let sums = ledgers
         .into_iter()
         .map(|(subject, ledger)| (Labels::of(subject), ledger.sums()));
-    let sums: Vec<(Labels, Sums)> = sums.filter(|(_, sums)| !sums.answers.is_empty()).collect();
+    let sums: Vec<(Labels, Sums)> = sums.filter(|(_, sums)| sums.is_used).collect();
     let each = |metric: fn(&Sums) -> Option<Metric>| {
         let series = sums.iter().filter_map(|(labels, sums)| {
             let mut metric = metric(sums)?;
@@ -48,7 +48,8 @@ pub(super) fn families<'a>(ledgers: impl Iterator<Item = &'a Ledger>) -> Vec<Met
         (UPSTREAM, MetricType::HISTOGRAM, each(|it| histogram(&it.upstream, it.upstream_micros))),
         (RECEIVED, MetricType::COUNTER, each(|it| Some(counter(it.received_bytes)))),
         (SENT, MetricType::COUNTER, each(|it| Some(counter(it.sent_bytes)))),
-        (TUNNELS, MetricType::GAUGE, each(tunnels)),
+        (ACTIVE, MetricType::GAUGE, each(|it| Some(gauge(it.active)))),
+        (TUNNELS, MetricType::GAUGE, each(|it| it.tunnels.map(gauge))),
         (CALLS, MetricType::COUNTER, calls.collect()),
     ];
     let families = all
@@ -114,12 +115,11 @@ fn counter(count: u64) -> Metric {
     metric
 }
 
-/// None where no rule has had a tunnel open: most never have.
-fn tunnels(sums: &Sums) -> Option<Metric> {
+fn gauge(count: u64) -> Metric {
     let (mut metric, mut gauge) = (Metric::default(), Gauge::default());
-    gauge.set_value(float(sums.tunnels?));
+    gauge.set_value(float(count));
     metric.set_gauge(gauge);
-    Some(metric)
+    metric
 }
 
 /// None where nothing was timed.
@@ -165,6 +165,8 @@ const RECEIVED: (&str, &str) =
     ("portico_l7_request_bytes_total", "Bytes of requests, heads and bodies, and from tunnels.");
 const SENT: (&str, &str) =
     ("portico_l7_response_bytes_total", "Bytes of responses, heads and bodies, and to tunnels.");
+const ACTIVE: (&str, &str) =
+    ("portico_l7_requests_active", "Requests that go on now, WebSockets not among them.");
 const TUNNELS: (&str, &str) = ("portico_l7_tunnels_active", "WebSockets that are open now.");
 const CALLS: (&str, &str) =
     ("portico_l7_grpc_calls_total", "Calls of gRPC that ended, by rule and status of gRPC.");
@@ -196,6 +198,8 @@ mod tests {
             canary: None,
         };
         let (ledger, idle) = (Ledger::new(subject, 1), Ledger::new(Subject::default(), 1));
+        ledger.column(0).unwrap().begin();
+        ledger.column(0).unwrap().begin();
         ledger.column(0).unwrap().settle(&Settled {
             verb: Verb::of("GET"),
             status: 200,
@@ -219,6 +223,7 @@ mod tests {
             format!(r#"portico_l7_request_duration_seconds_bucket{{{labels},le="0.005"}} 1"#),
             format!(r#"portico_l7_request_duration_seconds_bucket{{{labels},le="+Inf"}} 1"#),
             format!(r#"portico_l7_request_duration_seconds_sum{{{labels}}} 0.003"#),
+            format!(r#"portico_l7_requests_active{{{labels}}} 1"#),
             format!(r#"portico_l7_request_bytes_total{{{labels}}} 10"#),
             format!(r#"portico_l7_response_bytes_total{{{labels}}} 100"#),
         ] {

@@ -67,6 +67,13 @@ pub(super) static SETTINGS: &[Setting] = &[
         Kind::Switch(|to| &mut to.settings.front_door.full_forwarded_for),
     ),
     Setting::new(
+        "ingress.forwarded",
+        Group::Ingress,
+        "true|false",
+        "Whether backends are told Forwarded (RFC 7239) too, which says what X-Forwarded-For says",
+        Kind::Switch(|to| &mut to.settings.front_door.forwarded),
+    ),
+    Setting::new(
         "ingress.sslRedirect",
         Group::Ingress,
         "true|false",

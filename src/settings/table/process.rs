@@ -108,6 +108,15 @@ pub(super) static SETTINGS: &[Setting] = &[
     .by_default("half of the descriptors less 64, at most 50000")
     .live(),
     Setting::new(
+        "limits.maxMemory",
+        Group::Limits,
+        "BYTES|auto|off",
+        "Memory of which Ingress does less from 85, 92 and 95 % on",
+        Kind::Memory(1..=1 << 50, |to| &mut to.max_memory),
+    )
+    .by_default("auto: what the control group may have, if that is limited")
+    .live(),
+    Setting::new(
         "limits.maxFileBytes",
         Group::Limits,
         "BYTES",

@@ -1,6 +1,6 @@
 //! How much a client, a request and an endpoint of Ingress may have at once, and for how long.
 
-use super::{DAY, SECOND};
+use super::{DAY, MILLISECOND, MINUTE, SECOND};
 use crate::settings::kind::Kind;
 use crate::settings::{Group, Setting};
 
@@ -30,6 +30,13 @@ pub(super) static SETTINGS: &[Setting] = &[
         Kind::TimeOrOff(SECOND..=DAY, |to| &mut to.settings.front_door.max_connection_age),
     ),
     Setting::new(
+        "ingress.maxTlsHandshakes",
+        Group::Ingress,
+        "N",
+        "TLS handshakes of clients that go on at once; who comes then waits unaccepted",
+        Kind::Count(1..=1_000_000, |to| &mut to.settings.front_door.max_tls_handshakes),
+    ),
+    Setting::new(
         "ingress.maxEndpointRequests",
         Group::Ingress,
         "N",
@@ -56,6 +63,27 @@ pub(super) static SETTINGS: &[Setting] = &[
         "N",
         "And how many a second beside those; both are counted over ten seconds",
         Kind::Count(0..=1_000_000, |to| &mut to.settings.front_door.retries_per_second),
+    ),
+    Setting::new(
+        "ingress.minRate",
+        Group::Ingress,
+        "BYTES",
+        "Bytes a second that a client must send of a body or take of a response; 0 for any",
+        Kind::Bytes(0..=1 << 40, |to| &mut to.settings.front_door.min_rate),
+    ),
+    Setting::new(
+        "ingress.minRateTime",
+        Group::Ingress,
+        "TIME",
+        "Over how long that is taken, of the time in which the client is waited for",
+        Kind::Time(SECOND..=DAY, |to| &mut to.settings.front_door.min_rate_time),
+    ),
+    Setting::new(
+        "ingress.maxLoopLag",
+        Group::Ingress,
+        "TIME|off",
+        "A worker that is later than this for a second answers requests with 503",
+        Kind::TimeOrOff(MILLISECOND..=MINUTE, |to| &mut to.settings.front_door.max_loop_lag),
     ),
     Setting::new(
         "ingress.requestHeaderTimeout",

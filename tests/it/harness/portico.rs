@@ -9,6 +9,7 @@ use portico_config::diagnostic::Severity;
 use portico_config::model::{Forwarding, ObjectName, Settings};
 use portico_config::snapshot::{Reach, Service, ServicePort, Snapshot};
 use portico_config::source::memory::{Editor, MemorySource};
+use portico_net::limit::MemoryLimit;
 
 use super::{eventually, http};
 
@@ -235,9 +236,16 @@ impl Builder {
             forwarding: Forwarding::off(),
             ..Settings::default()
         };
+        // A machine that is busy with other tests is no reason to turn requests away.
+        settings.front_door.max_loop_lag = None;
         (self.adjust)(&mut settings);
         let editor = self.source.editor();
-        let mut options = AppOptions { settings, workers: self.workers, ..AppOptions::default() };
+        let mut options = AppOptions {
+            settings,
+            workers: self.workers,
+            max_memory: MemoryLimit::Off,
+            ..AppOptions::default()
+        };
         (self.told)(&mut options);
         let running = App::start(options, Box::new(self.source)).expect("portico starts");
         running.wait_ready();

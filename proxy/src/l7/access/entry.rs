@@ -87,6 +87,10 @@ pub(crate) enum Flag {
     Cut,
     /// The tunnel carried nothing for too long.
     Idle,
+    /// A panic ended it.
+    Panic,
+    /// It was turned away, since there was too little memory or time.
+    Shed,
 }
 
 impl Tried {
@@ -117,6 +121,8 @@ impl Flag {
             Self::TimedOut => "upstream_timeout",
             Self::Cut => "cut",
             Self::Idle => "idle",
+            Self::Panic => "panic",
+            Self::Shed => "overload",
         }
     }
 }
@@ -194,6 +200,31 @@ impl Entry {
             let found = asked.fields.first(name).map(|value| self.put(value));
             self.fields.push(found);
         }
+    }
+
+    /// Notes method, target and protocol of a first line, as far as it has them.
+    pub(super) fn read_line(&mut self, bytes: &[u8]) {
+        let bytes = bytes.strip_prefix(b"\r\n").unwrap_or(bytes);
+        let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+        let line = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
+        let mut words = line.splitn(3, |&byte| byte == b' ');
+        let method = words.next().unwrap_or_default();
+        // Anything else is no method, but whatever it is that came.
+        if method.is_empty() || method.len() > MAX_METHOD_BYTES || !method.iter().all(is_token) {
+            return;
+        }
+        self.method = self.put(method);
+        self.target = words.next().map_or(0..0, |target| self.put(target));
+        self.protocol = match words.next() {
+            Some(b"HTTP/1.1") => "HTTP/1.1",
+            Some(b"HTTP/1.0") => "HTTP/1.0",
+            _ => "",
+        };
+    }
+
+    /// Notes which host is asked for.
+    pub(super) fn call(&mut self, host: &str) {
+        self.host = self.put(host.as_bytes());
     }
 
     /// Keeps a text, as far as a line has room.
@@ -308,12 +339,41 @@ fn trace_id(value: &[u8]) -> Option<&[u8]> {
     (is_known && is_one && !is_zero(trace) && !is_zero(parent)).then_some(trace)
 }
 
+/// RFC 9110 5.6.2.
+fn is_token(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
+}
+
+/// `http-proxy 1.15`.
+const MAX_METHOD_BYTES: usize = 32;
 /// Of one text of a client: what is beyond is not looked at.
 pub(super) const MAX_TEXT_BYTES: usize = 2_049;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_first_line_is_noted_as_far_as_it_is_one() {
+        for (bytes, method, target, protocol) in [
+            (&b"GET /a HTTP/1.1\r\nHost: a\r\n"[..], "GET", "/a", "HTTP/1.1"),
+            (b"\r\nGET /a HTTP/1.0\r\n", "GET", "/a", "HTTP/1.0"),
+            (b"GET /a HTTP/2.0\r\n", "GET", "/a", ""),
+            (b"GET /a b c\n", "GET", "/a", ""),
+            (b"GET /a", "GET", "/a", ""),
+            (b"GET", "GET", "", ""),
+            (b"GET  /a HTTP/1.1\r\n", "GET", "", ""),
+            (b"\x16\x03\x01\x02 /a HTTP/1.1\r\n", "", "", ""),
+            (b"abcdefghijklmnopqrstuvwxyz1234567 /a HTTP/1.1", "", "", ""),
+            (b"", "", "", ""),
+            (b"\r\n", "", "", ""),
+        ] {
+            let mut entry = Entry::default();
+            entry.read_line(bytes);
+            let got = (entry.method(), entry.target(), entry.protocol);
+            assert_eq!(got, (method.as_bytes(), target.as_bytes(), protocol), "http-proxy 2.6");
+        }
+    }
 
     #[test]
     fn a_trace_is_that_of_a_valid_parent() {

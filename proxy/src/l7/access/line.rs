@@ -154,7 +154,9 @@ impl Line<'_> {
         self.text(out, entry.method());
         out.push(b' ');
         self.url(out, entry.target());
-        out.push(b' ');
+        if !entry.protocol.is_empty() {
+            out.push(b' ');
+        }
         out.extend_from_slice(entry.protocol.as_bytes());
     }
 

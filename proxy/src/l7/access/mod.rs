@@ -79,10 +79,28 @@ impl AccessLog {
         entry
     }
 
-    /// Notes what is no request.
-    pub(crate) fn begin_refused(&self) -> Box<Entry> {
+    /// Notes what is no request, as far as the first line of `bytes` says what it would be.
+    pub(crate) fn begin_refused(&self, bytes: &[u8], is_http2: bool) -> Box<Entry> {
+        let mut entry = self.begin_bare(Flag::Refused);
+        entry.read_line(bytes);
+        if is_http2 && !entry.method().is_empty() {
+            entry.protocol = "HTTP/2.0";
+        }
+        entry
+    }
+
+    /// Notes a connection whose TLS is passed on, by the name that it asks for.
+    pub(crate) fn begin_passed(&self, name: &str) -> Box<Entry> {
         let mut entry = self.blank();
-        entry.flag(Flag::Refused);
+        entry.call(name);
+        entry.protocol = "TLS";
+        entry
+    }
+
+    /// Notes what is no request, or of which no more is known than what happened.
+    pub(crate) fn begin_bare(&self, flag: Flag) -> Box<Entry> {
+        let mut entry = self.blank();
+        entry.flag(flag);
         entry
     }
 

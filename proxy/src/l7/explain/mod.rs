@@ -241,6 +241,7 @@ impl Asker<'_> {
         if self.view.trusts(connection.client) {
             connection = connection.trusted(self.ground.door.full_forwarded_for);
         }
+        connection.tells_forwarded = self.ground.door.forwarded;
         let asks = named.and_then(|host| host.clients.as_ref());
         if let Some(auth) = asks.filter(|_| *tls) {
             connection.shown = Some(Shown::of(Arc::clone(auth), None, UnixTime::now()));

@@ -23,7 +23,9 @@ pub(crate) struct ForwardedFor {
     /// Whether it is a trusted proxy, of whose requests [`trust`](crate::l7::trust) is asked.
     pub(crate) is_trusted: bool,
     /// Whether `X-Forwarded-For` keeps what a trusted proxy said.
-    full: bool,
+    pub(in crate::l7) full: bool,
+    /// Whether backends are told `Forwarded` too (`http-proxy 3.3`).
+    pub(crate) tells_forwarded: bool,
     /// What its handshake came to, where it is logged.
     pub(crate) agreed: Option<Box<Agreed>>,
     /// What the client has shown, where it was asked for a certificate.
@@ -48,6 +50,7 @@ impl ForwardedFor {
             insists: false,
             is_trusted: false,
             full: false,
+            tells_forwarded: false,
             lines: Vec::new(),
             port: if tls { "443" } else { "80" },
             agreed: None,

@@ -5,6 +5,7 @@ use super::{Connection, RESERVE_BYTES, Via, announce, line, number, port_of, put
 use crate::l7::clients::Shown;
 use crate::l7::exchange::Incoming;
 use crate::l7::fields::{Field, Fields, Name};
+use crate::l7::forwarded;
 use crate::l7::request::{self, Checked};
 use crate::l7::trust::Told;
 
@@ -114,6 +115,9 @@ fn seen_from_outside(out: &mut Vec<u8>, checked: &Checked<'_>, added: &Added<'_>
         .or(checked.authority);
     if let Some(authority) = authority {
         put(out, &["X-Forwarded-Host: ", authority, "\r\n"]);
+    }
+    if from.tells_forwarded {
+        forwarded::write(out, from, added.told, (authority, checked.authority));
     }
     let own = match added.told {
         Some(told) if told.tls => "443",

@@ -15,6 +15,7 @@ use tracing::debug;
 use super::Facts;
 use super::chunked::ROOM_BEFORE;
 use super::download::{Download, Ended};
+use super::floor::Floor;
 use super::framing::Length;
 use super::place::Turns;
 use super::repeat::{Lost, Repeats};
@@ -26,6 +27,8 @@ use crate::l7::exchange::{Failure, Undialed};
 use crate::l7::io::{Downstream, READ_BYTES, poll_read};
 use crate::l7::metrics::class;
 use crate::l7::pages::Page;
+#[cfg(test)]
+use crate::l7::panics::provoked;
 use crate::l7::pool::Backend;
 use crate::l7::respond::Content;
 use crate::l7::watch::{Phase, Ticker};
@@ -50,6 +53,8 @@ impl<S: Downstream> Connection<S> {
         let mut caller = Caller { client, now: begun.unwrap_or_else(Instant::now) };
         let repeats = Repeats::new(facts, caller.now);
         self.note(|entry| entry.goes_to((&port.state.id, port.number()), client));
+        #[cfg(test)]
+        provoked::reach(provoked::Point::Waiting);
         upload.keep(repeats.keeps(facts));
         let answered = match upload.begin(&mut self.inbox, &self.worker.scratch) {
             Ok(()) => {
@@ -154,7 +159,7 @@ impl<S: Downstream> Connection<S> {
                 Ended::Failed { failure: why, silent } => {
                     failure = why;
                     caller.now = Instant::now();
-                    let lost = Lost::new(upload, why, (silent, reused), &mut backend.stream);
+                    let lost = self.lose(upload, why, (silent, reused), &mut backend);
                     // Whether it is sent again or not, and whoever asked.
                     if !lost.blameless {
                         port.failed((None, *caller), upstream, Breakdown::Break, caller.now);
@@ -193,6 +198,19 @@ impl<S: Downstream> Connection<S> {
     /// Whether a request may be sent again: where that costs no backend anything, always.
     fn has_room(&self, port: &Port, lost: Lost, now: Instant) -> bool {
         lost.is_free() || port.repeat(now, self.worker.allowance)
+    }
+
+    /// What becomes of a request whose connection was lost, which may have been no more good for any.
+    fn lose(
+        &self,
+        upload: &Upload,
+        why: Failure,
+        (silent, reused): (bool, bool),
+        backend: &mut Backend,
+    ) -> Lost {
+        let stale = &self.worker.metrics.stale;
+        stale.fetch_add((silent && reused).into(), Relaxed);
+        Lost::new(upload, why, (silent, reused), &mut backend.stream)
     }
 
     /// What the answer of `upstream` comes through, `first` being asked before all; `others`: there are
@@ -421,7 +439,7 @@ impl<S: Downstream> Connection<S> {
         facts: &Facts,
     ) -> Ended {
         upload.remain(facts.deadline);
-        let mut patience = None;
+        let (mut patience, mut floor) = (None, None);
         let mut deadline = facts.deadline.map(|it| Box::pin(sleep_until(it.into())));
         let passed = std::future::poll_fn(|cx| {
             loop {
@@ -441,9 +459,15 @@ impl<S: Downstream> Connection<S> {
                     break;
                 }
             }
-            let is_awaited = download.is_awaited();
-            if (is_awaited && self.is_left(upload, cx)) || self.stream.poll_gone(cx).is_ready() {
+            #[cfg(test)]
+            if !download.is_awaited() {
+                provoked::reach(provoked::Point::Answering);
+            }
+            if self.is_left(upload, cx) {
                 return Poll::Ready(Ended::Cut);
+            }
+            if !facts.is_call && self.dawdles(&mut floor, upload, download) {
+                return Poll::Ready(self.expired(upload, download));
             }
             if facts.is_call || facts.terms.is_some() {
                 self.watch
@@ -467,8 +491,23 @@ impl<S: Downstream> Connection<S> {
         ended
     }
 
-    /// Whether a client that waits for an answer has left: whoever has sent everything and leaves does
-    /// not want it (`http-proxy 1.30`).
+    /// Whether the client sends its body, or takes its response, more slowly than it may
+    /// (`http-proxy 5.13`).
+    fn dawdles(&self, floor: &mut Option<Floor>, upload: &Upload, download: &Download) -> bool {
+        let is_response = !download.is_awaited();
+        let waits = if is_response { download.is_blocked() } else { upload.awaits_client };
+        if !waits && floor.is_none() {
+            return false;
+        }
+        let bytes = if is_response { download.bytes().0 } else { upload.body_bytes() };
+        let kept = floor.filter(|floor| floor.is_about(is_response));
+        let floor = floor.insert(kept.unwrap_or_else(|| Floor::new(is_response, bytes)));
+        let worker = &self.worker;
+        floor.note(worker.ticker.now(), waits, bytes, worker.least)
+    }
+
+    /// Whether a client has left: whoever has sent everything and leaves does not want an answer, or the
+    /// rest of one (`http-proxy 1.30`, `http-proxy 5.13`).
     pub(super) fn is_left(&mut self, upload: &Upload, cx: &mut Context<'_>) -> bool {
         let waits = upload.is_read() && self.inbox.is_empty();
         (waits && self.poll_present(cx) == Poll::Ready(false))

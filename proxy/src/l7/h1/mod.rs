@@ -17,6 +17,7 @@ mod body;
 mod upload;
 pub(crate) mod coder;
 mod pace;
+pub(crate) mod floor;
 mod download;
 mod place;
 mod exchange;

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use http::StatusCode;
 use tokio::io::AsyncWriteExt;
+use tracing::error;
 
 use super::Facts;
 use super::body::Body;
@@ -17,7 +18,7 @@ use super::head::{self, RequestLine, Scan};
 use super::linger::linger;
 use super::upload::Upload;
 use crate::l7::Worker;
-use crate::l7::access::{AccessLog, Entry, Flag};
+use crate::l7::access::{Entry, Flag};
 use crate::l7::account::Account;
 use crate::l7::asks::Pending;
 use crate::l7::calls;
@@ -26,6 +27,9 @@ use crate::l7::exchange::{Decided, Incoming, Noted, Order};
 use crate::l7::fields::{Fields, Name};
 use crate::l7::forward::{ForwardedFor, Ours};
 use crate::l7::io::{Downstream, READ_BYTES, poll_read, poll_send};
+#[cfg(test)]
+use crate::l7::panics::provoked;
+use crate::l7::panics::{Kept, caught};
 use crate::l7::policy::Declined;
 use crate::l7::pool::Backend;
 use crate::l7::preface;
@@ -69,6 +73,7 @@ struct Request {
     action: Action,
     noted: Noted,
     head_bytes: usize,
+    kept: Kept,
 }
 
 enum Action {
@@ -90,15 +95,20 @@ impl Request {
     /// What comes in the place of one.
     fn none(action: Action) -> Self {
         let (facts, length) = (Facts::default(), Length::Absent);
-        Self { facts, length, action, noted: Noted::default(), head_bytes: 0 }
+        let (noted, kept) = <_>::default();
+        Self { facts, length, action, noted, head_bytes: 0, kept }
     }
 }
 
 /// What comes next on a connection.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is moved once; a box would cost each request more"
+)]
 enum Next {
     Request(Request),
-    /// No request: this answer, and the end.
-    Refused(Refused),
+    /// No request: this answer, and the end; and what the log says of it.
+    Refused(Refused, Option<Box<Entry>>),
     End,
 }
 
@@ -152,11 +162,22 @@ impl<S: Downstream> Connection<S> {
         preface::is_http2(&self.inbox)
     }
 
-    /// Serves requests until the connection ends. Borrows it: a future holds twice what it is given.
+    /// Serves requests until the connection ends; a panic ends one of them and the connection. Borrows
+    /// it: a future holds twice what it is given.
     pub(crate) async fn run(&mut self) {
         loop {
-            let next = std::future::poll_fn(|cx| self.poll_head(cx)).await;
-            let after = self.serve(next).await;
+            let next = std::future::poll_fn(|cx| caught(|| self.poll_head(cx))).await;
+            let served = match next {
+                Ok(next) => {
+                    let mut serving = self.serve(next);
+                    std::future::poll_fn(|cx| caught(|| serving.as_mut().poll(cx))).await
+                }
+                Err(said) => Err(said),
+            };
+            let after = match served {
+                Ok(after) => after,
+                Err(said) => Box::pin(self.recover(said)).await,
+            };
             self.settle(&after);
             match after {
                 After::Next => {
@@ -182,17 +203,24 @@ impl<S: Downstream> Connection<S> {
 
     /// What becomes of what came. A future of its own, so that a connection at rest has no room for it.
     fn serve(&mut self, next: Next) -> Pin<Box<impl Future<Output = After> + use<'_, S>>> {
-        let Request { mut facts, length, action, noted, head_bytes } = match next {
+        let Request { mut facts, length, action, noted, head_bytes, kept } = match next {
             Next::Request(request) => request,
-            Next::Refused(refused) => Request::none(Action::Refuse(refused)),
+            Next::Refused(refused, entry) => {
+                let mut none = Request::none(Action::Refuse(refused));
+                none.noted.entry = entry;
+                none
+            }
             Next::End => Request::none(Action::End),
         };
         if !matches!(action, Action::Refuse(_) | Action::End) {
             self.served += 1;
             self.open(noted, head_bytes, facts.is_call);
             self.watch.enter(Phase::Waiting);
+        } else {
+            self.entry = noted.entry;
         }
         Box::pin(async move {
+            let _kept = kept;
             let action = match action {
                 Action::Ask(pending) => {
                     self.account.has_waited = true;
@@ -213,13 +241,39 @@ impl<S: Downstream> Connection<S> {
                     after
                 }
                 Action::Refuse(refused) => {
+                    self.worker.metrics.refused(refused.status);
                     self.account = Account::default();
-                    self.entry = self.worker.access.as_ref().map(AccessLog::begin_refused);
                     self.own(refused.status, true, &facts).await
                 }
                 Action::End => After::Close,
             }
         })
+    }
+
+    /// Answers a request that a panic ended, where its client has nothing of an answer yet
+    /// (`http-proxy 8.9`).
+    async fn recover(&mut self, said: String) -> After {
+        let untouched = matches!(self.watch.phase(), Phase::Head | Phase::Waiting);
+        let kept = Kept::lost().unwrap_or_default();
+        let id = kept.id();
+        error!(request_id = id, client = %self.from.client, "a panic ended a request: {said}");
+        self.worker.metrics.panicked(self.worker.number);
+        if untouched && self.account.begun.is_none() {
+            // What was noted of it so far went with it.
+            self.account = Account::default();
+            let access = self.worker.access.as_ref();
+            self.entry = access.map(|access| access.begin_bare(Flag::Panic));
+        }
+        self.note(|entry| entry.flag(Flag::Panic));
+        if untouched {
+            let (to_head, old, is_call) = kept.shape;
+            let facts = Facts { to_head, old, is_call, ..Facts::default() };
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            return self.own(status, true, &facts).await;
+        }
+        // Where a body lasts until the end, an end in order would say that it is whole.
+        self.stream.reset();
+        After::Cut
     }
 
     /// Whose endpoints get a request, and what they are sent.
@@ -234,8 +288,11 @@ impl<S: Downstream> Connection<S> {
 
     /// Begins the account of a request.
     fn open(&mut self, noted: Noted, head_bytes: usize, is_call: bool) {
-        let Noted { entry, rule, verb } = noted;
+        let Noted { entry, rule, verb, .. } = noted;
         let (head_in, begun) = (head_bytes as u64, Some(Instant::now()));
+        if let Some(column) = self.worker.column(rule.as_ref()) {
+            column.begin();
+        }
         let call = is_call.then_some(CallStatus::UNTOLD);
         self.account = Account { rule, verb, begun, head_in, call, ..Account::default() };
         self.entry = entry;
@@ -283,6 +340,11 @@ impl<S: Downstream> Connection<S> {
             End::Idle => self.note(|entry| entry.flag(Flag::Idle)),
         }
         self.tell_log();
+        // The end of one that carried nothing is no break (`http-proxy 7.11`).
+        let says_goodbye = !S::ENDS_BY_CLOSE && !self.stream.is_http2();
+        if carried.end == End::Idle && says_goodbye {
+            let _ = self.stream.shutdown().await;
+        }
     }
 
     /// Notes for the log what happened.
@@ -327,7 +389,10 @@ impl<S: Downstream> Connection<S> {
                     self.scan = Scan::default();
                     self.ahead = true;
                 }
-                Err(refused) => return Poll::Ready(Next::Refused(refused)),
+                Err(refused) => {
+                    let entry = self.begin_refused(bytes);
+                    return Poll::Ready(Next::Refused(refused, entry));
+                }
             }
         }
     }
@@ -342,7 +407,7 @@ impl<S: Downstream> Connection<S> {
         ready!(self.watch.poll_expired(cx));
         self.watch.renew(Phase::Busy);
         Poll::Ready(match begun {
-            true => Next::Refused(refuse(StatusCode::REQUEST_TIMEOUT)),
+            true => self.refused(refuse(StatusCode::REQUEST_TIMEOUT)),
             false => Next::End,
         })
     }
@@ -352,7 +417,7 @@ impl<S: Downstream> Connection<S> {
         match self.scan.has_end(&self.inbox, true) {
             Ok(false) => return None,
             Ok(true) => {}
-            Err(fault) => return Some(Next::Refused(refuse(fault.status()))),
+            Err(fault) => return Some(self.refused(refuse(fault.status()))),
         }
         self.scan = Scan::default();
         Some(match self.plan(&self.inbox) {
@@ -360,9 +425,20 @@ impl<S: Downstream> Connection<S> {
                 self.inbox.drain(..end);
                 Next::Request(request)
             }
-            Ok(None) => Next::Refused(refuse(StatusCode::BAD_REQUEST)),
-            Err(refused) => Next::Refused(refused),
+            Ok(None) => self.refused(refuse(StatusCode::BAD_REQUEST)),
+            Err(refused) => self.refused(refused),
         })
+    }
+
+    /// What is in the inbox is refused.
+    fn refused(&self, refused: Refused) -> Next {
+        Next::Refused(refused, self.begin_refused(&self.inbox))
+    }
+
+    /// What the log says of a head that is no request (`http-proxy 2.6`).
+    fn begin_refused(&self, bytes: &[u8]) -> Option<Box<Entry>> {
+        let access = self.worker.access.as_ref();
+        access.map(|access| access.begin_refused(bytes, self.stream.is_http2()))
     }
 
     /// What becomes of the request whose head is at the begin of `bytes`, and where its head ends;
@@ -392,6 +468,10 @@ impl<S: Downstream> Connection<S> {
         };
         let waits = facts.is_call.then(|| calls::timeout(fields)).flatten();
         facts.deadline = waits.and_then(|it| Instant::now().checked_add(it));
+        let shape = (facts.to_head, facts.old, facts.is_call);
+        let mut kept = Kept::of(fields, shape);
+        #[cfg(test)]
+        provoked::note(fields);
         let incoming = Incoming {
             asked,
             from: &self.from,
@@ -408,14 +488,26 @@ impl<S: Downstream> Connection<S> {
             };
             noted.entry = Some(access.begin(&incoming, protocol, || self.worker.request_id()));
         }
-        let action = match self.worker.decide(&incoming, &mut noted) {
+        let action = self.act(&incoming, &mut noted);
+        kept.name(&noted.id);
+        let request = Request { facts, length, action, noted, head_bytes: end, kept };
+        Ok(Some((request, end)))
+    }
+
+    /// What is to be done about a request.
+    fn act(&self, incoming: &Incoming<'_>, noted: &mut Noted) -> Action {
+        if let Some(declined) = self.worker.turns_away() {
+            if let Some(entry) = &mut noted.entry {
+                entry.flag(Flag::Shed);
+            }
+            return Action::Own(declined);
+        }
+        match self.worker.decide(incoming, noted) {
             Err(declined) => Action::Own(declined),
             Ok(Decided::Order(order)) => Action::Forward(order),
             Ok(Decided::Pending(pending)) => Action::Ask(pending),
             Ok(Decided::Query(query)) => Action::Query(query),
-        };
-        let request = Request { facts, length, action, noted, head_bytes: end };
-        Ok(Some((request, end)))
+        }
     }
 
     /// Discards a body that nobody wants, if all of it is here (`http-proxy 8.8`).
@@ -438,7 +530,7 @@ impl<S: Downstream> Connection<S> {
     /// Whether the connection ends with the response to this request.
     pub(super) fn is_last(&self, facts: &Facts) -> bool {
         !facts.keep
-            || self.worker.is_draining()
+            || self.worker.is_closing()
             || self.served >= self.worker.door.max_requests_per_connection
             || self.worker.ticker.now() > self.last_tick
     }
@@ -488,7 +580,6 @@ impl<S: Downstream> Connection<S> {
         close: bool,
         facts: &Facts,
     ) -> After {
-        self.watch.renew(Phase::Busy);
         let last = close || self.is_last(facts);
         let mut out = self.worker.scratch.take();
         let date = self.worker.date.get();
@@ -505,8 +596,10 @@ impl<S: Downstream> Connection<S> {
                 respond::answer(&mut out, what, edits, to_head, connection, ours);
             }
         }
+        self.watch.renew(Phase::Busy);
         let written = self.send(&out).await;
         self.account.status = what.0.as_u16();
+        self.worker.metrics.answered_own(what.0);
         self.account.sent = if written { out.len() as u64 } else { 0 };
         if self.entry.is_some() {
             let end = out.windows(4).position(|four| four == b"\r\n\r\n");

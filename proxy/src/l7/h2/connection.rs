@@ -44,6 +44,12 @@ where
     Box::pin(async move {
         let Some(mut serving) = begun.await else { return };
         std::future::poll_fn(|cx| serving.poll(cx)).await;
+        let glitches = serving.streams.glitches.get().into();
+        serving
+            .worker
+            .metrics
+            .h2_glitches
+            .fetch_add(glitches, Relaxed);
     })
 }
 
@@ -157,12 +163,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving<S> {
             self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
             return self.watch.renew(Phase::Pong);
         }
+        let served = self.streams.begun.get() > 0;
         let over = self.worker.is_draining()
+            || (self.worker.is_closing() && served)
             || now > self.end
             || now - self.busy >= self.worker.ticker.ticks(Phase::Idle)
             || self.streams.begun.get() as usize >= self.worker.door.max_requests_per_connection;
         if self.state == State::Serving && over {
             self.state = State::Leaving;
+            self.worker.metrics.h2_left.fetch_add(1, Relaxed);
             self.connection.graceful_shutdown();
         }
     }

@@ -112,7 +112,8 @@ impl Connection {
 
     /// Whether nobody has used it for too long.
     pub(super) fn is_stale(&self) -> bool {
-        self.open.get() == 0 && self.ticker.now() - self.rests_since.get() > MAX_IDLE_TICKS
+        let most = self.ticker.at_rest(MAX_IDLE_TICKS);
+        self.open.get() == 0 && self.ticker.now() - self.rests_since.get() > most
     }
 
     /// Takes a place for a request; and whether it was at rest.
