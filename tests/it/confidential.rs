@@ -11,7 +11,7 @@ use crate::annotations::annotated;
 use crate::front_door::secret;
 use crate::harness::eventually;
 use crate::harness::http;
-use crate::harness::process::{Process, free_address, run};
+use crate::harness::process::{Process, own_address, run};
 
 const PASSWORD: &str = "hush-hush-42";
 const ODD_HASH: &str = "oddhash-oddhash";
@@ -83,7 +83,7 @@ fn no_answer_log_or_command_shows_a_secret() {
     let (manifests, hidden) = manifests();
     fs::write(&file, &manifests).unwrap();
     let path = file.to_str().unwrap();
-    let [admin, http] = [free_address("127.0.0.1"), free_address("127.0.0.1")];
+    let [admin, http] = [own_address(), own_address()];
     let (admin_text, http_text) = (admin.to_string(), http.to_string());
     let settings = [
         "--admin",

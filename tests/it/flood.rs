@@ -10,7 +10,7 @@ use hickory_proto::rr::RecordType;
 
 use crate::harness::dns::{Reply, ask, ask_tcp, query, read};
 use crate::harness::portico::Portico;
-use crate::harness::process::{Process, free_address};
+use crate::harness::process::{Process, own_address};
 use crate::harness::upstream::Upstream;
 use crate::harness::{PATIENCE, eventually, http};
 
@@ -82,7 +82,7 @@ fn a_flood_from_many_addresses_leaves_memory_bounded_and_others_served() {
     let silent = Upstream::start(|_| Vec::new());
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("s.yaml"), SERVICE).unwrap();
-    let [dns, admin] = [(); 2].map(|()| free_address("127.0.0.1"));
+    let [dns, admin] = [(); 2].map(|()| own_address());
     let upstream = silent.address().to_string();
     let [dns_text, admin_text] = [dns, admin].map(|it| it.to_string());
     let process = Process::portico(&[

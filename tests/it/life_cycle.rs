@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::pod::Pod;
 use crate::harness::portico::Portico;
-use crate::harness::process::{Process, free_address};
+use crate::harness::process::{Process, free_address, own_address};
 use crate::harness::{PATIENCE, eventually, http};
 use crate::services::service;
 
@@ -43,7 +43,7 @@ struct Running {
 
 fn start(folder: &Path, ip: &str, pod: &Pod, descriptors: u32, more: &[&str]) -> Running {
     let front = free_address(ip);
-    let admin = free_address("127.0.0.1");
+    let admin = own_address();
     let text = service("db", "ClusterIP", front.port(), &[pod])
         .replace("spec:\n", &format!("spec:\n  clusterIP: {ip}\n"));
     let manifests = folder.join("manifests");

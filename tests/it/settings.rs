@@ -8,7 +8,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use crate::harness::dns::{Reply, ask, try_ask};
-use crate::harness::process::{Process, free_address, run};
+use crate::harness::process::{Process, own_address, run};
 use crate::harness::upstream::{Upstream, octets};
 use crate::harness::{eventually, http};
 
@@ -49,7 +49,7 @@ fn an_edit_of_the_settings_file_is_live_and_a_bad_one_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("manifests")).unwrap();
     let file = folder.path().join("portico.yaml");
-    let admin = free_address("127.0.0.1");
+    let admin = own_address();
     let write = |dns: &str| {
         fs::write(&file, settings(admin, 246, &format!("dns: {{listen: off, ttl: {dns}}}\n")))
     };
@@ -85,7 +85,7 @@ fn an_edit_of_the_settings_file_is_live_and_a_bad_one_is_reported() {
 fn a_hosts_file_is_answered_and_followed_however_it_is_written() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("manifests")).unwrap();
-    let (admin, dns) = (free_address("127.0.0.1"), free_address("127.0.0.1"));
+    let (admin, dns) = (own_address(), own_address());
     let hosts = folder.path().join("hosts");
     fs::write(&hosts, "192.0.2.1 db.corp.test # first\n").unwrap();
     let rest = format!(
@@ -122,7 +122,7 @@ fn a_hosts_file_is_answered_and_followed_however_it_is_written() {
 fn records_and_who_may_ask_change_with_the_settings_file() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("manifests")).unwrap();
-    let (admin, dns) = (free_address("127.0.0.1"), free_address("127.0.0.1"));
+    let (admin, dns) = (own_address(), own_address());
     let write = |of_dns: &str| {
         let rest = format!("dns: {{listen: '{dns}'{of_dns}}}\n");
         fs::write(folder.path().join("portico.yaml"), settings(admin, 248, &rest)).unwrap();
@@ -149,7 +149,7 @@ fn upstreams_change_with_the_settings_file_and_their_answers_with_them() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("manifests")).unwrap();
     let file = folder.path().join("portico.yaml");
-    let (admin, dns) = (free_address("127.0.0.1"), free_address("127.0.0.1"));
+    let (admin, dns) = (own_address(), own_address());
     let one = Upstream::start(|heard| vec![octets(heard, &heard.address([192, 0, 2, 1]))]);
     let two = Upstream::start(|heard| vec![octets(heard, &heard.address([192, 0, 2, 2]))]);
     let write = |forward: &str| {
@@ -195,7 +195,7 @@ fn assigned_addresses_outlive_the_process() {
     let folder = tempfile::tempdir().unwrap();
     let manifests = folder.path().join("manifests");
     fs::create_dir(&manifests).unwrap();
-    let admin = free_address("127.0.0.1");
+    let admin = own_address();
     let config = settings(admin, 247, "dns: {listen: off}\n");
     fs::write(folder.path().join("portico.yaml"), config).unwrap();
     fs::create_dir(folder.path().join("state")).unwrap();
@@ -251,7 +251,7 @@ fn requests_are_turned_away_while_memory_is_short_and_admin_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("manifests")).unwrap();
     let file = folder.path().join("portico.yaml");
-    let [admin, door] = [(); 2].map(|()| free_address("127.0.0.1"));
+    let [admin, door] = [(); 2].map(|()| own_address());
     let write = |limit: &str| {
         let rest = format!("dns: {{listen: off}}\nlimits: {{maxMemory: {limit}}}\n");
         let text = settings(admin, 239, &rest).replace("http: off", &format!("http: {door}"));

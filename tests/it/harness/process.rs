@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 /// A `portico` process; killed when this value goes.
@@ -172,6 +173,14 @@ pub(crate) fn tool(name: &str, arguments: &[&str]) -> Option<Output> {
 /// A port on which nothing listens now.
 pub(crate) fn free_port() -> u16 {
     free_address("127.0.0.1").port()
+}
+
+/// An address that no other test of this or another run has, with a port on which nothing listens: what
+/// takes any port of 127.0.0.1 in the meantime does not take this one.
+pub(crate) fn own_address() -> SocketAddr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [run, ..] = std::process::id().to_le_bytes();
+    free_address(&format!("127.253.{run}.{}", NEXT.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// An address with a port on which nothing listens now.
