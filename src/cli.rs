@@ -136,6 +136,22 @@ mod tests {
     }
 
     #[test]
+    fn a_switch_alone_is_on_and_takes_nothing_that_follows() {
+        for (arguments, want) in [
+            (&["."][..], false),
+            (&["--dns-autopath", "."], true),
+            (&[".", "--dns-autopath"], true),
+            (&["--dns-autopath=true", "."], true),
+            (&["--dns-autopath=false", "."], false),
+        ] {
+            let settings = run(arguments).unwrap().settings;
+            assert_eq!(settings.names.autopath, want, "{arguments:?}");
+        }
+        let error = run(&["--dns-autopath=maybe"]).unwrap_err();
+        assert!(error.to_string().contains("possible values: true, false"), "{error}");
+    }
+
+    #[test]
     fn bad_values_are_refused_with_the_flag_and_the_way_out() {
         for (arguments, want) in [
             (&["--http", ":8080"][..], "127.0.0.1:8080"),

@@ -129,6 +129,14 @@ fn argument(setting: &'static Setting) -> Arg {
         .hide_short_help(setting.group.is_rare())
         .action(if list { ArgAction::Append } else { ArgAction::Set });
     let argument = if list { argument.value_delimiter(setting.kind.delimiter()) } else { argument };
+    let argument = match setting.kind.is_switch() {
+        // As kubectl has them: `--flag`, `--flag=false`, and what follows is no value.
+        true => argument
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true"),
+        false => argument,
+    };
     match setting.kind.choices() {
         Some(choices) => argument.value_parser(PossibleValuesParser::new(choices)),
         None => {

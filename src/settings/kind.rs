@@ -137,6 +137,11 @@ pub(crate) struct Fault {
 }
 
 impl Kind {
+    /// Whether it is on or off.
+    pub(crate) fn is_switch(&self) -> bool {
+        matches!(self, Self::Switch(_))
+    }
+
     /// Whether several values may be given.
     pub(crate) fn is_list(&self) -> bool {
         matches!(

@@ -29,14 +29,15 @@ pub fn reference() -> String {
 fn row(setting: &Setting) -> String {
     let range = setting.kind.range();
     let range = if range.is_empty() { range } else { format!(", {range}") };
-    let takes = setting.value_name.replace('|', "\\|");
+    // A bar would end the cell.
+    let cell = |text: &str| text.replace('|', "\\|");
+    let (help, takes) = (cell(setting.help), cell(setting.value_name));
     let list = if setting.kind.is_list() { ", a list" } else { "" };
     let live = if setting.is_live { "at once" } else { "at the next start" };
     format!(
-        "| `{}` | `--{}` | {} | `{takes}`{list}{range} | {} | {live} |\n",
+        "| `{}` | `--{}` | {help} | `{takes}`{list}{range} | {} | {live} |\n",
         setting.key,
         setting.flag(),
-        setting.help,
         setting.default_text(),
     )
 }
