@@ -18,7 +18,7 @@ use super::fields::{Fields, Name};
 use super::forward::is_request_id;
 
 /// Polls what serves a request; an error says what a panic said, and nothing is polled again then.
-pub(super) fn caught<T>(poll: impl FnOnce() -> Poll<T>) -> Poll<Result<T, String>> {
+pub(super) fn caught<T>(poll: impl FnOnce() -> Poll<T>) -> Poll<Result<T, Box<str>>> {
     match catch_unwind(AssertUnwindSafe(poll)) {
         Ok(polled) => polled.map(Ok),
         Err(said) => Poll::Ready(Err(words(&*said))),
@@ -26,10 +26,10 @@ pub(super) fn caught<T>(poll: impl FnOnce() -> Poll<T>) -> Poll<Result<T, String
 }
 
 /// What a panic said, where it said it in words.
-fn words(said: &(dyn Any + Send)) -> String {
+fn words(said: &(dyn Any + Send)) -> Box<str> {
     let fixed = said.downcast_ref::<&str>().copied();
     let text = fixed.or_else(|| said.downcast_ref::<String>().map(|text| &**text));
-    text.unwrap_or("no words").to_owned()
+    text.unwrap_or("no words").into()
 }
 
 /// What of a request must be known though a panic took the rest: how its client is answered, and
