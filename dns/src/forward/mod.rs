@@ -7,10 +7,11 @@
 //!
 //! [`Control`] stays on the control side, a [`Forwarder`] lives on each worker. Invariants: local
 //! answers never come here; nobody waits in the loop that answers, but in tasks of their own, of
-//! which there are at most [`MOST_WAITING`] over all workers; a client hears something within
+//! which there are bounded many over all workers and of one client; a client hears something within
 //! [`TOTAL`], about.
 
 pub(crate) mod message;
+mod rebind;
 pub(crate) mod response;
 pub(crate) mod random;
 pub(crate) mod metrics;
@@ -21,16 +22,17 @@ mod exchange;
 mod probe;
 pub(crate) mod chase;
 mod host;
+mod waits;
 mod control;
 
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use portico_net::limit::Seat;
 use portico_net::tls_dial::ClientTls;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
@@ -48,6 +50,7 @@ use self::random::Random;
 use self::response::{Age, Client, Response};
 use self::routes::{Route, Routes};
 use self::streams::Streams;
+use self::waits::Waits;
 use crate::answer::{ANY, HINFO, Heard, Outcome, Transport, limit};
 use crate::cache::{Cache, Flight, Keep, Looked};
 use crate::options::Extras;
@@ -65,7 +68,7 @@ pub(crate) struct Shared {
     traps: Traps,
     /// There as soon as some upstream is spoken to over TLS.
     tls: Arc<OnceLock<ClientTls>>,
-    waiting: AtomicUsize,
+    waits: Waits,
 }
 
 /// Forwards for one worker.
@@ -162,7 +165,10 @@ struct Asked {
 
 /// One of the places of those who wait, until dropped.
 #[derive(Debug)]
-struct Place(Arc<Shared>);
+struct Place {
+    shared: Arc<Shared>,
+    _seat: Seat,
+}
 
 impl Shared {
     /// Nobody is asked yet.
@@ -175,7 +181,7 @@ impl Shared {
             metrics,
             traps: Traps::default(),
             tls: Arc::default(),
-            waiting: AtomicUsize::new(0),
+            waits: Waits::default(),
         })
     }
 
@@ -214,18 +220,17 @@ impl Shared {
         Everything { metrics: self.metrics.clone(), cache: Arc::clone(&self.cache) }
     }
 
-    fn enter(self: &Arc<Self>) -> Option<Place> {
-        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let place = Place(Arc::clone(self));
+    fn enter(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
+        let seat = self.waits.enter(client)?;
         self.metrics.waiting.inc();
-        (before < MOST_WAITING).then_some(place)
+        Some(Place { shared: Arc::clone(self), _seat: seat })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.0.metrics.waiting.dec();
+        self.shared.waits.leave();
+        self.shared.metrics.waiting.dec();
     }
 }
 
@@ -280,13 +285,13 @@ impl Forwarder {
         let dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
         let (name, route_number) = (name.into(), route.number);
         let ask = Ask { name, kind: query.kind, flags, dnssec_ok, route: route_number };
-        self.look(ask, asked, &route, routes.keep, out)
+        self.look(ask, (asked, client), &route, routes.keep, out)
     }
 
     fn look(
         self: &Rc<Self>,
         ask: Ask,
-        asked: Asked,
+        (asked, client): (Asked, IpAddr),
         route: &Arc<Route>,
         keep: Keep,
         out: &mut Vec<u8>,
@@ -295,7 +300,7 @@ impl Forwarder {
         let looked = self
             .shared
             .cache
-            .look(&ask.key(), now, keep, || self.shared.enter());
+            .look(&ask.key(), now, keep, || self.shared.enter(client));
         match looked {
             Looked::Found(response, age, flight) => {
                 if let Some(flight) = flight {
@@ -441,7 +446,7 @@ impl Waiting {
             (_, None) => (Arc::new(Response::failure(NO_REACHABLE_AUTHORITY)), Age::New),
         };
         if age == Age::Stale {
-            self.place.0.cache.counts().served_stale.inc();
+            self.place.shared.cache.counts().served_stale.inc();
         }
         let mut out = Vec::new();
         let rcode = self.client.write(&self.ask, &response, age, &mut out);
@@ -523,8 +528,6 @@ const ASKED_FLAGS: u16 = 0x0130;
 /// EDE: no upstream said anything, or the network said that it cannot be reached (RFC 8914).
 const NO_REACHABLE_AUTHORITY: u16 = 22;
 const NETWORK_ERROR: u16 = 23;
-/// Clients of all workers that wait.
-const MOST_WAITING: usize = 1000;
 /// For one try, and for all of them: less than the five seconds after which clients give up.
 const TRY: Duration = Duration::from_secs(2);
 const TOTAL: Duration = Duration::from_millis(4500);

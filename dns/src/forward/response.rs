@@ -8,10 +8,10 @@
 //! Invariants: pure; what is written never exceeds the client's limit and no record is split. The
 //! question is as long as it was, so that compression pointers stay right.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use super::message::{Ask, Record, expand, record};
+use super::rebind::is_private;
 use crate::question::{Edns, HEADER, NXDOMAIN, SERVFAIL};
 use crate::reply::{OPT, TRUNCATED};
 use crate::wire::{A, AAAA, CNAME, SOA, is_within, u16_at, u32_at};
@@ -98,7 +98,8 @@ impl Response {
                     // What stands behind an OPT would move and is not needed (RFC 2181 §9).
                     ttls.push(u16::try_from(record.ttl_at - begin).ok()?);
                     let is_answer = index == 0;
-                    response.holds_private |= is_answer && is_private(&record, message);
+                    let data = message.get(record.data..record.end).unwrap_or_default();
+                    response.holds_private |= is_answer && is_private(record.kind, data);
                     (section.count, kept) = (section.count + 1, at);
                 }
             }
@@ -350,30 +351,6 @@ pub(crate) fn put_opt(out: &mut Vec<u8>, edns: Edns, extended_rcode: u8, options
     out.extend_from_slice(&[extended_rcode, 0, dnssec_ok, 0]);
     out.extend_from_slice(&u16::try_from(options.len()).unwrap_or(0).to_be_bytes());
     out.extend_from_slice(options);
-}
-
-/// Whether a record is an address that means another host, or none, elsewhere.
-fn is_private(record: &Record, message: &[u8]) -> bool {
-    let data = message.get(record.data..record.end).unwrap_or_default();
-    let is_private_v4 = |v4: Ipv4Addr| {
-        let is_shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
-        let is_near = v4.is_private() || v4.is_loopback() || v4.is_link_local();
-        is_near || is_shared || v4.octets()[0] == 0
-    };
-    match (record.kind, <[u8; 4]>::try_from(data), <[u8; 16]>::try_from(data)) {
-        (A, Ok(v4), _) => is_private_v4(v4.into()),
-        (AAAA, _, Ok(v6)) => {
-            let v6 = Ipv6Addr::from(v6);
-            match v6.to_ipv4_mapped() {
-                Some(v4) => is_private_v4(v4),
-                None => {
-                    let is_here = v6.is_loopback() || v6.is_unspecified();
-                    is_here || v6.is_unique_local() || v6.is_unicast_link_local()
-                }
-            }
-        }
-        _ => false,
-    }
 }
 
 fn life(seconds: u32, is_denial: bool) -> Option<Life> {
