@@ -9,6 +9,7 @@ use rustls::server::{Acceptor, NoServerSessionStorage, ResolvesServerCert};
 use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -62,13 +63,30 @@ fn config(
 /// A client's connection behind the handshake.
 pub type Stream<S = TcpStream> = TlsStream<S>;
 
-/// Makes the handshake, ClientHello included, within [`HANDSHAKE_TIMEOUT`].
+/// When a handshake must be over whose connection begins now.
+pub fn deadline() -> Instant {
+    Instant::now() + HANDSHAKE_TIMEOUT
+}
+
+/// Makes the handshake, ClientHello included, until [`deadline`].
 pub async fn accept<S>(stream: S, config: &Arc<ServerConfig>) -> io::Result<Stream<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    accept_by(stream, config, deadline()).await
+}
+
+/// The same until another moment: that of a connection whose ClientHello was looked at.
+pub async fn accept_by<S>(
+    stream: S,
+    config: &Arc<ServerConfig>,
+    by: Instant,
+) -> io::Result<Stream<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let handshake = TlsAcceptor::from(Arc::clone(config)).accept(stream);
-    tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await?
+    tokio::time::timeout_at(by, handshake).await?
 }
 
 /// What a client says first.
@@ -80,10 +98,10 @@ pub struct Hello {
     pub name: Option<String>,
 }
 
-/// Reads a ClientHello and leaves it to be read again, within [`HANDSHAKE_TIMEOUT`]; one of more
-/// than [`MAX_HELLO_BYTES`] is an error.
-pub async fn hello(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Hello> {
-    tokio::time::timeout(HANDSHAKE_TIMEOUT, read(stream)).await?
+/// Reads a ClientHello and leaves it to be read again; one of more than [`MAX_HELLO_BYTES`], or that
+/// has not come by then, is an error.
+pub async fn hello(stream: &mut (impl AsyncRead + Unpin), by: Instant) -> io::Result<Hello> {
+    tokio::time::timeout_at(by, read(stream)).await?
 }
 
 async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Hello> {
@@ -164,7 +182,7 @@ mod tests {
                 }
                 client
             };
-            let (hello, _client) = tokio::join!(hello(&mut server), sending);
+            let (hello, _client) = tokio::join!(hello(&mut server, deadline()), sending);
             let hello = hello.unwrap();
             assert_eq!(hello.name.as_deref(), Some("a.test"), "http-proxy 7.6: by {size}");
             assert_eq!(hello.bytes, whole, "every byte is there to be read again");
@@ -174,7 +192,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_hello_has_no_name_and_too_much_is_refused() {
         for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x16\x03\x01\x00", b""] {
-            let hello = hello(&mut &bytes[..]).await.unwrap();
+            let hello = hello(&mut &bytes[..], deadline()).await.unwrap();
             assert_eq!((hello.name, &*hello.bytes), (None, bytes));
         }
         let mut endless = Vec::new();
@@ -188,7 +206,7 @@ mod tests {
             }
             endless.extend(record);
         }
-        let refused = hello(&mut &endless[..]).await;
+        let refused = hello(&mut &endless[..], deadline()).await;
         let name = refused.map(|hello| hello.name);
         assert!(!matches!(name, Ok(Some(_))), "http-proxy 7.1");
     }

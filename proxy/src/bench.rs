@@ -10,7 +10,7 @@ use portico_config::snapshot::{
     ServicePort, Snapshot,
 };
 
-use crate::l7::{Logger, coded, one_form};
+use crate::l7::{Logger, coded, one_form, one_meaning};
 use crate::upstream::{Caller, Lead, Port};
 use crate::view::{Builder, View};
 
@@ -18,6 +18,11 @@ use crate::view::{Builder, View};
 /// backend would see is nothing, or one request in one form. Panics where that is broken.
 pub fn hold_codec(bytes: &[u8], cut: usize) {
     one_form::holds(bytes, cut);
+}
+
+/// The same of the frames that a client of HTTP/2 sends behind its preface. Panics where that is broken.
+pub fn hold_frames(frames: &[u8], cut: usize) {
+    one_meaning::holds(frames, cut);
 }
 
 /// Builds views, each from the one before.

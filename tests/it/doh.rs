@@ -137,3 +137,28 @@ fn clients_that_may_not_ask_are_refused_over_https_too() {
     assert_eq!(told.line, "200 application/dns-message max-age=0");
     assert_eq!(read(&told.body).code, ResponseCode::Refused, "dns 3.1");
 }
+
+/// Who asks through a proxy is held to what it may itself, not to what the proxy may.
+#[test]
+fn clients_of_a_trusted_proxy_are_told_apart() {
+    let (manifest, certificate) = secret("dns-tls", &["dns.test"]);
+    let portico = Portico::with(&[("all.yaml", &manifest)])
+        .adjust(|settings| {
+            settings.dns_doh_hosts = vec!["dns.test".into()];
+            settings.dns_tls_secret = Some(ObjectName::new("default", "dns-tls"));
+            settings.dns_allow = vec!["127.0.0.0/8".parse().unwrap()];
+            settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+        })
+        .start();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), certificate).unwrap();
+    let text = BASE64_URL_SAFE_NO_PAD.encode(query(NAME, RecordType::A));
+    let get = format!("/dns-query?dns={text}");
+    for (client, code) in
+        [("127.0.0.7", ResponseCode::NXDomain), ("192.0.2.7", ResponseCode::Refused)]
+    {
+        let from = format!("X-Forwarded-For: {client}");
+        let Some(told) = curl(&portico, folder.path(), &get, &["-H", &from]) else { return };
+        assert_eq!(read(&told.body).code, code, "dns 3.1, ingress 1.9: {client}");
+    }
+}

@@ -196,6 +196,26 @@ fn hints_of_a_pod_come_before_its_answer() {
 }
 
 #[test]
+fn what_is_taken_out_of_answers_is_taken_out_of_hints_too() {
+    let pod = says(
+        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nX-Inside: 1\r\n\r\n\
+         HTTP/1.1 200 OK\r\nX-Inside: 1\r\nContent-Length: 0\r\n\r\n",
+        false,
+    );
+    let removes = "  annotations:\n    portico.dev/response-headers: \"X-Inside:\"\nspec:\n";
+    let text = ingress("web", &[("web.test", "Prefix", "/", "web")], "");
+    let manifests =
+        [service("web", "ClusterIP", 80, &[&pod]), text.replacen("spec:\n", removes, 1)];
+    let portico = Portico::with(&[("all.yaml", &manifests.join("---\n"))]).start();
+    let mut stream = TcpStream::connect(portico.http()).unwrap();
+    write!(stream, "GET / HTTP/1.1\r\nHost: web.test\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"), "{text}");
+    assert!(text.contains("HTTP/1.1 200 OK\r\n") && !text.contains("X-Inside"), "{text}");
+}
+
+#[test]
 fn old_clients_get_neither_chunks_nor_more_than_they_asked_for() {
     let chunks = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     let pod = says(chunks, false);

@@ -178,6 +178,50 @@ fn a_hostile_path_is_a_text_or_a_pattern_and_nothing_else() {
     }
 }
 
+/// What no path of a manifest is about goes to the open location of the same backend.
+#[test]
+fn a_guard_stands_over_every_way_to_write_its_path() {
+    let pod = Pod::http("web");
+    let deny = [("denylist-source-range", "0.0.0.0/0,::/0")];
+    let mut all = vec![service("web", "ClusterIP", 80, &[&pod]), with("open", "a.test", &[])];
+    let written = ["/~a", "/%7eb", "/\u{fc}", "/c d", "/e{f}", "/%67", "/h%2ci", "/j?k"];
+    for (at, path) in written.iter().enumerate() {
+        let guarded = with(&format!("guard-{at}"), "a.test", &deny);
+        all.push(guarded.replace("path: /\n", &format!("path: \"{}\"\n", quoted(path))));
+    }
+    // In this one anything may stand.
+    let odd = with("odd", "a.test", &deny).replace("path: /\n", "path: //l/./m\n");
+    all.push(odd.replace("pathType: Prefix", "pathType: ImplementationSpecific"));
+    let portico = Portico::with(&[("all.yaml", &all.join("---\n"))]).start();
+    for path in [
+        "/~a",
+        "/%7Ea",
+        "/%7ea/x",
+        "/~b",
+        "/%7eb",
+        "/%C3%BC",
+        "/%c3%bc/",
+        "/c%20d",
+        "/e{f}",
+        "/e%7Bf%7d",
+        "/e{f%7d/",
+        "/g",
+        "/%67/",
+        "/h%2ci",
+        "/h%2Ci",
+        "/j%3fk",
+        "/l/m",
+        "//l//m",
+        "/l/./m/n",
+    ] {
+        let status = get(portico.http(), "a.test", path).status;
+        assert_eq!(status, 403, "ingress 1.2, 6.6: {path}");
+    }
+    for path in ["/", "/a", "/c", "/e", "/h", "/j?k", "/l"] {
+        assert_eq!(get(portico.http(), "a.test", path).status, 200, "a neighbour: {path}");
+    }
+}
+
 #[test]
 fn a_hostile_name_refuses_its_object_alone() {
     let pod = Pod::http("web");

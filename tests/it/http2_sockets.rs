@@ -221,6 +221,50 @@ fn what_does_not_agree_to_a_web_socket_opens_none() {
     }
 }
 
+/// What a client says ahead of an agreement that does not come is no request.
+#[test]
+fn what_was_to_go_through_a_tunnel_is_never_a_request() {
+    let (tell, told) = mpsc::sync_channel(16);
+    let (go, may_go) = mpsc::sync_channel::<()>(16);
+    let may_go = Arc::new(std::sync::Mutex::new(may_go));
+    let pod = Pod::serve(Ipv4Addr::LOCALHOST.into(), move |mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        while let Some((head, _)) = handshake(&mut reader) {
+            let line = head.lines().next().unwrap_or_default().to_owned();
+            let is_handshake = line.starts_with("GET /chat ");
+            let _ = tell.send(line);
+            if is_handshake {
+                // Says nothing at all.
+                let _ = may_go.lock().unwrap().recv_timeout(PATIENCE);
+                return;
+            }
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let portico = start(&pod);
+    with_client(portico.http(), async |client| {
+        let mut asking = client.clone().ready().await.unwrap();
+        while !asking.is_extended_connect_protocol_enabled() {
+            tokio::task::yield_now().await;
+        }
+        let request = connect("http://web.test/chat").body(()).unwrap();
+        let (response, mut send) = asking.send_request(request, false).unwrap();
+        let hidden = "GET /hidden HTTP/1.1\r\nHost: web.test\r\n\r\n";
+        send.send_data(Bytes::from_static(hidden.as_bytes()), false)
+            .unwrap();
+        // Answered behind what was sent before.
+        for _ in 0..2 {
+            ask(&client, Request::get("http://none.test/"), None).await;
+        }
+        go.send(()).unwrap();
+        assert_eq!(response.await.unwrap().status(), 502, "http-proxy 1.28");
+        let after = ask(&client, Request::get("http://web.test/after"), None).await;
+        assert_eq!(after.status(), 200);
+    });
+    let lines: Vec<String> = told.try_iter().collect();
+    assert_eq!(lines, ["GET /chat HTTP/1.1", "GET /after HTTP/1.1"], "http-proxy 1.28");
+}
+
 #[test]
 fn nothing_else_is_connected() {
     let pod = echo();

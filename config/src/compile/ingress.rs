@@ -1,5 +1,6 @@
 //! Ingress rules merged per host and put in the order of precedence (`ingress 1.3` to `1.7`).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -17,7 +18,9 @@ use super::{Inputs, Objects, finding, suggestion};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
 use crate::model::annotation::PREFIX;
-use crate::model::{Balancing, HostPattern, ObjectName, PathKind, Policy, Settings, literal};
+use crate::model::{
+    Balancing, HostPattern, ObjectName, PathKind, Policy, Settings, literal, normalize_written,
+};
 use crate::snapshot::{Backend, Host, Location, Reach, RouteTable};
 use crate::validate::{BackendPort, BackendProtocol, BackendRef, InUse, Ingress, Kind, PathRule};
 
@@ -293,6 +296,14 @@ pub(super) fn balancing_at(balancing: &Balancing, (path, is_pattern): (&str, boo
     balancing.at(if is_pattern { "/" } else { path })
 }
 
+/// A path in the form that paths of requests have (`ingress 1.2`); one that no request can have stays.
+fn normal(path: &Arc<str>) -> Arc<str> {
+    match normalize_written(path) {
+        Ok(Cow::Owned(normal)) => normal.into(),
+        Ok(Cow::Borrowed(_)) | Err(_) => Arc::clone(path),
+    }
+}
+
 /// The same policy where its Ingress names no place of its own; else filled in with that.
 pub(super) fn placed(
     (object, ingress): Owned<'_>,
@@ -337,9 +348,9 @@ impl Resolver<'_> {
         let mut balancing = balancing_at(&policy.balancing, (&path.path, is_pattern));
         balancing.by_service &= self.has_cluster_ip(object, &path.backend);
         if !is_pattern && !is_challenge && !stays && balancing == policy.balancing {
-            return (Arc::clone(policy), Arc::clone(&path.path));
+            return (Arc::clone(policy), normal(&path.path));
         }
-        let mut text = Arc::clone(&path.path);
+        let mut text = if is_pattern { Arc::clone(&path.path) } else { normal(&path.path) };
         if is_pattern && balancing.affinity != policy.balancing.affinity {
             let told =
                 "the cookie of `affinity` is for all paths of the host: this one is a pattern";
@@ -372,7 +383,7 @@ impl Resolver<'_> {
                     self.diagnostics
                         .push(finding(Code::AnnotationCloses, object, field, told));
                     policy.closed = Some(NO_PATTERN.into());
-                    text = folder.into();
+                    text = normal(&folder.into());
                 }
             }
         }

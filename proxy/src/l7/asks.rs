@@ -21,6 +21,7 @@ use super::external::{Asking, Granted, ServiceAsk};
 use super::pages::Page;
 use super::passwords::PasswordAsk;
 use super::policy::Declined;
+use super::request::refuse;
 
 impl Pending {
     /// Who must be asked, and what becomes of the request else.
@@ -95,6 +96,10 @@ impl Worker {
         let listed = outside.is_none() && !policy.allow.is_empty();
         if !policy.asks_credentials() || (any && listed) {
             return Ok(Asks::default());
+        }
+        // Who is asked and who serves might look at another one of them each.
+        if asking.asked.fields.every("authorization").nth(1).is_some() {
+            return Err(refuse(StatusCode::BAD_REQUEST).into());
         }
         let mut asks = Asks { any, refused: outside, ..Asks::default() };
         if let Some(basic) = &policy.basic {

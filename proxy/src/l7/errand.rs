@@ -84,7 +84,7 @@ impl Worker {
             Ok(Decided::Order(order)) => Ok(order),
             // Each round is seen in Via, so they end.
             Ok(Decided::Pending(pending)) => Box::pin(self.grant(*pending)).await,
-            Ok(Decided::Query(_)) => return None,
+            Ok(Decided::Query(..)) => return None,
             Err(declined) => Err(declined),
         };
         let mut order = match granted {

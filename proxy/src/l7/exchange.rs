@@ -96,8 +96,8 @@ pub(crate) enum Decided {
     Order(Order),
     /// It goes there, or is declined, once somebody has been asked about it.
     Pending(Box<Pending>),
-    /// It asks for a name.
-    Query(Query),
+    /// It asks for a name, for this client.
+    Query(Query, IpAddr),
 }
 
 /// A request that goes to a backend.
@@ -192,7 +192,11 @@ impl Worker {
     ) -> Result<Decided, Declined> {
         let checked = check(&incoming.asked)?;
         match self.queries.of(incoming, &checked) {
-            Some(query) => query.map(Decided::Query),
+            Some(query) => {
+                let told = self.told(incoming);
+                let client = Seen::new(incoming.from, told.as_ref()).client;
+                query.map(|query| Decided::Query(query, client))
+            }
             None => self.routed(incoming, checked, noted),
         }
     }

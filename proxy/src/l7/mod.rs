@@ -1,7 +1,7 @@
 //! L7: the Ingress front door.
 //!
 //! ```text
-//! connection ─▶ codec ─▶ fields ─▶ request ─▶ normalize ─▶ route ─▶ forward ─▶ pool │ dial ─▶ codec
+//! connection ─▶ codec ─▶ fields ─▶ request ─▶ route ─▶ forward ─▶ pool │ dial ─▶ codec
 //!   preface     h2 ─▶ h1            checks                                                 └▶ upgrade
 //! ```
 //!
@@ -16,7 +16,6 @@ mod h1;
 mod h2;
 mod io;
 mod request;
-mod normalize;
 mod route;
 mod policy;
 mod verify;
@@ -63,6 +62,8 @@ pub(crate) use self::access::bench::Logger;
 pub(crate) use self::h1::coder::bench as coded;
 #[cfg(feature = "bench")]
 pub(crate) use self::h1::one_form;
+#[cfg(feature = "bench")]
+pub(crate) use self::h2::one_meaning;
 #[cfg(feature = "bench")]
 pub(crate) use self::route::route as way_of;
 

@@ -6,9 +6,9 @@
 use std::borrow::Cow;
 
 use http::StatusCode;
+use portico_config::model::normalize;
 
 use super::fields::{Fields, Name};
-use super::normalize::normalize;
 
 /// A request's head as it was read.
 #[derive(Clone, Copy, Debug)]

@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use portico_config::model::ClientAuth;
 use portico_net::limit::Place;
-use portico_net::tls_accept::{accept, hello};
+use portico_net::tls_accept::{accept_by, deadline, hello};
 use rustls::pki_types::UnixTime;
 use tokio::net::TcpStream;
 use tracing::debug;
@@ -51,11 +51,11 @@ impl Worker {
         mut from: ForwardedFor,
         handshake: Option<Place>,
     ) -> Option<Served> {
-        let (mut begin, mut name) = (Vec::new(), None);
+        let (by, mut begin, mut name) = (deadline(), Vec::new(), None);
         let mut asked = Asked::default();
         let looks = self.asks_of_tls();
         if looks {
-            let Ok(hello) = hello(&mut stream).await else { return self.failed() };
+            let Ok(hello) = hello(&mut stream, by).await else { return self.failed() };
             (begin, name) = (hello.bytes, hello.name);
             asked = self.asked(name.as_deref());
         }
@@ -67,7 +67,7 @@ impl Worker {
             Some(auth) => tls.asking(auth),
         };
         let Ok(config) = config else { return self.failed() };
-        let stream = match accept(Begun::new(begin, stream), &config).await {
+        let stream = match accept_by(Begun::new(begin, stream), &config, by).await {
             Ok(stream) => stream,
             Err(error) => {
                 debug!(peer = %from.client, %error, "TLS handshake failed");

@@ -271,7 +271,7 @@ impl Asker<'_> {
         let policy = policy.flatten();
         explained.outcome = match decided {
             Ok(Decided::Order(order)) => self.forward(order, Vec::new()),
-            Ok(Decided::Query(_)) => Outcome::Query,
+            Ok(Decided::Query(..)) => Outcome::Query,
             Ok(Decided::Pending(pending)) => {
                 let (asks, then) = pending.into_parts();
                 let guards = asks.iter().map(guard).collect();

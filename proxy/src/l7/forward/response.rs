@@ -56,10 +56,14 @@ pub(crate) fn to_downstream(
 }
 
 /// Writes an interim answer of a backend to the client: it frames nothing and says nothing of a
-/// connection (`http-proxy 1.25`).
-pub(crate) fn interim(out: &mut Vec<u8>, status: (StatusCode, &[u8]), fields: Fields<'_>) {
+/// connection (`http-proxy 1.25`), and has nothing that `edits` take out of what follows it.
+pub(crate) fn interim(
+    out: &mut Vec<u8>,
+    status: (StatusCode, &[u8]),
+    (fields, edits): (Fields<'_>, Option<&Edits>),
+) {
     status_line(out, status);
-    passed_on(out, fields, None, false);
+    passed_on(out, fields, edits, false);
     put(out, &["\r\n"]);
 }
 

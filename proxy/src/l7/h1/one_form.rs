@@ -15,7 +15,7 @@ use crate::l7::request::{Asked, check};
 
 /// What a backend sees of the first request in `bytes`, and how many bytes of them that was; none
 /// of a request that has not come whole.
-fn seen_by_backend(
+pub(in crate::l7) fn seen_by_backend(
     bytes: &[u8],
     scratch: &Scratch,
 ) -> Result<Option<(Vec<u8>, usize)>, StatusCode> {

@@ -1,5 +1,6 @@
 //! A request that asks for a name: its message, read whole, and the reply as its answer.
 
+use std::net::IpAddr;
 use std::task::Poll;
 
 use http::{HeaderValue, StatusCode};
@@ -18,7 +19,12 @@ use crate::l7::watch::Phase;
 
 impl<S: Downstream> Connection<S> {
     /// Answers a query (RFC 8484 4.2): 200 whatever the reply says, 400 where it is no question.
-    pub(super) async fn resolve(&mut self, query: Query, length: Length, facts: &Facts) -> After {
+    pub(super) async fn resolve(
+        &mut self,
+        (query, client): (Query, IpAddr),
+        length: Length,
+        facts: &Facts,
+    ) -> After {
         let (message, close) = match query {
             Query::Whole(message) => (message, !self.skip(length, facts)),
             Query::Body => match self.collect(length, facts).await {
@@ -31,7 +37,7 @@ impl<S: Downstream> Connection<S> {
             },
         };
         self.watch.renew(Phase::Waiting);
-        let (client, local) = (self.from.client, self.from.local);
+        let local = self.from.local;
         let answered = match &self.worker.queries.resolver {
             Some(resolver) => resolver.answer(message, client, local).await,
             None => None,

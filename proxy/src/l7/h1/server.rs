@@ -1,5 +1,6 @@
 //! A client's connection: heads one after the other, and what becomes of each.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -87,8 +88,8 @@ enum Action {
     Forward(Order),
     /// One of the two, once somebody has been asked about it.
     Ask(Box<Pending>),
-    /// Asks for a name.
-    Query(Query),
+    /// Asks for a name, for this client.
+    Query(Query, IpAddr),
 }
 
 impl Request {
@@ -185,6 +186,8 @@ impl<S: Downstream> Connection<S> {
             };
             self.settle(&after);
             match after {
+                // A stream of HTTP/2 has one request, whatever else comes on it.
+                After::Next if self.stream.is_http2() => return,
                 After::Next => {
                     self.held = None;
                     self.watch.enter(Phase::Idle);
@@ -237,7 +240,9 @@ impl<S: Downstream> Connection<S> {
                 // Nothing is asked twice.
                 Action::Ask(_) => After::Cut,
                 Action::Own(declined) => self.decline(declined, length, &facts).await,
-                Action::Query(query) => Box::pin(self.resolve(query, length, &facts)).await,
+                Action::Query(query, client) => {
+                    Box::pin(self.resolve((query, client), length, &facts)).await
+                }
                 Action::Forward(order) => {
                     let (port, mut upload) = self.ordered(order, length, &mut facts);
                     let after = self.forward(&port, &mut upload, &facts).await;
@@ -456,15 +461,17 @@ impl<S: Downstream> Connection<S> {
         let asked = Asked { method, target, old: minor == 0, fields };
         let length = framing::of_request(fields, minor).map_err(|fault| refuse(fault.status()))?;
         let has_body = !matches!(length, Length::Absent | Length::Exact(0));
+        let websocket = is_websocket(&asked);
         let mut facts = Facts {
             to_head: method == "HEAD",
             old: asked.old,
             keep: match asked.old {
                 true => fields.lists(Name::Connection, "keep-alive"),
-                false => !fields.lists(Name::Connection, "close"),
+                // What follows may be of the tunnel that there is not (`http-proxy 1.28`).
+                false => !websocket && !fields.lists(Name::Connection, "close"),
             },
             expects: has_body && !asked.old && fields.has(Name::Expect),
-            websocket: is_websocket(&asked),
+            websocket,
             idempotent: is_idempotent(method),
             binds: fields.has(Name::Protected)
                 && fields.every("authorization").any(is_of_connection),
@@ -511,7 +518,7 @@ impl<S: Downstream> Connection<S> {
             Err(declined) => Action::Own(declined),
             Ok(Decided::Order(order)) => Action::Forward(order),
             Ok(Decided::Pending(pending)) => Action::Ask(pending),
-            Ok(Decided::Query(query)) => Action::Query(query),
+            Ok(Decided::Query(query, client)) => Action::Query(query, client),
         }
     }
 

@@ -232,6 +232,12 @@ impl Streams {
 pub(super) struct Live(Rc<Streams>);
 
 impl Live {
+    /// That of a stream whose connection has no other.
+    #[cfg(any(test, feature = "bench"))]
+    pub(super) fn alone() -> Self {
+        Self::new(&Rc::default())
+    }
+
     fn new(streams: &Rc<Streams>) -> Self {
         streams.live.set(streams.live.get() + 1);
         streams.begun.set(streams.begun.get() + 1);

@@ -21,6 +21,8 @@ mod socket;
 mod stream;
 pub(crate) mod connection;
 pub(crate) mod backend;
+#[cfg(any(test, feature = "bench"))]
+pub(crate) mod one_meaning;
 
 use std::io;
 use std::time::Duration;

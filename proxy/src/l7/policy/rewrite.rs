@@ -1,11 +1,10 @@
 //! What a request's path becomes, and templates filled in with what the request has.
 
 use http::StatusCode;
-use portico_config::model::{Part, Policy, Template, Variable};
+use portico_config::model::{Part, Policy, Template, Variable, normalize};
 
 use super::{Declined, Visit, cookies, scheme};
 use crate::l7::forward::is_request_id;
-use crate::l7::normalize::normalize;
 use crate::l7::request::{Checked, refuse};
 
 /// The path in place of the one that was asked for, in its normal form; none: it stays.

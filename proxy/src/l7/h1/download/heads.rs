@@ -157,7 +157,10 @@ impl Download {
             // Nobody asked for it, or the client was told already.
             StatusCode::CONTINUE => {}
             _ if facts.old => {}
-            _ => forward::interim(&mut self.out, (line.status, line.reason), fields),
+            _ => {
+                let fields = (fields, facts.edits());
+                forward::interim(&mut self.out, (line.status, line.reason), fields);
+            }
         }
         Ok(())
     }
