@@ -123,6 +123,9 @@ impl App {
             batches: AtomicU64::new(0),
             admin: ArcSwap::default(),
         });
+        let (of, own) = (Arc::downgrade(&shared), host::facts().addresses);
+        let is_admin = move |shared: Arc<Shared>, address| shared.is_admin(address, &own);
+        proxy.forbid(move |address| of.upgrade().is_some_and(|shared| is_admin(shared, address)));
         let feed = Feed::new(source, follow, &settings);
         let mut running = Running {
             sources: feed.controls(),

@@ -33,7 +33,9 @@ use arc_swap::ArcSwap;
 use portico_config::model::{AccessLog, FrontDoor, LogTarget};
 use portico_config::snapshot::Snapshot;
 use portico_net::dev_ca::DevCa;
-use portico_net::limit::{ConnectionLimit, MemoryLimit, connections_for, sessions_for};
+use portico_net::limit::{
+    ConnectionLimit, MemoryLimit, SourceLimit, connections_for, sessions_for,
+};
 use portico_net::line_log::{Counts, LineLog, Reopen};
 use portico_net::listeners::ListenerList;
 use portico_net::stream::StreamOptions;
@@ -151,6 +153,8 @@ impl Explainer {
 struct Shared {
     view: Arc<ArcSwap<View>>,
     connections: ConnectionLimit,
+    /// Connections of each client of Ingress.
+    sources: SourceLimit,
     /// TLS handshakes of clients of Ingress that go on.
     handshakes: ConnectionLimit,
     stream: StreamOptions,
@@ -198,6 +202,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             view: Arc::new(ArcSwap::from_pointee(View::default())),
             connections: ConnectionLimit::new(most),
+            sources: SourceLimit::new(options.front_door.max_connections_per_client),
             handshakes: ConnectionLimit::new(options.front_door.max_tls_handshakes),
             stream: options.stream,
             proxy_protocol: options.proxy_protocol,
@@ -238,6 +243,12 @@ impl Proxy {
         let descriptors = options.descriptors;
         let proxy = Self { shared, builder, listeners, retired, outs, descriptors, _access: log };
         (proxy, workers)
+    }
+
+    /// Has annotations lead nowhere where `is_it` says so: to what is for the operator alone
+    /// (`reliability 2.11.1`). The first word counts.
+    pub fn forbid(&self, is_it: impl Fn(SocketAddr) -> bool + Send + Sync + 'static) {
+        let _ = self.shared.l7.forbidden.set(l7::Forbidden::new(is_it));
     }
 
     /// Builds the next view and opens every socket that it needs; changes nothing that serves.

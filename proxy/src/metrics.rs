@@ -43,25 +43,7 @@ impl Collector {
         endpoints::count(&ports, self.shared.endpoint_series, exceeded, &registry)?;
         certificates::count(&view.certificates, &registry)?;
         self.count_listeners(&registry)?;
-        let hits = IntCounterVec::new(
-            Opts::new("portico_proxy_limit_exceeded_total", "How often a limit held something up."),
-            &["reason"],
-        )?;
-        registry.register(Box::new(hits.clone()))?;
-        hits.with_label_values(&["connections"])
-            .inc_by(self.shared.connections.hits());
-        hits.with_label_values(&["tls_handshakes"])
-            .inc_by(self.shared.handshakes.hits());
-        hits.with_label_values(&["descriptors"])
-            .inc_by(portico_net::accept::pauses());
-        hits.with_label_values(&["sessions"])
-            .inc_by(self.shared.sessions_evicted.load(Relaxed));
-        hits.with_label_values(&["affinity"])
-            .inc_by(self.shared.affinity.evictions());
-        hits.with_label_values(&["endpoint_series"])
-            .inc_by(exceeded.load(Relaxed));
-        hits.with_label_values(&["listeners"])
-            .inc_by(self.shared.listeners_refused.load(Relaxed));
+        self.count_hits(&registry)?;
         let gauge = |name, help, value: usize| -> prometheus::Result<()> {
             let gauge = IntGauge::new(name, help)?;
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
@@ -89,8 +71,6 @@ impl Collector {
         counter("portico_l7_access_log_lines_total", LOGGED, access.written())?;
         counter("portico_l7_access_log_dropped_total", UNLOGGED, access.dropped())?;
         let shared = &self.shared.shared_ledger;
-        hits.with_label_values(&["rule_series"])
-            .inc_by(shared.hits.load(Relaxed));
         let omitted = view
             .ledgers()
             .filter(|it| Arc::ptr_eq(it, &shared.ledger))
@@ -104,6 +84,30 @@ impl Collector {
             .map(|port| (&*port.service, &*port.name, &port.port.state.inquiries));
         families.extend(self.shared.l7.families(answers)?);
         Ok(families)
+    }
+
+    /// How often limits held something up.
+    fn count_hits(&self, registry: &Registry) -> prometheus::Result<()> {
+        let hits = IntCounterVec::new(
+            Opts::new("portico_proxy_limit_exceeded_total", "How often a limit held something up."),
+            &["reason"],
+        )?;
+        registry.register(Box::new(hits.clone()))?;
+        let shared = &self.shared;
+        for (reason, count) in [
+            ("connections", shared.connections.hits()),
+            ("client_connections", shared.sources.hits()),
+            ("tls_handshakes", shared.handshakes.hits()),
+            ("descriptors", portico_net::accept::pauses()),
+            ("sessions", shared.sessions_evicted.load(Relaxed)),
+            ("affinity", shared.affinity.evictions()),
+            ("endpoint_series", shared.endpoint_series_exceeded.load(Relaxed)),
+            ("listeners", shared.listeners_refused.load(Relaxed)),
+            ("rule_series", shared.shared_ledger.hits.load(Relaxed)),
+        ] {
+            hits.with_label_values(&[reason]).inc_by(count);
+        }
+        Ok(())
     }
 
     fn count_listeners(&self, registry: &Registry) -> prometheus::Result<()> {

@@ -298,7 +298,7 @@ fn welcome(
     places: (Place, Option<Place>),
 ) {
     if !shared.proxy_protocol {
-        return plane.http.serve(stream, peer, door, places);
+        return admit((stream, peer), (shared, plane), door, places);
     }
     let (shared, inside, door) = (Arc::clone(shared), Rc::clone(plane), Rc::clone(door));
     plane.connections.spawn_local(async move {
@@ -306,7 +306,7 @@ fn welcome(
         match l4::take_preface(&mut stream, is_trusted).await {
             Ok(header) => {
                 let client = header.map_or(peer, |header| header.source);
-                inside.http.serve(stream, client, &door, places);
+                admit((stream, client), (&shared, &inside), &door, places);
             }
             Err(error) => {
                 debug!(%peer, address = %door.address, %error, "no PROXY header");
@@ -315,6 +315,35 @@ fn welcome(
             }
         }
     });
+}
+
+/// Serves a client that has not more connections than one may have (`http-proxy 8.2`). Proxies that are
+/// trusted stand for many clients, and so does this host itself.
+fn admit(
+    (stream, client): (TcpStream, SocketAddr),
+    (shared, plane): (&Arc<Shared>, &Rc<Plane>),
+    door: &Rc<l7::HttpListener>,
+    (place, handshake): (Place, Option<Place>),
+) {
+    let stands_for_many = || plane.tcp.trusts(client.ip()) || is_here(&stream, client);
+    let seat = match shared.sources.enter(client.ip()) {
+        Some(seat) => Some(seat),
+        None if stands_for_many() => None,
+        None => {
+            shared.sources.hit();
+            return reset(&stream);
+        }
+    };
+    plane
+        .http
+        .serve(stream, client, door, (place, handshake, seat));
+}
+
+/// Whether a connection comes from the address that it came to.
+fn is_here(stream: &TcpStream, peer: SocketAddr) -> bool {
+    stream
+        .local_addr()
+        .is_ok_and(|local| local.ip().to_canonical() == peer.ip().to_canonical())
 }
 
 /// Sockets taken in a row before the worker turns to others.

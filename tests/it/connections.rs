@@ -214,6 +214,47 @@ fn ingress_can_require_a_header_too() {
 }
 
 #[test]
+fn one_client_has_so_many_connections_and_no_more() {
+    let pod = Pod::http("web");
+    let text = service("web", "ClusterIP", 80, &[&pod])
+        + "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: web}\nspec:\n  \
+           defaultBackend: {service: {name: web, port: {number: 80}}}\n";
+    let portico = Portico::with(&[("s.yaml", &text)])
+        .adjust(|settings| {
+            settings.proxy_protocol = true;
+            settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+            settings.front_door.max_connections_per_client = 2;
+        })
+        .start();
+    // A connection of this client that stays open, and whether it is served.
+    let come = |client: &str| {
+        let mut stream = open(portico.http());
+        let header = format!("PROXY {client} 5555 80\r\n");
+        let request = "GET / HTTP/1.1\r\nHost: web\r\n\r\n";
+        let sent = stream.write_all(format!("{header}{request}").as_bytes());
+        let first = line(&stream);
+        let served = sent.is_ok() && matches!(&first, Ok(line) if line.contains(" 200 "));
+        assert!(served || is_reset(&first), "{first:?}");
+        (stream, served)
+    };
+    let (one, other) = ("TCP4 192.0.2.7 198.51.100.1", "TCP4 192.0.2.8 198.51.100.1");
+    let held = [come(one), come(one)];
+    assert!(held.iter().all(|(_, served)| *served), "http-proxy 8.2: as many as one may have");
+    assert!(!come(one).1, "http-proxy 8.2: one more");
+    assert!(come(other).1, "http-proxy 8.2: another client");
+    let of_network = ["TCP6 2001:db8::1 ::1", "TCP6 2001:db8::2 ::1", "TCP6 2001:db8::3 ::1"];
+    let network = of_network.map(come);
+    assert_eq!(network.map(|(_, served)| served), [true, true, false], "http-proxy 8.2: a /64");
+    for client in ["TCP4 127.0.0.1 127.0.0.1"; 4] {
+        assert!(come(client).1, "this host is none");
+    }
+    let series = "portico_proxy_limit_exceeded_total{reason=\"client_connections\"}";
+    assert_eq!(portico.metric(series), 2);
+    drop(held);
+    eventually("its places come back", || come(one).1.then_some(()));
+}
+
+#[test]
 fn an_idle_timeout_ends_silent_connections_alone_and_follows_the_settings() {
     let pod = Pod::tcp("a");
     let portico = Portico::with(&[("s.yaml", &service("db", "ClusterIP", 7000, &[&pod]))])

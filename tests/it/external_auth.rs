@@ -90,6 +90,11 @@ fn another_service_says_who_may_pass() {
         let (url, client) = (format!("http://{host}/headers get /headers"), "127.0.0.1");
         assert!(told.contains(&url) && told.ends_with(client), "ingress 2.4: auth-url: {told}");
     }
+    for (host, status) in [("name.test", 400), ("open.test", 200)] {
+        let twice = format!("{}Authorization: a\r\nAuthorization: b\r\n", token("good"));
+        let answer = ask(&portico, host, "/", &twice);
+        assert_eq!(answer.status, status, "RFC 9110 11.6.2: one of them, whoever looks: {host}");
+    }
     let told = ask(&portico, "name.test", "/headers", &token("told"));
     let line = "X-Told: GET /check?u=/headers HTTP/1.1 judge.default.svc.cluster.local ";
     assert!(!told.text().contains("X-User"), "absent in the answer: removed");
@@ -152,6 +157,30 @@ fn what_cannot_be_asked_keeps_everybody_out() {
     ] {
         let answer = ask(&portico, host, "/", "");
         assert_eq!(answer.status, status, "ingress 2.4, 6.7: auth-url: {host}");
+    }
+}
+
+#[test]
+fn the_admin_listener_is_nobody_to_ask_or_to_tell() {
+    let pod = Pod::http("web");
+    let text = [service("web", "ClusterIP", 80, &[&pod]), annotated("open", "open.test", &[], "")];
+    let first = annotated("asks", "asks.test", &[("auth-url", "http://gone.invalid/")], "");
+    let files = [("all.yaml", &*text.join("---\n")), ("asks.yaml", &first)];
+    let portico = Portico::with(&files).start();
+    let admin = portico.admin();
+    for host in [admin.ip().to_string(), format!("[::ffff:{}]", admin.ip()), "localhost".to_owned()]
+    {
+        let url = format!("http://{host}:{}/livez", admin.port());
+        let asks = annotated("asks", "asks.test", &[("auth-url", &url)], "");
+        let mirrors = annotated("tells", "tells.test", &[("mirror-target", &url)], "");
+        portico.edit("asks.yaml", &[asks, mirrors].join("---\n"));
+        assert_eq!(ask(&portico, "asks.test", "/", "").status, 500, "reliability 2.11.1: {url}");
+        let failed = "portico_l7_mirrored_total{outcome=\"failed\"}";
+        let before = portico.metric(failed);
+        assert_eq!(ask(&portico, "tells.test", "/", "").status, 200, "{url}");
+        crate::harness::eventually("the copy is not sent", || {
+            (portico.metric(failed) > before).then_some(())
+        });
     }
 }
 

@@ -43,6 +43,9 @@ pub struct FrontDoor {
     /// `maxConnectionAge`: a client's connection ends with the response after it; none: never.
     /// Default 1 h.
     pub max_connection_age: Option<Duration>,
+    /// `maxConnectionsPerClient`: connections that one client may have to Ingress at once, over all
+    /// workers; default 1,000.
+    pub max_connections_per_client: usize,
     /// `maxTlsHandshakes`: TLS handshakes of clients that may go on at once, over all workers; default 256.
     pub max_tls_handshakes: usize,
     /// `maxEndpointRequests`: requests that one endpoint may have at once, each of which has a
@@ -101,6 +104,7 @@ impl Default for FrontDoor {
             max_body_bytes: 1 << 20,
             max_requests_per_connection: 10_000,
             max_connection_age: Some(Duration::from_secs(3600)),
+            max_connections_per_client: 1_000,
             max_tls_handshakes: 256,
             max_endpoint_requests: 1_024,
             max_endpoint_pending: 1_024,

@@ -16,18 +16,43 @@ pub struct FoundHost {
     pub addresses: Arc<[IpAddr]>,
 }
 
-/// Whether an address is one of a link or a cloud's metadata, or none at all: what only the
-/// surroundings of this machine have is dialed where settings list its host, and nowhere else.
+/// Whether an address is one of a link or a cloud's metadata, of many hosts or of none: what only the
+/// surroundings of this machine have is dialed where settings list its host, and nowhere else
+/// (`reliability 2.12.2`). One of IPv4 counts in whatever form it is written in IPv6.
 pub fn is_surroundings(address: IpAddr) -> bool {
     match address.to_canonical() {
-        IpAddr::V4(address) => address.is_link_local() || address == Ipv4Addr::UNSPECIFIED,
+        IpAddr::V4(address) => is_surroundings_v4(address),
         IpAddr::V6(address) => {
-            address.is_unicast_link_local() || [METADATA, Ipv6Addr::UNSPECIFIED].contains(&address)
+            let is_odd = address.is_unicast_link_local()
+                || address.is_multicast()
+                || address.is_unspecified()
+                || METADATA.contains(&address);
+            is_odd || translated(address).is_some_and(is_surroundings_v4)
         }
     }
 }
 
-const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+fn is_surroundings_v4(address: Ipv4Addr) -> bool {
+    // What begins with 0 is this host, with 240 or more nobody.
+    let is_none = matches!(address.octets(), [0 | 240.., ..]);
+    let is_odd = address.is_link_local() || address.is_multicast();
+    is_none || is_odd || METADATA_V4.contains(&address)
+}
+
+/// The address of IPv4 that a translator makes of one (RFC 6052).
+fn translated(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = address.segments() else { return None };
+    let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+    Some(Ipv4Addr::new(a, b, c, d))
+}
+
+/// Of clouds whose metadata are not link-local.
+const METADATA: [Ipv6Addr; 2] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+];
+const METADATA_V4: [Ipv4Addr; 2] =
+    [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16)];
 
 #[cfg(test)]
 mod tests {
@@ -42,6 +67,18 @@ mod tests {
             ("fd00:ec2::254", true),
             ("0.0.0.0", true),
             ("::", true),
+            ("0.1.2.3", true),
+            ("224.0.0.1", true),
+            ("240.0.0.1", true),
+            ("255.255.255.255", true),
+            ("ff02::1", true),
+            ("100.100.100.200", true),
+            ("168.63.129.16", true),
+            ("fd20:ce::254", true),
+            ("64:ff9b::169.254.169.254", true),
+            ("64:ff9b::192.0.2.1", false),
+            ("100.64.0.1", false),
+            ("fd00::1", false),
             ("127.0.0.1", false),
             ("192.0.2.1", false),
             ("2001:db8::1", false),

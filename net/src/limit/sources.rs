@@ -136,7 +136,7 @@ mod tests {
             ("::1", 99),
         ] {
             let seats = taken(&limit, client);
-            assert_eq!(seats.len(), want, "reliability 4: {client}");
+            assert_eq!(seats.len(), want, "http-proxy 8.2, reliability 4: {client}");
             held.push(seats);
         }
         held.clear();

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use portico_net::limit::Place;
+use portico_net::limit::{Place, Seat};
 use tokio::net::TcpStream;
 use tracing::error;
 
@@ -17,15 +17,16 @@ use super::{HttpListener, Worker};
 
 impl Worker {
     /// Serves a connection on a task of its own, which does all its work; `place` is its own
-    /// among all connections, `handshake` one among those that are made, where it speaks TLS.
+    /// among all connections, `handshake` one among those that are made, where it speaks TLS, and `seat`
+    /// one among those of its client.
     pub(crate) fn serve(
         self: &Rc<Self>,
         stream: TcpStream,
         peer: SocketAddr,
         listener: &HttpListener,
-        (place, handshake): (Place, Option<Place>),
+        (place, handshake, seat): (Place, Option<Place>, Option<Seat>),
     ) {
-        let from = self.seen(&stream, peer, listener);
+        let from = self.seen(&stream, peer, listener).seated(seat);
         let held = Held::new(self, place);
         let accepted = &self.metrics.accepted[usize::from(listener.tls)];
         accepted.0.fetch_add(1, Relaxed);

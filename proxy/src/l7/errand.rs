@@ -67,6 +67,10 @@ impl Worker {
             AuthPlace::Host(host, port) => {
                 let addresses = self.outside.addresses((host, *port), errand.listed);
                 let addresses = addresses.await?;
+                let forbidden = self.metrics.forbidden.get();
+                if forbidden.is_some_and(|it| addresses.iter().any(|address| it.has(*address))) {
+                    return None;
+                }
                 let secured = self.secured_to(errand).await?;
                 let inquiry = errand.inquiry(errand.request, secured);
                 self.inquire_any(&addresses, &inquiry).await

@@ -14,6 +14,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use rustls::{HandshakeKind, ProtocolVersion, ServerConnection};
 
 use super::mirror::Counts;
+use super::outside::Forbidden;
 use super::tls::Tls;
 use super::verify::Verifier;
 use crate::ledger::{Ledger, Subject};
@@ -61,6 +62,8 @@ pub(crate) struct Metrics {
     pub(crate) verifier: OnceLock<Verifier>,
     /// Who signs certificates of hosts that have none.
     pub(crate) dev_ca: OnceLock<Arc<DevCa>>,
+    /// What is never dialed for an annotation.
+    pub(crate) forbidden: OnceLock<Forbidden>,
     /// The TLS configurations that all workers share, so that they share their tickets.
     pub(crate) tls: OnceLock<Option<Arc<Tls>>>,
 }

@@ -107,6 +107,7 @@ use self::watch::{TICK, Ticker};
 
 pub(crate) use self::access::Access;
 pub(crate) use self::metrics::Metrics;
+pub(crate) use self::outside::Forbidden;
 pub use self::queries::{Answered, Answering, Resolver};
 pub(crate) use self::queries::{Queries, QueryHosts};
 

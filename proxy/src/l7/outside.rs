@@ -12,7 +12,8 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use portico_config::model::{BackendTls, Same, is_surroundings};
+use portico_config::model::{BackendTls, Same};
+use portico_net::dial::why_not;
 use portico_net::tls_dial::host_roots;
 use tokio::sync::OnceCell;
 use tracing::debug;
@@ -35,6 +36,26 @@ struct Found {
 }
 
 type Addresses = Arc<[SocketAddr]>;
+
+/// Addresses that are never dialed, whatever leads there.
+pub(crate) struct Forbidden(Box<dyn Fn(SocketAddr) -> bool + Send + Sync>);
+
+impl Forbidden {
+    /// Those of which `is_it` says so.
+    pub(crate) fn new(is_it: impl Fn(SocketAddr) -> bool + Send + Sync + 'static) -> Self {
+        Self(Box::new(is_it))
+    }
+
+    pub(crate) fn has(&self, address: SocketAddr) -> bool {
+        self.0(address)
+    }
+}
+
+impl std::fmt::Debug for Forbidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Forbidden").finish_non_exhaustive()
+    }
+}
 
 impl Outside {
     /// Where a host is; none: nowhere.
@@ -118,7 +139,7 @@ impl Outside {
 
 /// Whether all addresses of a host may be dialed, and there are any.
 fn is_reachable(addresses: &Addresses) -> bool {
-    let may = |address: &SocketAddr| !is_surroundings(address.ip());
+    let may = |address: &SocketAddr| why_not(address.ip()).is_none();
     !addresses.is_empty() && addresses.iter().all(may)
 }
 

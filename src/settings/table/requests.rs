@@ -30,6 +30,13 @@ pub(super) static SETTINGS: &[Setting] = &[
         Kind::TimeOrOff(SECOND..=DAY, |to| &mut to.settings.front_door.max_connection_age),
     ),
     Setting::new(
+        "ingress.maxConnectionsPerClient",
+        Group::Ingress,
+        "N",
+        "Connections that one client has at once; more are reset. Trusted proxies and this host have any",
+        Kind::Count(1..=1_000_000, |to| &mut to.settings.front_door.max_connections_per_client),
+    ),
+    Setting::new(
         "ingress.maxTlsHandshakes",
         Group::Ingress,
         "N",

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use portico_net::limit::Seat;
+
 use super::put;
 use crate::l7::agreed::Agreed;
 use crate::l7::clients::Shown;
@@ -26,6 +28,8 @@ pub(crate) struct ForwardedFor {
     pub(in crate::l7) full: bool,
     /// Whether backends are told `Forwarded` too (`http-proxy 3.3`).
     pub(crate) tells_forwarded: bool,
+    /// Its place among the connections of its client.
+    _seat: Option<Seat>,
     /// What its handshake came to, where it is logged.
     pub(crate) agreed: Option<Box<Agreed>>,
     /// What the client has shown, where it was asked for a certificate.
@@ -53,12 +57,18 @@ impl ForwardedFor {
             tells_forwarded: false,
             lines: Vec::new(),
             port: if tls { "443" } else { "80" },
+            _seat: None,
             agreed: None,
             shown: None,
             address: listener.to_string(),
         };
         from.lines = from.lines(from.client, tls, &[]);
         from
+    }
+
+    /// The same with a place among the connections of its client, for as long as this lasts.
+    pub(crate) fn seated(self, seat: Option<Seat>) -> Self {
+        Self { _seat: seat, ..self }
     }
 
     /// The same for a trusted proxy; `full`: what it says of the way to it is kept.
