@@ -9,5 +9,6 @@ mod diagnostics;
 mod docs;
 mod ingress;
 mod layers;
+mod examples;
 mod lexer;
 mod tree;
