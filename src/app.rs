@@ -249,7 +249,10 @@ impl Running {
             .readiness
             .update(|progress| progress.ending = true);
         self.healthy.store(false, Ordering::Relaxed);
-        info!(delay_ms = self.drain_delay.as_millis(), "draining");
+        info!(
+            delay_ms = u64::try_from(self.drain_delay.as_millis()).unwrap_or(u64::MAX),
+            "draining"
+        );
         // Nothing wakes this wait: it is the delay itself, in which traffic goes on.
         self.shared
             .readiness

@@ -12,6 +12,7 @@ mod echo;
 mod dns;
 mod ca;
 mod config;
+mod environment;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
@@ -23,6 +24,7 @@ pub use self::demo::DemoArgs;
 pub use self::diff::DiffArgs;
 pub use self::dns::{DnsCommand, SetupArgs};
 pub use self::echo::EchoArgs;
+pub(crate) use self::environment::strangers;
 pub use self::explain::{ExplainArgs, NameQuestion, Question, RequestQuestion, Topic};
 pub use self::run::RunArgs;
 pub use crate::settings::{Format, LogArgs, ServeArgs};
@@ -59,7 +61,7 @@ pub enum Command {
     /// Print how this host is told to ask portico for names
     #[command(subcommand, subcommand_value_name = "COMMAND")]
     Dns(DnsCommand),
-    /// The CA of --dev-tls
+    /// Print the certificate of the CA of --dev-tls, for browsers and tools to trust
     #[command(subcommand, subcommand_value_name = "COMMAND")]
     Ca(CaCommand),
     /// Look at the settings

@@ -20,6 +20,7 @@ pub mod settings;
 pub mod cli;
 pub mod telemetry;
 mod signal;
+mod notify;
 mod http_io;
 mod protobuf;
 mod findings;

@@ -1,13 +1,16 @@
 //! The process's own metrics, and the registry that joins them with those of the planes.
 
-use std::sync::{LazyLock, Once};
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Once};
 use std::time::Duration;
 
 use portico_config::diagnostic::Severity;
 use portico_config::publish::Published;
 use portico_config::snapshot::diff::{self, Change};
 use portico_config::snapshot::{Reach, Service, Snapshot};
+use portico_net::listeners::{ListenerState, ListenerStatus};
 use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
 use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts,
@@ -144,12 +147,43 @@ impl Metrics {
         }
     }
 
-    /// Everything, in Prometheus' text form.
-    pub(crate) fn encode(&self) -> String {
-        TextEncoder::new()
-            .encode_to_string(&self.registry.gather())
+    /// Everything, in Prometheus' text form, with how these listeners are.
+    pub(crate) fn encode(&self, listeners: &[Arc<ListenerStatus>]) -> String {
+        let counted = counted(listeners).map(|counted| {
+            let mut families = self.registry.gather();
+            families.extend(counted);
+            families.sort_by(|one, other| one.name().cmp(other.name()));
+            families
+        });
+        counted
+            .and_then(|families| TextEncoder::new().encode_to_string(&families))
             .unwrap_or_else(|error| format!("# {error}\n"))
     }
+}
+
+/// `portico_listeners`, by what they are for and how they are.
+fn counted(listeners: &[Arc<ListenerStatus>]) -> prometheus::Result<Vec<MetricFamily>> {
+    let gauge = IntGaugeVec::new(
+        Opts::new("portico_listeners", "Listeners of the process, by role and state."),
+        &["role", "state"],
+    )?;
+    let mut counts: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+    for status in listeners {
+        let state = match status.state {
+            ListenerState::Serving => "serving",
+            ListenerState::Degraded(_) => "degraded",
+            ListenerState::Draining => "draining",
+        };
+        *counts.entry((status.role, state)).or_default() += 1;
+    }
+    for ((role, state), count) in counts {
+        gauge.with_label_values(&[role, state]).set(count);
+    }
+    // One without series is no family.
+    let families = gauge.collect().into_iter();
+    Ok(families
+        .filter(|family| !family.get_metric().is_empty())
+        .collect())
 }
 
 /// What CoreDNS calls it; nothing for a name that leads elsewhere.
@@ -194,8 +228,16 @@ mod tests {
     fn the_config_metrics_follow_what_is_published() {
         let metrics = Metrics::new(Vec::new()).unwrap();
         metrics.loaded(&Published::default(), true, Duration::from_millis(3), 1_000);
-        let text = metrics.encode();
+        let dns = ListenerStatus {
+            role: "dns",
+            address: "127.0.0.1:53".parse().unwrap(),
+            protocol: "udp",
+            serves: None,
+            state: ListenerState::Degraded("taken".to_owned()),
+        };
+        let text = metrics.encode(&[Arc::new(dns)]);
         for line in [
+            "portico_listeners{role=\"dns\",state=\"degraded\"} 1",
             "portico_config_valid 1",
             "portico_config_reloads_total{result=\"published\"} 1",
             "portico_config_reloads_total{result=\"failed\"} 0",

@@ -96,6 +96,23 @@ impl Origin {
         Some(Position { line: found.line.saturating_add(self.start.line - 1), ..found })
     }
 
+    /// Where the key `name` of `field` stands: before its value on the same line, else where the field does.
+    pub(crate) fn key_position(&self, field: &FieldPath, name: &str) -> Option<Position> {
+        let found = self.position(field)?;
+        let text = std::str::from_utf8(&self.content).ok()?;
+        let before = found.line.checked_sub(1).and_then(|line| {
+            let line = text.lines().nth(usize::try_from(line).ok()?)?;
+            let columns = usize::try_from(found.column.saturating_sub(1)).ok()?;
+            Some(line.chars().take(columns).collect::<String>())
+        });
+        let before = before.unwrap_or_default();
+        let Some(begin) = before.rfind(name) else { return Some(found) };
+        Some(Position {
+            column: number(before[..begin].chars().count()).saturating_add(1),
+            ..found
+        })
+    }
+
     /// Where line `number` (from 1) of a text stands whose first is at `first`; none where that line of
     /// the file does not have `word`: the text is written in another way than line by line.
     pub(crate) fn line_of(&self, first: Position, number: usize, word: &str) -> Option<Position> {

@@ -135,8 +135,11 @@ impl Walk<'_> {
 
     fn unknown(&mut self, prefix: &str, name: &str) {
         let parent = FieldPath::from(prefix.trim_end_matches('.'));
-        let found = Diagnostic::new(Code::UnknownSetting, "there is no such setting")
-            .at(self.origin, parent.key(name));
+        let field = parent.key(name);
+        let position = self.origin.key_position(&field, name);
+        let mut found = Diagnostic::new(Code::UnknownSetting, "there is no such setting")
+            .at(self.origin, field);
+        found.position = position;
         self.wrong.push(match self.nearest(prefix, name) {
             Some(nearest) => found.help(format!("did you mean `{nearest}`?")),
             None => found,
@@ -224,7 +227,8 @@ mod tests {
             ("ttl: 5\n", "did you mean `dns.ttl`?"),
             ("service-cidr: a\n", "did you mean `serviceCidr`?"),
             ("controllers: a\n", "did you mean `ingress.controllers`?"),
-            ("zebra: a\n", "p.yaml:3:8: error[P0802]: zebra: there is no such setting"),
+            ("zebra: a\n", "p.yaml:3:1: error[P0802]: zebra: there is no such setting"),
+            ("dns: {zebra: a}\n", "p.yaml:3:7: error[P0802]: dns.zebra: there is no such setting"),
             (
                 "dns: 5\n",
                 "p.yaml:3:6: error[P0803]: dns: is not a mapping, with any of listen, ttl in it",

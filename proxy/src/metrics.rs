@@ -8,13 +8,11 @@ mod endpoints;
 mod rules;
 mod udp;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use portico_net::listeners::ListenerState;
 use prometheus::core::Desc;
 use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
@@ -42,7 +40,6 @@ impl Collector {
         let exceeded = &self.shared.endpoint_series_exceeded;
         endpoints::count(&ports, self.shared.endpoint_series, exceeded, &registry)?;
         certificates::count(&view.certificates, &registry)?;
-        self.count_listeners(&registry)?;
         self.count_hits(&registry)?;
         let gauge = |name, help, value: usize| -> prometheus::Result<()> {
             let gauge = IntGauge::new(name, help)?;
@@ -106,28 +103,6 @@ impl Collector {
             ("rule_series", shared.shared_ledger.hits.load(Relaxed)),
         ] {
             hits.with_label_values(&[reason]).inc_by(count);
-        }
-        Ok(())
-    }
-
-    fn count_listeners(&self, registry: &Registry) -> prometheus::Result<()> {
-        let listeners = IntGaugeVec::new(
-            Opts::new("portico_listeners", "Listeners of the proxy, by role and state."),
-            &["role", "state"],
-        )?;
-        registry.register(Box::new(listeners.clone()))?;
-        let mut counts: BTreeMap<(&str, &str), i64> = BTreeMap::new();
-        let list = self.shared.listeners.load_full();
-        for status in list.iter() {
-            let state = match status.state {
-                ListenerState::Serving => "serving",
-                ListenerState::Degraded(_) => "degraded",
-                ListenerState::Draining => "draining",
-            };
-            *counts.entry((status.role, state)).or_default() += 1;
-        }
-        for ((role, state), count) in counts {
-            listeners.with_label_values(&[role, state]).set(count);
         }
         Ok(())
     }

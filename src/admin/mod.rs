@@ -189,7 +189,7 @@ fn answer<B>(request: &Request<B>, shared: &Shared) -> Response<Full<Bytes>> {
         "/metrics" => typed(
             StatusCode::OK,
             "text/plain; version=0.0.4; charset=utf-8",
-            shared.metrics.encode(),
+            shared.metrics.encode(&shared.listeners()),
         ),
         "/api/v1/snapshot" => {
             let mut json = snapshot::render(&shared.publication.load(), &shared.listeners());

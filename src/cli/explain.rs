@@ -128,9 +128,7 @@ impl ExplainArgs {
         }
         if protocol_of(&first).is_some() {
             let to = text(1).unwrap_or_default();
-            let to = to.parse().map_err(|_| {
-                format!("{first} \"{to}\" is not ADDR:PORT, such as 10.96.0.10:80 or [fd00::1]:80")
-            })?;
+            let to = to.parse().map_err(|_| no_address(&first, &to))?;
             let paths = paths(&self.words[2..]);
             return Ok(Topic::Flow(Question { protocol: first.into_owned(), to, paths }));
         }
@@ -140,11 +138,35 @@ impl ExplainArgs {
         let hint = match (Code::parse(&first), Code::nearest(&first)) {
             (Some(code), _) if self.words.len() == 1 => return Ok(Topic::Code(code)),
             (Some(_), _) => return Err("explain one code at a time".to_owned()),
+            // A host, or a Service's name, as one would type it elsewhere.
+            (None, _) if is_name(&first) => {
+                format!("of a host, explain http://{first}/, and of a name: explain dns {first}")
+            }
             (None, Some(code)) => format!("did you mean {code}: {}?", code.title()),
             (None, None) => "`portico explain` lists all codes".to_owned(),
         };
         Err(format!("{first}: there is no such code; {hint}"))
     }
+}
+
+/// That a flow goes to an address, and which command tells the address of a name.
+fn no_address(protocol: &str, to: &str) -> String {
+    let form =
+        format!("{protocol} \"{to}\" is not ADDR:PORT, such as 10.96.0.10:80 or [fd00::1]:80");
+    match to.rsplit_once(':') {
+        Some((name, _)) if is_name(name) => {
+            format!("{form}; portico explain dns {name} says which address a name has")
+        }
+        _ => form,
+    }
+}
+
+/// Whether a word may be a host's name: it has a dot or a hyphen, which no code has.
+fn is_name(word: &str) -> bool {
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    word.contains(['.', '-'])
+        && word.chars().all(is_letter)
+        && word.contains(|c: char| c.is_ascii_alphabetic())
 }
 
 const EXAMPLES: &str = "\
@@ -180,11 +202,24 @@ mod tests {
             ("htps://a.test/", "only http:// and https:// can be explained"),
             ("P9999", "there is no such code"),
             ("nothing", "`portico explain` lists all codes"),
+            ("mi-web", "explain http://mi-web/"),
+            ("web.default.svc.cluster.local", "explain dns web.default.svc.cluster.local"),
+            ("wp-1", "explain dns wp-1"),
         ] {
             let cli = Cli::try_parse_from(["portico", "explain", word]).unwrap();
             let Command::Explain(explain) = cli.command else { panic!("not explain") };
             let reason = explain.topic().unwrap_err();
             assert!(reason.contains(word) && reason.contains(want), "{reason}");
+        }
+        for (to, want) in [
+            ("mi-wp:80", "portico explain dns mi-wp says"),
+            ("10.0.0.1", "[fd00::1]:80"),
+            ("", "[fd00::1]:80"),
+        ] {
+            let cli = Cli::try_parse_from(["portico", "explain", "tcp", to]).unwrap();
+            let Command::Explain(explain) = cli.command else { panic!("not explain") };
+            let reason = explain.topic().unwrap_err();
+            assert!(reason.contains(want), "{reason}");
         }
     }
 }

@@ -1,12 +1,14 @@
 //! `portico check`: the pipeline of a live reload, run once, without serving.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use portico_config::diagnostic::Diagnostic;
 use portico_config::pipeline::Pipeline;
 use portico_config::snapshot::{Assignments, Snapshot};
+use portico_config::source::Changes;
 use portico_config::source::files::read_once;
 
 use super::{DEFAULT_WIDTH, complain, missing};
@@ -27,6 +29,7 @@ pub(super) fn check(arguments: CheckArgs, loaded: Loaded) -> anyhow::Result<Exit
     let changes = read_once(settings.sources(arguments.paths.clone()), &settings.limits);
     let sources = Sources::of(&changes);
     let (files, unreadable) = (changes.written.len(), changes.unreadable.clone());
+    let bare = bare(&arguments.paths, &changes);
     let mut pipeline = Pipeline::new(settings, host::facts(), Assignments::default());
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let update = pipeline.apply(changes, now.unwrap_or_default().as_secs());
@@ -48,6 +51,7 @@ pub(super) fn check(arguments: CheckArgs, loaded: Loaded) -> anyhow::Result<Exit
     for (path, reason) in &unreadable {
         complain(&format!("{}: {reason}", path.display()));
     }
+    bare.iter().for_each(|reason| complain(reason));
     let refused = counts.errors > 0 || (arguments.strict && counts.warnings > 0);
     Ok(match (unreadable.is_empty(), refused) {
         (false, _) => Exit::Usage,
@@ -55,6 +59,23 @@ pub(super) fn check(arguments: CheckArgs, loaded: Loaded) -> anyhow::Result<Exit
         (true, false) => Exit::Fine,
     })
 }
+
+/// Of folders of the command line those without any manifest, in words: nothing is wrong with them, but who asks may
+/// have meant another.
+fn bare(paths: &[PathBuf], changes: &Changes) -> Vec<String> {
+    let read = || changes.written.iter().map(|(file, _)| file);
+    let unread = || changes.unreadable.iter().map(|(file, _)| file);
+    let is_bare = |path: &&PathBuf| {
+        path.is_dir() && !read().chain(unread()).any(|file| file.starts_with(path))
+    };
+    let paths = paths.iter().filter(is_bare);
+    paths
+        .map(|path| telemetry::escape(&format!("{}: {NO_MANIFEST}", path.display())))
+        .collect()
+}
+
+const NO_MANIFEST: &str =
+    "holds no manifest: files that end in .yaml, .yml or .json, in its folders too";
 
 /// The findings, then what becomes of annotations of ingress-nginx, then a line for each file with
 /// problems, then the total.

@@ -41,6 +41,10 @@ pub(super) fn demo(arguments: &DemoArgs, loaded: Loaded) -> anyhow::Result<Exit>
         .state_dir
         .filter(|_| !effective.is_default("stateDir"));
     let settings = &mut options.settings;
+    // It needs no network, so nobody is asked for other names unless somebody says whom.
+    if effective.is_default("forward") {
+        settings.forwarding.rules.clear();
+    }
     for (key, addresses) in [
         ("http", &mut settings.http),
         ("https", &mut settings.https),
@@ -68,7 +72,7 @@ pub(super) fn demo(arguments: &DemoArgs, loaded: Loaded) -> anyhow::Result<Exit>
     running.wait_ready();
     announce(&running);
     if let Some(database) = cluster_ip(&running.published().snapshot, "mi-bbdd-wp", 3307) {
-        say(&format!("  echo hello | nc {} {}", database.ip(), database.port()));
+        say(&format!("  echo hello | nc -w 1 {} {}", database.ip(), database.port()));
     }
     if !arguments.once {
         say("Ctrl-C ends it.");

@@ -1,10 +1,10 @@
 //! `portico dns setup`: how this host is told to ask portico. Prints, never changes anything.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use portico_config::model::Settings;
 
-use super::{complain, say};
+use super::{complain, reachable, say};
 use crate::exit::Exit;
 
 /// Runs `setup`.
@@ -18,7 +18,7 @@ pub(super) fn setup(settings: &Settings) -> Exit {
 }
 
 fn text(settings: &Settings, listen: SocketAddr) -> String {
-    let server = SocketAddr::new(reachable(listen.ip()), listen.port());
+    let server = reachable(listen);
     let (ip, port) = (server.ip(), server.port());
     let suffixes = settings.names.host_suffixes.iter();
     let mut zones: Vec<&str> = Vec::new();
@@ -64,15 +64,6 @@ fn text(settings: &Settings, listen: SocketAddr) -> String {
 
 /// RFC 6762 gives them to multicast.
 const LOCAL: &str = "# programs need the Local Network permission for names that end in .local\n";
-
-/// Where a listener on all addresses is asked from this host.
-fn reachable(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(v4) if v4.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(v6) if v6.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    }
-}
 
 #[cfg(test)]
 mod tests {

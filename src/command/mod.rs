@@ -14,12 +14,17 @@ mod ca;
 mod completions;
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+use tracing::{info, warn};
+
 use crate::app::Running;
-use crate::cli::{CaCommand, Cli, Command, ConfigCommand, DnsCommand, LogArgs, ServeArgs};
+use crate::cli::{
+    CaCommand, Cli, Command, ConfigCommand, DnsCommand, LogArgs, ServeArgs, strangers,
+};
 use crate::exit::Exit;
+use crate::notify::{self, News};
 use crate::report::{self, Form, Look, Sources};
 use crate::settings::Loaded;
 use crate::signal::{Event, Signals};
@@ -89,15 +94,28 @@ fn settings(serve: &ServeArgs, log: &LogArgs, form: Option<Form>) -> Result<Load
         Exit::Usage
     })?;
     telemetry::start(&loaded.effective.options);
+    for name in strangers() {
+        warn!(
+            "the variable {} is no setting: `portico run --help` names them",
+            telemetry::escape(&name)
+        );
+    }
     Ok(loaded)
 }
 
 /// Serves until a signal says otherwise, then drains; a second signal ends at once.
 fn serve(running: Running, mut signals: Signals) -> Exit {
+    notify::tell(News::Ready);
     loop {
         match signals.wait(running.failed()) {
-            Event::Rescan => running.rescan(),
-            Event::Reopen => running.reopen_logs(),
+            Event::Rescan => {
+                info!(signal = "HUP", "reading every file again");
+                running.rescan();
+            }
+            Event::Reopen => {
+                info!(signal = "USR1", "beginning log files anew");
+                running.reopen_logs();
+            }
             Event::Failed => return Exit::Internal,
             Event::End(_) => break,
         }
@@ -110,6 +128,7 @@ fn serve(running: Running, mut signals: Signals) -> Exit {
             }
         }
     });
+    notify::tell(News::Stopping);
     running.shutdown();
     Exit::Fine
 }
@@ -135,13 +154,24 @@ fn complain(line: &str) {
     let _ = writeln!(io::stderr().lock(), "portico: {line}");
 }
 
+/// Where a listener, perhaps on all addresses, is asked from this host.
+fn reachable(listener: SocketAddr) -> SocketAddr {
+    let ip = match listener.ip() {
+        IpAddr::V4(v4) if v4.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(v6) if v6.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listener.port())
+}
+
 /// The curl command for a host on the http listener.
 fn curl(host: &str, http: SocketAddr) -> String {
-    format!("curl -H 'Host: {host}' http://{http}/")
+    format!("curl -H 'Host: {host}' http://{}/", reachable(http))
 }
 
 /// The dig command for a name.
 fn dig(name: &str, dns: SocketAddr) -> String {
+    let dns = reachable(dns);
     format!("dig @{} -p {} {name}", dns.ip(), dns.port())
 }
 

@@ -1,14 +1,16 @@
 //! `portico run`: serve files and folders until told to end.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 use portico_config::model::{HostPattern, ObjectName};
+use portico_config::publish::Published;
 use portico_config::snapshot::{HostOwner, HostRecord, Reach, Service, Snapshot, Zones};
 use portico_config::source::files::FileSource;
-use portico_net::listeners::ListenerState;
+use portico_net::listeners::{ListenerState, ListenerStatus};
 
-use super::{complain, curl, dig, missing, say, serve};
+use super::{complain, curl, dig, missing, reachable, say, serve};
 use crate::app::{App, Running};
 use crate::exit::Exit;
 use crate::settings::Loaded;
@@ -34,19 +36,15 @@ pub(super) fn run(paths: Vec<PathBuf>, loaded: Loaded) -> anyhow::Result<Exit> {
 
 /// One line per listener, then what to try.
 pub(super) fn announce(running: &Running) {
-    for listener in running.listeners() {
-        match &listener.state {
-            ListenerState::Degraded(reason) => {
-                complain(&format!("{} is degraded: {reason}", listener));
-            }
-            _ => say(&format!("listening: {}", listener)),
-        }
-    }
+    let listeners = running.listeners();
+    lines(&listeners).iter().for_each(|line| say(line));
     let published = running.published();
+    if is_bare(&published) {
+        say(NOTHING_YET);
+    }
     let mut tries = Vec::new();
     // Where another program has the port, it would answer.
     let serving = |role: &str| {
-        let listeners = running.listeners();
         let mut of_role = listeners.iter().filter(|listener| listener.role == role);
         of_role
             .find(|listener| !matches!(listener.state, ListenerState::Degraded(_)))
@@ -79,7 +77,7 @@ pub(super) fn announce(running: &Running) {
         }));
     }
     if let Some(admin) = serving("admin") {
-        tries.push(format!("curl http://{admin}/readyz"));
+        tries.push(format!("curl http://{}/readyz", reachable(admin)));
     }
     if !tries.is_empty() {
         say("try:");
@@ -88,6 +86,41 @@ pub(super) fn announce(running: &Running) {
         say(&format!("  {line}"));
     }
 }
+
+/// A line for each listener; the reason of degraded ones stands once below those that share it: the log has it
+/// for each.
+fn lines(listeners: &[Arc<ListenerStatus>]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
+    for listener in listeners {
+        let ListenerState::Degraded(reason) = &listener.state else {
+            lines.push(format!("listening: {listener}"));
+            continue;
+        };
+        let place = format!("{}/{} ", listener.address, listener.protocol);
+        let reason = reason.strip_prefix(&place).unwrap_or(reason);
+        let line = format!("degraded: {listener}");
+        match reasons.iter_mut().find(|(known, _)| known == reason) {
+            Some((_, those)) => those.push(line),
+            None => reasons.push((reason.to_owned(), vec![line])),
+        }
+    }
+    for (reason, those) in reasons {
+        lines.extend(those);
+        lines.push(format!("  {reason}"));
+    }
+    lines
+}
+
+/// Whether there is nothing to serve, and nothing wrong that would say why.
+fn is_bare(published: &Published) -> bool {
+    let Snapshot { services, routes, .. } = &*published.snapshot;
+    services.is_empty() && routes.claims.is_empty() && published.diagnostics.is_empty()
+}
+
+/// What is said then.
+const NOTHING_YET: &str = "nothing to serve yet: no Service and no Ingress is in files that end in .yaml, .yml or .json; \
+                           they are served as soon as they are there";
 
 /// Whether the name of a Service has an address.
 fn is_answered(service: &Service, zones: &Zones) -> bool {
@@ -99,4 +132,41 @@ fn is_answered(service: &Service, zones: &Zones) -> bool {
         Reach::ExternalName(_) => false,
     };
     is_there && !service.is_nameless && zones.exposes(&service.name.namespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_that_several_listeners_share_is_said_once() {
+        let taken = "is taken by nginx (pid 7); stop the program that holds it";
+        let rows = [
+            ("admin", "127.0.0.1:9080", ""),
+            ("http", "127.0.0.1:80", taken),
+            ("dns", "127.0.0.1:53", "may not be bound by this user"),
+            ("https", "127.0.0.1:443", taken),
+        ];
+        let status = |(role, address, reason): (&'static str, &str, &str)| ListenerStatus {
+            role,
+            address: address.parse().unwrap(),
+            protocol: "tcp",
+            serves: None,
+            state: match reason {
+                "" => ListenerState::Serving,
+                reason => ListenerState::Degraded(format!("{address}/tcp {reason}")),
+            },
+        };
+        let listeners: Vec<_> = rows.into_iter().map(|row| Arc::new(status(row))).collect();
+        let taken = format!("  {taken}");
+        let want = [
+            "listening: admin 127.0.0.1:9080/tcp",
+            "degraded: http 127.0.0.1:80/tcp",
+            "degraded: https 127.0.0.1:443/tcp",
+            &taken,
+            "degraded: dns 127.0.0.1:53/tcp",
+            "  may not be bound by this user",
+        ];
+        assert_eq!(lines(&listeners), want);
+    }
 }

@@ -126,7 +126,7 @@ fn argument(setting: &'static Setting) -> Arg {
         .value_name(setting.value_name)
         .help(format!("{}{range}{repeatable} [default: {default}]", setting.help))
         .help_heading(setting.group.title())
-        .hide_short_help(setting.group.is_rare())
+        .hide_short_help(!setting.is_common())
         .action(if list { ArgAction::Append } else { ArgAction::Set });
     let argument = if list { argument.value_delimiter(setting.kind.delimiter()) } else { argument };
     let argument = match setting.kind.is_switch() {

@@ -142,12 +142,25 @@ impl Group {
             Self::Limits => "Limits",
         }
     }
-
-    /// Whether few people ever need it: left out of `-h`, not of `--help`.
-    fn is_rare(self) -> bool {
-        matches!(self, Self::Reload | Self::Limits)
-    }
 }
+
+/// What `-h` shows, and the README.
+const COMMON: [&str; 14] = [
+    "http",
+    "https",
+    "dns.listen",
+    "forward",
+    "admin",
+    "serviceCidr",
+    "nodeAddress",
+    "devTls",
+    "workers",
+    "stateDir",
+    "logFormat",
+    "logLevel",
+    "accessLog",
+    "drainTimeout",
+];
 
 impl Setting {
     const fn new(
@@ -170,6 +183,11 @@ impl Setting {
     const fn by_default(mut self, words: &'static str) -> Self {
         self.default_words = words;
         self
+    }
+
+    /// Whether it is one of the few that `-h` shows, as the README does; `--help` shows all.
+    fn is_common(&self) -> bool {
+        COMMON.contains(&self.key)
     }
 
     /// Its flag, without the dashes: `dns-ttl`.

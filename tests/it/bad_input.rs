@@ -1,9 +1,14 @@
 //! Mistakes: each gives one clear diagnostic with its place, and everything else keeps serving.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
 use crate::front_door::{ingress, secret};
+use crate::harness::eventually;
 use crate::harness::http::get;
 use crate::harness::pod::Pod;
 use crate::harness::portico::Portico;
+use crate::harness::process::{Process, free_address};
 use crate::services::{service, who};
 
 #[test]
@@ -108,4 +113,41 @@ fn a_dump_of_a_cluster_loads() {
     let portico = Portico::with(&[("dump.yaml", &dump)]).start();
     assert_eq!((portico.errors(), portico.warnings()), (vec![], vec![]));
     assert_eq!(who(portico.cluster_ip("default/db", 3307)).unwrap(), "pod");
+}
+
+#[test]
+fn a_folder_that_may_not_be_read_keeps_what_was_read_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifests = folder.path().join("manifests");
+    fs::create_dir(&manifests).unwrap();
+    fs::write(manifests.join("i.yaml"), ingress("i", &[("a.test", "Prefix", "/", "a")], ""))
+        .unwrap();
+    let (http, admin) = (free_address("127.0.0.1"), free_address("127.0.0.1"));
+    let (http_text, admin_text) = (http.to_string(), admin.to_string());
+    let listeners =
+        ["--http", &http_text, "--admin", &admin_text, "--https", "off", "--dns", "off"];
+    let path = [manifests.to_str().unwrap()];
+    let process = Process::portico(&[&["run"][..], &listeners, &path].concat());
+    let is_served = || get(http, "a.test", "/").status == 503;
+    let says = |want: &str, is_said: bool| {
+        eventually(want, || {
+            let body = get(admin, &admin_text, "/readyz");
+            (body.text().contains(want) == is_said).then_some(())
+        });
+    };
+    eventually("it serves", || {
+        std::net::TcpStream::connect(http).ok()?;
+        is_served().then_some(())
+    });
+    fs::set_permissions(&manifests, Permissions::from_mode(0o000)).unwrap();
+    // Who runs the tests as root is kept from nothing; CI runs them as another user once more.
+    if fs::read_dir(&manifests).is_err() {
+        process.signal("HUP");
+        says("Permission denied", true);
+        assert!(is_served(), "what was read stays");
+    }
+    fs::set_permissions(&manifests, Permissions::from_mode(0o755)).unwrap();
+    process.signal("HUP");
+    says("Permission denied", false);
+    assert!(is_served());
 }

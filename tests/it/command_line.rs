@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
 
-use crate::harness::process::{Process, free_address, free_port, run};
-use crate::harness::{eventually, http};
+use crate::harness::process::{Process, free_address, free_port, program, run};
+use crate::harness::{PATIENCE, eventually, http};
 
 const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  ports:\n  - \
                        port: 99999\n";
@@ -121,6 +122,53 @@ fn what_is_worth_a_try_is_what_serves() {
     });
     assert!(told.contains(&format!("try:\n  curl http://{admin}/readyz\n")), "{told}");
     assert!(!told.contains("a.test"), "another program listens there: {told}");
+    assert!(told.contains(&format!("degraded: http {http}/tcp\n  is taken")), "{told}");
+}
+
+#[test]
+fn a_folder_without_manifests_is_said_to_have_none() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("web.txt"), SERVICE).unwrap();
+    let path = folder.path().to_str().unwrap();
+    let checked = run(&["check", path]);
+    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert_eq!(checked.status.code(), Some(0), "a folder may be empty: {said}");
+    assert!(said.contains(&format!("{path}: holds no manifest: ")), "{said}");
+    let told = tempfile::NamedTempFile::new().unwrap();
+    let listeners = ["--http", "off", "--https", "off", "--dns", "off", "--admin", "off"];
+    let _process = Process::telling(told.path(), &[&["run", path][..], &listeners].concat());
+    eventually("it says so", || {
+        let told = fs::read_to_string(told.path()).ok()?;
+        told.contains("nothing to serve yet: ").then_some(())
+    });
+}
+
+#[test]
+fn signals_are_confirmed_by_the_log_and_service_managers_hear_of_the_start_and_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let hears = |want: &str| {
+        let mut told = [0; 64];
+        let length = manager.recv(&mut told).unwrap();
+        assert_eq!(str::from_utf8(&told[..length]).unwrap(), want);
+    };
+    let log = folder.path().join("log");
+    let listeners = ["--http", "off", "--https", "off", "--dns", "off", "--admin", "off"];
+    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap())];
+    let arguments = [&["run", folder.path().to_str().unwrap()][..], &listeners].concat();
+    let process = Process::told(&environment, &log, &arguments);
+    hears("READY=1");
+    for (signal, want) in
+        [("HUP", "reading every file again signal=\"HUP\""), ("USR1", "beginning log files anew")]
+    {
+        process.signal(signal);
+        eventually(want, || fs::read_to_string(&log).ok()?.contains(want).then_some(()));
+    }
+    process.signal("TERM");
+    hears("STOPPING=1");
+    assert_eq!(process.exit_code(), Some(0));
 }
 
 #[test]
@@ -133,10 +181,16 @@ fn help_names_every_command_and_gives_examples() {
 
 #[test]
 fn the_demo_drives_every_path_and_is_content() {
-    let demo = run(&["demo", "--once"]);
+    let demo = std::process::Command::new(program())
+        .args(["demo", "--once"])
+        .env("PORTICO_STATE_DIR", "off")
+        .env_remove("PORTICO_FORWARD")
+        .output()
+        .unwrap();
     let output =
         String::from_utf8_lossy(&demo.stdout).into_owned() + &String::from_utf8_lossy(&demo.stderr);
     assert_eq!(demo.status.code(), Some(0), "{output}");
+    assert!(!output.contains("are forwarded"), "it needs no network: {output}");
     for word in ["mi-web", "mi-bbdd-wp", "NodePort"] {
         assert!(output.contains(word), "{word} in:\n{output}");
     }

@@ -71,6 +71,20 @@ fn every_command_of_the_readme_exists() {
 }
 
 #[test]
+fn the_readme_shows_the_settings_that_short_help_does() {
+    let readme = tree::read("README.md".as_ref());
+    let chapter = readme.split_once("## The flags that matter\n");
+    let (table, _) = chapter
+        .and_then(|(_, rest)| rest.split_once("\n\nEach is"))
+        .expect("the README has that table");
+    let rows = table.lines().filter_map(|row| row.split('|').nth(1));
+    let shown: BTreeSet<String> = rows.flat_map(flags).collect();
+    let mut short = flags(&asked(&["run", "-h"]));
+    short.remove("--help");
+    assert_eq!(short, shown);
+}
+
+#[test]
 fn the_settings_are_documented_as_they_are() {
     let page = tree::read("docs/settings.md".as_ref());
     let (before, rest) = page
@@ -310,12 +324,16 @@ fn metrics(source: &str) -> impl Iterator<Item = &str> {
 }
 
 fn help(command: &str) -> String {
+    asked(&command.split(' ').chain(["--help"]).collect::<Vec<_>>())
+}
+
+/// What portico says to these arguments.
+pub(crate) fn asked(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_portico"))
-        .args(command.split(' '))
-        .arg("--help")
+        .args(arguments)
         .output()
         .expect("cargo has built the binary");
-    assert!(output.status.success(), "portico {command} --help: {:?}", output.status);
+    assert!(output.status.success(), "portico {arguments:?}: {:?}", output.status);
     String::from_utf8(output.stdout).expect("help is UTF-8")
 }
 

@@ -11,4 +11,5 @@ mod ingress;
 mod layers;
 mod examples;
 mod lexer;
+mod operation;
 mod tree;

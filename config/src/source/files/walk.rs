@@ -214,8 +214,8 @@ fn read_at_most(
 ) -> io::Result<Result<Vec<u8>, String>> {
     let too_long = || {
         Err(match max_bytes >> 20 {
-            0 => format!("is longer than {max_bytes} bytes"),
-            mebibytes => format!("is longer than {mebibytes} MiB"),
+            0 => format!("is longer than the {max_bytes} bytes of limits.maxFileBytes"),
+            mebibytes => format!("is longer than the {mebibytes} MiB of limits.maxFileBytes"),
         })
     };
     if expected_bytes > max_bytes {
