@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::canaries;
+use super::captures::unfilled;
 use super::fallback::{self, Fallback, at_root};
 use super::host_tls::HostTls;
 use super::other_names;
@@ -345,6 +346,10 @@ impl Resolver<'_> {
         let is_challenge = path.path.starts_with(ACME);
         // What is rewritten to itself stays as it is, and so does all below it.
         let stays = policy.rewrite.is_some() && rewrites_to_itself(ingress, path);
+        if !is_pattern && !stays {
+            let told = unfilled(object, policy, (&path.path, None), field);
+            self.diagnostics.extend(told);
+        }
         let mut balancing = balancing_at(&policy.balancing, (&path.path, is_pattern));
         balancing.by_service &= self.has_cluster_ip(object, &path.backend);
         if !is_pattern && !is_challenge && !stays && balancing == policy.balancing {
@@ -372,7 +377,12 @@ impl Resolver<'_> {
                 false => mode.pattern(&path.path),
             };
             match compiled {
-                Ok(pattern) => policy.pattern = Some(pattern),
+                Ok(pattern) => {
+                    let groups = Some(pattern.groups());
+                    let told = unfilled(object, &policy, (&path.path, groups), field);
+                    self.diagnostics.extend(told);
+                    policy.pattern = Some(pattern);
+                }
                 Err(reason) => {
                     let literal = literal(&path.path);
                     let folder = literal.rfind('/').map_or("/", |last| &literal[..=last]);

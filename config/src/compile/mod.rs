@@ -25,6 +25,7 @@ mod places;
 mod host_tls;
 mod quirks;
 mod precedence;
+mod captures;
 mod outside;
 mod ingress;
 mod fallback;

@@ -106,7 +106,7 @@ pub const ROWS: &[Row] = &[
     row("auth-tls-verify-client", 'B', Role::Guard, "on", Standing::Supported, "`on`: without a good certificate 400; `optional`: none passes; `optional_no_ca`: any passes; `off`. Without `auth-tls-secret` all but `off` close"),
     row("auth-tls-verify-depth", 'B', Role::Tuning, "1", Standing::Supported, "how many intermediates its chain may have, 0 to 6"),
     row("auth-tls-pass-certificate-to-upstream", 'B', Role::Tuning, "false", Standing::Supported, "whether backends get it, as `ssl-client-cert`"),
-    row("auth-tls-match-cn", 'C', Role::Guard, "", Standing::Supported, "`CN=` and a pattern that is searched for in its subject, else 403"),
+    row("auth-tls-match-cn", 'C', Role::Guard, "", Standing::Supported, "`CN=` and a pattern that is searched for in its subject, else 403; closes without `auth-tls-secret`"),
     row("auth-tls-error-page", 'C', Role::Tuning, "", Standing::Supported, "where clients without a good one are sent, with 302"),
     row("proxy-body-size", 'A', Role::Tuning, "1m", Standing::Supported, "a longer body gets 413, by its length at once, else as soon as it is too long; 0: any"),
     row("proxy-connect-timeout", 'A', Role::Tuning, "5", Standing::Supported, "seconds for a dial"),

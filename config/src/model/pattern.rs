@@ -72,6 +72,12 @@ impl Pattern {
         Some(Captures(groups))
     }
 
+    /// How many groups it has, of which [`Captures`] holds the first nine.
+    pub fn groups(&self) -> usize {
+        // The whole counts as one more.
+        self.regex.captures_len().saturating_sub(1)
+    }
+
     /// How long the text before the first metacharacter is: what counts as the path's length.
     pub fn literal_bytes(&self) -> usize {
         self.literal_bytes
@@ -180,6 +186,8 @@ mod tests {
         let taken = pattern.captures("/a/b/c").unwrap();
         assert_eq!([1, 2, 3, 9, 0, 10].map(|n| taken.get(n)), ["/", "b/c", "", "", "", ""]);
         assert_eq!(pattern.captures("/b"), None);
+        let groups = |text: &str| Pattern::new(text).unwrap().groups();
+        assert_eq!([groups("/a(/|$)(.*)(x)?"), groups("/a(?:b|c)"), groups("/a")], [3, 0, 0]);
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod external;
 mod fields;
 mod limits;
 mod mirror;
+mod needs;
 
 use std::collections::BTreeMap;
 
@@ -141,6 +142,10 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
     let keeps_slash = reader.switch("preserve-trailing-slash").unwrap_or(false);
     let names_port = reader.switch("use-port-in-redirects").unwrap_or(false);
     let canary = reader.canary();
+    reader.without_need();
+    if canary.is_some() {
+        reader.on_canary();
+    }
     let named = reader.named();
     let names_place = annotations.values().any(|value| names_place(value));
     let (closed, findings) = told(reader);

@@ -120,7 +120,8 @@ mod tests {
             assert_eq!(*origins(text).unwrap(), want[..], "ingress 2.4: {text:?}");
         }
         assert!(origins(&"https://a.test,".repeat(1_001)).is_err(), "ingress 6.9");
-        let told = |list: &str| of(&[("cors-allow-origin", list)]).findings.len();
+        let on = ("enable-cors", "true");
+        let told = |list: &str| of(&[on, ("cors-allow-origin", list)]).findings.len();
         let (good, bad) = ("https://a.test, *, null", "https://a.test, b.test");
         assert_eq!((told(good), told(bad)), (0, 1), "ingress 2.1: what is dropped is told");
     }

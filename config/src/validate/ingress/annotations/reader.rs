@@ -252,6 +252,22 @@ impl<'a> Reader<'a> {
         self.tell(code, format!("{PREFIX}{name}"), text.into(), help);
     }
 
+    /// The same where nothing is found about the annotation yet.
+    pub(super) fn find_first(&mut self, code: Code, name: &str, text: impl Into<String>) {
+        if !self.told.contains(name) {
+            self.find(code, name, text, None);
+        }
+    }
+
+    /// Whether an annotation is there with a value that says something.
+    pub(super) fn says(&self, name: &str) -> bool {
+        let value = self.annotations.get(&format!("{PREFIX}{name}"));
+        let value = value.filter(|value| !value.trim().is_empty());
+        value.is_some_and(|value| {
+            !annotation::find(name).is_some_and(|row| says_nothing(row, value))
+        })
+    }
+
     fn tell(&mut self, code: Code, key: String, text: String, help: Option<String>) {
         if self.findings.len() >= MAX_FINDINGS {
             self.left_out += 1;
