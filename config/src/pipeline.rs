@@ -113,7 +113,8 @@ impl Pipeline {
     /// What was found, and what becomes of each annotation of ingress-nginx that nothing was found about: for
     /// whoever moves from there.
     pub fn with_annotations(&self, found: &[Diagnostic]) -> Vec<Diagnostic> {
-        let mut all = crate::compile::rows(&self.objects, &self.settings, found);
+        let mut all =
+            crate::compile::rows(&self.objects, &self.settings, &self.previous.routes, found);
         all.extend_from_slice(found);
         sort(&mut all);
         all

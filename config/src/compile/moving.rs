@@ -4,23 +4,28 @@
 //! Pure. A live load does not ask: what is done needs no word, and settings are portico's own. Whatever is
 //! found about an annotation elsewhere says more, so that it has no row here.
 
+mod requests;
 mod paths;
+mod order;
 
 use std::collections::HashSet;
 
+use super::quirks::InNginx;
 use super::{Objects, finding, ingress};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
 use crate::model::annotation::PREFIX;
 use crate::model::controller_key::{self, Becomes};
 use crate::model::{ObjectRef, Settings};
+use crate::snapshot::RouteTable;
 use crate::validate::{InUse, Kind};
 
-/// A row for each annotation of an Ingress of ours that `found` says nothing of, and for each key of the
-/// controller's ConfigMap.
+/// A row for each annotation of an Ingress of ours that `found` says nothing of, for each path, and each host of
+/// `table`, that is served otherwise, and for each key of the controller's ConfigMap.
 pub(crate) fn rows(
     objects: &Objects,
     settings: &Settings,
+    table: &RouteTable,
     found: &[Diagnostic],
 ) -> Vec<Diagnostic> {
     let told: HashSet<(&ObjectRef, &str)> = found
@@ -45,7 +50,9 @@ pub(crate) fn rows(
             rows.push(finding(code, object, field, text));
         }
     }
-    rows.extend(paths::rows(&owned, settings.front_door.nginx_quirks));
+    let there = InNginx::new(&owned, settings.front_door.nginx_quirks);
+    rows.extend(paths::rows(&owned, |host| there.of(host)));
+    rows.extend(order::rows(&owned, table, |host| there.of(host)));
     let maps = objects.config_maps.values();
     let controllers = maps.filter(|map| controller_key::is_controllers(&map.valid.name.name));
     rows.extend(controllers.flat_map(|map| keys(map)));

@@ -4,7 +4,7 @@
 //! patterns. Invariants: nothing here happens unless an Ingress or the setting asks for it; one Ingress
 //! that refuses keeps its hosts to the specification, and that is told where another asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::ingress::Owned;
@@ -32,6 +32,46 @@ pub(super) enum Mode {
 #[derive(Debug, Default)]
 pub(super) struct Quirks<'a>(BTreeMap<&'a HostPattern, Mode>);
 
+/// How ingress-nginx compares the paths of each host.
+#[derive(Debug)]
+pub(super) struct InNginx<'a> {
+    /// What portico does.
+    here: Quirks<'a>,
+    /// Hosts of which all paths are patterns there.
+    with_patterns: BTreeSet<&'a HostPattern>,
+}
+
+impl<'a> InNginx<'a> {
+    /// Asks all Ingresses; `usual` is what the setting says of nginx mode.
+    pub(super) fn new(owned: &[Owned<'a>], usual: bool) -> Self {
+        let rules = routing(owned).flat_map(|&(_, ingress)| {
+            let rules = ingress.rules.iter();
+            rules.filter(move |rule| {
+                let mut paths = rule.paths.iter().flatten();
+                paths.any(|path| makes_patterns(ingress, path))
+            })
+        });
+        let with_patterns = rules.map(|rule| &rule.host).collect();
+        Self { here: Quirks::new(owned, usual, &mut Vec::new()), with_patterns }
+    }
+
+    /// How the paths of a host are compared there; none: portico compares them so too.
+    pub(super) fn of(&self, host: &HostPattern) -> Option<Mode> {
+        let there = match self.with_patterns.contains(host) {
+            true => Mode::Patterns,
+            false => Mode::Texts,
+        };
+        (self.here.of(host) == Mode::Spec).then_some(there)
+    }
+}
+
+/// Those that make hosts and paths of their own.
+fn routing<'b, 'a>(owned: &'b [Owned<'a>]) -> impl Iterator<Item = &'b Owned<'a>> {
+    owned
+        .iter()
+        .filter(|(_, it)| it.annotations.canary.is_none())
+}
+
 /// What the Ingresses of one host say.
 #[derive(Default)]
 struct Votes<'a> {
@@ -47,10 +87,7 @@ impl<'a> Quirks<'a> {
     /// Asks all Ingresses; `usual` is what the setting says.
     pub(super) fn new(owned: &[Owned<'a>], usual: bool, diagnostics: &mut Vec<Diagnostic>) -> Self {
         let mut votes: BTreeMap<&HostPattern, Votes<'_>> = BTreeMap::new();
-        let routing = owned
-            .iter()
-            .filter(|(_, it)| it.annotations.canary.is_none());
-        for &(object, ingress) in routing {
+        for &(object, ingress) in routing(owned) {
             for rule in &ingress.rules {
                 let votes = votes.entry(&rule.host).or_default();
                 match ingress.annotations.quirks {

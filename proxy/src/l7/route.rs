@@ -69,17 +69,9 @@ pub(crate) fn is_at(
     (kind, written, pattern): (PathKind, &str, Option<&Pattern>),
     path: &str,
 ) -> bool {
-    if let Some(pattern) = pattern {
-        return pattern.matches(path);
-    }
-    match kind {
-        PathKind::Exact => *written == *path,
-        PathKind::Text => path.starts_with(written),
-        PathKind::Prefix => {
-            let prefix = written.strip_suffix('/').unwrap_or(written);
-            path.strip_prefix(prefix)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        }
+    match pattern {
+        Some(pattern) => pattern.matches(path),
+        None => kind.holds(written, path),
     }
 }
 

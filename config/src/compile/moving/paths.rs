@@ -1,48 +1,42 @@
 //! Paths that ingress-nginx serves otherwise (`ingress 2.2`, `ingress 3`).
 //!
 //! There one Ingress with patterns turns every path of its hosts into a pattern, patterns are open at their
-//! end, and elements count for little. Each path has one row at most: the difference that reaches furthest.
-
-use std::collections::BTreeSet;
+//! end, and elements count for little. Each path has one row at most: the difference that reaches furthest. A path with
+//! `//` has one in nginx mode too.
 
 use super::super::finding;
 use super::super::ingress::Owned;
-use super::super::quirks::{Mode, Quirks, makes_patterns};
+use super::super::quirks::Mode;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
 use crate::model::{HostPattern, PathKind};
 use crate::validate::PathRule;
 
-/// A row for each path that shows a difference; none of hosts in nginx mode, where `quirks` is what the
-/// setting says.
-pub(super) fn rows(owned: &[Owned<'_>], quirks: bool) -> Vec<Diagnostic> {
-    let quirks = Quirks::new(owned, quirks, &mut Vec::new());
-    let rules = owned
-        .iter()
-        .flat_map(|(_, ingress)| ingress.rules.iter().map(move |rule| (ingress, rule)));
-    let with_patterns: BTreeSet<&HostPattern> = rules
-        .filter(|(ingress, rule)| {
-            let mut paths = rule.paths.iter().flatten();
-            paths.any(|path| makes_patterns(ingress, path))
-        })
-        .map(|(_, rule)| &rule.host)
-        .collect();
+/// A row for each path that shows a difference; `mode_of`: how ingress-nginx compares the paths of a host, none
+/// where portico does so too.
+pub(super) fn rows(
+    owned: &[Owned<'_>],
+    mode_of: impl Fn(&HostPattern) -> Option<Mode>,
+) -> Vec<Diagnostic> {
     let mut rows = Vec::new();
     for (object, ingress) in owned {
-        let rules = ingress.rules.iter().enumerate();
-        for (index, rule) in rules.filter(|(_, rule)| quirks.of(&rule.host) == Mode::Spec) {
+        for (index, rule) in ingress.rules.iter().enumerate() {
+            let mode = mode_of(&rule.host);
             let field = FieldPath::from("spec.rules")
                 .index(index)
                 .key("http")
                 .key("paths");
             for (index, path) in rule.paths.iter().flatten().enumerate() {
                 let is_pattern = Mode::Spec.is_pattern(ingress, path);
-                let text = differs(path, is_pattern, with_patterns.contains(&rule.host));
-                let Some(text) = text else { continue };
+                let seen = mode.and_then(|mode| differs(path, is_pattern, mode == Mode::Patterns));
+                let (text, help) = match (path.path.contains("//"), seen) {
+                    (true, _) => (TWO_SLASHES, ONE_SLASH),
+                    (false, Some(text)) => (text, INSTEAD),
+                    (false, None) => continue,
+                };
                 let field = field.index(index).key("path");
-                let mut row = finding(Code::AnnotationDiffers, object, field, text);
-                row.help = Some(INSTEAD.to_owned());
-                rows.push(row);
+                let row = finding(Code::AnnotationDiffers, object, field, text);
+                rows.push(row.help(help));
             }
         }
     }
@@ -80,8 +74,12 @@ fn is_closed(pattern: &str) -> bool {
         .any(|end| pattern.ends_with(end))
 }
 
-const INSTEAD: &str =
+pub(super) const INSTEAD: &str =
     "instead, where it matters: `portico.dev/nginx-quirks`, which compares as there";
+/// `ingress 1.2`.
+const TWO_SLASHES: &str =
+    "no request has `//` in its path: runs of `/` become one before paths are compared";
+const ONE_SLASH: &str = "instead: one `/`";
 
 #[cfg(test)]
 mod tests {
