@@ -7,6 +7,7 @@ mod run;
 mod check;
 mod diff;
 mod explain;
+mod status;
 mod demo;
 mod echo;
 mod dns;
@@ -27,6 +28,7 @@ pub use self::echo::EchoArgs;
 pub(crate) use self::environment::strangers;
 pub use self::explain::{ExplainArgs, NameQuestion, Question, RequestQuestion, Topic};
 pub use self::run::RunArgs;
+pub use self::status::{Output, StatusArgs};
 pub use crate::settings::{Format, LogArgs, ServeArgs};
 
 /// Kubernetes Services, cluster DNS and Ingress from a folder of manifests, with no cluster.
@@ -54,6 +56,8 @@ pub enum Command {
     Diff(DiffArgs),
     /// Say what a finding's code means, where a flow or a request goes or what a name answers, and why
     Explain(ExplainArgs),
+    /// Show how each Ingress of a running portico is: whose, where, open, closed or shadowed, and why
+    Status(StatusArgs),
     /// See it work: a small WordPress site with everything included
     Demo(DemoArgs),
     /// Be a backend that answers what it was asked, to stand in for a pod
@@ -81,6 +85,7 @@ Start here:
   portico run ./manifests            serve your own Services and Ingresses
   portico check ./manifests          find mistakes before they are served
   portico diff ./manifests           see what a running portico would change
+  portico status                     see how each of its Ingresses is
 
 Settings come from flags, then the environment (--dns-ttl 30 is PORTICO_DNS_TTL=30), then the
 file of --config (dns: {ttl: 30}): portico config dump prints what counts and where it is from.

@@ -232,6 +232,10 @@ fn render_host(text: &mut String, name: &str, host: &Host) {
         let to = backend(&location.backend);
         writeln!(text, "  {:?} {} -> {to} by {}", location.kind, location.path, location.ingress)
             .unwrap();
+        if let Some(canary) = &location.canary {
+            let to = backend(&canary.backend);
+            writeln!(text, "    or -> {to} by {}", canary.ingress).unwrap();
+        }
     }
     if let Some(default) = &host.default_backend {
         writeln!(text, "  else -> {}", backend(default)).unwrap();

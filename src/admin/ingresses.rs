@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use portico_config::model::{HostPattern, ObjectName, PathKind};
+use portico_config::model::{HostPattern, ObjectName, PathKind, Policy};
 use portico_config::snapshot::{Backend, Canary, Claim, Host, Location, Shadowed, Snapshot};
 use portico_net::listeners::{ListenerState, ListenerStatus};
 use serde_json::{Value, json};
@@ -29,6 +29,9 @@ pub(super) fn render(snapshot: &Snapshot, listeners: &[Arc<ListenerStatus>]) -> 
             }
         }
     }
+    for (ingress, shown) in rest(snapshot) {
+        locations.entry(ingress).or_default().push(shown);
+    }
     let nginx = written(snapshot).filter(|host| host.is_nginx);
     let nginx: BTreeSet<&HostPattern> = nginx.map(|host| &host.pattern).collect();
     for claim in &snapshot.routes.claims {
@@ -38,12 +41,15 @@ pub(super) fn render(snapshot: &Snapshot, listeners: &[Arc<ListenerStatus>]) -> 
     }
     let addresses = addresses(listeners);
     let mut ingress = |claim: &Claim| {
-        let at = if claim.is_ours { addresses.clone() } else { Vec::new() };
+        let at = if claim.is_ours() { addresses.clone() } else { Vec::new() };
+        let left = claim.left.as_ref();
         json!({
             "namespace": &*claim.ingress.namespace,
             "name": &*claim.ingress.name,
             "class": claim.class.as_deref(),
-            "served": claim.is_ours,
+            "served": claim.is_ours(),
+            "owner": left.map_or(Some("portico"), |left| left.to.as_deref()),
+            "reason": left.map(|left| &*left.why),
             "locations": locations.remove(&claim.ingress).unwrap_or_default(),
             "status": { "loadBalancer": { "ingress": at } },
         })
@@ -59,8 +65,38 @@ fn written(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<Host>> {
     hosts.filter(move |host| seen.insert(Arc::as_ptr(host)))
 }
 
+/// What serves the rest of each host, by its Ingress: that of an Ingress without rules once, where no rule names
+/// the host.
+fn rest(snapshot: &Snapshot) -> impl Iterator<Item = (&ObjectName, Value)> {
+    let any = snapshot.routes.any.as_ref();
+    let of_any = any.map(|host| (&host.default_ingress, &host.default_backend));
+    written(snapshot).filter_map(move |host| {
+        let (ingress, backend) = (host.default_ingress.as_ref()?, host.default_backend.as_ref()?);
+        let is_passed_on = of_any == Some((&host.default_ingress, &host.default_backend));
+        if is_passed_on && host.pattern != HostPattern::Any {
+            return None;
+        }
+        let at = Place { host, path: None, policy: &host.default_policy };
+        Some((ingress, place(&at, backend, snapshot)))
+    })
+}
+
+/// Where something is served.
+struct Place<'a> {
+    host: &'a Host,
+    /// None: whatever no path of the host is for.
+    path: Option<(&'a str, PathKind)>,
+    policy: &'a Policy,
+}
+
+impl<'a> Place<'a> {
+    fn of(host: &'a Host, location: &'a Location) -> Self {
+        Self { host, path: Some((&*location.path, location.kind)), policy: &location.policy }
+    }
+}
+
 fn served(host: &Host, location: &Location, snapshot: &Snapshot) -> Value {
-    let mut all = place(host, location, &location.backend, snapshot);
+    let mut all = place(&Place::of(host, location), &location.backend, snapshot);
     all["policy"] = policy::render(&location.policy);
     all["canary"] = match &location.canary {
         Some(canary) => canary.ingress.to_string().into(),
@@ -71,7 +107,7 @@ fn served(host: &Host, location: &Location, snapshot: &Snapshot) -> Value {
 
 /// The alternative of a location, which is closed where that is.
 fn of_canary(host: &Host, (location, canary): (&Location, &Canary), snapshot: &Snapshot) -> Value {
-    let mut all = place(host, location, &canary.backend, snapshot);
+    let mut all = place(&Place::of(host, location), &canary.backend, snapshot);
     all["policy"] = policy::of_canary(&canary.balancing);
     all["rule"] = policy::canary(&canary.rule);
     all["canaryOf"] = location.ingress.to_string().into();
@@ -79,35 +115,48 @@ fn of_canary(host: &Host, (location, canary): (&Location, &Canary), snapshot: &S
 }
 
 /// Where a location is, how it is, and what is behind it.
-fn place(host: &Host, location: &Location, backend: &Backend, snapshot: &Snapshot) -> Value {
-    let closed = location.policy.closed.as_deref();
-    let (service, endpoints, missing) = behind(backend, snapshot);
+fn place(at: &Place<'_>, backend: &Backend, snapshot: &Snapshot) -> Value {
+    let closed = at.policy.closed.as_deref();
+    let Behind { service, port, endpoints, missing } = behind(backend, snapshot);
     json!({
-        "host": host.pattern.to_string(),
-        "path": &*location.path,
-        "pathType": path_type(location.kind),
+        "host": at.host.pattern.to_string(),
+        "path": at.path.map(|(path, _)| path),
+        "pathType": at.path.map(|(_, kind)| path_type(kind)),
         "service": service,
+        "port": port,
         "endpoints": endpoints,
-        "mode": mode(host.is_nginx),
+        "mode": mode(at.host.is_nginx),
         "state": if closed.is_some() { "closed" } else { "open" },
         "reason": closed.or(missing),
     })
 }
 
-/// The ServicePort of a backend, how many endpoints it has, and why there is none of it.
-fn behind<'a>(
-    backend: &'a Backend,
-    snapshot: &Snapshot,
-) -> (Option<String>, usize, Option<&'a str>) {
+/// What is behind a location.
+#[derive(Default)]
+struct Behind<'a> {
+    /// The ServicePort, and its number.
+    service: Option<String>,
+    port: Option<u16>,
+    /// To how many endpoints requests can be sent.
+    endpoints: usize,
+    /// Why there is none.
+    missing: Option<&'a str>,
+}
+
+fn behind<'a>(backend: &'a Backend, snapshot: &Snapshot) -> Behind<'a> {
     match backend {
         Backend::Service(port) => {
             let found = snapshot.port(port);
             let endpoints = found.map_or(0, |found| found.usable().count());
             let missing = (endpoints == 0).then_some("the Service has no endpoint to send to");
-            (Some(port.to_string()), endpoints, missing)
+            let (service, port) = (Some(port.to_string()), found.map(|found| found.port));
+            Behind { service, port, endpoints, missing }
         }
-        Backend::Missing(reason) => (None, 0, Some(reason)),
-        Backend::Resource => (None, 0, Some("portico serves no resource backend")),
+        Backend::Missing(reason) => Behind { missing: Some(reason), ..Behind::default() },
+        Backend::Resource => {
+            let missing = Some("portico serves no resource backend");
+            Behind { missing, ..Behind::default() }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod run;
 mod check;
 mod diff;
 mod explain;
+mod status;
 pub mod echo;
 mod demo;
 mod config;
@@ -47,6 +48,9 @@ pub fn dispatch(cli: Cli) -> Exit {
                 telemetry::start(&log.options());
                 Ok(explain::explain(&arguments, &log))
             }
+            Command::Status(arguments) => load(&arguments.serve, None).map_or_else(Ok, |loaded| {
+                Ok(status::status(&arguments, &loaded.effective.options.settings))
+            }),
             Command::Demo(arguments) => load(&arguments.serve, None)
                 .map_or_else(Ok, |loaded| demo::demo(&arguments, loaded)),
             Command::Config(ConfigCommand::Dump(arguments)) => load(&arguments.serve, None)

@@ -74,6 +74,7 @@ mod rule_metrics;
 mod services;
 mod sessions;
 mod settings;
+mod status;
 mod tickets;
 mod tls;
 mod traffic;

@@ -195,6 +195,7 @@ fn settings_describes_every_flag_and_no_other() {
         "check",
         "diff",
         "explain",
+        "status",
         "demo",
         "echo",
         "config dump",

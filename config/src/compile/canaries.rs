@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::finding;
 use super::ingress::{Claimed, Draft, Owned, Resolver, balancing_at};
+use super::quirks::Quirks;
 use crate::diagnostic::Code;
 use crate::location::FieldPath;
 use crate::model::HostPattern;
@@ -17,7 +18,7 @@ use crate::snapshot::Canary;
 /// Puts all alternatives where they belong.
 pub(super) fn place(
     owned: &[Owned<'_>],
-    claimed: &Claimed<'_>,
+    (claimed, quirks): (&Claimed<'_>, &Quirks<'_>),
     hosts: &mut BTreeMap<HostPattern, Draft>,
     resolver: &mut Resolver<'_>,
 ) {
@@ -30,7 +31,9 @@ pub(super) fn place(
                 .key("paths");
             for (at, path) in written.paths.iter().flatten().enumerate() {
                 let field = paths.index(at);
-                let backend = resolver.backend(object, &path.backend, &field.key("backend"));
+                let mode = quirks.of(&written.host);
+                let backend =
+                    resolver.backend_in(mode, object, &path.backend, &field.key("backend"));
                 let key = (written.host.clone(), path.kind, Arc::clone(&path.path));
                 let main = claimed.get(&key);
                 let location = main.and_then(|main| {

@@ -2,26 +2,24 @@
 //!
 //! For whoever shows the status of Ingresses; no plane looks at it.
 
-use std::collections::BTreeSet;
-
 use super::Objects;
-use super::ingress::Owned;
-use crate::model::{ObjectName, PathKind};
+use super::classes::Classes;
+use crate::model::{PathKind, Settings};
 use crate::snapshot::{Claim, RouteTable, Shadowed};
 use crate::validate::Kind;
 
-/// The table with a claim of every Ingress, in object order; `owned` are portico's.
-pub(super) fn noted(table: RouteTable, objects: &Objects, owned: &[Owned<'_>]) -> RouteTable {
-    RouteTable { claims: claims(&table, objects, owned), ..table }
+/// The table with a claim of every Ingress, in object order.
+pub(super) fn noted(table: RouteTable, objects: &Objects, settings: &Settings) -> RouteTable {
+    RouteTable { claims: claims(&table, objects, &Classes::new(objects, settings)), ..table }
 }
 
-fn claims(table: &RouteTable, objects: &Objects, owned: &[Owned<'_>]) -> Vec<Claim> {
-    let ours: BTreeSet<&ObjectName> = owned.iter().map(|(object, _)| &object.valid.name).collect();
+fn claims(table: &RouteTable, objects: &Objects, classes: &Classes<'_>) -> Vec<Claim> {
     let hosts = table.hosts();
     let all = objects.ingresses.values().filter_map(|object| {
         let Kind::Ingress(ingress) = &object.valid.kind else { return None };
         let name = &object.valid.name;
-        let is_ours = ours.contains(name);
+        let left = classes.left(ingress);
+        let is_ours = left.is_none();
         let is_canary = ingress.annotations.canary.is_some();
         let rules = ingress.rules.iter().filter(|_| is_ours && !is_canary);
         let paths = rules.flat_map(|rule| {
@@ -46,7 +44,7 @@ fn claims(table: &RouteTable, objects: &Objects, owned: &[Owned<'_>]) -> Vec<Cla
         Some(Claim {
             ingress: name.clone(),
             class: ingress.class.clone(),
-            is_ours,
+            left,
             shadowed: shadowed.collect(),
         })
     });

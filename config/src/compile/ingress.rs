@@ -23,54 +23,10 @@ use crate::model::{
     Balancing, HostPattern, ObjectName, PathKind, Policy, Settings, literal, normalize_written,
 };
 use crate::snapshot::{Backend, Host, Location, Reach, RouteTable};
-use crate::validate::{BackendPort, BackendProtocol, BackendRef, InUse, Ingress, Kind, PathRule};
+use crate::validate::{BackendPort, BackendProtocol, BackendRef, InUse, Ingress, PathRule};
 
 /// An Ingress that is portico's to serve.
 pub(super) type Owned<'a> = (&'a InUse, &'a Ingress);
-
-/// The Ingresses that portico serves, in object order (`ingress 1.7`).
-pub(super) fn owned<'a>(
-    objects: &'a Objects,
-    settings: &Settings,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Vec<Owned<'a>> {
-    let is_ours = |object: &InUse| match &object.valid.kind {
-        Kind::Class(class) => settings.controllers.contains(&class.controller),
-        _ => false,
-    };
-    let defaults: Vec<_> = objects
-        .classes
-        .values()
-        .filter(|object| matches!(&object.valid.kind, Kind::Class(class) if class.is_default))
-        .collect();
-    if let [_, second, ..] = defaults[..] {
-        let text = "more than one IngressClass is the default: none is used";
-        diagnostics.push(finding(Code::DefaultClasses, second, "metadata.annotations", text));
-    }
-    let mut owned = Vec::new();
-    for object in objects.ingresses.values() {
-        let Kind::Ingress(ingress) = &object.valid.kind else { continue };
-        let ours = match &ingress.class {
-            Some(name) => match objects.classes.get(&**name) {
-                Some(class) => is_ours(class),
-                None => settings.class_names.contains(name),
-            },
-            None => match defaults[..] {
-                [class] => is_ours(class),
-                _ => settings.serve_classless,
-            },
-        };
-        if ours {
-            owned.push((&**object, &**ingress));
-        } else {
-            let class = ingress.class.as_deref().unwrap_or("none");
-            let text = format!("is left to another controller: its class is {class}");
-            let field = FieldPath::from("spec.ingressClassName");
-            diagnostics.push(finding(Code::NotOurClass, object, field, text));
-        }
-    }
-    owned
-}
 
 /// What serves each path already.
 pub(super) type Claimed<'a> = HashMap<(HostPattern, PathKind, Arc<str>), Claim<'a>>;
@@ -133,9 +89,7 @@ pub(super) fn compile(
         if ingress.annotations.canary.is_some() {
             continue;
         }
-        let default = ingress.default_backend.as_ref();
-        let default =
-            default.map(|b| resolver.backend(object, b, &FieldPath::from("spec.defaultBackend")));
+        let default = resolver.rest_of((object, ingress), &quirks);
         if ingress.rules.is_empty()
             && let Some(backend) = &default
             && catch_all.is_none()
@@ -163,7 +117,8 @@ pub(super) fn compile(
             }
             for (index, path) in rule.paths.iter().flatten().enumerate() {
                 let field = field.key("http").key("paths").index(index);
-                let backend = resolver.backend_of_path(mode, object, path, &field);
+                let backend =
+                    resolver.backend_in(mode, object, &path.backend, &field.key("backend"));
                 let key = (rule.host.clone(), path.kind, Arc::clone(&path.path));
                 if let Some(claim) = claimed.get(&key) {
                     let taken = taken(object, &field, (&rule.host, &path.path), claim);
@@ -187,7 +142,7 @@ pub(super) fn compile(
             }
         }
     }
-    canaries::place(owned, &claimed, &mut hosts, &mut resolver);
+    canaries::place(owned, (&claimed, &quirks), &mut hosts, &mut resolver);
     let catch_all = catch_all.or_else(|| resolver.default_backend(inputs.settings));
     let rest = (catch_all.as_ref(), &quirks);
     let Resolver { outside, diagnostics, .. } = resolver;
@@ -433,24 +388,26 @@ impl Resolver<'_> {
         Some(Fallback { backend, policy: Arc::default(), ingress: None })
     }
 
-    /// The same for a path, which in nginx mode may name a target port.
-    fn backend_of_path(
-        &mut self,
-        mode: Mode,
-        object: &InUse,
-        path: &PathRule,
-        field: &FieldPath,
-    ) -> Backend {
-        let meant = mode.meant(&path.backend, &object.valid.name.namespace, self.objects);
-        self.backend(object, meant.as_ref().unwrap_or(&path.backend), &field.key("backend"))
+    /// What serves the rest of an Ingress's hosts.
+    fn rest_of(&mut self, (object, ingress): Owned<'_>, quirks: &Quirks<'_>) -> Option<Backend> {
+        let backend = ingress.default_backend.as_ref()?;
+        let field = FieldPath::from("spec.defaultBackend");
+        Some(self.backend_in(quirks.of_default(ingress), object, backend, &field))
     }
 
-    pub(super) fn backend(
+    /// The port of a Service, which in nginx mode may be named by its target port (`ingress 1.1`).
+    pub(super) fn backend_in(
         &mut self,
+        mode: Mode,
         object: &InUse,
         backend: &BackendRef,
         field: &FieldPath,
     ) -> Backend {
+        let meant = mode.meant(backend, &object.valid.name.namespace, self.objects);
+        self.backend(object, meant.as_ref().unwrap_or(backend), field)
+    }
+
+    fn backend(&mut self, object: &InUse, backend: &BackendRef, field: &FieldPath) -> Backend {
         let BackendRef::Service { name, port } = backend else {
             let text = "portico serves no resource backend: requests get 404";
             let field = field.key("resource");
@@ -460,6 +417,8 @@ impl Resolver<'_> {
         };
         let field = field.key("service");
         let namespace = &object.valid.name.namespace;
+        // In spec mode a target port is no port, and whoever wrote it meant this one.
+        let meant = Mode::Texts.meant(backend, namespace, self.objects);
         let key = ObjectName { namespace: Arc::clone(namespace), name: Arc::clone(name) };
         let Some(service) = self.services.get(&key) else {
             let names = self.objects.services.keys();
@@ -495,7 +454,12 @@ impl Resolver<'_> {
                     .map(|port| port.port.to_string())
                     .collect();
                 let text = format!("Service `{name}` has no port {wanted}");
-                let help = format!("it has {}", has.join(", "));
+                let help = match meant {
+                    Some(BackendRef::Service { port: BackendPort::Number(port), .. }) => {
+                        format!("write {port}, whose targetPort that is")
+                    }
+                    _ => format!("it has {}", has.join(", ")),
+                };
                 self.missing(Code::MissingServicePort, object, field.key("port"), text, Some(help))
             }
         }

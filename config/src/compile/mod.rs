@@ -28,6 +28,7 @@ mod precedence;
 mod captures;
 mod outside;
 mod ingress;
+mod classes;
 mod fallback;
 mod canaries;
 mod claims;
@@ -46,6 +47,8 @@ use crate::location::FieldPath;
 use crate::model::{Certificate, HostFacts, PodsMode, Settings, StaticRecord};
 use crate::snapshot::{PodNames, Snapshot, Tcp, diff};
 use crate::validate::InUse;
+
+use self::claims::noted;
 
 pub(crate) use moving::rows;
 pub(crate) use objects::{Dirty, Objects};
@@ -150,10 +153,10 @@ pub(crate) fn compile(
     };
     if rules || certificates || zones {
         let mut found = Vec::new();
-        let owned = ingress::owned(objects, inputs.settings, &mut found);
+        let owned = classes::owned(objects, inputs.settings, &mut found);
         if rules {
             let routes = ingress::compile(&owned, objects, &snapshot.services, inputs, &mut found);
-            snapshot.routes = share(claims::noted(routes, objects, &owned), &previous.routes);
+            snapshot.routes = share(noted(routes, objects, inputs.settings), &previous.routes);
             memory.routes = found;
         }
         if certificates {

@@ -11,7 +11,7 @@ mod order;
 use std::collections::HashSet;
 
 use super::quirks::InNginx;
-use super::{Objects, finding, ingress};
+use super::{Objects, classes, finding};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
 use crate::model::annotation::PREFIX;
@@ -34,7 +34,7 @@ pub(crate) fn rows(
         .collect();
     let is_usual = settings.front_door.limit_status != STATUS_THERE;
     let mut rows = Vec::new();
-    let owned = ingress::owned(objects, settings, &mut Vec::new());
+    let owned = classes::owned(objects, settings, &mut Vec::new());
     for (object, ingress) in &owned {
         for named in &ingress.annotations.named {
             let key = format!("{PREFIX}{}", named.name);

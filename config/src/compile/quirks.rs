@@ -30,7 +30,11 @@ pub(super) enum Mode {
 
 /// The hosts that are not compared as the specification says.
 #[derive(Debug, Default)]
-pub(super) struct Quirks<'a>(BTreeMap<&'a HostPattern, Mode>);
+pub(super) struct Quirks<'a> {
+    hosts: BTreeMap<&'a HostPattern, Mode>,
+    /// What the setting says.
+    usual: bool,
+}
 
 /// How ingress-nginx compares the paths of each host.
 #[derive(Debug)]
@@ -120,12 +124,23 @@ impl<'a> Quirks<'a> {
                 (false, _) => {}
             }
         }
-        Self(hosts)
+        Self { hosts, usual }
     }
 
     /// How the paths of a host are compared.
     pub(super) fn of(&self, host: &HostPattern) -> Mode {
-        self.0.get(host).copied().unwrap_or_default()
+        self.hosts.get(host).copied().unwrap_or_default()
+    }
+
+    /// How the default backend of an Ingress is read: in nginx mode where it asks for that and all its
+    /// hosts are in it.
+    pub(super) fn of_default(&self, ingress: &Ingress) -> Mode {
+        let asks = ingress.annotations.quirks.unwrap_or(self.usual);
+        let is_nginx = |host: &HostPattern| self.of(host) != Mode::Spec;
+        match asks && ingress.rules.iter().all(|rule| is_nginx(&rule.host)) {
+            true => Mode::Texts,
+            false => Mode::Spec,
+        }
     }
 }
 

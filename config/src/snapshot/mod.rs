@@ -32,7 +32,7 @@ pub use cluster::{Cluster, Place};
 pub use decide::{Decision, Flow, Verdict, decide};
 pub use endpoint::Endpoint;
 pub use listener::{Front, FrontKind, HealthCheck};
-pub use route::{Backend, Canary, Claim, Host, Location, OutsidePort, RouteTable, Shadowed};
+pub use route::{Backend, Canary, Claim, Host, Left, Location, OutsidePort, RouteTable, Shadowed};
 pub use service::{Assignments, PortId, Reach, Service, ServicePort, Traffic};
 pub use sets::{SetKind, Sets};
 pub use tcp::Tcp;

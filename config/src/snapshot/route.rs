@@ -43,10 +43,26 @@ pub struct Claim {
     pub ingress: ObjectName,
     /// The class that it names.
     pub class: Option<Arc<str>>,
-    /// Whether portico serves it.
-    pub is_ours: bool,
+    /// Why portico does not serve it; none: it does.
+    pub left: Option<Left>,
     /// Its paths that another Ingress serves.
     pub shadowed: Vec<Shadowed>,
+}
+
+impl Claim {
+    /// Whether portico serves it.
+    pub fn is_ours(&self) -> bool {
+        self.left.is_none()
+    }
+}
+
+/// Why an Ingress is left to another controller.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Left {
+    /// The controller of its class; none: nobody's is known.
+    pub to: Option<Arc<str>>,
+    /// In words.
+    pub why: Arc<str>,
 }
 
 /// A path that another Ingress serves, which comes first in object order (`ingress 1.4`).

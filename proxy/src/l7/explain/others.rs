@@ -115,7 +115,7 @@ fn shadowed<'a>(
     host: &'a Host,
     found: &'a Location,
 ) -> impl Iterator<Item = Other> + 'a {
-    let claims = table.claims.iter().filter(|claim| claim.is_ours);
+    let claims = table.claims.iter().filter(|claim| claim.is_ours());
     let all = claims.flat_map(|claim| claim.shadowed.iter().map(move |it| (claim, it)));
     let same = all.filter(move |(_, it)| {
         (&it.host, it.kind, &it.path) == (&host.pattern, found.kind, &found.path)
