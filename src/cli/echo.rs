@@ -17,7 +17,7 @@ pub struct EchoArgs {
     /// The port on 127.0.0.1, where --listen does not say more
     #[arg(long, value_name = "PORT", default_value_t = 3000, env = "HTTP_PORT")]
     pub http_port: u16,
-    /// A port beside it for HTTP/2 with prior knowledge, and nothing else
+    /// A port beside it for HTTP/2 alone: with prior knowledge, or by Upgrade: h2c
     #[arg(long, value_name = "PORT", env = "H2C_PORT")]
     pub h2c_port: Option<u16>,
     /// The port for TLS, where there is a certificate

@@ -10,9 +10,10 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::annotations::annotated;
 use crate::backend_tls::Authority;
+use crate::harness::frames::{DATA, END_STREAM, GOAWAY, RST_STREAM, Raw, SETTINGS};
 use crate::harness::http::{Client, get};
 use crate::harness::portico::Portico;
-use crate::harness::process::{Process, free_port};
+use crate::harness::process::{Process, free_port, tool};
 use crate::harness::{PATIENCE, eventually};
 use crate::http2::{ask, read, with_client};
 
@@ -103,6 +104,77 @@ fn a_request_is_echoed_however_it_comes() {
     // HTTP/1.1 is not what that port is for.
     let direct = get(server.h2c.unwrap(), "h2c.test", "/");
     assert_eq!((direct.status, direct.text()), (400, "Expected h2c request\n"), "ingress 4");
+}
+
+#[test]
+fn a_request_of_http_1_1_may_go_on_by_http_2_where_that_is_served() {
+    let server = http(&Authority::new(), Serves::Http);
+    let h2c = server.h2c.unwrap();
+    let ask = |address: SocketAddr, settings: &str| {
+        let mut raw = Raw::silent(address);
+        let head = format!(
+            "POST /a//b?c=d HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+             HTTP2-Settings: {settings}\r\nContent-Length: 3\r\nX-Own: 1\r\n\r\nabc"
+        );
+        raw.0.write_all(head.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            raw.0.read_exact(&mut byte).unwrap();
+            answer.extend_from_slice(&byte);
+        }
+        (raw, String::from_utf8(answer).unwrap())
+    };
+    // MAX_CONCURRENT_STREAMS of 100.
+    let (mut raw, answer) = ask(h2c, "AAMAAABk");
+    assert!(answer.starts_with("HTTP/1.1 101 "), "ingress 4: {answer}");
+    raw.0
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .unwrap();
+    assert!(raw.send(SETTINGS, 0, 0, &[]));
+    let said = |raw: &mut Raw, stream: u32| -> serde_json::Value {
+        let mut body = Vec::new();
+        loop {
+            let (kind, flags, of, payload) = raw.next().expect("the connection stays");
+            assert!(kind != GOAWAY && kind != RST_STREAM, "{payload:?}");
+            if (kind, of) == (DATA, stream) {
+                body.extend(payload);
+                if flags & END_STREAM != 0 {
+                    return serde_json::from_slice(&body).unwrap();
+                }
+            }
+        }
+    };
+    let first = said(&mut raw, 1);
+    for (field, want) in
+        [("proto", "HTTP/2.0"), ("method", "POST"), ("path", "/a//b?c=d"), ("host", "a.test")]
+    {
+        assert_eq!(first[field], want, "ingress 4, RFC 7540 3.2");
+    }
+    assert_eq!(first["headers"]["X-Own"][0], "1");
+    for gone in ["Upgrade", "Connection", "Http2-Settings", "Content-Length"] {
+        assert!(first["headers"][gone].is_null(), "RFC 9113 8.2.2: {first}");
+    }
+    // And the connection is one of HTTP/2, whose client may ask more.
+    assert!(raw.get(3, "b.test"));
+    assert_eq!(said(&mut raw, 3)["host"], "b.test");
+    // Not with settings that are none, and not where HTTP/1.1 is served.
+    let (_, answer) = ask(h2c, "AAM");
+    assert!(answer.starts_with("HTTP/1.1 400 "), "ingress 4: {answer}");
+    let (_, answer) = ask(server.address, "AAMAAABk");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "ingress 4: {answer}");
+
+    let url = format!("http://{h2c}/x");
+    let arguments = ["-sS", "--http2", "--max-time", "30", "-w", "\n%{http_version}", &url];
+    let Some(about) = tool("curl", &["--version"]) else { return };
+    if String::from_utf8_lossy(&about.stdout).contains("HTTP2") {
+        let output = tool("curl", &arguments).expect("it was there");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            text.contains("\"path\": \"/x\"") && text.ends_with("\n2"),
+            "ingress 4: {output:?}"
+        );
+    }
 }
 
 #[test]

@@ -29,6 +29,7 @@ use super::EchoOptions;
 use super::io::{ForHyper, ForTokio};
 use super::retry::{Attempt, Retries};
 use super::secure::Seen;
+use super::upgrade;
 
 /// What every connection of a server knows.
 #[derive(Debug)]
@@ -99,7 +100,8 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Local {
 /// The answer to one request.
 async fn respond(mut request: Request<Incoming>, peer: &Rc<Peer>) -> Response<Full<Bytes>> {
     if peer.h2c_alone && request.version() != Version::HTTP_2 {
-        return plain(400, "Expected h2c request\n");
+        let agreed = upgrade::agree(request, peer).await;
+        return agreed.unwrap_or_else(|| plain(400, "Expected h2c request\n"));
     }
     let query = request.uri().query().unwrap_or_default().to_owned();
     let path = request.uri().path().replace("//", "/");

@@ -3,13 +3,13 @@
 //! The echo protocol of Gateway API's conformance tests (`ingress 4`): HTTP/1.1, HTTP/2 with prior
 //! knowledge and both over TLS, WebSocket, delays and failures on request; or gRPC, lines over TCP or
 //! datagrams; and bytes that come back as they are. Each is on a thread of its own and ends with its
-//! [`EchoServer`], so that the demo and the tests use it in their process. An `Upgrade: h2c` is not
-//! followed: RFC 9113 has none.
+//! [`EchoServer`], so that the demo and the tests use it in their process.
 
 mod io;
 mod secure;
 mod retry;
 mod http;
+mod upgrade;
 mod protobuf;
 mod reflection;
 mod grpc;
@@ -43,7 +43,7 @@ use crate::telemetry;
 pub struct EchoOptions {
     /// Where to listen; port 0 lets the kernel choose.
     pub listen: SocketAddr,
-    /// Where to listen for HTTP/2 with prior knowledge alone.
+    /// Where to listen for HTTP/2 alone: with prior knowledge, or by `Upgrade: h2c`.
     pub h2c: Option<SocketAddr>,
     /// Where to listen for TLS, and how it is made.
     pub tls: Option<(SocketAddr, Arc<ServerConfig>)>,
@@ -96,7 +96,7 @@ pub enum Serves {
 pub struct EchoServer {
     /// Where it really listens.
     pub address: SocketAddr,
-    /// The same for HTTP/2 with prior knowledge.
+    /// The same for HTTP/2 alone.
     pub h2c: Option<SocketAddr>,
     /// The same for TLS.
     pub tls: Option<SocketAddr>,
