@@ -85,6 +85,11 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
+    /// The line on which the object begins.
+    pub(crate) fn line(&self) -> u32 {
+        self.start.line
+    }
+
     /// Where `field` of this object stands: a scalar itself, the key of a mapping, a sequence or a
     /// value that is not there; a field that is absent stands where its nearest parent does.
     /// Reads the object's text once more: only diagnostics ask.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::compile::{Dirty, Inputs, Memory, Objects, compile, sought};
 use crate::decode::{Decoded, decode};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::model::{Certificate, FoundHost, HostFacts, ProbeVerdict, Probed, Settings};
+use crate::model::{Certificate, FoundHost, HostFacts, ObjectName, ProbeVerdict, Probed, Settings};
 use crate::snapshot::{Assignments, Snapshot};
 use crate::source::{ABSENT, Changes};
 use crate::store::{CheckedFile, Store};
@@ -118,6 +118,11 @@ impl Pipeline {
         all.extend_from_slice(found);
         sort(&mut all);
         all
+    }
+
+    /// File and line of each Ingress.
+    pub fn ingress_places(&self) -> BTreeMap<ObjectName, (Arc<PathBuf>, u32)> {
+        crate::compile::ingress_places(&self.objects)
     }
 
     /// The hosts outside that Ingresses of the last snapshot lead to, and somebody must look up.

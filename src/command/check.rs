@@ -7,14 +7,14 @@ use std::time::SystemTime;
 
 use portico_config::diagnostic::Diagnostic;
 use portico_config::pipeline::Pipeline;
-use portico_config::snapshot::{Assignments, Snapshot};
+use portico_config::snapshot::Assignments;
 use portico_config::source::Changes;
 use portico_config::source::files::read_once;
 
 use super::{DEFAULT_WIDTH, complain, missing};
 use crate::cli::{CheckArgs, CheckFormat, Color};
 use crate::exit::Exit;
-use crate::report::{self, Counts, Form, Look, Sources, Verdict};
+use crate::report::{self, Counts, Form, Ground, Look, Sources, Verdict};
 use crate::settings::Loaded;
 use crate::{host, telemetry};
 
@@ -45,7 +45,9 @@ pub(super) fn check(arguments: CheckArgs, loaded: Loaded) -> anyhow::Result<Exit
     );
     let mut out = BufWriter::new(io::stdout().lock());
     // A closed pipe is no reason to fail: whoever reads has seen enough.
-    let told = (&findings[..], &*update.snapshot);
+    let places = pipeline.ingress_places();
+    let ground = Ground { snapshot: &update.snapshot, places: &places };
+    let told = (&findings[..], &ground);
     let _ = print(&mut out, &arguments, told, &sources, &total);
     drop(out);
     for (path, reason) in &unreadable {
@@ -82,7 +84,7 @@ const NO_MANIFEST: &str =
 fn print(
     out: &mut impl Write,
     arguments: &CheckArgs,
-    (findings, snapshot): (&[Diagnostic], &Snapshot),
+    (findings, ground): (&[Diagnostic], &Ground<'_>),
     sources: &Sources,
     total: &str,
 ) -> io::Result<()> {
@@ -103,7 +105,7 @@ fn print(
             if let Some(worst) = shown.iter().min_by_key(|found| found.severity()) {
                 writeln!(out, "`portico explain {}` says more about a code.\n", worst.code)?;
             }
-            for line in report::migration(findings, snapshot, arguments.all) {
+            for line in report::migration(findings, ground, arguments.all) {
                 writeln!(out, "{}", telemetry::escape(&line))?;
             }
         }

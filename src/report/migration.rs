@@ -7,7 +7,10 @@
 //! Pure. A thousand Ingresses are a page: reasons are grouped and name a few places, Ingresses are
 //! folded as findings are. Which verdict an annotation has is the work of `verdict`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod list;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use portico_config::diagnostic::{Diagnostic, Position, Severity};
@@ -17,8 +20,16 @@ use portico_config::snapshot::Snapshot;
 use super::fold::{MAX_SHOWN, many};
 use super::verdict::{PATH, Verdict, verdict};
 
+/// What is known beside the findings.
+pub(crate) struct Ground<'a> {
+    /// What would serve.
+    pub(crate) snapshot: &'a Snapshot,
+    /// File and line of each Ingress.
+    pub(crate) places: &'a BTreeMap<ObjectName, (Arc<PathBuf>, u32)>,
+}
+
 /// The lines; none where no Ingress of ours has an annotation of ingress-nginx. `all`: nothing is folded.
-pub(crate) fn lines(findings: &[Diagnostic], snapshot: &Snapshot, all: bool) -> Vec<String> {
+pub(crate) fn lines(findings: &[Diagnostic], ground: &Ground<'_>, all: bool) -> Vec<String> {
     let rows: Vec<Row<'_>> = findings.iter().filter_map(Row::of).collect();
     let mut ingresses: BTreeMap<&ObjectRef, Vec<&Row<'_>>> = BTreeMap::new();
     for row in &rows {
@@ -40,7 +51,7 @@ pub(crate) fn lines(findings: &[Diagnostic], snapshot: &Snapshot, all: bool) -> 
     for verdict in Verdict::ALL {
         lines.extend(reasons(verdict, &rows, most));
     }
-    lines.extend(list(&ingresses, snapshot, most));
+    lines.extend(list::lines(&ingresses, ground, most));
     lines
 }
 
@@ -173,85 +184,6 @@ fn reasons(verdict: Verdict, rows: &[Row<'_>], most: usize) -> Vec<String> {
     lines
 }
 
-/// The objects with their annotations: those first that are closed, then those of which most is refused.
-fn list(ingresses: &Ingresses<'_>, snapshot: &Snapshot, most: usize) -> Vec<String> {
-    let reach = reach(snapshot);
-    let mut all: Vec<_> = ingresses
-        .iter()
-        .map(|(object, rows)| {
-            let namespace = object.namespace.as_deref().unwrap_or("default");
-            let reach = reach.get(&ObjectName::new(namespace, &*object.name));
-            let names = by_verdict(rows);
-            let count = |verdict| names.get(&verdict).map_or(0, BTreeSet::len);
-            let closed = reach.map_or(0, |reach| reach.closed);
-            let weight = (closed, count(Verdict::Refused), count(Verdict::Differs));
-            (std::cmp::Reverse(weight), *object, reach, names)
-        })
-        .collect();
-    all.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-    let mut lines = Vec::new();
-    for (_, object, reach, names) in all.iter().take(most) {
-        let reach = reach.map(Reach::sentence).unwrap_or_default();
-        lines.push(format!("{object}{reach}"));
-        for (verdict, names) in names {
-            let begin = format!("  {:9} ", verdict.label());
-            lines.extend(wrapped(&begin, names.iter().map(ToString::to_string)));
-        }
-    }
-    if all.len() > most {
-        lines.push(format!("{} more objects; --all shows them", all.len() - most));
-    }
-    lines.push(String::new());
-    lines
-}
-
-/// Where an Ingress is reached.
-#[derive(Default)]
-struct Reach {
-    hosts: BTreeSet<String>,
-    paths: usize,
-    closed: usize,
-}
-
-impl Reach {
-    /// `: web.test and 2 more; 3 paths, 1 of them closed`.
-    fn sentence(&self) -> String {
-        let hosts: Vec<_> = self
-            .hosts
-            .iter()
-            .take(MAX_PLACES)
-            .map(String::as_str)
-            .collect();
-        let more = match self.hosts.len().saturating_sub(MAX_PLACES) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let closed = match self.closed {
-            0 => String::new(),
-            all if all == self.paths => ", closed".to_owned(),
-            some => format!(", {some} closed"),
-        };
-        format!(": {}{more}; {}{closed}", hosts.join(", "), many(self.paths, "path"))
-    }
-}
-
-fn reach(snapshot: &Snapshot) -> HashMap<ObjectName, Reach> {
-    let mut reach: HashMap<ObjectName, Reach> = HashMap::new();
-    let mut seen = BTreeSet::new();
-    for host in snapshot.routes.hosts() {
-        if !seen.insert(Arc::as_ptr(host)) {
-            continue;
-        }
-        for location in &host.locations {
-            let of = reach.entry(location.ingress.clone()).or_default();
-            of.hosts.insert(host.pattern.to_string());
-            of.paths += 1;
-            of.closed += usize::from(location.policy.closed.is_some());
-        }
-    }
-    reach
-}
-
 /// Words with commas, in lines of [`WIDTH`] columns, the first behind `begin`.
 fn wrapped(begin: &str, words: impl Iterator<Item = String>) -> Vec<String> {
     let mut lines = vec![begin.to_owned()];
@@ -296,6 +228,11 @@ mod tests {
         Diagnostic { object: Some(object), field: Some(field), ..Diagnostic::new(code, text) }
     }
 
+    fn of(findings: &[Diagnostic], all: bool) -> Vec<String> {
+        let (snapshot, places) = (Snapshot::default(), BTreeMap::new());
+        lines(findings, &Ground { snapshot: &snapshot, places: &places }, all)
+    }
+
     #[test]
     fn the_worst_that_is_said_of_an_annotation_counts_and_reasons_stand_once() {
         let mut findings: Vec<_> = (0..5)
@@ -307,7 +244,7 @@ mod tests {
             Diagnostic { help: Some("instead: a list".to_owned()), ..found }
         }));
         findings.push(found("web-1", Code::AnnotationDiffers, "server-snippet", "else"));
-        let got = lines(&findings, &Snapshot::default(), false).join("\n");
+        let got = of(&findings, false).join("\n");
         let want = "\
 Moving from ingress-nginx, ready: no
 5 Ingresses with 6 annotations
@@ -352,7 +289,7 @@ Ingress default/web-4
             findings.push(found(&name, Code::AnnotationSupported, "affinity", "as there"));
             findings.push(found(&name, Code::AnnotationCloses, "auth-secret", &format!("no {n}")));
         }
-        let short = lines(&findings, &Snapshot::default(), false);
+        let short = of(&findings, false);
         assert!(short.len() < 160, "{}", short.len());
         for want in [
             "1000 Ingresses with 3000 annotations",
@@ -362,8 +299,8 @@ Ingress default/web-4
         ] {
             assert!(short.iter().any(|line| line == want), "{want} in {short:#?}");
         }
-        assert!(lines(&findings, &Snapshot::default(), true).len() > 4_000);
-        assert_eq!(lines(&[], &Snapshot::default(), false), Vec::<String>::new());
+        assert!(of(&findings, true).len() > 4_000);
+        assert_eq!(of(&[], false), Vec::<String>::new());
     }
 
     #[test]
@@ -377,7 +314,7 @@ Ingress default/web-4
             (vec![supported.clone()], "Moving from ingress-nginx, ready: yes"),
             (vec![supported, path], "Moving from ingress-nginx, ready: no"),
         ] {
-            assert_eq!(lines(&findings, &Snapshot::default(), false)[0], want, "ingress 3");
+            assert_eq!(of(&findings, false)[0], want, "ingress 3");
         }
     }
 

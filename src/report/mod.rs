@@ -26,7 +26,7 @@ use crate::telemetry;
 
 pub(crate) use self::fold::{Counts, many};
 pub(crate) use self::json::diagnostic as diagnostic_json;
-pub(crate) use self::migration::lines as migration;
+pub(crate) use self::migration::{Ground, lines as migration};
 pub(crate) use self::sources::Sources;
 pub(crate) use self::text::Look;
 pub(crate) use self::verdict::{Verdict, verdict};

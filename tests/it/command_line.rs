@@ -1,7 +1,7 @@
 //! The command line as a person meets it: messages, exit codes, signals, the demo.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 
 use crate::harness::process::{Process, free_address, free_port, program, run};
@@ -175,9 +175,32 @@ fn signals_are_confirmed_by_the_log_and_service_managers_hear_of_the_start_and_t
 }
 
 #[test]
+fn where_nobody_asks_for_names_nothing_is_said_of_names_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifests = folder.path().join("manifests");
+    fs::create_dir(&manifests).unwrap();
+    let path = manifests.to_str().unwrap();
+    let dns = free_address("127.0.0.1").to_string();
+    for (dns, is_told) in [("off", false), (&dns, true)] {
+        let log = folder.path().join("log");
+        let admin = free_address("127.0.0.1");
+        let listen = admin.to_string();
+        let off = ["--http", "off", "--https", "off", "--workers", "1"];
+        let own = ["run", path, "--admin", &listen, "--dns", dns, "--forward", "192.0.2.1"];
+        let _process = Process::told(&[], &log, &[&own[..], &off].concat());
+        eventually("it is ready", || {
+            TcpStream::connect(admin).ok()?;
+            (http::get(admin, "127.0.0.1", "/readyz").status == 200).then_some(())
+        });
+        let text = fs::read_to_string(&log).unwrap();
+        assert_eq!(text.contains("names elsewhere"), is_told, "--dns {dns}: {text}");
+    }
+}
+
+#[test]
 fn help_names_every_command_and_gives_examples() {
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
-    for word in ["run", "check", "diff", "echo", "demo", "portico run ./manifests"] {
+    for word in ["run", "check", "diff", "status", "echo", "demo", "portico run ./manifests"] {
         assert!(help.contains(word), "{word} in:\n{help}");
     }
 }
@@ -221,7 +244,7 @@ fn run_follows_its_folder_and_ends_on_sigterm() {
         folder.path().to_str().unwrap(),
     ]);
     eventually("it is ready", || {
-        std::net::TcpStream::connect(admin).ok()?;
+        TcpStream::connect(admin).ok()?;
         (http::get(admin, &admin.to_string(), "/readyz").status == 200).then_some(())
     });
     fs::write(
@@ -255,7 +278,7 @@ fn echo_says_who_it_is() {
         "web",
     ]);
     let address = listen.parse().unwrap();
-    eventually("it listens", || std::net::TcpStream::connect(address).ok());
+    eventually("it listens", || TcpStream::connect(address).ok());
     let answer = http::get(address, "some.host", "/path?query=1");
     let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(body["pod"], "web-1");

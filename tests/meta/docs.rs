@@ -134,7 +134,13 @@ fn keys_of_ingress_nginx_are_documented_as_they_are() {
             Becomes::Settings(which) => format!("setting `{}`", which.replace(" and ", "` and `")),
             Becomes::Annotation(which) => format!("annotation {which}"),
             Becomes::Nothing(why) => format!("nothing: {why}"),
+            Becomes::Each(which) => {
+                format!("**refused** for all; annotation {which} on each Ingress")
+            }
             Becomes::Refused(why) => format!("**refused**: {why}"),
+            Becomes::Lines => {
+                "**refused**: the report has what takes the place of each line".to_owned()
+            }
         };
         format!("| `{}` | {becomes} |\n", key.name)
     };

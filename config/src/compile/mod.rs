@@ -50,7 +50,7 @@ use crate::validate::InUse;
 
 use self::claims::noted;
 
-pub(crate) use moving::rows;
+pub(crate) use moving::{ingress_places, rows};
 pub(crate) use objects::{Dirty, Objects};
 pub(crate) use outside::sought;
 

@@ -8,17 +8,18 @@ mod requests;
 mod paths;
 mod order;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use super::quirks::InNginx;
 use super::{Objects, classes, finding};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::location::FieldPath;
+use crate::location::{FieldPath, FileName};
 use crate::model::annotation::PREFIX;
 use crate::model::controller_key::{self, Becomes};
-use crate::model::{ObjectRef, Settings};
+use crate::model::{ObjectName, ObjectRef, Settings};
 use crate::snapshot::RouteTable;
-use crate::validate::{InUse, Kind};
+use crate::validate::{InUse, Kind, snippet_lines};
 
 /// A row for each annotation of an Ingress of ours that `found` says nothing of, for each path, and each host of
 /// `table`, that is served otherwise, and for each key of the controller's ConfigMap.
@@ -59,43 +60,95 @@ pub(crate) fn rows(
     rows
 }
 
-/// A row for each key of the controller's ConfigMap.
-fn keys(map: &InUse) -> Vec<Diagnostic> {
-    let Kind::ConfigMap(data) = &map.valid.kind else { return Vec::new() };
-    let keys = data.data.iter().map(|(key, value)| {
-        let instead = |what: &str| format!("instead: {what}");
-        let (code, text, help) = match controller_key::find(key).map(|row| row.becomes) {
-            Some(Becomes::Settings(which)) => {
-                let text = "is a setting here".to_owned();
-                (Code::AnnotationDiffers, text, Some(instead(&format!("setting {which}"))))
-            }
-            Some(Becomes::Annotation(which)) => {
-                let text = "is said by each Ingress here".to_owned();
-                (Code::AnnotationDiffers, text, Some(instead(&format!("annotation {which}"))))
-            }
-            Some(Becomes::Nothing(why)) => {
-                (Code::AnnotationSupported, format!("needs nothing: {why}"), None)
-            }
-            Some(Becomes::Refused(_)) if value.trim() == "false" || value.trim().is_empty() => {
-                (Code::AnnotationSupported, "needs nothing".to_owned(), None)
-            }
-            Some(Becomes::Refused(why)) => (
-                Code::AnnotationRefused,
-                "is not done for all Ingresses".to_owned(),
-                Some(instead(why)),
-            ),
-            None => {
-                let text = "is not known: see whether something relies on it".to_owned();
-                (Code::AnnotationDiffers, text, None)
-            }
-        };
-        let mut row = finding(code, map, FieldPath::from("data").key(key), text);
-        row.help = help;
-        row
+/// File and line of each Ingress.
+pub(crate) fn ingress_places(objects: &Objects) -> BTreeMap<ObjectName, (FileName, u32)> {
+    let places = objects.ingresses.values().map(|object| {
+        let origin = &object.origin;
+        (object.valid.name.clone(), (Arc::clone(&origin.file), origin.line()))
     });
-    keys.collect()
+    places.collect()
 }
 
+/// A row for each key of the controller's ConfigMap; of a snippet for each of its lines.
+fn keys(map: &InUse) -> Vec<Diagnostic> {
+    let Kind::ConfigMap(data) = &map.valid.kind else { return Vec::new() };
+    let field = |key: &str| FieldPath::from("data").key(key);
+    let row = |key: &str, (code, text, help): Told| Diagnostic {
+        help,
+        ..finding(code, map, field(key), text)
+    };
+    let rows = data.data.iter().flat_map(|(key, value)| {
+        let becomes = controller_key::find(key).map(|row| row.becomes);
+        let told = match becomes {
+            Some(Becomes::Lines) => lines(value),
+            becomes => vec![of_key(becomes, value)],
+        };
+        told.into_iter()
+            .map(|told| row(key, told))
+            .collect::<Vec<_>>()
+    });
+    rows.collect()
+}
+
+/// What is told of a key, and what takes its place.
+type Told = (Code, String, Option<String>);
+
+fn of_key(becomes: Option<Becomes>, value: &str) -> Told {
+    let instead = |what: String| Some(format!("instead: {what}"));
+    let is_off = value.trim() == "false" || value.trim().is_empty();
+    match becomes {
+        Some(Becomes::Settings(which)) => {
+            let text = "is a setting here".to_owned();
+            (Code::AnnotationDiffers, text, instead(format!("setting {which}")))
+        }
+        Some(Becomes::Annotation(which)) => {
+            let text = "is said by each Ingress here".to_owned();
+            (Code::AnnotationDiffers, text, instead(format!("annotation {which}")))
+        }
+        Some(Becomes::Nothing(why)) => {
+            (Code::AnnotationSupported, format!("needs nothing: {why}"), None)
+        }
+        Some(_) if is_off => (Code::AnnotationSupported, "needs nothing".to_owned(), None),
+        Some(Becomes::Each(which)) => {
+            let text = "is not done for all Ingresses".to_owned();
+            (Code::AnnotationRefused, text, instead(format!("annotation {which} on each of them")))
+        }
+        Some(Becomes::Refused(why)) => {
+            (Code::AnnotationRefused, format!("is not done: {why}"), None)
+        }
+        Some(Becomes::Lines) | None => {
+            let text = "is not known: see whether something relies on it".to_owned();
+            (Code::AnnotationDiffers, text, None)
+        }
+    }
+}
+
+/// What is told of each line of a snippet, whose text is not repeated.
+fn lines(text: &str) -> Vec<Told> {
+    let mut told: Vec<Told> = snippet_lines(text)
+        .take(MAX_LINES + 1)
+        .map(|line| {
+            let said = format!("line {}, `{}`: snippets are not read", line.number, line.directive);
+            (Code::AnnotationRefused, said, Some(format!("instead: {}", line.instead)))
+        })
+        .collect();
+    if told.len() > MAX_LINES {
+        told.truncate(MAX_LINES);
+        let text = format!("has over {MAX_LINES} lines: the others are not named");
+        told.push((Code::AnnotationRefused, text, None));
+    }
+    if told.is_empty() {
+        told.push((
+            Code::AnnotationSupported,
+            "needs nothing: no line says anything".to_owned(),
+            None,
+        ));
+    }
+    told
+}
+
+/// Of one snippet, that are named.
+const MAX_LINES: usize = 200;
 /// What differs about them is the status alone, which a setting says.
 const LIMITS: [&str; 3] = ["limit-connections", "limit-rpm", "limit-rps"];
 /// Who is over a limit of ingress-nginx gets it.

@@ -22,8 +22,12 @@ pub enum Becomes {
     Annotation(&'static str),
     /// It needs nothing, for this reason.
     Nothing(&'static str),
-    /// It is not done, and what relied on it is not served so: why, or what to do.
+    /// Other annotations on each Ingress that needs them: it is not done for all of them at once.
+    Each(&'static str),
+    /// Nothing does it: why, or what to do.
     Refused(&'static str),
+    /// What each of its lines of nginx's configuration has in its place.
+    Lines,
 }
 
 /// The key of that name.
@@ -72,29 +76,29 @@ pub const KEYS: &[ControllerKey] = &[
     key("error-log-level", Becomes::Settings("logLevel")),
     key("worker-processes", Becomes::Settings("workers")),
     key("max-worker-connections", Becomes::Settings("limits.maxConnections")),
-    key("whitelist-source-range", Becomes::Refused("write `allowlist-source-range` on each Ingress")),
-    key("denylist-source-range", Becomes::Refused("write `denylist-source-range` on each Ingress")),
-    key("block-cidrs", Becomes::Refused("write `denylist-source-range` on each Ingress")),
-    key("block-user-agents", Becomes::Refused("nothing does it: do it in the backend")),
-    key("block-referers", Becomes::Refused("nothing does it: do it in the backend")),
-    key("global-auth-url", Becomes::Refused("write `auth-url` on each Ingress")),
+    key("whitelist-source-range", Becomes::Each("allowlist-source-range")),
+    key("denylist-source-range", Becomes::Each("denylist-source-range")),
+    key("block-cidrs", Becomes::Each("denylist-source-range")),
+    key("block-user-agents", Becomes::Refused("it is to be done in the backend")),
+    key("block-referers", Becomes::Refused("it is to be done in the backend")),
+    key("global-auth-url", Becomes::Each("auth-url")),
     key("global-auth-method", Becomes::Annotation("auth-method")),
     key("global-auth-signin", Becomes::Annotation("auth-signin")),
     key("global-auth-signin-redirect-param", Becomes::Annotation("auth-signin-redirect-param")),
     key("global-auth-response-headers", Becomes::Annotation("auth-response-headers")),
     key("global-auth-request-redirect", Becomes::Annotation("auth-request-redirect")),
     key("global-auth-always-set-cookie", Becomes::Annotation("auth-always-set-cookie")),
-    key("global-auth-snippet", Becomes::Refused("snippets are not read")),
+    key("global-auth-snippet", Becomes::Lines),
     key("global-auth-cache-key", Becomes::Nothing("no answer is kept: every request asks")),
     key("global-auth-cache-duration", Becomes::Nothing("no answer is kept: every request asks")),
     key("enable-modsecurity", Becomes::Refused("there is no web application firewall")),
     key("enable-owasp-modsecurity-crs", Becomes::Refused("there is no web application firewall")),
     key("modsecurity-snippet", Becomes::Refused("there is no web application firewall")),
-    key("main-snippet", Becomes::Refused("snippets are not read")),
-    key("http-snippet", Becomes::Refused("snippets are not read")),
-    key("server-snippet", Becomes::Refused("snippets are not read")),
-    key("location-snippet", Becomes::Refused("snippets are not read")),
-    key("stream-snippet", Becomes::Refused("snippets are not read")),
+    key("main-snippet", Becomes::Refused("its lines are about nginx's own process; portico has settings for its own")),
+    key("http-snippet", Becomes::Lines),
+    key("server-snippet", Becomes::Lines),
+    key("location-snippet", Becomes::Lines),
+    key("stream-snippet", Becomes::Refused("TCP and UDP pass through a Service with their port")),
     key("allow-snippet-annotations", Becomes::Nothing("snippets are never read")),
     key("annotations-risk-level", Becomes::Nothing("annotations are values, never text of a configuration")),
     key("allow-cross-namespace-resources", Becomes::Refused("what an annotation names is of its own namespace")),
@@ -180,7 +184,7 @@ mod tests {
         let names: BTreeSet<&str> = KEYS.iter().map(|key| key.name).collect();
         assert_eq!(names.len(), KEYS.len());
         for key in KEYS {
-            let Becomes::Annotation(text) = key.becomes else { continue };
+            let (Becomes::Annotation(text) | Becomes::Each(text)) = key.becomes else { continue };
             let first = text.split(',').next().unwrap_or_default();
             let is_known = first.starts_with("portico.dev/") || annotation::find(first).is_some();
             assert!(is_known, "ingress 3: {}: {first}", key.name);

@@ -11,6 +11,7 @@ pub(crate) use self::annotations::{
     Annotations, BackendAsk, BackendProtocol, BasicAsk, ClientAsk, ExternalAsk,
 };
 pub(crate) use self::annotations::{QUIRKS, is_field_name, is_field_value};
+pub(crate) use self::snippet::lines as snippet_lines;
 use super::check::invalid;
 use super::{Check, address, names};
 use crate::api::networking_v1::{self, IngressBackend};

@@ -36,7 +36,7 @@ pub(crate) use ingress::{
     BackendAsk, BackendPort, BackendProtocol, BackendRef, BasicAsk, ClientAsk, ExternalAsk,
     Ingress, PathRule,
 };
-pub(crate) use ingress::{QUIRKS, is_field_name, is_field_value};
+pub(crate) use ingress::{QUIRKS, is_field_name, is_field_value, snippet_lines};
 pub(crate) use node::Node;
 pub(crate) use pod::Pod;
 pub(crate) use secret::{ConfigMap, Revoked, Secret};

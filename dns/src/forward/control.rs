@@ -89,7 +89,10 @@ impl Control {
         self.shared.routes.store(Arc::clone(&routes));
         if is_other {
             self.shared.cache.clear();
-            tell(&rules);
+            // Where nobody listens, nobody asks: `--dns off`.
+            if !listen.is_empty() {
+                tell(&rules);
+            }
         }
         self.rules = rules;
         for upstream in before.upstreams() {

@@ -8,19 +8,19 @@ use crate::model::annotation::{self, Standing};
 
 /// One line that says something.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// From 1.
-    pub(super) number: usize,
+    pub(crate) number: usize,
     /// Its first word.
-    pub(super) directive: String,
+    pub(crate) directive: String,
     /// Whether it may keep somebody or something out.
-    pub(super) guards: bool,
+    pub(crate) guards: bool,
     /// What does it in portico, or that nothing does.
-    pub(super) instead: String,
+    pub(crate) instead: String,
 }
 
 /// Every line that is neither empty, a comment nor a closing brace.
-pub(super) fn lines(text: &str) -> impl Iterator<Item = Line> {
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = Line> {
     // All of them, since the last may guard: an object's annotations are no longer than 256 KiB.
     let numbered = (1..).zip(text.lines().map(str::trim));
     numbered
