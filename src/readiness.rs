@@ -89,43 +89,39 @@ pub(crate) fn report(
         Progress { applied: false, .. } => "not ready: the manifests are not applied yet\n",
         _ => "ready\n",
     });
-    let mut left_out = 0;
     let degraded = listeners
         .iter()
         .filter_map(|listener| match &listener.state {
-            ListenerState::Degraded(reason) => Some((listener, reason)),
+            ListenerState::Degraded(reason) => Some(format!("{listener}: {reason}")),
             ListenerState::Serving | ListenerState::Draining => None,
         });
-    for (position, (listener, reason)) in degraded.enumerate() {
-        if position < MAX_LISTED {
-            let _ = writeln!(body, "degraded: {listener}: {reason}");
-        } else {
-            left_out += 1;
-        }
-    }
-    if left_out > 0 {
-        let _ = writeln!(body, "degraded: {left_out} more");
-    }
-    let refused = published
-        .diagnostics
-        .iter()
-        .filter(|diagnostic| diagnostic.severity() == Severity::Error);
-    let mut left_out = 0;
-    for (position, diagnostic) in refused.enumerate() {
-        if position < MAX_LISTED {
-            let _ = writeln!(body, "refused: {diagnostic}");
-        } else {
-            left_out += 1;
-        }
-    }
-    if left_out > 0 {
-        let _ = writeln!(body, "refused: {left_out} more");
-    }
+    list(&mut body, "degraded", degraded, MAX_LISTED);
+    let of = |severity: Severity| {
+        let found = published.diagnostics.iter();
+        found
+            .filter(move |diagnostic| diagnostic.severity() == severity)
+            .map(ToString::to_string)
+    };
+    list(&mut body, "refused", of(Severity::Error), MAX_LISTED);
+    list(&mut body, "warned", of(Severity::Warning), MAX_WARNINGS);
     body
+}
+
+/// A line for each, up to a limit, and how many more there are.
+fn list(body: &mut String, what: &str, mut lines: impl Iterator<Item = String>, most: usize) {
+    for line in lines.by_ref().take(most) {
+        let _ = writeln!(body, "{what}: {line}");
+    }
+    match lines.count() {
+        0 => {}
+        left_out => drop(writeln!(body, "{what}: {left_out} more")),
+    }
 }
 
 /// Degraded listeners, and refused objects, listed one by one.
 const MAX_LISTED: usize = 1_000;
+/// What is used as it is written: a large cluster's dump has thousands, and balancers ask each second.
+const MAX_WARNINGS: usize = 100;
 
 #[cfg(test)]
 mod tests {
@@ -159,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn degraded_listeners_and_refused_objects_are_listed_and_warnings_are_not() {
+    fn degraded_listeners_refused_objects_and_warnings_are_listed() {
         let listener = ListenerStatus {
             role: "ClusterIP",
             address: "127.96.0.1:80".parse().unwrap(),
@@ -171,16 +167,20 @@ mod tests {
         assert_eq!(
             report(READY, &published, &[Arc::new(listener)]),
             "ready\ndegraded: ClusterIP 127.96.0.1:80/tcp default/web:http/TCP: taken; stop it\n\
-             refused: error[P0203]: broken\n"
+             refused: error[P0203]: broken\nwarned: warning[P0703]: odd\n"
         );
     }
 
     #[test]
-    fn a_long_list_of_refused_objects_is_cut_and_counted() {
-        let all = vec![(Code::Required, "broken"); MAX_LISTED + 3];
-        let body = report(READY, &published(&all), &[]);
-        assert_eq!(body.lines().count(), 1 + MAX_LISTED + 1);
-        assert!(body.ends_with("refused: 3 more\n"));
+    fn a_long_list_is_cut_and_counted() {
+        for (code, most, want) in [
+            (Code::Required, MAX_LISTED, "refused: 3 more\n"),
+            (Code::Cycle, MAX_WARNINGS, "warned: 3 more\n"),
+        ] {
+            let body = report(READY, &published(&vec![(code, "odd"); most + 3]), &[]);
+            assert_eq!(body.lines().count(), 1 + most + 1);
+            assert!(body.ends_with(want));
+        }
     }
 
     #[test]

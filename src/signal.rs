@@ -1,6 +1,6 @@
 //! Signals, for code that is not asynchronous.
 //!
-//! TERM and INT end, HUP reads again, USR1 has logs begin their files anew, PIPE is ignored by Rust's start-up code.
+//! TERM, INT and QUIT end, HUP reads again, USR1 has logs begin their files anew, PIPE is ignored by Rust's start-up code.
 
 use std::io;
 
@@ -27,6 +27,7 @@ pub(crate) struct Signals {
     runtime: Runtime,
     terminate: Signal,
     interrupt: Signal,
+    quit: Signal,
     hangup: Signal,
     user1: Signal,
 }
@@ -40,19 +41,21 @@ impl Signals {
         let inside = runtime.enter();
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
+        let quit = signal(SignalKind::quit())?;
         let hangup = signal(SignalKind::hangup())?;
         let user1 = signal(SignalKind::user_defined1())?;
         drop(inside);
-        Ok(Self { runtime, terminate, interrupt, hangup, user1 })
+        Ok(Self { runtime, terminate, interrupt, quit, hangup, user1 })
     }
 
     /// Waits for the next thing to do.
     pub(crate) fn wait(&mut self, failed: &CancellationToken) -> Event {
-        let Self { runtime, terminate, interrupt, hangup, user1 } = self;
+        let Self { runtime, terminate, interrupt, quit, hangup, user1 } = self;
         runtime.block_on(async {
             tokio::select! {
                 _ = terminate.recv() => Event::End(15),
                 _ = interrupt.recv() => Event::End(2),
+                _ = quit.recv() => Event::End(3),
                 _ = hangup.recv() => Event::Rescan,
                 _ = user1.recv() => Event::Reopen,
                 () = failed.cancelled() => Event::Failed,

@@ -25,5 +25,5 @@ Examples:
   kubectl get svc,ep,ing,secret,pods -A -o yaml | portico run -
   portico run ./manifests --https off --dns 127.0.0.1:5353 --log-format json
 
-Signals: TERM and INT drain and end, a second one ends now; HUP reads every file again; USR1
+Signals: TERM, INT and QUIT drain and end, a second one ends now; HUP reads every file again; USR1
 begins the files of logs anew.";

@@ -90,6 +90,7 @@ fn used_with_a_warning() {
     let warnings = portico.warnings().join("\n");
     for want in ["sesionAffinity", "did you mean `web`", "nowhere", "Service default/lonely"] {
         assert!(warnings.contains(want), "{want} in:\n{warnings}");
+        assert!(portico.readyz().contains(want), "{want} in:\n{}", portico.readyz());
     }
     assert_eq!(get(portico.http(), "web.test", "/").text(), "web");
 }

@@ -169,7 +169,8 @@ fn signals_are_confirmed_by_the_log_and_service_managers_hear_of_the_start_and_t
         process.signal(signal);
         eventually(want, || fs::read_to_string(&log).ok()?.contains(want).then_some(()));
     }
-    process.signal("TERM");
+    // As who comes from nginx ends it.
+    process.signal("QUIT");
     hears("STOPPING=1");
     assert_eq!(process.exit_code(), Some(0));
 }

@@ -229,7 +229,7 @@ fn a_wrong_settings_file_ends_the_start_with_every_mistake_and_a_dump_loads_agai
         let text = String::from_utf8_lossy(&output.stdout).into_owned()
             + &String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{text}");
-        for part in ["wrong.yaml:3:9", "did you mean `workers`?", "wrong.yaml:4:12", "P0803"] {
+        for part in ["wrong.yaml:3:1", "did you mean `workers`?", "wrong.yaml:4:12", "P0803"] {
             assert!(text.contains(part), "{command}: {part} in:\n{text}");
         }
     }

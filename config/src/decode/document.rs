@@ -76,9 +76,13 @@ impl Reading<'_> {
                 let (at, message) = fault.unwrap_or((node.at, "required value"));
                 let found = self.at(Code::NoType, at, FieldPath::from(name), message);
                 let version = kind.ok().flatten().and_then(kinds::version_of);
-                let help = version
-                    .filter(|_| name == "apiVersion")
-                    .map(|version| format!("write apiVersion: {version}"));
+                let help = match version.filter(|_| name == "apiVersion") {
+                    Some(version) => Some(format!("write apiVersion: {version}")),
+                    None => node
+                        .get("metadata")
+                        .is_none()
+                        .then(|| NO_MANIFEST.to_owned()),
+                };
                 return self.decoded.refuse(Diagnostic { help, ..found });
             }
         };
@@ -242,3 +246,6 @@ fn reference(node: &Node<'_>, api_version: &str, kind: &str) -> ObjectRef {
 
 const NOT_AN_OBJECT: &str =
     "is not a mapping: a manifest begins with apiVersion, kind and metadata";
+/// Of a mapping that has nothing of an object: `values.yaml` of a chart, `package.json`, a compose file.
+const NO_MANIFEST: &str =
+    "if it is no manifest, keep it in another folder, or one whose name begins with a dot";

@@ -163,6 +163,11 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     ("apiVersion: v1\nmetadata: {name: a}\n", "f.yaml:1:1: error[P0106]: kind: required value"),
     ("apiVersion: v1\nkind: [a]\n", "f.yaml:2:7: error[P0106]: kind: is not a text"),
+    (
+        "replicaCount: 1\n",
+        "f.yaml:1:1: error[P0106]: apiVersion: required value (if it is no manifest, keep it in another folder",
+    ),
+    ("apiVersion: v2\nname: chart\n", "error[P0106]: kind: required value (if it is no manifest"),
     ("apiVersion: 1\nkind: Pod\n", "f.yaml:1:13: error[P0106]: apiVersion: is not a text"),
     (
         "apiVersion: v1\nkind: Service\n",
