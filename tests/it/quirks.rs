@@ -7,6 +7,7 @@ use crate::annotations::annotated;
 use crate::harness::http::get;
 use crate::harness::pod::Pod;
 use crate::harness::portico::Portico;
+use crate::harness::process::run;
 use crate::services::service;
 
 /// An Ingress for one path of a host.
@@ -104,6 +105,41 @@ fn who(portico: &Portico, host: &str, path: &str) -> String {
         200 => answer.text().to_owned(),
         status => status.to_string(),
     }
+}
+
+#[test]
+fn what_a_check_says_of_requests_in_either_mode_is_what_happens() {
+    let pods = PODS.map(Pod::http);
+    let text = manifests(&pods);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("all.yaml");
+    std::fs::write(&file, &text).unwrap();
+    let found = run(&["check", "--format", "json", file.to_str().unwrap()]);
+    let found: Vec<serde_json::Value> = serde_json::from_slice(&found.stdout).unwrap();
+    let quirky = |settings: &mut Settings| settings.front_door.nginx_quirks = true;
+    let off = Portico::with(&[("all.yaml", &text)]).start();
+    let on = Portico::with(&[("all.yaml", &text)]).adjust(quirky).start();
+    let messages = found.iter().filter_map(|found| found["message"].as_str());
+    let hosts = messages.filter_map(|text| {
+        let rest = text.strip_prefix("ingress-nginx gives requests for ")?;
+        rest.split_once(" to other paths: ")
+    });
+    let mut tried = Vec::new();
+    for (host, pairs) in hosts {
+        for pair in pairs.split("; ") {
+            // `/a/b is for /a of default/x-one here, for /a/[a-z] of default/x-two there`
+            let (request, both) = pair.split_once(" is for ").unwrap();
+            let (here, there) = both.split_once(" here, for ").unwrap();
+            let pod = |path: &str| {
+                let name = path.trim_end_matches(" there").rsplit('-').next();
+                name.unwrap().to_owned()
+            };
+            assert_eq!(who(&off, host, request), pod(here), "ingress 3: {pair}");
+            assert_eq!(who(&on, host, request), pod(there), "ingress 3: {pair}");
+        }
+        tried.push(host);
+    }
+    assert_eq!(tried, ["order.test", "text.test"], "ingress 3: hosts of the table that change");
 }
 
 #[test]
