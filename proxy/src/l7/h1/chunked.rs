@@ -9,7 +9,8 @@
 
 use std::ops::Range;
 
-use super::head::{Fault, MAX_FIELDS, NO_TOKEN, class, is_text};
+use super::grammar::{NO_TOKEN, class, is_text};
+use super::head::{Fault, MAX_FIELDS};
 
 /// Takes one body apart.
 #[derive(Clone, Copy, Debug, Default)]

@@ -5,7 +5,8 @@
 
 use http::StatusCode;
 
-use super::head::{Fault, NO_TOKEN, class};
+use super::grammar::{NO_TOKEN, class};
+use super::head::Fault;
 use crate::l7::fields::{Fields, Name};
 use crate::l7::forward::Announced;
 
