@@ -16,8 +16,8 @@ use portico_config::model::Policy;
 
 use super::Worker;
 use super::edits::Edits;
-use super::exchange::Order;
 use super::external::{Asking, Granted, ServiceAsk};
+use super::order::Order;
 use super::pages::Page;
 use super::passwords::PasswordAsk;
 use super::policy::Declined;

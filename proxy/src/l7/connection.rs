@@ -9,11 +9,20 @@ use portico_net::limit::{Place, Seat};
 use tokio::net::TcpStream;
 use tracing::error;
 
+use super::Worker;
 use super::forward::ForwardedFor;
 use super::h1::server::Connection;
 use super::h2;
 use super::preface::Begun;
-use super::{HttpListener, Worker};
+
+/// One Ingress listener.
+#[derive(Debug)]
+pub(crate) struct HttpListener {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub(crate) tls: bool,
+}
 
 impl Worker {
     /// Serves a connection on a task of its own, which does all its work; `place` is its own

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use portico_config::model::AuthPlace;
 
 use super::Worker;
-use super::exchange::{Decided, Incoming, Noted};
+use super::order::{Decided, Incoming, Noted};
 use super::fields::Fields;
 use super::forward::{Announced, ForwardedFor};
 use super::h1::head;

@@ -18,7 +18,7 @@ use portico_config::model::{ExternalAuth, SignIn};
 use super::Worker;
 use super::edits::{Edits, On};
 use super::errand::{Errand, insert};
-use super::exchange::Order;
+use super::order::Order;
 use super::fields::Name;
 use super::forward::{ForwardedFor, Named, is_request_id, line, put};
 use super::h1::inquiry::Reply;

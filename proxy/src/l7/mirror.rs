@@ -21,8 +21,13 @@ use portico_config::model::Mirror;
 use tracing::debug;
 
 use super::Worker;
+use super::calls::is_call;
 use super::errand::{Errand, insert};
+use super::forward::{self, Added, Announced};
+use super::order::Incoming;
+use super::request::{Checked, is_idempotent};
 use super::secured::bare;
+use super::trust::Seen;
 
 /// The copies of one worker.
 #[derive(Debug, Default)]
@@ -77,20 +82,54 @@ impl Drop for Place {
 }
 
 /// Whose request is copied, and how it may be sent.
-pub(crate) struct Original {
-    pub(crate) client: IpAddr,
+struct Original {
+    client: IpAddr,
     /// Which of our addresses it came to.
-    pub(crate) local: IpAddr,
+    local: IpAddr,
     /// Whether its method is HEAD.
-    pub(crate) to_head: bool,
+    to_head: bool,
     /// Whether it may arrive twice.
-    pub(crate) idempotent: bool,
+    idempotent: bool,
 }
 
 impl Worker {
+    /// What of a request goes to another place too. A tunnel is not copied, nor is a call of gRPC.
+    pub(super) fn copied(
+        &self,
+        (mirror, path): (&Arc<Mirror>, String),
+        authority: Option<&str>,
+        added: &Added<'_>,
+    ) -> Option<Box<Copied>> {
+        let Incoming { asked, from, websocket, .. } = added.incoming;
+        if *websocket || is_call(asked.method, asked.fields) {
+            return None;
+        }
+        let seen = Seen::new(from, added.told);
+        let original = Original {
+            client: seen.client,
+            local: from.local,
+            to_head: asked.method == "HEAD",
+            idempotent: is_idempotent(asked.method),
+        };
+        self.copy(mirror, original, |head| {
+            let body = Announced::Nothing;
+            let incoming = Incoming { asked: *asked, from, body, expects: false, websocket: false };
+            let checked = Checked { host: "".into(), authority, path: path.into(), query: None };
+            let added = Added {
+                incoming: &incoming,
+                host: Some(&mirror.host),
+                prefix: None,
+                closes: false,
+                http2: false,
+                ..*added
+            };
+            forward::to_upstream(head, &checked, &added);
+        })
+    }
+
     /// Begins a copy whose head, which announces no body, `write` writes; none where there are too
     /// many.
-    pub(super) fn copy(
+    fn copy(
         &self,
         mirror: &Arc<Mirror>,
         original: Original,

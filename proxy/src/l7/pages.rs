@@ -16,15 +16,16 @@ use http::StatusCode;
 use portico_config::model::{ErrorPages, Policy};
 
 use super::calls::is_call;
-use super::exchange::Incoming;
+use super::order::Incoming;
 use super::forward::{self, Added, Announced, line};
 use super::request::{Asked, Checked};
-use super::{Routed, Worker};
+use super::Worker;
+use super::locate::Routed;
 use crate::upstream::{Lead, Port};
 use crate::view::Target;
 
 use super::edits::Edits;
-use super::exchange::Terms;
+use super::order::Terms;
 
 /// What is asked where an answer is an error.
 #[derive(Debug)]

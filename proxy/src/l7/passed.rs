@@ -16,7 +16,7 @@ use super::Worker;
 use super::access::{Entry, Flag, Tried};
 use super::account::Account;
 use super::agreed::Agreed;
-use super::exchange::Failure;
+use super::failure::Failure;
 use super::forward::ForwardedFor;
 use super::pool::Backend;
 use super::upgrade::{End, tunnel};

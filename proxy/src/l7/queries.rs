@@ -16,7 +16,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::{HeaderValue, StatusCode};
 
 use super::edits::Edits;
-use super::exchange::Incoming;
+use super::order::Incoming;
 use super::fields::Fields;
 use super::forward::Announced;
 use super::policy::Declined;

@@ -1,13 +1,15 @@
 //! What a trusted proxy says of a request's way to it (`ingress 1.9`, `http-proxy 3.2`).
 //!
-//! Pure. Asked only where the peer itself is trusted: whatever anybody else claims is replaced, and
-//! influences nothing. The chain of `X-Forwarded-For` is read from its end, where our neighbours
+//! Asked only where the peer itself is trusted, which the view says: whatever anybody else claims is
+//! replaced, and influences nothing. What is read off the fields then is pure. The chain of `X-Forwarded-For` is read from its end, where our neighbours
 //! wrote; the first address that is not trusted is the client, and what stands before it is hearsay.
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::Worker;
 use super::fields::{Fields, Name};
 use super::forward::ForwardedFor;
+use super::order::Incoming;
 use super::request::match_name;
 
 /// What is believed of one request.
@@ -27,8 +29,37 @@ pub(crate) struct Told<'a> {
     pub(crate) chain: Vec<&'a [u8]>,
 }
 
+/// For whom a request is: its peer, or whom a trusted proxy names.
+#[derive(Clone, Copy)]
+pub(super) struct Seen<'a> {
+    pub(super) client: IpAddr,
+    /// Whether the client spoke TLS.
+    pub(super) tls: bool,
+    /// What it asked the proxy for.
+    pub(super) authority: Option<&'a str>,
+}
+
+impl<'a> Seen<'a> {
+    /// By what the trusted proxy says, where there is one.
+    pub(super) fn new(from: &ForwardedFor, told: Option<&Told<'a>>) -> Self {
+        match told {
+            Some(told) => Self { client: told.client, tls: told.tls, authority: told.authority },
+            None => Self { client: from.client, tls: from.tls, authority: None },
+        }
+    }
+}
+
+impl Worker {
+    /// What a trusted proxy says of a request; none: nobody who is trusted says anything.
+    pub(super) fn told<'a>(&self, incoming: &Incoming<'a>) -> Option<Told<'a>> {
+        let Incoming { asked, from, .. } = incoming;
+        (from.is_trusted && self.trusts(from.client))
+            .then(|| told(asked.fields, from, |ip| self.trusts(ip)))
+    }
+}
+
 /// What the fields say; `trusts`: whether an address is that of a trusted proxy.
-pub(crate) fn told<'a>(
+fn told<'a>(
     fields: Fields<'a>,
     from: &ForwardedFor,
     trusts: impl Fn(IpAddr) -> bool,

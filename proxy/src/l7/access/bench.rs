@@ -10,7 +10,7 @@ use portico_net::line_log::{Counts, LineLog, Reopen};
 
 use super::{Access, AccessLog, Tried};
 use crate::l7::account::Account;
-use crate::l7::exchange::Incoming;
+use crate::l7::order::Incoming;
 use crate::l7::fields::{Fields, Line};
 use crate::l7::forward::{Announced, ForwardedFor};
 use crate::l7::h1::head;

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use portico_config::snapshot::PortId;
 
 use crate::l7::account::Account;
-use crate::l7::exchange::{Failure, Incoming};
+use crate::l7::failure::Failure;
 use crate::l7::fields::Name;
 use crate::l7::forward::is_request_id;
+use crate::l7::order::Incoming;
 
 /// A request that goes on.
 #[derive(Debug)]

@@ -403,7 +403,7 @@ mod tests {
 
     use super::*;
     use crate::l7::access::Tried;
-    use crate::l7::exchange::Incoming;
+    use crate::l7::order::Incoming;
     use crate::l7::fields::Fields;
     use crate::l7::forward::Announced;
     use crate::l7::h1::head;

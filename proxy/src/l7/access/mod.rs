@@ -23,7 +23,7 @@ use portico_config::model::LogFormat;
 use portico_net::line_log::Lines;
 
 use super::account::Account;
-use super::exchange::Incoming;
+use super::order::Incoming;
 use super::forward::ForwardedFor;
 
 pub(crate) use self::entry::{Entry, Flag, Tried};

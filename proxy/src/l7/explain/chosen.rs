@@ -4,9 +4,10 @@ use portico_config::model::{CanaryRule, CanaryValue, ObjectName};
 
 use super::{Asker, missing};
 use crate::l7::fields::Fields;
+use crate::l7::locate::stays;
 use crate::l7::policy::{self, CanaryDecides};
 use crate::l7::request::Checked;
-use crate::l7::{route, stays};
+use crate::l7::route;
 use crate::view::{Canary, Target};
 
 /// The alternative of a location, and whether the request is for it.

@@ -24,7 +24,7 @@ use rustls::pki_types::UnixTime;
 
 use super::asks::Ask;
 use super::clients::{self, Shown};
-use super::exchange::{Decided, Incoming, Noted, Order};
+use super::order::{Decided, Incoming, Noted, Order};
 use super::fields::Fields;
 use super::forward::ForwardedFor;
 use super::h1::{framing, head};

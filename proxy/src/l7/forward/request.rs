@@ -3,7 +3,7 @@
 use super::named::Named;
 use super::{Connection, RESERVE_BYTES, Via, announce, line, number, port_of, put};
 use crate::l7::clients::Shown;
-use crate::l7::exchange::Incoming;
+use crate::l7::order::Incoming;
 use crate::l7::fields::{Field, Fields, Name};
 use crate::l7::forwarded;
 use crate::l7::request::{self, Checked};

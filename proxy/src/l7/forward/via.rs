@@ -1,5 +1,8 @@
 //! Our own line in `Via`, by which requests are known that go round (`http-proxy 1.5`).
 
+use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
+
 use crate::l7::fields::{Fields, Name};
 
 /// Our own line in `Via`.
@@ -11,6 +14,12 @@ impl Via {
     /// For an instance that calls itself `id`: the same in all its workers.
     pub(crate) fn new(id: u64) -> Self {
         Self { line: format!("Via: 1.1 portico ({id:016x})\r\n").into_bytes() }
+    }
+
+    /// For this process.
+    pub(crate) fn of_process() -> Self {
+        static ID: OnceLock<u64> = OnceLock::new();
+        Self::new(*ID.get_or_init(|| RandomState::new().hash_one(0_u8)))
     }
 
     /// The line.

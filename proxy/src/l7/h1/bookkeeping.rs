@@ -13,8 +13,8 @@ use super::persistence::After;
 use super::server::Connection;
 use crate::l7::access::{Entry, Flag};
 use crate::l7::account::Account;
-use crate::l7::exchange::Noted;
 use crate::l7::io::Downstream;
+use crate::l7::order::Noted;
 use crate::ledger::CallStatus;
 
 impl<S: Downstream> Connection<S> {

@@ -27,7 +27,7 @@ use super::server::Connection;
 use super::stand_in::Instead;
 use super::upload::{Fault, Upload};
 use crate::l7::access::Flag;
-use crate::l7::exchange::Failure;
+use crate::l7::failure::Failure;
 use crate::l7::io::Downstream;
 #[cfg(test)]
 use crate::l7::panics::provoked;

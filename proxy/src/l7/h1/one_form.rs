@@ -6,7 +6,7 @@ use super::body::Body;
 use super::framing::{self, Length};
 use super::head::{self, Fault, Scan};
 use super::upload::{self, Upload};
-use crate::l7::exchange::Incoming;
+use crate::l7::order::Incoming;
 use crate::l7::fields::{Fields, Name};
 use crate::l7::forward::{self, Added, ForwardedFor, Via};
 use crate::l7::io::Scratch;

@@ -13,9 +13,10 @@ use std::time::Instant;
 use tokio::time::sleep;
 
 use super::Facts;
+use super::repeat::MAX_TRIES;
 use super::server::Connection;
 use super::upload::Upload;
-use crate::l7::exchange::{Failure, MAX_TRIES};
+use crate::l7::failure::Failure;
 use crate::l7::io::Downstream;
 use crate::l7::watch::Phase;
 use crate::upstream::{Bounds, Choice, Lead, Open, Port, Upstream, Waiting};

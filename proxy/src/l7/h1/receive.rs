@@ -24,9 +24,9 @@ use super::head::{self, RequestLine, Scan};
 use super::server::Connection;
 use crate::l7::access::{Entry, Flag};
 use crate::l7::asks::Pending;
-use crate::l7::exchange::{Decided, Incoming, Noted, Order};
 use crate::l7::fields::Fields;
 use crate::l7::io::{Downstream, READ_BYTES, poll_read};
+use crate::l7::order::{Decided, Incoming, Noted, Order};
 use crate::l7::panics::Kept;
 #[cfg(test)]
 use crate::l7::panics::provoked;

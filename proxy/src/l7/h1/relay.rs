@@ -24,7 +24,7 @@ use super::floor::Floor;
 use super::patience::ticks;
 use super::server::Connection;
 use super::upload::{Fault, Upload};
-use crate::l7::exchange::Failure;
+use crate::l7::failure::Failure;
 use crate::l7::io::{Downstream, READ_BYTES, poll_read};
 #[cfg(test)]
 use crate::l7::panics::provoked;

@@ -11,7 +11,7 @@ use portico_config::model::{Conditions, Retries};
 
 use super::Facts;
 use super::upload::Upload;
-use crate::l7::exchange::{Failure, MAX_TRIES};
+use crate::l7::failure::Failure;
 use crate::l7::h2::backend::Unprocessed;
 use crate::l7::pool::Stream;
 use crate::upstream::Lead;
@@ -182,6 +182,8 @@ impl Rejects {
 
 /// Of one request's body (`ingress 2.4`: proxy-request-buffering); up to a read more.
 const MAX_KEPT_BYTES: usize = 64 << 10;
+/// Endpoints asked for one request (`http-proxy 5.10`).
+pub(super) const MAX_TRIES: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -191,7 +193,7 @@ mod tests {
 
     use super::*;
     use crate::l7::edits::Edits;
-    use crate::l7::exchange::Terms;
+    use crate::l7::order::Terms;
 
     fn repeats(idempotent: bool, after: Option<&str>, timeout: Option<u32>) -> Repeats {
         let after = after.map(|text| Conditions::parse(text).unwrap());

@@ -27,7 +27,7 @@ use crate::l7::Worker;
 use crate::l7::access::Entry;
 use crate::l7::account::Account;
 use crate::l7::asks::Pending;
-use crate::l7::exchange::Order;
+use crate::l7::order::Order;
 use crate::l7::forward::ForwardedFor;
 use crate::l7::io::Downstream;
 use crate::l7::panics::caught;

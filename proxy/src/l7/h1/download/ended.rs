@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::l7::exchange::Failure;
+use crate::l7::failure::Failure;
 
 /// How it ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

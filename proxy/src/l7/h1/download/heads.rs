@@ -9,7 +9,7 @@ use super::{Download, Ended, State};
 use crate::l7::calls::Told;
 use crate::l7::coding;
 use crate::l7::edits::Edits;
-use crate::l7::exchange::Failure;
+use crate::l7::failure::Failure;
 use crate::l7::fields::{Fields, Name};
 use crate::l7::forward::{self, Announced};
 use crate::l7::h1::Facts;

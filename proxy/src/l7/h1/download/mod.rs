@@ -27,7 +27,7 @@ use super::repeat::Rejects;
 use super::server::Connection;
 use super::upload::Upload;
 use crate::l7::calls::Told;
-use crate::l7::exchange::Failure;
+use crate::l7::failure::Failure;
 use crate::l7::h2::backend;
 use crate::l7::io::{Downstream, READ_BYTES, poll_read, poll_send};
 use crate::l7::pool::Stream;

@@ -29,7 +29,8 @@ use tracing::debug;
 use self::connection::Connection;
 pub(crate) use self::stream::{Stream, Unprocessed};
 use crate::l7::Worker;
-use crate::l7::exchange::{Failure, Undialed};
+use crate::l7::failure::Failure;
+use crate::l7::dial::Undialed;
 use crate::l7::pool::{self, Backend};
 use crate::l7::secured::Secured;
 
