@@ -11,6 +11,7 @@ use portico_config::model::Protocol;
 use portico_config::model::{AccessLog, FrontDoor, HostPattern, LogTarget, ObjectName, PathKind};
 use portico_config::snapshot::{Backend, Endpoint, Host, Location, PortId, Reach};
 use portico_config::snapshot::{RouteTable, Service, ServicePort, Snapshot};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_util::sync::CancellationToken;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
@@ -148,16 +149,34 @@ fn endpoint() -> SocketAddr {
     address
 }
 
-/// Answers each read as if it were a whole request.
+/// Answers each read as if it were a whole request, and agrees to a WebSocket.
 fn answer(mut stream: TcpStream) {
     let mut head = [0; 4096];
     while let Ok(count @ 1..) = stream.read(&mut head) {
+        if let Some(agreed) = agreed(&head[..count]) {
+            let _ = stream.write_all(agreed.as_bytes());
+            // Until the other side has enough of it.
+            let _ = stream.read(&mut head);
+            return;
+        }
         let body = if head[..count].starts_with(b"GET /half") { "o" } else { "ok" };
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{body}");
         if stream.write_all(answer.as_bytes()).is_err() {
             return;
         }
     }
+}
+
+/// The answer to a handshake, if that is what was asked.
+fn agreed(head: &[u8]) -> Option<String> {
+    let head = std::str::from_utf8(head).unwrap();
+    let mut lines = head.lines().filter_map(|line| line.split_once(": "));
+    let (_, key) = lines.find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-key"))?;
+    let accept = derive_accept_key(key.as_bytes());
+    Some(format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    ))
 }
 
 /// `a.test` leads to the endpoint.

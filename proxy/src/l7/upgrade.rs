@@ -10,6 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tracing::debug;
 
 use super::io::Downstream;
+#[cfg(test)]
+use super::panics::provoked;
 use super::pool::Backend;
 use super::watch::{Phase, Watch};
 
@@ -53,14 +55,20 @@ pub(crate) async fn tunnel<S: Downstream>(
         drop(early);
         tokio::io::copy_bidirectional(&mut watched, &mut backend).await
     });
-    let ended = std::future::poll_fn(|cx| match carried.as_mut().poll(cx) {
-        // Nobody reads on from a client that ended its half, but it may give up the other one.
-        Poll::Pending if client.borrow_mut().poll_gone(cx).is_ready() => Poll::Ready(End::Broken),
-        Poll::Pending => watch.poll_expired(cx).map(|()| End::Idle),
-        Poll::Ready(Ok(_)) => Poll::Ready(End::Both),
-        Poll::Ready(Err(error)) => {
-            debug!(%error, "tunnel broke off");
-            Poll::Ready(End::Broken)
+    let ended = std::future::poll_fn(|cx| {
+        #[cfg(test)]
+        provoked::reach(provoked::Point::Tunnelling);
+        match carried.as_mut().poll(cx) {
+            // Nobody reads on from a client that ended its half, but it may give up the other one.
+            Poll::Pending if client.borrow_mut().poll_gone(cx).is_ready() => {
+                Poll::Ready(End::Broken)
+            }
+            Poll::Pending => watch.poll_expired(cx).map(|()| End::Idle),
+            Poll::Ready(Ok(_)) => Poll::Ready(End::Both),
+            Poll::Ready(Err(error)) => {
+                debug!(%error, "tunnel broke off");
+                Poll::Ready(End::Broken)
+            }
         }
     });
     let end = ended.await;

@@ -25,6 +25,7 @@ use super::place::Turns;
 use super::repeat::{Lost, Repeats};
 use super::server::Connection;
 use super::stand_in::Instead;
+use super::tunnel::Tunnel;
 use super::upload::{Fault, Upload};
 use crate::l7::access::Flag;
 use crate::l7::failure::Failure;
@@ -199,7 +200,7 @@ impl<S: Downstream> Connection<S> {
                 let usual = self.worker.ticker.ticks(Phase::Tunnel);
                 self.watch.allow_tunnel(tunnel_ticks(timeouts, usual));
             }
-            return After::Tunnel(Box::new((backend, open)));
+            return After::Tunnel(Box::new(Tunnel::new(backend, open)));
         }
         backend.knows_client |= download.binds || facts.binds;
         if backend.knows_client

@@ -15,10 +15,9 @@ use super::Facts;
 use super::body::Body;
 use super::framing::Length;
 use super::server::Connection;
+use super::tunnel::Tunnel;
 use crate::l7::io::Downstream;
-use crate::l7::pool::Backend;
 use crate::l7::watch::Phase;
-use crate::upstream::Open;
 
 /// What becomes of a connection after a response.
 pub(super) enum After {
@@ -31,7 +30,7 @@ pub(super) enum After {
     /// It ends in the middle.
     Cut,
     /// It is one with a backend's, and keeps its place there.
-    Tunnel(Box<(Backend, Open)>),
+    Tunnel(Box<Tunnel>),
 }
 
 impl<S: Downstream> Connection<S> {

@@ -17,9 +17,9 @@ use crate::l7::panics::Kept;
 use crate::l7::watch::Phase;
 
 impl<S: Downstream> Connection<S> {
-    /// Answers a request that a panic ended, where its client has nothing of an answer yet
+    /// Answers a request that a panic ended, where its client has nothing of an answer yet, and counts it
     /// (`http-proxy 8.9`).
-    pub(super) async fn recover(&mut self, said: Box<str>) -> After {
+    pub(super) async fn recover(&mut self, said: &str) -> After {
         let untouched = matches!(self.watch.phase(), Phase::Head | Phase::Waiting);
         let kept = Kept::lost().unwrap_or_default();
         let id = kept.id();

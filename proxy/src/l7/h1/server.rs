@@ -118,7 +118,7 @@ impl<S: Downstream> Connection<S> {
             };
             let after = match served {
                 Ok(after) => after,
-                Err(said) => Box::pin(self.recover(said)).await,
+                Err(said) => Box::pin(self.recover(&said)).await,
             };
             self.settle(&after);
             match after {
@@ -157,7 +157,7 @@ impl<S: Downstream> Connection<S> {
             self.entry = noted.entry;
         }
         Box::pin(async move {
-            let _kept = kept;
+            let kept = kept;
             let action = match action {
                 Action::Ask(pending) => {
                     self.account.has_waited = true;
@@ -174,7 +174,10 @@ impl<S: Downstream> Connection<S> {
                 }
                 Action::Forward(order) => {
                     let (port, mut upload) = self.ordered(order, length, &mut facts);
-                    let after = self.forward(&port, &mut upload, &facts).await;
+                    let mut after = self.forward(&port, &mut upload, &facts).await;
+                    if let After::Tunnel(tunnel) = &mut after {
+                        tunnel.kept = Some(kept);
+                    }
                     // Through a tunnel too: it is the exchange's for as long as that lasts.
                     self.held = facts.terms.and_then(|terms| terms.permit);
                     after

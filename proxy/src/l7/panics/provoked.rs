@@ -13,6 +13,8 @@ pub(in crate::l7) enum Point {
     Waiting,
     /// Once the head of a response has been passed on.
     Answering,
+    /// Where bytes are carried through a tunnel.
+    Tunnelling,
 }
 
 thread_local! {
@@ -25,6 +27,7 @@ pub(in crate::l7) fn note(fields: Fields<'_>) {
         Some(b"deciding") => Some(Point::Deciding),
         Some(b"waiting") => Some(Point::Waiting),
         Some(b"answering") => Some(Point::Answering),
+        Some(b"tunnelling") => Some(Point::Tunnelling),
         _ => None,
     };
     ASKED.set(asked.or_else(|| ASKED.get()));
