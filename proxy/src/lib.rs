@@ -162,8 +162,6 @@ struct Shared {
     proxy_protocol: bool,
     /// Limits and timeouts of Ingress.
     front_door: FrontDoor,
-    /// Clients of Ingress without the PROXY header that is required.
-    unproxied: AtomicU64,
     l7: Arc<l7::Metrics>,
     /// Lines of the log of requests.
     access: Counts,
@@ -207,7 +205,6 @@ impl Proxy {
             stream: options.stream,
             proxy_protocol: options.proxy_protocol,
             front_door: options.front_door.clone(),
-            unproxied: AtomicU64::default(),
             l7: Arc::new(l7::Metrics::new(threads)),
             access: Counts::default(),
             query_hosts: Arc::new(ArcSwap::from_pointee(options.query_hosts.clone())),

@@ -18,7 +18,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::Shared;
-use crate::upstream::{Port, PortState};
+use crate::upstream::{DialError, Port, PortState};
 
 /// Reads [`Shared`] at each scrape.
 pub(crate) struct Collector {
@@ -56,9 +56,6 @@ impl Collector {
         gauge("portico_proxy_memory_mark_percent", MARK, bytes(pressure.mark().percent()))?;
         gauge("portico_l7_tls_handshakes_active", HANDSHAKES, self.shared.handshakes.open())?;
         gauge("portico_proxy_views_retired", RETIRED, self.shared.views_retired.load(Relaxed))?;
-        let unproxied = IntCounter::new("portico_l7_proxy_protocol_errors_total", UNPROXIED)?;
-        unproxied.inc_by(self.shared.unproxied.load(Relaxed));
-        registry.register(Box::new(unproxied))?;
         let counter = |name, help, count: u64| -> prometheus::Result<()> {
             let counter = IntCounter::new(name, help)?;
             counter.inc_by(count);
@@ -136,22 +133,7 @@ fn count_ports(ports: &[Labelled<'_>], registry: &Registry) -> prometheus::Resul
                 .inc_by(value(&port.port.state).load(Relaxed));
         }
     }
-    let refused = IntCounterVec::new(
-        Opts::new("portico_l4_refused_total", "Connections reset before a choice, by reason."),
-        &["service", "port", "protocol", "reason"],
-    )?;
-    registry.register(Box::new(refused.clone()))?;
-    for port in ports {
-        let [service, name, protocol] = port.labels();
-        for (reason, value) in REFUSALS {
-            let count = value(&port.port.state).load(Relaxed);
-            if count > 0 {
-                refused
-                    .with_label_values(&[service, name, protocol, reason])
-                    .inc_by(count);
-            }
-        }
-    }
+    count_by_reason(ports, registry)?;
     let active = IntGaugeVec::new(
         Opts::new("portico_l4_connections_active", "Connections that are open now."),
         LABELS,
@@ -190,6 +172,36 @@ fn count_ports(ports: &[Labelled<'_>], registry: &Registry) -> prometheus::Resul
     Ok(())
 }
 
+/// What is counted of a port by reason, as far as there was any.
+fn count_by_reason(ports: &[Labelled<'_>], registry: &Registry) -> prometheus::Result<()> {
+    let family = |name, help| -> prometheus::Result<IntCounterVec> {
+        let labels = &["service", "port", "protocol", "reason"];
+        let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+        registry.register(Box::new(family.clone()))?;
+        Ok(family)
+    };
+    let refused =
+        family("portico_l4_refused_total", "Connections reset before a choice, by reason.")?;
+    let undialed =
+        family("portico_l4_connect_failures_total", "Dials to endpoints that failed, by reason.")?;
+    for port in ports {
+        let [service, name, protocol] = port.labels();
+        let state = &port.port.state;
+        let refusals = REFUSALS.map(|(reason, value)| (&refused, reason, value(state)));
+        let dials = DialError::ALL.iter().zip(&state.connect_failures);
+        let dials = dials.map(|(why, count)| (&undialed, why.label(), count));
+        for (family, reason, count) in refusals.into_iter().chain(dials) {
+            let count = count.load(Relaxed);
+            if count > 0 {
+                family
+                    .with_label_values(&[service, name, protocol, reason])
+                    .inc_by(count);
+            }
+        }
+    }
+    Ok(())
+}
+
 impl prometheus::core::Collector for Collector {
     fn desc(&self) -> Vec<&Desc> {
         Vec::new()
@@ -207,9 +219,6 @@ const COUNTERS: &[Counter] = &[
     ("portico_l4_rejected_total", "Connections reset for want of an endpoint.", |s| &s.rejected),
     ("portico_l4_dropped_total", "Connections reset that policy would leave unanswered.", |s| {
         &s.dropped
-    }),
-    ("portico_l4_connect_failures_total", "Dials to endpoints that failed.", |s| {
-        &s.connect_failures
     }),
     ("portico_endpoint_breaks_total", "Connections reset by an endpoint before a byte.", |s| {
         &s.breaks
@@ -241,7 +250,6 @@ const REFUSALS: [(&str, Value); 2] =
 const LABELS: &[&str] = &["service", "port", "protocol"];
 const LOGGED: &str = "Requests that were logged.";
 const UNLOGGED: &str = "Requests that should have been logged and were not.";
-const UNPROXIED: &str = "Clients without the PROXY header that is required.";
 const ACTIVE: &str = "Client connections of all listeners that are open now.";
 const LIMIT: &str = "How many client connections may be open at once.";
 const HANDSHAKES: &str = "TLS handshakes of clients of Ingress that go on.";

@@ -5,7 +5,6 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use portico_net::accept::accept_loop;
@@ -310,7 +309,7 @@ fn welcome(
             }
             Err(error) => {
                 debug!(%peer, address = %door.address, %error, "no PROXY header");
-                shared.unproxied.fetch_add(1, Relaxed);
+                shared.l7.refuse(door.tls, l7::Refusal::ProxyProtocol);
                 reset(&stream);
             }
         }
@@ -331,6 +330,7 @@ fn admit(
         None if stands_for_many() => None,
         None => {
             shared.sources.hit();
+            shared.l7.refuse(door.tls, l7::Refusal::Limit);
             return reset(&stream);
         }
     };

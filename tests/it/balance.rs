@@ -229,9 +229,7 @@ fn an_endpoint_that_resets_before_a_byte_is_put_out_and_one_that_ends_in_order_i
 #[test]
 fn ingress_loses_no_request_by_a_pod_that_is_killed_under_load() {
     let pods = [Pod::http("a"), Pod::http("b"), Pod::http("dead")];
-    let ingress = "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: web}\n\
-                   spec: {defaultBackend: {service: {name: db, port: {number: 3307}}}}\n";
-    let text = service("db", "ClusterIP", 3307, &[&pods[0], &pods[1], &pods[2]]) + ingress;
+    let text = service("db", "ClusterIP", 3307, &[&pods[0], &pods[1], &pods[2]]) + DOOR;
     let portico = Portico::with(&[("s.yaml", &text)]).workers(1).start();
     let [_a, b, dead] = pods;
     drop(dead);
@@ -239,9 +237,19 @@ fn ingress_loses_no_request_by_a_pod_that_is_killed_under_load() {
         assert_eq!(get(portico.http(), "web", "/").status, 200);
     }
     assert_eq!(portico.metric(&of_db("portico_endpoint_ejections_total")), 1);
-    let failures = portico.metric(&of_db("portico_l4_connect_failures_total"));
-    assert_eq!(failures, 5, "then it was tried no more");
+    let failures = failures_of_db("refused");
+    assert_eq!(portico.metric(&failures), 5, "then it was tried no more");
     assert_eq!(kill_under_load(b, || get(portico.http(), "web", "/").status == 200), 0);
+}
+
+/// An Ingress before the Service.
+const DOOR: &str = "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: web}\n\
+                    spec: {defaultBackend: {service: {name: db, port: {number: 3307}}}}\n";
+
+/// The series of dials to endpoints of the Service's only port that failed for this reason.
+fn failures_of_db(reason: &str) -> String {
+    of_db("portico_l4_connect_failures_total")
+        .replace("service=", &format!("reason=\"{reason}\",service="))
 }
 
 /// A series of the Service's only port.

@@ -33,9 +33,8 @@ fn read_head(reader: &mut impl BufRead) -> Option<usize> {
     Some(length.unwrap_or(0))
 }
 
-#[test]
-fn a_connection_that_is_not_made_in_time_is_given_up() {
-    // Whoever listens has no place for another connection.
+/// Who listens and has no place for another connection, its address, and who took the last ones.
+fn full() -> (Socket, SocketAddr, Vec<TcpStream>) {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     listener
         .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
@@ -47,6 +46,35 @@ fn a_connection_that_is_not_made_in_time_is_given_up() {
         queued.push(stream);
         assert!(queued.len() < 64, "the queue has an end");
     }
+    (listener, address, queued)
+}
+
+#[test]
+fn a_client_that_gives_up_early_puts_no_endpoint_out() {
+    let (one, other) = (full(), full());
+    let endpoints = format!("portico.dev/endpoints: \"{},{}\"", one.1, other.1);
+    let manifests = [
+        service("web", "ClusterIP", 80, &[]).replace("portico.dev/endpoints: \"\"", &endpoints),
+        annotated("web", "web.test", &[], ""),
+    ];
+    let portico = Portico::with(&[("all.yaml", &manifests.join("---\n"))]).start();
+    let call = "POST / HTTP/1.1\r\nHost: web.test\r\nContent-Type: application/grpc\r\n\
+                grpc-timeout: 20m\r\nContent-Length: 0\r\n\r\n";
+    for _ in 0..20 {
+        let _ = Client::connect(portico.http()).request(call, b"");
+    }
+    let labels = "port=\"\",protocol=\"tcp\"";
+    let series = |name: &str, more: &str| {
+        portico.metric(&format!("portico_{name}{{{labels},{more}service=\"default/web\"}}"))
+    };
+    let timeouts = series("l4_connect_failures_total", "reason=\"timeout\",");
+    assert!(timeouts >= 20, "each had a dial that was given up: {timeouts}");
+    assert_eq!(series("endpoint_ejections_total", ""), 0, "http-proxy 5.12");
+}
+
+#[test]
+fn a_connection_that_is_not_made_in_time_is_given_up() {
+    let (_listener, address, _queued) = full();
     let endpoints = format!("portico.dev/endpoints: \"{address}\"");
     let asks = [("proxy-connect-timeout", "1"), ("proxy-read-timeout", "3600")];
     let manifests = [

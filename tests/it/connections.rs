@@ -210,6 +210,9 @@ fn ingress_can_require_a_header_too() {
     client.write_all(request.as_bytes()).unwrap();
     assert!(is_reset(&line(&client)));
     assert_eq!(portico.metric("portico_l7_proxy_protocol_errors_total"), 1);
+    let refused =
+        "portico_l7_connections_refused_total{listener=\"http\",reason=\"proxy_protocol\"}";
+    assert_eq!(portico.metric(refused), 1, "http-proxy 9.4");
     assert_eq!(http::get(portico.admin(), "127.0.0.1", "/livez").status, 200, "admin never does");
 }
 

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::annotations::annotated;
 use crate::client_certs::ask;
 use crate::front_door::{ingress, secret};
 use crate::harness::http::{Client, get};
@@ -43,6 +44,8 @@ fn handshakes_are_counted_by_version_and_result_and_certificates_have_an_end() {
         counts(&portico, &format!("portico_l7_tls_handshakes_total{{{labels}}}"), 1);
     }
     counts(&portico, "portico_l7_connections_total{listener=\"https\"}", 3);
+    let refused = "portico_l7_connections_refused_total{listener=\"https\",reason=\"tls\"}";
+    counts(&portico, refused, 1);
     let end =
         "portico_l7_certificate_expiry_timestamp_seconds{namespace=\"default\",secret=\"one\"}";
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -73,6 +76,33 @@ fn what_is_no_request_and_what_is_too_large_is_counted_by_reason() {
         counts(&portico, &format!("{name}{{reason=\"{reason}\"}}"), 1);
     }
     counts(&portico, "portico_l7_connections_total{listener=\"http\"}", 6);
+}
+
+#[test]
+fn dials_that_fail_are_counted_by_reason() {
+    let (silent, gone) = (Pod::serve(Ipv4Addr::LOCALHOST.into(), drop), Pod::http("gone"));
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&silent]),
+        service("gone", "ClusterIP", 80, &[&gone]),
+        annotated("tls", "tls.test", &[("backend-protocol", "HTTPS")], ""),
+        ingress("i", &[("gone.test", "Prefix", "/", "gone")], ""),
+    ];
+    let portico = Portico::with(&[("all.yaml", &manifests.join("---\n"))]).start();
+    drop(gone);
+    let failures = |service: &str, reason: &str| {
+        format!(
+            "portico_l4_connect_failures_total{{port=\"\",protocol=\"tcp\",reason=\"{reason}\",\
+             service=\"default/{service}\"}}"
+        )
+    };
+    for (host, service, reason) in [("tls.test", "web", "tls"), ("gone.test", "gone", "refused")] {
+        assert_eq!(get(portico.http(), host, "/").status, 502, "{reason}");
+        counts(&portico, &failures(service, reason), 1);
+    }
+    let mut client = TcpStream::connect(portico.cluster_ip("default/gone", 80)).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert!(!matches!(client.read(&mut [0]), Ok(1)), "nobody is there");
+    counts(&portico, &failures("gone", "refused"), 2);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tracing::debug;
 
 use super::{Worker, preface};
-use crate::upstream::{Caller, Fault, Open, Port, Refusal, Upstream, Way};
+use crate::upstream::{Caller, DialError, Fault, Open, Port, Refusal, Upstream, Way};
 use crate::view::Admission;
 
 /// The addresses of a flow, as its client sees them.
@@ -110,7 +110,7 @@ async fn connect<'a>(
         let dial = dial(port, upstream.address, flow, options);
         let dialed = tokio::time::timeout(CONNECT_TIMEOUT, dial).await;
         let took = caller.now.elapsed();
-        match dialed {
+        let why = match dialed {
             Ok(Ok(stream)) => {
                 port.connected(caller, upstream, took);
                 return Some((upstream, stream, open));
@@ -118,13 +118,20 @@ async fn connect<'a>(
             Ok(Err(error)) if is_exhausted(&error) => {
                 // No other endpoint would fare better, and none is to blame.
                 debug!(%error, "no descriptor to dial");
+                port.undialed(DialError::Local);
                 return None;
             }
-            Ok(Err(error)) => debug!(endpoint = %upstream.address, %error, "dial failed"),
-            Err(_) => debug!(endpoint = %upstream.address, "dial timed out"),
-        }
+            Ok(Err(error)) => {
+                debug!(endpoint = %upstream.address, %error, "dial failed");
+                DialError::of(&error)
+            }
+            Err(_) => {
+                debug!(endpoint = %upstream.address, "dial timed out");
+                DialError::Timeout
+            }
+        };
         caller.now += took;
-        port.failed((Some(way), caller), upstream, Fault::Dial, caller.now);
+        port.failed((Some(way), caller), upstream, Fault::Dial(why), caller.now);
     }
     None
 }

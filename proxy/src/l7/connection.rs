@@ -13,6 +13,7 @@ use super::Worker;
 use super::forward::ForwardedFor;
 use super::h1::server::Connection;
 use super::h2;
+use super::metrics::Refusal;
 use super::preface::Begun;
 
 /// One Ingress listener.
@@ -51,7 +52,7 @@ impl Worker {
                     drop(held);
                 });
             }
-            None if listener.tls => {}
+            None if listener.tls => self.metrics.refuse(true, Refusal::Tls),
             _ => {
                 let connection = Connection::new(stream, self, Rc::new(from));
                 self.connections.spawn_local(plain(connection, held));

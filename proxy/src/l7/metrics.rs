@@ -44,8 +44,8 @@ pub(crate) struct Metrics {
     coded: [AtomicU64; CODED.len()],
     /// What became of copies of requests.
     pub(crate) copies: Counts,
-    /// TLS handshakes that failed.
-    pub(crate) tls_errors: AtomicU64,
+    /// Connections that came to no request, by listener and [`Refusal`].
+    refused: [[AtomicU64; Refusal::ALL.len()]; LISTENERS.len()],
     /// How short of memory the process is, and what that came to.
     pub(crate) pressure: Pressure,
     /// Panics that ended a request or a connection, by worker.
@@ -83,6 +83,17 @@ impl Metrics {
         if let Some(panics) = self.panics.get(worker) {
             panics.fetch_add(1, Relaxed);
         }
+    }
+
+    /// Counts a connection that ends before its client can ask for anything.
+    pub(crate) fn refuse(&self, tls: bool, why: Refusal) {
+        self.refused[usize::from(tls)][why as usize].fetch_add(1, Relaxed);
+    }
+
+    /// How many did for this reason.
+    fn refusals(&self, why: Refusal) -> u64 {
+        let counts = self.refused.iter().map(|of| of[why as usize].load(Relaxed));
+        counts.sum()
     }
 
     /// Counts a head that is answered with this status, since it is no request.
@@ -185,6 +196,29 @@ impl Metrics {
         Ok(registry.gather())
     }
 
+    /// Connections that came to no request, by listener and reason, as far as there was any.
+    fn put_refused(&self, registry: &Registry) -> prometheus::Result<()> {
+        let refused = IntCounterVec::new(
+            Opts::new(
+                "portico_l7_connections_refused_total",
+                "Client connections that ended before a request, by kind of listener.",
+            ),
+            &["listener", "reason"],
+        )?;
+        registry.register(Box::new(refused.clone()))?;
+        for (listener, counts) in LISTENERS.iter().zip(&self.refused) {
+            for (why, count) in Refusal::ALL.iter().zip(counts) {
+                let count = count.load(Relaxed);
+                if count > 0 {
+                    refused
+                        .with_label_values(&[*listener, why.label()])
+                        .inc_by(count);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// What is known of clients' connections and of what they send.
     fn put_downstream(&self, registry: &Registry) -> prometheus::Result<()> {
         let accepted = LISTENERS
@@ -192,6 +226,7 @@ impl Metrics {
             .zip(self.accepted.iter().map(|it| &it.0));
         let about = ("portico_l7_connections_total", "Client connections, by kind of listener.");
         by_kind(registry, about, "listener", accepted)?;
+        self.put_refused(registry)?;
         let malformed = MALFORMED.iter().map(|it| it.1).zip(&self.malformed);
         let about = ("portico_l7_malformed_requests_total", "Heads that were no request, by how.");
         by_kind(registry, about, "reason", malformed)?;
@@ -214,8 +249,9 @@ impl Metrics {
                 .flat_map(|(version, [full, resumed])| {
                     [(*version, "full", full), (*version, "resumed", resumed)]
                 });
-        for (version, result, count) in agreed.chain([("", "failed", &self.tls_errors)]) {
-            let count = count.load(Relaxed);
+        let agreed = agreed.map(|(version, result, count)| (version, result, count.load(Relaxed)));
+        let failed = self.refusals(Refusal::Tls);
+        for (version, result, count) in agreed.chain([("", "failed", failed)]) {
             if count > 0 {
                 handshakes
                     .with_label_values(&[version, result])
@@ -223,23 +259,52 @@ impl Metrics {
             }
         }
         for (name, help, count) in [
-            ("portico_l7_tls_errors_total", "TLS handshakes that failed.", &self.tls_errors),
+            ("portico_l7_tls_errors_total", "TLS handshakes that failed.", failed),
+            (
+                "portico_l7_proxy_protocol_errors_total",
+                "Clients without the PROXY header that is required.",
+                self.refusals(Refusal::ProxyProtocol),
+            ),
             (
                 "portico_l7_h2_glitches_total",
                 "Streams of HTTP/2 that were given up.",
-                &self.h2_glitches,
+                self.h2_glitches.load(Relaxed),
             ),
             (
                 "portico_l7_h2_expelled_total",
                 "HTTP/2 connections ended because their clients gave up most of what they asked for.",
-                &self.h2_expelled,
+                self.h2_expelled.load(Relaxed),
             ),
         ] {
             let counter = IntCounter::new(name, help)?;
-            counter.inc_by(count.load(Relaxed));
+            counter.inc_by(count);
             registry.register(Box::new(counter))?;
         }
         Ok(())
+    }
+}
+
+/// Why a connection ends before its client can ask for anything.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Refusal {
+    /// The PROXY header that is required was missing, wrong, late or of nobody who is trusted.
+    ProxyProtocol,
+    /// Its client has as many as one may have.
+    Limit,
+    /// Its handshake of TLS failed.
+    Tls,
+}
+
+impl Refusal {
+    /// In the order of their numbers.
+    const ALL: [Self; 3] = [Self::ProxyProtocol, Self::Limit, Self::Tls];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::ProxyProtocol => "proxy_protocol",
+            Self::Limit => "limit",
+            Self::Tls => "tls",
+        }
     }
 }
 

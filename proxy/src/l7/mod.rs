@@ -80,7 +80,7 @@ pub(crate) use self::route::route as way_of;
 
 pub(crate) use self::access::Access;
 pub(crate) use self::connection::HttpListener;
-pub(crate) use self::metrics::Metrics;
+pub(crate) use self::metrics::{Metrics, Refusal};
 pub(crate) use self::outside::Forbidden;
 pub use self::queries::{Answered, Answering, Resolver};
 pub(crate) use self::queries::{Queries, QueryHosts};

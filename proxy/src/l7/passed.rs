@@ -21,7 +21,7 @@ use super::forward::ForwardedFor;
 use super::pool::Backend;
 use super::upgrade::{End, tunnel};
 use super::watch::Phase;
-use crate::upstream::{Caller, Fault, Open, Port};
+use crate::upstream::{Caller, Open, Port};
 use crate::view::{Rule, Target};
 
 /// Where the TLS of a host goes.
@@ -123,9 +123,7 @@ impl Worker {
                 }
                 Err(why) => {
                     failure = why.failure;
-                    if why.blames {
-                        port.failed((None, caller), upstream, Fault::Dial, Instant::now());
-                    }
+                    why.tell(port, upstream, Caller { now: Instant::now(), ..caller });
                 }
             }
         }

@@ -11,7 +11,6 @@
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use portico_config::model::ClientAuth;
 use portico_net::limit::Place;
@@ -26,6 +25,7 @@ use super::clients::Shown;
 use super::forward::ForwardedFor;
 use super::h1::server::Connection;
 use super::h2;
+use super::metrics::Refusal;
 use super::passed::Passed;
 use super::preface::Begun;
 use super::route;
@@ -120,7 +120,7 @@ impl Worker {
 
     /// Counts a handshake that came to nothing, which nothing serves.
     fn failed(&self) -> Option<Served> {
-        self.metrics.tls_errors.fetch_add(1, Relaxed);
+        self.metrics.refuse(true, Refusal::Tls);
         None
     }
 }

@@ -253,6 +253,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::dial_error::DialError;
     use super::super::health::Fault;
     use super::*;
 
@@ -271,7 +272,7 @@ mod tests {
     fn put_out(members: &Members, at: usize, now: Instant) {
         while members.all[at]
             .state
-            .failed(Fault::Dial, now, || true)
+            .failed(Fault::Dial(DialError::Refused), now, || true)
             .is_none()
         {}
     }

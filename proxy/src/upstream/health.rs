@@ -14,6 +14,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::Duration;
 
+use super::dial_error::DialError;
+
 /// The health of one endpoint, shared by all workers.
 #[derive(Debug, Default)]
 pub(super) struct Health {
@@ -32,8 +34,8 @@ pub(super) struct Health {
 /// What went wrong.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Fault {
-    /// No connection came to be.
-    Dial,
+    /// No connection came to be, for this reason.
+    Dial(DialError),
     /// It ended in a reset before the endpoint had said anything.
     Break,
     /// All that it had to say to a call of gRPC is that it does no work (`http-proxy 6.9`).
@@ -65,7 +67,7 @@ impl Health {
         may_go: impl FnOnce() -> bool,
     ) -> Option<Duration> {
         let counter = match fault {
-            Fault::Dial => &self.dials,
+            Fault::Dial(_) => &self.dials,
             Fault::Break | Fault::Unavailable => &self.breaks,
         };
         let count = counter.load(Relaxed).saturating_add(1).min(MOST_FAILURES);
@@ -130,6 +132,8 @@ const LONGEST: Duration = Duration::from_secs(300);
 mod tests {
     use super::*;
 
+    const DIAL: Fault = Fault::Dial(DialError::Refused);
+
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
@@ -137,7 +141,7 @@ mod tests {
     /// As many failures as put it out, at most; for how long it then is.
     fn fail(health: &Health, now: Duration) -> (u32, Option<Duration>) {
         for count in 1..=10 {
-            if let Some(time) = health.failed(Fault::Dial, now, || true) {
+            if let Some(time) = health.failed(DIAL, now, || true) {
                 return (count, Some(time));
             }
         }
@@ -184,10 +188,10 @@ mod tests {
         ] {
             let health = Health::default();
             for _ in 0..4 {
-                assert_eq!(health.failed(Fault::Dial, at(1), || true), None, "{case}");
+                assert_eq!(health.failed(DIAL, at(1), || true), None, "{case}");
             }
             after_four(&health);
-            let out = health.failed(Fault::Dial, at(1), || true);
+            let out = health.failed(DIAL, at(1), || true);
             assert_eq!(out.is_some(), want, "{case}");
         }
         let health = Health::default();
@@ -220,7 +224,7 @@ mod tests {
         }
         let health = Health::default();
         for _ in 0..20 {
-            assert_eq!(health.failed(Fault::Dial, at(1), || false), None);
+            assert_eq!(health.failed(DIAL, at(1), || false), None);
         }
         assert!(!health.is_out(at(2)));
     }

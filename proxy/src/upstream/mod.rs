@@ -8,6 +8,7 @@
 
 mod datagrams;
 mod balance;
+mod dial_error;
 mod health;
 mod tally;
 mod endpoint;
@@ -26,6 +27,7 @@ pub(crate) use affinity::AffinityTable;
 pub(crate) use budget::Allowance;
 pub(crate) use choice::{Caller, Choice, Upstream};
 pub(crate) use datagrams::{Loss, SessionEnd};
+pub(crate) use dial_error::DialError;
 pub(crate) use endpoint::Open;
 pub(crate) use health::Fault;
 pub(crate) use outs::Outs;

@@ -13,6 +13,7 @@ use tracing::info;
 
 use super::budget::Allowance;
 use super::choice::{Caller, Upstream};
+use super::dial_error::DialError;
 use super::health::{Fault, may_go};
 use super::outs::Out;
 use super::port::Port;
@@ -59,7 +60,7 @@ impl Port {
         now: Instant,
     ) {
         let counter = match fault {
-            Fault::Dial => &self.state.connect_failures,
+            Fault::Dial(why) => &self.state.connect_failures[why as usize],
             Fault::Break => &self.state.breaks,
             Fault::Unavailable => &self.state.unavailable,
         };
@@ -105,11 +106,16 @@ impl Port {
         self.state.requests.load(Relaxed)
     }
 
+    /// Counts a dial that failed for no fault of its endpoint.
+    pub(crate) fn undialed(&self, why: DialError) {
+        self.state.connect_failures[why as usize].fetch_add(1, Relaxed);
+    }
+
     /// Notes that an endpoint failed which was chosen earlier, if it is still there.
-    pub(crate) fn failed_later(&self, caller: Caller, endpoint: SocketAddr) {
+    pub(crate) fn failed_later(&self, caller: Caller, endpoint: SocketAddr, why: DialError) {
         match self.upstream(endpoint) {
-            Some(upstream) => self.failed((None, caller), upstream, Fault::Dial, caller.now),
-            None => drop(self.state.connect_failures.fetch_add(1, Relaxed)),
+            Some(upstream) => self.failed((None, caller), upstream, Fault::Dial(why), caller.now),
+            None => self.undialed(why),
         }
     }
 
@@ -159,7 +165,7 @@ mod tests {
         }
         let failed = come(inside, "9.9.9.3", 31);
         let caller = Caller { client: ip("9.9.9.3"), now: start };
-        port.failed((Some(inside), caller), failed, Fault::Dial, start);
+        port.failed((Some(inside), caller), failed, Fault::Dial(DialError::Refused), start);
         let other = port
             .upstreams()
             .iter()
@@ -178,12 +184,13 @@ mod tests {
         let now = Instant::now();
         for _ in 0..10 {
             for upstream in &port.upstreams()[..2] {
-                port.failed((None, caller()), upstream, Fault::Dial, now);
+                port.failed((None, caller()), upstream, Fault::Dial(DialError::Refused), now);
             }
         }
         let out: Vec<_> = port.out(now).collect();
         assert_eq!(out, ["10.0.0.1:80".parse().unwrap()]);
-        let counts = [&port.state.ejections, &port.state.connect_failures];
+        let refused = &port.state.connect_failures[DialError::Refused as usize];
+        let counts = [&port.state.ejections, refused];
         assert_eq!(counts.map(|it| it.load(Relaxed)), [1, 20]);
         let caller = Caller { now: now + Duration::from_secs(1), ..caller() };
         let order: Vec<_> = port

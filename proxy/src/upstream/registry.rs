@@ -16,6 +16,7 @@ use portico_config::snapshot::PortId;
 use super::affinity::{AffinityTable, MOST_ENTRIES};
 use super::budget::RetryBudget;
 use super::datagrams::DatagramCounters;
+use super::dial_error::DialError;
 use super::endpoint::EndpointState;
 use super::outs::Outs;
 use super::sessions::SessionKey;
@@ -151,9 +152,9 @@ pub(crate) struct PortState {
     pub(crate) rejected: AtomicU64,
     /// Connections that would get no answer from a kernel, and were reset here (L4).
     pub(crate) dropped: AtomicU64,
-    /// Dials that failed, each before its connection went to the next endpoint; of UDP, endpoints
-    /// that refused.
-    pub(crate) connect_failures: AtomicU64,
+    /// Dials that failed, by [`DialError`], each before its connection went to the next endpoint; of
+    /// UDP, endpoints that refused.
+    pub(crate) connect_failures: [AtomicU64; DialError::ALL.len()],
     /// Connections that an endpoint reset before it had said anything.
     pub(crate) breaks: AtomicU64,
     /// Calls of gRPC to which an endpoint said that it does no work, and nothing else (L7).
@@ -197,7 +198,7 @@ impl PortState {
             unproxied: AtomicU64::default(),
             rejected: AtomicU64::default(),
             dropped: AtomicU64::default(),
-            connect_failures: AtomicU64::default(),
+            connect_failures: Default::default(),
             breaks: AtomicU64::default(),
             unavailable: AtomicU64::default(),
             ejections: AtomicU64::default(),

@@ -41,7 +41,7 @@ impl Tally {
     /// One failed.
     pub(super) fn fail(&self, fault: Fault) {
         let counter = match fault {
-            Fault::Dial => &self.dials,
+            Fault::Dial(_) => &self.dials,
             Fault::Break => &self.breaks,
             Fault::Unavailable => &self.unavailable,
         };

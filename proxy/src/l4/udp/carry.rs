@@ -14,7 +14,7 @@ use tracing::debug;
 
 use super::super::session::{Ask, FrontId, Key, SessionId};
 use super::{Named, State, Upstream, ended, lose, session_token};
-use crate::upstream::{self, Caller, Fault, Loss, Port, Refusal, SessionEnd, Way};
+use crate::upstream::{self, Caller, DialError, Fault, Loss, Port, Refusal, SessionEnd, Way};
 
 /// What a round works with.
 #[derive(Clone, Copy)]
@@ -71,7 +71,9 @@ impl State {
                 let Key { front, client, .. } = session.key;
                 let port = self.fronts.get(&front).and_then(|it| it.port.as_ref());
                 if let Some(port) = port {
-                    port.failed_later(Caller { client: client.ip(), now }, endpoint);
+                    let (caller, why) =
+                        (Caller { client: client.ip(), now }, DialError::of(&error));
+                    port.failed_later(caller, endpoint, why);
                 }
                 return self.sessions.refused(id);
             }
@@ -198,7 +200,10 @@ impl State {
         }
         if let Some(past) = self.sessions.end(id, SessionEnd::Refused) {
             let caller = Caller { client: request.key.client.ip(), now };
-            request.port.failed_later(caller, past.session.endpoint);
+            let endpoint = past.session.endpoint;
+            request
+                .port
+                .failed_later(caller, endpoint, DialError::of(&error));
             ended(past);
         }
         Some(Request { range: rest, ..request })
@@ -232,7 +237,8 @@ impl State {
                 }
                 Err(ConnectError::Unreachable(error)) => {
                     debug!(%endpoint, %error, "no way to the endpoint");
-                    port.failed((Some(way), caller), upstream, Fault::Dial, round.now);
+                    let fault = Fault::Dial(DialError::of(&error));
+                    port.failed((Some(way), caller), upstream, fault, round.now);
                     why = Loss::Refused;
                     continue;
                 }
@@ -241,7 +247,8 @@ impl State {
             // On this host a refusal is there at once; from elsewhere it comes with the answers.
             let is_refused = sent.error.as_ref().is_some_and(is_refusal);
             if is_refused || socket.take_error().is_ok_and(|error| error.is_some()) {
-                port.failed((Some(way), caller), upstream, Fault::Dial, round.now);
+                let fault = Fault::Dial(DialError::Refused);
+                port.failed((Some(way), caller), upstream, fault, round.now);
                 why = Loss::Refused;
                 continue;
             }

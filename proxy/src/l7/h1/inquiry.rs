@@ -116,21 +116,23 @@ impl Worker {
                 port.state.overflows.fetch_add(1, Relaxed);
                 continue;
             };
-            let (again, fault) = match self.exchange(upstream.address, inquiry).await {
+            let lost = match self.exchange(upstream.address, inquiry).await {
                 Ok(reply) => {
                     port.answered((upstream, Lead::Turn), caller.now, Instant::now);
                     port.state.inquiries[class(reply.status)].fetch_add(1, Relaxed);
                     return Some(reply);
                 }
-                Err(Lost::Dial(why)) => (true, why.blames.then_some(Breakdown::Dial)),
-                Err(Lost::Broken { .. }) => (inquiry.idempotent, Some(Breakdown::Break)),
+                Err(lost) => lost,
             };
             caller.now = Instant::now();
-            if let Some(fault) = fault {
-                port.failed((None, caller), upstream, fault, caller.now);
-            }
-            if !again {
-                break;
+            match lost {
+                Lost::Dial(why) => why.tell(port, upstream, caller),
+                Lost::Broken { .. } => {
+                    port.failed((None, caller), upstream, Breakdown::Break, caller.now);
+                    if !inquiry.idempotent {
+                        break;
+                    }
+                }
             }
         }
         None

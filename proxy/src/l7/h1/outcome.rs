@@ -15,8 +15,8 @@ use super::repeat::{Lost, Repeats};
 use super::server::Connection;
 use super::upload::Upload;
 use crate::l7::access::Tried;
-use crate::l7::failure::Failure;
 use crate::l7::dial::Undialed;
+use crate::l7::failure::Failure;
 use crate::l7::io::Downstream;
 use crate::l7::metrics::class;
 use crate::l7::pool::Backend;
@@ -74,9 +74,7 @@ pub(super) fn undialed(
     (caller, repeats): (&mut Caller, &Repeats),
 ) -> bool {
     caller.now = Instant::now();
-    if why.blames {
-        port.failed((None, *caller), upstream, Breakdown::Dial, caller.now);
-    }
+    why.tell(port, upstream, *caller);
     repeats.after_dial(why.failure, caller.now)
 }
 

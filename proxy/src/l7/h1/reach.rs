@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use super::Facts;
 use super::server::Connection;
 use crate::l7::access::Tried;
-use crate::l7::failure::Failure;
 use crate::l7::dial::Undialed;
 use crate::l7::io::Downstream;
 use crate::l7::pool::Backend;
@@ -45,28 +44,28 @@ impl<S: Downstream> Connection<S> {
         facts: &Facts,
     ) -> Result<(bool, Backend), Undialed> {
         let endpoint = upstream.address;
-        if facts.speaks_http2() {
+        let opened = if facts.speaks_http2() {
             if let Some(joined) = self.worker.join_stream(endpoint, facts.secured()) {
                 return Ok(joined);
             }
-            let timeout = self.time_to_connect(facts);
-            let opened = self.worker.open_stream(endpoint, facts.secured(), timeout);
-            let opened = Box::pin(opened).await;
-            self.watch.renew(Phase::Waiting);
-            return opened.map_err(|why| match facts.is_late(Instant::now()) {
-                true => Undialed { failure: Failure::Deadline, blames: false },
-                false => why,
-            });
-        }
-        if let Some(backend) = self.rested(endpoint, facts) {
-            self.worker.metrics.reused.0.fetch_add(1, Relaxed);
-            return Ok((true, backend));
-        }
-        let timeout = self.time_to_connect(facts);
-        let dialed = Box::pin(self.worker.dial(endpoint, facts.secured(), timeout)).await;
+            let patience = self.time_to_connect(facts);
+            let opened = self.worker.open_stream(endpoint, facts.secured(), patience);
+            Box::pin(opened).await
+        } else {
+            if let Some(backend) = self.rested(endpoint, facts) {
+                self.worker.metrics.reused.0.fetch_add(1, Relaxed);
+                return Ok((true, backend));
+            }
+            let patience = self.time_to_connect(facts);
+            let dialed = Box::pin(self.worker.dial(endpoint, facts.secured(), patience)).await;
+            dialed.map(|backend| (false, backend))
+        };
         // The time of a dial is its own.
         self.watch.renew(Phase::Waiting);
-        Ok((false, dialed?))
+        opened.map_err(|why| match facts.is_late(Instant::now()) {
+            true => why.past_deadline(),
+            false => why,
+        })
     }
 
     /// A connection that is there already: the client's own, or anybody's.

@@ -36,7 +36,7 @@ impl<S: Downstream> Connection<S> {
     /// Carries the bytes of a tunnel, and ends the account of its request.
     pub(super) async fn carry(&mut self, tunnel: Tunnel) {
         let carried = {
-            let mut carried = pin!(self.exchange_bytes(tunnel));
+            let mut carried = pin!(self.carry_bytes(tunnel));
             std::future::poll_fn(|cx| caught(|| carried.as_mut().poll(cx))).await
         };
         match carried {
@@ -55,7 +55,7 @@ impl<S: Downstream> Connection<S> {
     }
 
     /// Carries them, counted by the rule.
-    async fn exchange_bytes(&mut self, Tunnel { backend, open, kept }: Tunnel) -> End {
+    async fn carry_bytes(&mut self, Tunnel { backend, open, kept }: Tunnel) -> End {
         let _held = (open, kept);
         let early = std::mem::take(&mut self.inbox);
         let worker = Rc::clone(&self.worker);

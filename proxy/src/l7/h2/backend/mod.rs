@@ -29,10 +29,11 @@ use tracing::debug;
 use self::connection::Connection;
 pub(crate) use self::stream::{Stream, Unprocessed};
 use crate::l7::Worker;
-use crate::l7::failure::Failure;
 use crate::l7::dial::Undialed;
+use crate::l7::failure::Failure;
 use crate::l7::pool::{self, Backend};
 use crate::l7::secured::Secured;
+use crate::upstream::DialError;
 
 /// The connections of one worker.
 #[derive(Default)]
@@ -172,7 +173,7 @@ impl Worker {
     ) -> Result<(bool, Backend), Undialed> {
         let key = Key { endpoint, secured: secured.map(Rc::clone) };
         let found = tokio::time::timeout(timeout, self.find_stream(&key, timeout)).await;
-        let late = Undialed { failure: Failure::TimedOut, blames: false };
+        let late = Undialed::without_dial(Failure::TimedOut);
         Ok(key.backend(found.unwrap_or(Err(late))?))
     }
 
@@ -187,13 +188,11 @@ impl Worker {
                     dial.ended.notified().await;
                     if let Some(failure) = dial.failed.get() {
                         // Whoever dialed has said already whose fault it is.
-                        return Err(Undialed { failure, blames: false });
+                        return Err(Undialed::without_dial(failure));
                     }
                 }
                 Found::None(dial) => return self.make(key, dial, timeout).await,
-                Found::Full => {
-                    return Err(Undialed { failure: Failure::Full, blames: false });
-                }
+                Found::Full => return Err(Undialed::without_dial(Failure::Full)),
             }
         }
     }
@@ -223,7 +222,7 @@ impl Worker {
         let handshake = settings().handshake::<_, Bytes>(io).await;
         let (sender, frames) = handshake.map_err(|error| {
             debug!(endpoint = %key.endpoint, %error, "no HTTP/2");
-            Undialed { failure: Failure::Bad, blames: true }
+            Undialed::new(DialError::Other, true)
         })?;
         let connection = Rc::new(Connection::new(sender, &self.ticker, key.secured.is_some()));
         let carried = connection::carry(frames, connection.signals(), self.ticker.clone());
@@ -231,7 +230,7 @@ impl Worker {
         // Whoever speaks HTTP/2 says first how many streams there may be.
         match connection.signals().answered().await {
             true => Ok(connection),
-            false => Err(Undialed { failure: Failure::Bad, blames: true }),
+            false => Err(Undialed::new(DialError::Other, true)),
         }
     }
 }
