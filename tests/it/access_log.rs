@@ -11,7 +11,7 @@ use rustls::pki_types::ServerName;
 use serde_json::Value;
 
 use crate::annotations::annotated;
-use crate::backend_tls::Authority;
+use crate::backend_tls::{Authority, pair_secret};
 use crate::client_certs::{ask, client, signers};
 use crate::front_door::ingress;
 use crate::harness::eventually;
@@ -141,9 +141,7 @@ fn a_line_says_how_tls_was_agreed_on_and_who_the_client_is() {
     let manifests = [
         service("web", "ClusterIP", 80, &[&pod]),
         signers("signers", &signs),
-        signs
-            .secret("pair", Some(&pair))
-            .replace("  ca.crt", "  other"),
+        pair_secret(&pair.0, &pair.1),
         annotated("web", "web.test", &asks, entry),
     ];
     let format = "$status $ssl_protocol $ssl_cipher $ssl_server_name $ssl_session_reused \

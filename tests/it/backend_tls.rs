@@ -149,6 +149,16 @@ impl Authority {
     }
 }
 
+/// The Secret `pair` of a certificate and its key, and of nobody else's.
+pub(crate) fn pair_secret(certificate: &rcgen::Certificate, key: &KeyPair) -> String {
+    [
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: pair}\ntype: kubernetes.io/tls\nstringData:\n",
+        &pem("tls.crt", &certificate.pem()),
+        &pem("tls.key", &key.serialize_pem()),
+    ]
+    .concat()
+}
+
 pub(crate) fn pem(key: &str, text: &str) -> String {
     let lines: String = text.lines().map(|line| format!("    {line}\n")).collect();
     format!("  {key}: |\n{lines}")

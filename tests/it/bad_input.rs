@@ -8,7 +8,7 @@ use crate::harness::eventually;
 use crate::harness::http::get;
 use crate::harness::pod::Pod;
 use crate::harness::portico::Portico;
-use crate::harness::process::{Process, free_address};
+use crate::harness::process::{Process, own_address};
 use crate::services::{service, who};
 
 #[test]
@@ -123,7 +123,7 @@ fn a_folder_that_may_not_be_read_keeps_what_was_read_of_it() {
     fs::create_dir(&manifests).unwrap();
     fs::write(manifests.join("i.yaml"), ingress("i", &[("a.test", "Prefix", "/", "a")], ""))
         .unwrap();
-    let (http, admin) = (free_address("127.0.0.1"), free_address("127.0.0.1"));
+    let (http, admin) = (own_address(), own_address());
     let (http_text, admin_text) = (http.to_string(), admin.to_string());
     let listeners =
         ["--http", &http_text, "--admin", &admin_text, "--https", "off", "--dns", "off"];

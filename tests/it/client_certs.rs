@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
 
 use crate::annotations::annotated;
-use crate::backend_tls::{Authority, pem};
+use crate::backend_tls::{Authority, pair_secret, pem};
 use crate::harness::PATIENCE;
 use crate::harness::http::get;
 use crate::harness::pod::Pod;
@@ -90,9 +90,7 @@ fn a_host_lets_in_who_shows_what_it_asks_for() {
     let manifests = [
         service("web", "ClusterIP", 80, &[&pod]),
         signers("signers", &signs),
-        signs
-            .secret("pair", Some(&pair))
-            .replace("  ca.crt", "  other"),
+        pair_secret(&pair.0, &pair.1),
         asking("must", &[("auth-tls-pass-certificate-to-upstream", "true")]),
         asking("optional", &[("auth-tls-verify-client", "optional")]),
         asking("any", &[("auth-tls-verify-client", "optional_no_ca")]),
@@ -173,9 +171,7 @@ fn a_default_backend_is_not_reached_around_the_certificates_that_it_asks_for() {
     let manifests = [
         service("web", "ClusterIP", 80, &[&pod]),
         signers("signers", &signs),
-        signs
-            .secret("pair", Some(&pair))
-            .replace("  ca.crt", "  other"),
+        pair_secret(&pair.0, &pair.1),
         all,
         site("host", &[]),
         site("asks", &asks),
@@ -216,9 +212,7 @@ fn a_chain_may_be_as_long_as_it_was_said() {
     let manifests = [
         service("web", "ClusterIP", 80, &[&pod]),
         signers("signers", &signs),
-        signs
-            .secret("pair", Some(&pair))
-            .replace("  ca.crt", "  other"),
+        pair_secret(&pair.0, &pair.1),
         annotated("usual", "usual.test", &asks[..1], &entry("usual.test")),
         annotated("direct", "direct.test", &asks, &entry("direct.test")),
     ]
@@ -248,9 +242,7 @@ fn a_certificate_that_was_taken_back_is_worth_nothing() {
     let asks = [("auth-tls-secret", "signers"), ("auth-tls-verify-client", "optional_no_ca")];
     let site = [
         service("web", "ClusterIP", 80, &[&pod]),
-        signs
-            .secret("pair", Some(&pair))
-            .replace("  ca.crt", "  other"),
+        pair_secret(&pair.0, &pair.1),
         annotated("web", "web.test", &asks[..1], entry),
         annotated("any", "any.test", &asks, &entry.replace("web.test", "any.test")),
     ]
@@ -297,9 +289,7 @@ fn a_ticket_from_before_proves_nothing() {
         [
             service("web", "ClusterIP", 80, &[&pod]),
             signers("signers", &signs),
-            signs
-                .secret("pair", Some(&pair))
-                .replace("  ca.crt", "  other"),
+            pair_secret(&pair.0, &pair.1),
             annotated("web", "web.test", annotations, entry),
         ]
         .join("---\n")
@@ -325,9 +315,7 @@ fn curl_shows_its_certificate_over_both_versions_of_http() {
     let manifests = [
         service("web", "ClusterIP", 80, &[&pod]),
         signers("signers", &signs),
-        signs
-            .secret("pair", Some(&pair))
-            .replace("  ca.crt", "  other"),
+        pair_secret(&pair.0, &pair.1),
         annotated("web", "web.test", &[("auth-tls-secret", "signers")], entry),
     ]
     .join("---\n");

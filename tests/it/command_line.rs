@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 
-use crate::harness::process::{Process, free_address, free_port, program, run};
+use crate::harness::process::{Process, own_address, program, run};
 use crate::harness::{PATIENCE, eventually, http};
 
 const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  ports:\n  - \
@@ -56,7 +56,7 @@ fn check_points_at_the_mistake_and_says_so_with_its_exit_code() {
 fn usage_and_unreadable_input_end_with_2() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
-    let nobody = free_address("127.0.0.1").to_string();
+    let nobody = own_address().to_string();
     let nowhere = "/nowhere/at/all";
     let no_file = "/nowhere/at/all: no such file or folder";
     for (arguments, want) in [
@@ -114,7 +114,7 @@ fn what_is_worth_a_try_is_what_serves() {
     fs::write(folder.path().join("i.yaml"), site).unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let http = taken.local_addr().unwrap().to_string();
-    let admin = free_address("127.0.0.1").to_string();
+    let admin = own_address().to_string();
     let told = folder.path().join("told");
     let options = ["--http", &http, "--admin", &admin, "--https", "off", "--dns", "off"];
     let path = [folder.path().to_str().unwrap()];
@@ -181,10 +181,10 @@ fn where_nobody_asks_for_names_nothing_is_said_of_names_elsewhere() {
     let manifests = folder.path().join("manifests");
     fs::create_dir(&manifests).unwrap();
     let path = manifests.to_str().unwrap();
-    let dns = free_address("127.0.0.1").to_string();
+    let dns = own_address().to_string();
     for (dns, is_told) in [("off", false), (&dns, true)] {
         let log = folder.path().join("log");
-        let admin = free_address("127.0.0.1");
+        let admin = own_address();
         let listen = admin.to_string();
         let off = ["--http", "off", "--https", "off", "--workers", "1"];
         let own = ["run", path, "--admin", &listen, "--dns", dns, "--forward", "192.0.2.1"];
@@ -226,8 +226,7 @@ fn the_demo_drives_every_path_and_is_content() {
 #[test]
 fn run_follows_its_folder_and_ends_on_sigterm() {
     let folder = tempfile::tempdir().unwrap();
-    let (http, admin, dns) =
-        (free_address("127.0.0.1"), free_address("127.0.0.1"), free_address("127.0.0.1"));
+    let (http, admin, dns) = (own_address(), own_address(), own_address());
     let process = Process::portico(&[
         "run",
         "--http",
@@ -265,8 +264,8 @@ fn run_follows_its_folder_and_ends_on_sigterm() {
 
 #[test]
 fn echo_says_who_it_is() {
-    let port = free_port();
-    let listen = format!("127.0.0.1:{port}");
+    let address = own_address();
+    let listen = address.to_string();
     let _echo = Process::portico(&[
         "echo",
         "--listen",
@@ -278,7 +277,6 @@ fn echo_says_who_it_is() {
         "--service",
         "web",
     ]);
-    let address = listen.parse().unwrap();
     eventually("it listens", || TcpStream::connect(address).ok());
     let answer = http::get(address, "some.host", "/path?query=1");
     let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();

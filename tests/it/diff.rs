@@ -8,7 +8,7 @@ use crate::front_door::ingress;
 use crate::harness::eventually;
 use crate::harness::pod::Pod;
 use crate::harness::portico::Portico;
-use crate::harness::process::{free_address, run};
+use crate::harness::process::{own_address, run};
 use crate::services::service;
 
 /// Runs `portico diff` over these manifests as the instance was started.
@@ -157,7 +157,7 @@ fn what_would_be_refused_is_said_and_not_shown_as_removed() {
 #[test]
 fn without_a_portico_or_manifests_it_says_what_to_do() {
     let portico = Portico::with(&[]).start();
-    let nowhere = free_address("127.0.0.1").to_string();
+    let nowhere = own_address().to_string();
     let no_portico = portico.http().to_string();
     let admin = portico.admin().to_string();
     for (case, arguments, want) in [

@@ -13,7 +13,7 @@ use crate::backend_tls::Authority;
 use crate::harness::frames::{DATA, END_STREAM, GOAWAY, RST_STREAM, Raw, SETTINGS};
 use crate::harness::http::{Client, get};
 use crate::harness::portico::Portico;
-use crate::harness::process::{Process, free_port, tool};
+use crate::harness::process::{Process, free_address, tool};
 use crate::harness::{PATIENCE, eventually};
 use crate::http2::{ask, read, with_client};
 
@@ -224,7 +224,8 @@ fn it_waits_fails_and_answers_as_it_is_asked() {
 fn the_environment_says_who_it_is_and_flags_say_it_louder() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
-    let port = free_port();
+    // It listens on every address.
+    let port = free_address("0.0.0.0").port();
     let environment = [
         ("HTTP_PORT", &*port.to_string()),
         ("POD_NAME", "by-environment"),

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use hickory_proto::rr::RecordType;
 
-use crate::harness::process::{Process, free_address, tool};
+use crate::harness::process::{Process, own_address, tool};
 use crate::harness::{PATIENCE, dns, eventually, http};
 
 /// The figure on free ports: its manifests in a folder, its pods as processes.
@@ -38,15 +38,14 @@ impl Figure {
             }
         }
         let node = format!("127.{octet}.255.1");
-        let [http, https, dns, admin] = [(); 4].map(|()| free_address("127.0.0.1"));
+        let [http, https, dns, admin] = [(); 4].map(|()| own_address());
         let [http_text, https, dns_text, admin_text] =
             [http, https, dns, admin].map(|address| address.to_string());
         let pods = ["wp-1", "wp-2"].map(|name| {
-            let (address, _) = place(folder.path(), name, octet);
+            let address = place(folder.path(), name);
             Process::portico(&["echo", "--listen", &address.to_string(), "--name", name])
         });
-        let (mariadb, _) = place(folder.path(), "mariadb", octet);
-        let mariadb = database(mariadb);
+        let mariadb = database(place(folder.path(), "mariadb"));
         let portico = Process::portico(&[
             "run",
             "--http",
@@ -86,9 +85,8 @@ fn database(address: SocketAddr) -> Process {
     Process::portico(&["echo", "--tcp", "--listen", &address.to_string(), "--name", "mariadb"])
 }
 
-/// Gives the pod called `name` a free address of its own and writes it into its manifest; returns
-/// the address and the file.
-fn place(folder: &Path, name: &str, octet: u8) -> (SocketAddr, std::path::PathBuf) {
+/// Gives the pod called `name` an address of its own, and writes it into its manifest.
+fn place(folder: &Path, name: &str) -> SocketAddr {
     for file in fs::read_dir(folder).unwrap() {
         let file = file.unwrap().path();
         let text = fs::read_to_string(&file).unwrap();
@@ -99,7 +97,7 @@ fn place(folder: &Path, name: &str, octet: u8) -> (SocketAddr, std::path::PathBu
         let Some(document) = documents.iter_mut().find(|document| is_pod(document)) else {
             continue;
         };
-        let address = free_address(&format!("127.{octet}.200.1"));
+        let address = own_address();
         *document = document
             .lines()
             .map(|line| {
@@ -118,7 +116,7 @@ fn place(folder: &Path, name: &str, octet: u8) -> (SocketAddr, std::path::PathBu
         let temporary = folder.join(".new");
         fs::write(&temporary, text).unwrap();
         fs::rename(&temporary, &file).unwrap();
-        return (address, file);
+        return address;
     }
     panic!("examples/wordpress has no pod {name}");
 }
@@ -173,10 +171,10 @@ fn every_name_of_the_figure_is_answered() {
     for name in ["mi-web.", "mi-web.portico.test."] {
         assert_eq!(figure.address_of(name), figure.http.ip(), "{name}");
     }
-    let port = figure.dns.port().to_string();
+    let (server, port) = (format!("@{}", figure.dns.ip()), figure.dns.port().to_string());
     let name = "mi-bbdd-wp.default.svc.cluster.local";
     let want = figure.address_of(&format!("{name}.")).to_string();
-    if let Some(dig) = tool("dig", &["+short", "@127.0.0.1", "-p", &port, name]) {
+    if let Some(dig) = tool("dig", &["+short", &server, "-p", &port, name]) {
         assert_eq!(String::from_utf8_lossy(&dig.stdout).trim(), want);
     }
 }
@@ -189,8 +187,7 @@ fn a_pod_that_moves_changes_nothing_for_its_clients() {
     eventually("the database answers", || speaks(database_address).ok());
     figure.mariadb.take().unwrap().kill();
     assert!(speaks(database_address).is_err(), "nobody is behind it");
-    let (new, _) = place(figure.folder.path(), "mariadb", 246);
-    figure.mariadb = Some(database(new));
+    figure.mariadb = Some(database(place(figure.folder.path(), "mariadb")));
     eventually("the database answers from its new place", || speaks(database_address).ok());
     assert_eq!(SocketAddr::new(figure.address_of(name), 3307), database_address);
 }

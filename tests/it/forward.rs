@@ -516,14 +516,17 @@ status: {podIP: 127.0.0.1, phase: Running}
     assert_eq!(upstream.heard("www.example.com.").len(), 1, "nothing else is asked");
 }
 
+/// An answer of so many seconds.
+fn lives<const SECONDS: u32>(heard: &Heard) -> Vec<Vec<u8>> {
+    let mut reply = heard.reply();
+    let data = RData::A(A::new(192, 0, 2, 1));
+    reply.add_answer(Record::from_rdata(heard.name(), SECONDS, data));
+    vec![octets(heard, &reply)]
+}
+
 #[test]
 fn what_has_expired_stands_in_where_no_upstream_answers() {
-    fn brief(heard: &Heard) -> Vec<Vec<u8>> {
-        let mut reply = heard.reply();
-        reply.add_answer(Record::from_rdata(heard.name(), 1, RData::A(A::new(192, 0, 2, 1))));
-        vec![octets(heard, &reply)]
-    }
-    let upstream = Upstream::start(brief);
+    let upstream = Upstream::start(lives::<1>);
     let forward = forward(&[&upstream.address().to_string()]);
     let portico = Portico::with(&[("names.yaml", MANIFESTS)])
         .adjust(move |settings| {
@@ -594,12 +597,7 @@ fn codes_of_settings_make_the_next_asked_and_others_do_not() {
 
 #[test]
 fn what_is_asked_for_often_is_fetched_before_it_ends() {
-    fn brief(heard: &Heard) -> Vec<Vec<u8>> {
-        let mut reply = heard.reply();
-        reply.add_answer(Record::from_rdata(heard.name(), 2, RData::A(A::new(192, 0, 2, 1))));
-        vec![octets(heard, &reply)]
-    }
-    let upstream = Upstream::start(brief);
+    let upstream = Upstream::start(lives::<2>);
     let forward = forward(&[&upstream.address().to_string()]);
     let portico = Portico::with(&[("names.yaml", MANIFESTS)])
         .adjust(move |settings| {

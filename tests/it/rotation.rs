@@ -11,7 +11,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use crate::annotations::annotated;
-use crate::backend_tls::{Authority, pem};
+use crate::backend_tls::{Authority, pair_secret};
 use crate::harness::pod::Pod;
 use crate::harness::portico::Portico;
 use crate::harness::secure::trusting;
@@ -69,12 +69,7 @@ impl Kept {
 
 /// A Secret of this certificate and this key, which may not fit each other.
 fn secret(certificate: &Pair, key: &Pair) -> String {
-    [
-        "apiVersion: v1\nkind: Secret\nmetadata: {name: pair}\ntype: kubernetes.io/tls\nstringData:\n",
-        &pem("tls.crt", &certificate.0.pem()),
-        &pem("tls.key", &key.1.serialize_pem()),
-    ]
-    .concat()
+    pair_secret(&certificate.0, &key.1)
 }
 
 #[test]

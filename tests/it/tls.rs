@@ -10,7 +10,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, NamedGroup};
 
 use crate::annotations::annotated;
-use crate::backend_tls::Authority;
+use crate::backend_tls::{Authority, pair_secret};
 use crate::front_door::{ingress, secret};
 use crate::harness::PATIENCE;
 use crate::harness::pod::Pod;
@@ -199,9 +199,7 @@ fn a_session_is_resumed_only_where_the_same_is_asked() {
     };
     let manifests = [
         service("web", "ClusterIP", 80, &[&pod]),
-        signs
-            .secret("pair", Some(&pair))
-            .replace("  ca.crt", "  other"),
+        pair_secret(&pair.0, &pair.1),
         signs.secret("signers", None),
         other.secret("strangers", None),
         asking("open", &[]),

@@ -14,25 +14,18 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `portico` with these arguments.
     pub(crate) fn portico(arguments: &[&str]) -> Self {
-        let child = portico(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the binary starts");
-        Self { child }
+        Self::silent(&mut portico(arguments))
     }
 
     /// The same, forwarding as its settings file says it: whoever uses it names upstreams of its own.
     pub(crate) fn forwarding(arguments: &[&str]) -> Self {
-        let child = portico(arguments)
-            .env_remove("PORTICO_FORWARD")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the binary starts");
-        Self { child }
+        Self::silent(portico(arguments).env_remove("PORTICO_FORWARD"))
+    }
+
+    fn silent(command: &mut Command) -> Self {
+        let command = command.stdin(Stdio::null()).stdout(Stdio::null());
+        let child = command.stderr(Stdio::null()).spawn();
+        Self { child: child.expect("the binary starts") }
     }
 
     /// `portico` with this many descriptors at most, and its log in a file.
@@ -168,11 +161,6 @@ pub(crate) fn tool(name: &str, arguments: &[&str]) -> Option<Output> {
             None
         }
     }
-}
-
-/// A port on which nothing listens now.
-pub(crate) fn free_port() -> u16 {
-    free_address("127.0.0.1").port()
 }
 
 /// An address that no other test of this or another run has, with a port on which nothing listens: what
