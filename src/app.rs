@@ -1,4 +1,4 @@
-//! The running process: threads, their order of start and end, and the compile loop.
+//! The running process: its threads, and their order of start and end.
 //!
 //! ```text
 //! start: admin binds ─▶ workers ─▶ compile: work ─▶ prepare ─▶ commit proxy, dns ─▶ ready
@@ -8,45 +8,40 @@
 //! Invariants: a name is never answered before its address listens (the proxy commits first);
 //! `/livez` and readers of the publication never wait for a compilation; a panic while compiling
 //! leaves the last snapshot serving. Nothing is global but the log and the crypto provider, so
-//! several instances may run side by side.
+//! several instances may run side by side. What a thread does is in a file of its name, what planes
+//! are told at start in `plane_options`.
 
-use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use ipnet::IpNet;
-use portico_config::model::{ClusterIps, Settings};
 use portico_config::pipeline::Pipeline;
 use portico_config::publish::{Publication, Published};
 use portico_config::source::Source;
-use portico_dns::{CookieSecret, Dns};
-use portico_net::dev_ca::DevCa;
+use portico_dns::Dns;
 use portico_net::line_log::Reopen;
 use portico_net::listeners::{ListenerState, ListenerStatus};
-use portico_net::stream::StreamOptions;
-use portico_proxy::{MemoryWatch, Proxy};
+use portico_proxy::Proxy;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
-use crate::compiler::{Compiler, Past, lock};
+use crate::compiler::{Compiler, Past};
 use crate::metrics::Metrics;
 use crate::planes::Planes;
-use crate::readiness::{Progress, Readiness};
+use crate::readiness::Readiness;
 use crate::routes::Routes;
 use crate::settings::Follow;
 use crate::shared::Shared;
 use crate::state::State;
 use crate::work::{Controls, Feed};
 use crate::worker::{self, Life};
-use crate::{admin, host, prober, seeker, thread};
+use crate::{admin, control, host, plane_options, prober, retry, seeker, thread};
 
 pub use crate::settings::AppOptions;
 
@@ -94,15 +89,15 @@ impl App {
         let logs = Reopen::default();
         let (proxy, proxy_workers) = Proxy::new(portico_proxy::Options {
             session_key: state.session_key(),
-            dev_ca: dev_ca(settings.dev_tls, options.state_dir.as_deref()),
+            dev_ca: plane_options::dev_ca(settings.dev_tls, options.state_dir.as_deref()),
             reopen: logs.clone(),
             max_memory: options.max_memory,
-            ..proxy_options(count, limits, &settings)
+            ..plane_options::proxy(count, limits, &settings)
         });
-        doubt_names(&settings);
+        plane_options::doubt_names(&settings);
         let (mut dns, dns_workers) = Dns::new(portico_dns::Options {
             reopen: logs.clone(),
-            ..dns_options(count, &settings)?
+            ..plane_options::dns(count, &settings)?
         });
         dns.follow(&settings);
         // What is asked before manifests are read hears that it is too early.
@@ -270,7 +265,8 @@ impl Running {
         let failed = self.life.failed.clone();
         let thread = std::thread::Builder::new().name("portico-control".to_owned());
         self.control.push(thread.spawn(move || {
-            let end = catch_unwind(AssertUnwindSafe(|| control(sockets, &shared, &close, &failed)));
+            let served = || control::serve(sockets, &shared, &close, &failed);
+            let end = catch_unwind(AssertUnwindSafe(served));
             if !matches!(end, Ok(Ok(()))) {
                 error!("the control thread died");
                 failed.cancel();
@@ -296,7 +292,7 @@ impl Running {
         let close = self.close.clone();
         self.control
             .push(thread::start("portico-retry", &failed, move || {
-                retry_loop(&shared, (&retried, &memory), &close);
+                retry::run(&shared, (&retried, &memory), &close);
             })?);
 
         let started = feed.start(&failed)?;
@@ -342,150 +338,6 @@ impl Drop for Running {
     }
 }
 
-/// Once a second, a look at memory and work of the planes that is due by time. A thread of its own, since it may wait for
-/// a commit.
-fn retry_loop(
-    shared: &Shared,
-    (planes, memory): (&Mutex<Planes>, &MemoryWatch),
-    close: &CancellationToken,
-) {
-    while !close.is_cancelled() {
-        let ended = shared
-            .readiness
-            .wait(RETRY_PERIOD, |progress| progress.ending);
-        if ended {
-            return;
-        }
-        memory.look();
-        let mut planes = lock(planes);
-        planes.retry(Instant::now());
-        planes.publish(&shared.planes);
-    }
-}
-
-/// The control thread: admin, on a runtime of its own so that no worker renders metrics.
-fn control(
-    sockets: admin::Sockets,
-    shared: &Arc<Shared>,
-    close: &CancellationToken,
-    failed: &CancellationToken,
-) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build_local(tokio::runtime::LocalOptions::default())?;
-    runtime.block_on(async {
-        let watch = async {
-            failed.cancelled().await;
-            shared
-                .readiness
-                .update(|progress: &mut Progress| progress.failed = true);
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            () = admin::serve(sockets, shared, close) => {}
-            () = watch => {}
-        }
-    });
-    Ok(())
-}
-
-/// What the proxy is told at start.
-fn proxy_options(
-    workers: usize,
-    (max_connections, endpoint_series, rule_series): (Option<usize>, usize, usize),
-    settings: &Settings,
-) -> portico_proxy::Options {
-    portico_proxy::Options {
-        workers,
-        http: settings.http.clone(),
-        https: settings.https.clone(),
-        query_hosts: settings.dns_doh_hosts.clone(),
-        proxy_protocol: settings.proxy_protocol,
-        front_door: settings.front_door.clone(),
-        access_log: settings.access_log.clone(),
-        descriptors: portico_net::limit::raise_descriptor_limit(),
-        max_connections,
-        endpoint_series,
-        rule_series,
-        stream: StreamOptions {
-            keepalive: settings.tcp.keepalive,
-            user_timeout: settings.tcp.user_timeout,
-        },
-        ..portico_proxy::Options::default()
-    }
-}
-
-/// The authority for development, where settings ask for it. Without it hosts have the certificate
-/// that they had before.
-fn dev_ca(is_asked_for: bool, folder: Option<&Path>) -> Option<Arc<DevCa>> {
-    if !is_asked_for {
-        return None;
-    }
-    let Some(folder) = folder else {
-        warn!("--dev-tls needs a state folder to keep its CA in: --state-dir");
-        return None;
-    };
-    match DevCa::open(folder) {
-        Ok(ca) => {
-            info!("hosts without a certificate get one of the CA that `portico ca export` prints");
-            Some(Arc::new(ca))
-        }
-        Err(error) => {
-            warn!("{}: {error}; --dev-tls has no CA", folder.display());
-            None
-        }
-    }
-}
-
-/// Says what of the settings of names cannot be meant.
-fn doubt_names(settings: &Settings) {
-    let Settings { dns, https, dns_doh_hosts, service_cidrs, cluster_ips, .. } = settings;
-    let is_open = dns.iter().any(|listener| !listener.ip().is_loopback());
-    let is_own = |network: &IpNet| network.network().is_loopback();
-    if is_open && *cluster_ips == ClusterIps::Map && service_cidrs.iter().all(is_own) {
-        warn!(
-            "--dns is asked by other hosts, and names of Services lead to loopback addresses, which \
-             are of use here alone: give Services addresses of this host by --service-cidr, or keep \
-             theirs by --cluster-ips route"
-        );
-    }
-    if !dns_doh_hosts.is_empty() && https.is_empty() {
-        warn!("--dns-doh-host is answered on --https, which is off");
-    }
-}
-
-/// What the resolver is told at start.
-fn dns_options(workers: usize, settings: &Settings) -> anyhow::Result<portico_dns::Options> {
-    Ok(portico_dns::Options {
-        workers,
-        listen: settings.dns.clone(),
-        tls: settings.dns_tls.clone(),
-        nsid: settings.dns_nsid.clone(),
-        cookie_secret: cookie_secret(settings)?,
-        connections: settings.dns_connections,
-        connections_per_client: settings.dns_connections_per_client,
-        allow: settings.dns_allow.clone(),
-        drop_denied: settings.dns_drop_denied,
-        rewrites: settings.dns_rewrites.clone(),
-        transfer_to: settings.dns_transfer_to.clone(),
-        log: settings.dns_log.clone(),
-        forwarding: settings.forwarding.clone(),
-        own: host::facts().addresses,
-        ..portico_dns::Options::default()
-    })
-}
-
-/// What the file of `--dns-cookie-secret-file` says.
-fn cookie_secret(settings: &Settings) -> anyhow::Result<Option<CookieSecret>> {
-    let Some(file) = &settings.dns_cookie_secret_file else { return Ok(None) };
-    let secret = || -> anyhow::Result<CookieSecret> {
-        let text = std::fs::read_to_string(file)?;
-        text.trim().parse().map_err(anyhow::Error::msg)
-    };
-    let secret = secret().with_context(|| format!("--dns-cookie-secret-file {}", file.display()));
-    secret.map(Some)
-}
-
 fn join(threads: &mut Vec<JoinHandle<()>>) {
     for thread in threads.drain(..) {
         if thread.join().is_err() {
@@ -494,6 +346,5 @@ fn join(threads: &mut Vec<JoinHandle<()>>) {
     }
 }
 
-const RETRY_PERIOD: Duration = Duration::from_secs(1);
 /// Longer than any process runs, short enough to add to an `Instant`.
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);

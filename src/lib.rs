@@ -35,11 +35,14 @@ mod prober;
 mod seeker;
 mod shared;
 mod compiler;
+mod retry;
+mod plane_options;
 mod report;
 mod decision;
 mod naming;
 mod routing;
 mod admin;
+mod control;
 pub mod app;
 pub mod command;
 
