@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::Diagnostic;
 use crate::snapshot::Snapshot;
 
 /// One publication: what serves, and what was found wrong on the way.
@@ -14,16 +14,6 @@ pub struct Published {
     pub snapshot: Arc<Snapshot>,
     /// Everything that is wrong with the manifests as they are now, sorted by file and position.
     pub diagnostics: Arc<[Diagnostic]>,
-}
-
-impl Published {
-    /// Whether no object is refused.
-    pub fn is_valid(&self) -> bool {
-        !self
-            .diagnostics
-            .iter()
-            .any(|diagnostic| diagnostic.severity() == Severity::Error)
-    }
 }
 
 /// Where the control side keeps the last publication; readers never wait.
