@@ -15,7 +15,7 @@ use portico_net::client_cert;
 use rustls::pki_types::{CertificateDer, UnixTime};
 
 use super::edits::Edits;
-use super::forward::{ForwardedFor, line};
+use super::forward::{Peer, line};
 use super::policy::Declined;
 use super::request::{Refused, refuse};
 use crate::view::Host;
@@ -129,7 +129,7 @@ fn escaped(certificate: &[u8]) -> String {
 
 /// Whether a request that came so is let in to a host. With what it asks: as far as a redirect, and no
 /// further.
-pub(crate) fn admit(host: &Host, from: &ForwardedFor) -> Result<Option<Arc<ClientAuth>>, Declined> {
+pub(crate) fn admit(host: &Host, from: &Peer) -> Result<Option<Arc<ClientAuth>>, Declined> {
     let kept = |status| Declined::from(Refused { status, close: false });
     let misdirected = || Declined::from(refuse(StatusCode::MISDIRECTED_REQUEST));
     if host.passed_to.is_some() && from.tls {

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tracing::error;
 
 use super::Worker;
-use super::forward::ForwardedFor;
+use super::forward::Peer;
 use super::h1::server::Connection;
 use super::h2;
 use super::metrics::Refusal;
@@ -61,8 +61,8 @@ impl Worker {
     }
 
     /// What is known of a client before it has said anything.
-    fn seen(&self, stream: &TcpStream, peer: SocketAddr, listener: &HttpListener) -> ForwardedFor {
-        let mut from = ForwardedFor::new(peer.ip(), listener.address, listener.tls);
+    fn seen(&self, stream: &TcpStream, peer: SocketAddr, listener: &HttpListener) -> Peer {
+        let mut from = Peer::new(peer.ip(), listener.address, listener.tls);
         from.peer_port = peer.port();
         from.tells_forwarded = self.door.forwarded;
         // Only queries ask, which come over TLS.

@@ -10,11 +10,11 @@ use std::rc::Rc;
 use portico_config::model::AuthPlace;
 
 use super::Worker;
-use super::order::{Decided, Incoming, Noted};
 use super::fields::Fields;
-use super::forward::{Announced, ForwardedFor};
+use super::forward::{Announced, Peer};
 use super::h1::head;
 use super::h1::inquiry::{Inquiry, Reply};
+use super::order::{Decided, Incoming, Noted};
 use super::policy::Declined;
 use super::request::Asked;
 use super::secured::Secured;
@@ -113,7 +113,7 @@ impl Worker {
         let (fields, body) = errand.request.split_at_checked(head.end)?;
         let fields = Fields::new(fields, &lines);
         let asked = Asked { method: head.method, target: head.target, old: false, fields };
-        let from = ForwardedFor::new(errand.client, (errand.local, 0).into(), errand.tls);
+        let from = Peer::new(errand.client, (errand.local, 0).into(), errand.tls);
         let announced = match body.len() as u64 {
             0 => Announced::Nothing,
             bytes => Announced::Length(bytes),

@@ -18,10 +18,10 @@ use portico_config::model::{ExternalAuth, SignIn};
 use super::Worker;
 use super::edits::{Edits, On};
 use super::errand::{Errand, insert};
-use super::order::Order;
 use super::fields::Name;
-use super::forward::{ForwardedFor, Named, is_request_id, line, put};
+use super::forward::{Named, Peer, is_request_id, line, put};
 use super::h1::inquiry::Reply;
+use super::order::Order;
 use super::policy::{self, Declined, Visit};
 use super::request::{Asked, Refused, is_idempotent};
 use super::secured::bare;
@@ -30,7 +30,7 @@ use super::secured::bare;
 #[derive(Clone, Copy)]
 pub(crate) struct Asking<'a> {
     pub(crate) asked: &'a Asked<'a>,
-    pub(crate) from: &'a ForwardedFor,
+    pub(crate) from: &'a Peer,
     pub(crate) visit: &'a Visit<'a>,
     /// Used where the client gives no id that can be kept.
     pub(crate) request_id: &'a [u8],

@@ -7,13 +7,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::forward::{ForwardedFor, put};
+use super::forward::{Peer, put};
 use super::trust::Told;
 
 /// Writes the line; `host` is what the client asked for, `asked` what was asked of this proxy.
 pub(super) fn write(
     out: &mut Vec<u8>,
-    from: &ForwardedFor,
+    from: &Peer,
     told: Option<&Told<'_>>,
     (host, asked): (Option<&str>, Option<&str>),
 ) {
@@ -83,7 +83,7 @@ mod tests {
         hosts: (Option<&str>, Option<&str>),
     ) -> String {
         let listener = ([127, 0, 0, 1], 80).into();
-        let mut from = ForwardedFor::new(peer.parse().unwrap(), listener, tls);
+        let mut from = Peer::new(peer.parse().unwrap(), listener, tls);
         if told.is_some() {
             from = from.trusted(full);
         }

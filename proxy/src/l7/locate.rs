@@ -14,7 +14,7 @@ use portico_config::model::{Balancing, ClientAuth, Policy, ServiceAddress};
 use portico_config::snapshot::Canary;
 
 use super::fields::Fields;
-use super::forward::ForwardedFor;
+use super::forward::Peer;
 use super::policy::{self, Declined};
 use super::request::{Checked, Refused};
 use super::{Worker, clients, route, session};
@@ -50,7 +50,7 @@ impl Worker {
         &self,
         checked: &Checked<'_>,
         fields: Fields<'_>,
-        from: &ForwardedFor,
+        from: &Peer,
     ) -> Result<Routed, Declined> {
         let none = || Refused { status: StatusCode::NOT_FOUND, close: false };
         let mut view = self.view.borrow_mut();

@@ -16,7 +16,7 @@ use portico_config::model::{Coding, Policy};
 use super::access::Entry;
 use super::asks::Pending;
 use super::edits::Edits;
-use super::forward::{Announced, ForwardedFor};
+use super::forward::{Announced, Peer};
 use super::mirror::Copied;
 use super::pages::Page;
 use super::policy;
@@ -33,7 +33,7 @@ use crate::view::Rule;
 pub(crate) struct Incoming<'a> {
     pub(crate) asked: Asked<'a>,
     /// The connection that it came over.
-    pub(crate) from: &'a ForwardedFor,
+    pub(crate) from: &'a Peer,
     /// How its body is announced.
     pub(crate) body: Announced,
     /// Whether the client waits to be told to send its body.

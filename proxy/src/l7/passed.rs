@@ -17,7 +17,7 @@ use super::access::{Entry, Flag, Tried};
 use super::account::Account;
 use super::agreed::Agreed;
 use super::failure::Failure;
-use super::forward::ForwardedFor;
+use super::forward::Peer;
 use super::pool::Backend;
 use super::upgrade::{End, tunnel};
 use super::watch::Phase;
@@ -41,7 +41,7 @@ impl Worker {
         mut stream: TcpStream,
         (begin, name): (Vec<u8>, Option<String>),
         Passed { target, rule }: Passed,
-        mut from: ForwardedFor,
+        mut from: Peer,
     ) {
         let access = self.access.as_ref();
         let name = name.as_deref().unwrap_or_default();
@@ -94,7 +94,7 @@ impl Worker {
     async fn reach(
         &self,
         port: &Port,
-        from: &ForwardedFor,
+        from: &Peer,
         entry: &mut Noted,
     ) -> Result<(Backend, Open), Failure> {
         let caller = Caller { client: from.client, now: Instant::now() };

@@ -16,9 +16,9 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::{HeaderValue, StatusCode};
 
 use super::edits::Edits;
-use super::order::Incoming;
 use super::fields::Fields;
 use super::forward::Announced;
+use super::order::Incoming;
 use super::policy::Declined;
 use super::request::{Checked, Refused, refuse};
 
@@ -156,7 +156,7 @@ pub(crate) const MAX_MESSAGE_BYTES: usize = 65_535;
 mod tests {
     use std::net::IpAddr;
 
-    use super::super::forward::ForwardedFor;
+    use super::super::forward::Peer;
     use super::super::h1::{framing, head};
     use super::super::request::{Asked, check};
     use super::*;
@@ -178,7 +178,7 @@ mod tests {
         let line = head::request(head.as_bytes(), &mut lines).unwrap().unwrap();
         let fields = Fields::new(head.as_bytes(), &lines);
         let asked = Asked { method: line.method, target: line.target, old: false, fields };
-        let from = ForwardedFor::new([192, 0, 2, 7].into(), ([127, 0, 0, 1], 443).into(), tls);
+        let from = Peer::new([192, 0, 2, 7].into(), ([127, 0, 0, 1], 443).into(), tls);
         let body = framing::of_request(fields, 1).unwrap().announced();
         let incoming = Incoming { asked, from: &from, body, expects: false, websocket: false };
         let hosts = Arc::new(ArcSwap::from_pointee(vec!["dns.test".into()]));

@@ -22,7 +22,7 @@ use tracing::debug;
 use super::Worker;
 use super::agreed::Agreed;
 use super::clients::Shown;
-use super::forward::ForwardedFor;
+use super::forward::Peer;
 use super::h1::server::Connection;
 use super::h2;
 use super::metrics::Refusal;
@@ -48,7 +48,7 @@ impl Worker {
         self: Rc<Self>,
         mut stream: TcpStream,
         tls: Arc<Tls>,
-        mut from: ForwardedFor,
+        mut from: Peer,
         handshake: Option<Place>,
     ) -> Option<Served> {
         let (by, mut begin, mut name) = (deadline(), Vec::new(), None);

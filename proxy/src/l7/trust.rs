@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::Worker;
 use super::fields::{Fields, Name};
-use super::forward::ForwardedFor;
+use super::forward::Peer;
 use super::order::Incoming;
 use super::request::match_name;
 
@@ -41,7 +41,7 @@ pub(super) struct Seen<'a> {
 
 impl<'a> Seen<'a> {
     /// By what the trusted proxy says, where there is one.
-    pub(super) fn new(from: &ForwardedFor, told: Option<&Told<'a>>) -> Self {
+    pub(super) fn new(from: &Peer, told: Option<&Told<'a>>) -> Self {
         match told {
             Some(told) => Self { client: told.client, tls: told.tls, authority: told.authority },
             None => Self { client: from.client, tls: from.tls, authority: None },
@@ -59,11 +59,7 @@ impl Worker {
 }
 
 /// What the fields say; `trusts`: whether an address is that of a trusted proxy.
-fn told<'a>(
-    fields: Fields<'a>,
-    from: &ForwardedFor,
-    trusts: impl Fn(IpAddr) -> bool,
-) -> Told<'a> {
+fn told<'a>(fields: Fields<'a>, from: &Peer, trusts: impl Fn(IpAddr) -> bool) -> Told<'a> {
     let chain: Vec<&[u8]> = fields
         .elements(Name::XForwardedFor)
         .filter(|element| !element.is_empty())
@@ -128,7 +124,7 @@ mod tests {
         );
         let fields = Fields::new(head.as_bytes(), &places);
         let peer = [10, 0, 0, 1].into();
-        let from = ForwardedFor::new(peer, ([127, 0, 0, 1], 80).into(), false).trusted(full);
+        let from = Peer::new(peer, ([127, 0, 0, 1], 80).into(), false).trusted(full);
         let trusts = |ip: IpAddr| match ip {
             IpAddr::V4(v4) => v4.octets()[0] == 10,
             IpAddr::V6(_) => false,

@@ -10,16 +10,16 @@ use portico_net::line_log::{Counts, LineLog, Reopen};
 
 use super::{Access, AccessLog, Tried};
 use crate::l7::account::Account;
-use crate::l7::order::Incoming;
 use crate::l7::fields::{Fields, Line};
-use crate::l7::forward::{Announced, ForwardedFor};
+use crate::l7::forward::{Announced, Peer};
 use crate::l7::h1::head;
+use crate::l7::order::Incoming;
 use crate::l7::request::Asked;
 
 /// A log whose lines go nowhere, and the request that they are about.
 pub(crate) struct Logger {
     log: AccessLog,
-    from: ForwardedFor,
+    from: Peer,
     head: Vec<u8>,
     places: Vec<Line>,
     // Dropped last: it ends once nobody adds lines.
@@ -34,7 +34,7 @@ impl Logger {
         let nowhere = Some(PathBuf::from("/dev/null"));
         let thread = LineLog::start(nowhere, Counts::default(), &Reopen::default()).ok()?;
         let access = Access { format: Arc::new(format), lines: thread.lines() };
-        let from = ForwardedFor::new([192, 0, 2, 7].into(), ([127, 0, 0, 1], 8080).into(), false);
+        let from = Peer::new([192, 0, 2, 7].into(), ([127, 0, 0, 1], 8080).into(), false);
         let log = AccessLog::new(access);
         Some(Self { log, from, head: head.to_vec(), places, _thread: thread })
     }

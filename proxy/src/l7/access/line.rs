@@ -12,9 +12,9 @@ use super::escape::{self, Style};
 use super::figures::{address, decimal, millis, padded, seconds, socket};
 use super::time::Clock;
 use crate::l7::account::Account;
-use crate::l7::forward::ForwardedFor;
+use crate::l7::forward::Peer;
 
-type Around<'a> = (&'a ForwardedFor, &'a Clock);
+type Around<'a> = (&'a Peer, &'a Clock);
 
 /// Writes the line of `entry`; `fields` are those that the format asks for.
 pub(super) fn put(
@@ -60,7 +60,7 @@ struct Line<'a> {
     begin: usize,
     style: Style,
     entry: &'a Entry,
-    from: &'a ForwardedFor,
+    from: &'a Peer,
     clock: &'a Clock,
 }
 
@@ -384,7 +384,7 @@ fn split(target: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-fn scheme(from: &ForwardedFor) -> &'static str {
+fn scheme(from: &Peer) -> &'static str {
     if from.tls { "https" } else { "http" }
 }
 
@@ -403,10 +403,10 @@ mod tests {
 
     use super::*;
     use crate::l7::access::Tried;
-    use crate::l7::order::Incoming;
     use crate::l7::fields::Fields;
     use crate::l7::forward::Announced;
     use crate::l7::h1::head;
+    use crate::l7::order::Incoming;
     use crate::l7::request::Asked;
 
     /// The line of a GET with these lines in its head.
@@ -418,7 +418,7 @@ mod tests {
             .unwrap();
         let fields = Fields::new(head.as_bytes(), &places);
         let asked = Asked { method: line.method, target: line.target, old: false, fields };
-        let from = ForwardedFor::new([192, 0, 2, 7].into(), ([127, 0, 0, 1], 8080).into(), false);
+        let from = Peer::new([192, 0, 2, 7].into(), ([127, 0, 0, 1], 8080).into(), false);
         let body = Announced::Nothing;
         let incoming = Incoming { asked, from: &from, body, expects: false, websocket: false };
         let format: LogFormat = format.parse().unwrap();

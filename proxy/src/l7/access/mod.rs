@@ -23,8 +23,8 @@ use portico_config::model::LogFormat;
 use portico_net::line_log::Lines;
 
 use super::account::Account;
+use super::forward::Peer;
 use super::order::Incoming;
-use super::forward::ForwardedFor;
 
 pub(crate) use self::entry::{Entry, Flag, Tried};
 
@@ -111,7 +111,7 @@ impl AccessLog {
     }
 
     /// Writes the line of a request that is over.
-    pub(crate) fn end(&self, mut entry: Box<Entry>, account: Account, from: &ForwardedFor) {
+    pub(crate) fn end(&self, mut entry: Box<Entry>, account: Account, from: &Peer) {
         entry.account = account;
         if entry.is_logged() {
             let mut batch = self.batch.borrow_mut();

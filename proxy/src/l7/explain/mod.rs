@@ -24,10 +24,10 @@ use rustls::pki_types::UnixTime;
 
 use super::asks::Ask;
 use super::clients::{self, Shown};
-use super::order::{Decided, Incoming, Noted, Order};
 use super::fields::Fields;
-use super::forward::ForwardedFor;
+use super::forward::Peer;
 use super::h1::{framing, head};
+use super::order::{Decided, Incoming, Noted, Order};
 use super::policy::{self, Declined, Visit};
 use super::request::{Asked, Checked, check};
 use super::{Metrics, Queries, Worker, route};
@@ -234,10 +234,10 @@ impl Asker<'_> {
     }
 
     /// The connection that it would come over: its client shows no certificate.
-    fn connection(&self, named: Option<&view::Host>) -> ForwardedFor {
+    fn connection(&self, named: Option<&view::Host>) -> Peer {
         let Imagined { tls, port, from, .. } = self.imagined;
         let listener = SocketAddr::from(([0, 0, 0, 0], *port));
-        let mut connection = ForwardedFor::new(*from, listener, *tls);
+        let mut connection = Peer::new(*from, listener, *tls);
         if self.view.trusts(connection.client) {
             connection = connection.trusted(self.ground.door.full_forwarded_for);
         }

@@ -5,7 +5,7 @@
 //! names stay behind, and ours take the place of whatever a client claimed. Nothing is sent on that
 //! was not read; no head is sent on as it came.
 
-mod origin;
+mod peer;
 mod via;
 mod named;
 mod request;
@@ -13,7 +13,7 @@ mod response;
 
 pub(super) use self::named::Named;
 pub(crate) use self::named::names_too_much;
-pub(crate) use self::origin::ForwardedFor;
+pub(crate) use self::peer::Peer;
 pub(crate) use self::request::{Added, is_request_id, to_upstream};
 pub(super) use self::response::SERVER;
 pub(crate) use self::response::{Ours, interim, to_downstream};

@@ -158,7 +158,7 @@ pub(crate) fn is_request_id(value: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::l7::forward::{Announced, ForwardedFor};
+    use crate::l7::forward::{Announced, Peer};
     use crate::l7::h1::head;
     use crate::l7::request::Asked;
 
@@ -171,7 +171,7 @@ mod tests {
             .unwrap();
         let fields = Fields::new(head.as_bytes(), &places);
         let asked = Asked { method: line.method, target: line.target, old: false, fields };
-        let from = ForwardedFor::new([192, 0, 2, 7].into(), ([127, 0, 0, 1], 8080).into(), false);
+        let from = Peer::new([192, 0, 2, 7].into(), ([127, 0, 0, 1], 8080).into(), false);
         let incoming = Incoming {
             asked,
             from: &from,

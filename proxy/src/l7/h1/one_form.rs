@@ -6,10 +6,10 @@ use super::body::Body;
 use super::framing::{self, Length};
 use super::head::{self, Fault, Scan};
 use super::upload::{self, Upload};
-use crate::l7::order::Incoming;
 use crate::l7::fields::{Fields, Name};
-use crate::l7::forward::{self, Added, ForwardedFor, Via};
+use crate::l7::forward::{self, Added, Peer, Via};
 use crate::l7::io::Scratch;
+use crate::l7::order::Incoming;
 use crate::l7::policy::max_body_bytes;
 use crate::l7::request::{Asked, check};
 
@@ -29,7 +29,7 @@ pub(in crate::l7) fn seen_by_backend(
     let checked = check(&asked).map_err(|refused| refused.status)?;
     let incoming = Incoming {
         asked,
-        from: &ForwardedFor::new([192, 0, 2, 7].into(), ([127, 0, 0, 1], 80).into(), false),
+        from: &Peer::new([192, 0, 2, 7].into(), ([127, 0, 0, 1], 80).into(), false),
         body: length.announced(),
         expects: false,
         websocket: false,

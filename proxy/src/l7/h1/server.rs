@@ -27,9 +27,9 @@ use crate::l7::Worker;
 use crate::l7::access::Entry;
 use crate::l7::account::Account;
 use crate::l7::asks::Pending;
-use crate::l7::order::Order;
-use crate::l7::forward::ForwardedFor;
+use crate::l7::forward::Peer;
 use crate::l7::io::Downstream;
+use crate::l7::order::Order;
 use crate::l7::panics::caught;
 use crate::l7::pool::Backend;
 use crate::l7::preface;
@@ -44,7 +44,7 @@ pub(crate) struct Connection<S> {
     pub(super) watch: Rc<Watch>,
     /// What was read and not used; empty at rest.
     pub(super) inbox: Vec<u8>,
-    pub(super) from: Rc<ForwardedFor>,
+    pub(super) from: Rc<Peer>,
     /// A backend's connection that may know the client, at rest (`http-proxy 5.4`).
     pub(super) kept: Option<Box<Backend>>,
     pub(super) scan: Scan,
@@ -63,7 +63,7 @@ pub(crate) struct Connection<S> {
 
 impl<S: Downstream> Connection<S> {
     /// A connection that was just accepted.
-    pub(crate) fn new(stream: S, worker: &Rc<Worker>, from: Rc<ForwardedFor>) -> Self {
+    pub(crate) fn new(stream: S, worker: &Rc<Worker>, from: Rc<Peer>) -> Self {
         Self {
             stream,
             worker: Rc::clone(worker),
@@ -83,7 +83,7 @@ impl<S: Downstream> Connection<S> {
     }
 
     /// The stream, what was read of it, and from whom it is.
-    pub(crate) fn into_parts(self) -> (S, Vec<u8>, Rc<ForwardedFor>) {
+    pub(crate) fn into_parts(self) -> (S, Vec<u8>, Rc<Peer>) {
         (self.stream, self.inbox, self.from)
     }
 

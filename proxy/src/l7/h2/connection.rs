@@ -26,7 +26,7 @@ use super::stream::Stream;
 use super::{MAX_STREAMS, settings};
 use crate::l7::Worker;
 use crate::l7::fields::Line;
-use crate::l7::forward::ForwardedFor;
+use crate::l7::forward::Peer;
 use crate::l7::h1::server;
 use crate::l7::watch::{Phase, Watch};
 
@@ -34,7 +34,7 @@ use crate::l7::watch::{Phase, Watch};
 pub(crate) fn serve<S>(
     io: S,
     worker: Rc<Worker>,
-    from: Rc<ForwardedFor>,
+    from: Rc<Peer>,
 ) -> Pin<Box<impl Future<Output = ()> + use<S>>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -54,7 +54,7 @@ where
 }
 
 /// Waits for the preface; none: it does not come.
-async fn begin<S>(io: S, worker: Rc<Worker>, from: Rc<ForwardedFor>) -> Option<Box<Serving<S>>>
+async fn begin<S>(io: S, worker: Rc<Worker>, from: Rc<Peer>) -> Option<Box<Serving<S>>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -86,7 +86,7 @@ struct Serving<S> {
     connection: Connection<S, Bytes>,
     ping: PingPong,
     worker: Rc<Worker>,
-    from: Rc<ForwardedFor>,
+    from: Rc<Peer>,
     watch: Rc<Watch>,
     streams: Rc<Streams>,
     /// The tick after which it is old.

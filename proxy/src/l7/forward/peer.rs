@@ -1,4 +1,5 @@
-//! What a backend is told of whom a request is from: the same for all requests of a connection.
+//! Who is at the other end of a client's connection, and what a backend is told of that: the same for
+//! all requests of the connection, so its lines are written once.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,8 +9,8 @@ use super::put;
 use crate::l7::agreed::Agreed;
 use crate::l7::clients::Shown;
 
-/// What is said of the connection that a request came over; made once per connection.
-pub(crate) struct ForwardedFor {
+/// The other end of a client's connection, and how it came to be; made once per connection.
+pub(crate) struct Peer {
     /// Who came: the client, or a proxy that stands for it.
     pub(crate) client: IpAddr,
     /// Whether it speaks TLS.
@@ -42,7 +43,7 @@ pub(crate) struct ForwardedFor {
     pub(super) address: String,
 }
 
-impl ForwardedFor {
+impl Peer {
     /// For a client at `peer` that came to `listener`.
     pub(crate) fn new(peer: IpAddr, listener: SocketAddr, tls: bool) -> Self {
         let mut from = Self {
