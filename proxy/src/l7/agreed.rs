@@ -1,4 +1,6 @@
 //! What a client's TLS handshake came to, in the words that nginx has for it: for the log.
+//!
+//! Made once per connection, and only where there is a log of requests.
 
 use rustls::{CipherSuite, HandshakeKind, ProtocolVersion, ServerConnection};
 

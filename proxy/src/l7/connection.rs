@@ -1,4 +1,12 @@
 //! One client connection: its place among all, its handshake, then its codec.
+//!
+//! ```text
+//! accepted ─▶ Held ─▶ TLS? `server_name` ─▶ ALPN h2? ─▶ `h2` ─▶ `h1`
+//!                  └▶ plain ─▶ preface of HTTP/2? ───────▶ │ `h1`
+//! ```
+//!
+//! All of it is one task, and the place is given back when that ends, by a panic too. Whether a
+//! connection may be accepted is asked before, by the worker's accept loop.
 
 use std::net::SocketAddr;
 use std::rc::Rc;

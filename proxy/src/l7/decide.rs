@@ -64,7 +64,7 @@ impl Worker {
         if self.via.seen(asked.fields) >= MAX_PASSES {
             return Err(refuse(StatusCode::LOOP_DETECTED).into());
         }
-        let mut routed = self.target(&checked, asked.fields, incoming.from)?;
+        let mut routed = self.locate(&checked, asked.fields, incoming.from)?;
         noted.rule = routed.rule.take();
         if let Some(id) = noted.entry.as_ref().and_then(|entry| entry.own_id()) {
             routed.request_id = id;

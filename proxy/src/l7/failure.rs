@@ -1,4 +1,6 @@
-//! Why no endpoint answered, and what the client hears of that.
+//! Why no endpoint answered, and what the client hears of that (`http-proxy 0.4`).
+//!
+//! Why a dial failed is `upstream`'s `DialError`: that is for who runs portico, this for clients.
 
 use http::StatusCode;
 

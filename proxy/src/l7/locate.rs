@@ -46,7 +46,7 @@ impl Routed {
 
 impl Worker {
     /// Where a request goes now, and what is asked of it before.
-    pub(super) fn target(
+    pub(super) fn locate(
         &self,
         checked: &Checked<'_>,
         fields: Fields<'_>,

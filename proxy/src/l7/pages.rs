@@ -15,17 +15,15 @@ use std::sync::Arc;
 use http::StatusCode;
 use portico_config::model::{ErrorPages, Policy};
 
-use super::calls::is_call;
-use super::order::Incoming;
-use super::forward::{self, Added, Announced, line};
-use super::request::{Asked, Checked};
 use super::Worker;
+use super::calls::is_call;
+use super::edits::Edits;
+use super::forward::{self, Added, Announced, line};
 use super::locate::Routed;
+use super::order::{Incoming, Terms};
+use super::request::{Asked, Checked};
 use crate::upstream::{Lead, Port};
 use crate::view::Target;
-
-use super::edits::Edits;
-use super::order::Terms;
 
 /// What is asked where an answer is an error.
 #[derive(Debug)]

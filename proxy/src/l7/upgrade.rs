@@ -1,4 +1,9 @@
 //! A WebSocket once both sides have agreed: bytes both ways, no frame is looked at.
+//!
+//! It ends when both sides have said everything, when one breaks off, or when nothing came either way
+//! for the tunnel's idle time. Which requests may become one is `request`'s, what the backend must
+//! answer the codec's, what is counted of it `h1::tunnel`'s; a connection whose TLS is passed through is
+//! carried here too.
 
 use std::cell::{Cell, RefCell};
 use std::io;

@@ -1,4 +1,4 @@
-//! What is counted of UDP, by ServicePort.
+//! What is counted of UDP, by ServicePort: counters and the reasons that tell them apart, no more.
 
 use std::sync::atomic::AtomicU64;
 

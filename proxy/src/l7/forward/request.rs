@@ -1,11 +1,16 @@
 //! A request's fields on their way to a backend (`http-proxy 3`, `ingress 1.9`).
+//!
+//! Pure. One pass: what is about the client's hop is left out, what a client claims of its way is
+//! replaced or moved to `X-Original-`, all else goes as it came and in its order. What is written
+//! beside it stands in [`Added`], so that a copy or a question of portico's own is written by the same
+//! lines.
 
 use super::named::Named;
 use super::{Connection, RESERVE_BYTES, Via, announce, line, number, port_of, put};
 use crate::l7::clients::Shown;
-use crate::l7::order::Incoming;
 use crate::l7::fields::{Field, Fields, Name};
 use crate::l7::forwarded;
+use crate::l7::order::Incoming;
 use crate::l7::request::{self, Checked};
 use crate::l7::trust::Told;
 

@@ -1,4 +1,8 @@
 //! A response's fields on their way to a client.
+//!
+//! Pure. What is about the backend's hop is left out; what annotations remove, rewrite or set is
+//! `edits`'; `Date` and `Server` are added where the backend says neither. How the body is framed is
+//! the codec's to decide.
 
 use http::{HeaderValue, StatusCode};
 

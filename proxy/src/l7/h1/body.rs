@@ -1,4 +1,6 @@
-//! A body as it comes, whatever says where it ends.
+//! A body as it comes, whatever says where it ends: a length, chunks, or the end of the connection.
+//!
+//! Pure. Taken apart where it lies; which of the three it is `framing` has said.
 
 use super::chunked::{Decoded, Decoder};
 use super::framing::Length;

@@ -1,4 +1,7 @@
-//! A request that asks for a name: its message, read whole, and the reply as its answer.
+//! A request that asks for a name (RFC 8484): its message, read whole, and the reply as its answer.
+//!
+//! At most [`MAX_MESSAGE_BYTES`] are kept of a body. Which requests are such questions is `queries`' to
+//! say, what is answered the resolver's, which this crate knows as a trait alone.
 
 use std::net::IpAddr;
 use std::task::Poll;

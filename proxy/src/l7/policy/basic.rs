@@ -1,4 +1,6 @@
 //! A name and a password as a client sends them (RFC 7617, `ingress 2.4`: `auth-type`).
+//!
+//! Pure. Whether they are those of somebody is asked elsewhere, since it takes long: `passwords`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -1,4 +1,7 @@
 //! Who asks too much (`ingress 2.4`: `limit-rps`, `limit-rpm`, `limit-connections`).
+//!
+//! What each client asked so far is kept by the Ingress's `limiter`, for all workers; here it is asked,
+//! and the answer put into words.
 
 use std::time::Instant;
 

@@ -53,9 +53,7 @@ impl Declined {
         }
         self
     }
-}
 
-impl Declined {
     /// With the answer of another backend, where it stands in for such answers.
     pub(crate) fn or_page(mut self, page: Option<&Rc<Page>>) -> Self {
         let page = page.filter(|page| page.replaces(self.refused.status, false));
@@ -157,19 +155,21 @@ pub(crate) fn blame(policy: &Policy, visit: &Visit<'_>) -> Option<&'static str> 
     if outside(policy, visit).is_some() && !policy.credentials_outweigh() {
         return Some("denylist-source-range, allowlist-source-range: the client is kept out");
     }
-    let steps: [(&'static str, Step); 6] = [
-        ("enable-cors: it is a preflight", cors::preflight),
+    let preflight: (_, Step) = ("enable-cors: it is a preflight", cors::preflight);
+    let plain: (_, Step) = ("ssl-redirect: it came without TLS", redirect::to_https);
+    let moved: [(_, Step); 4] = [
         ("from-to-www-redirect: the host has another name", redirect::to_host),
         ("nginx-quirks: the path of the rule ends in /", redirect::to_slash),
         ("app-root: the path is /", redirect::app_root),
         ("permanent-redirect, temporal-redirect: all are sent elsewhere", redirect::elsewhere),
-        ("ssl-redirect: it came without TLS", redirect::to_https),
     ];
-    // Without TLS nobody is asked for credentials.
-    let is_early = |name: &str| !policy.asks_credentials() || name.starts_with(['e', 's']);
-    let (early, late): (Vec<_>, Vec<_>) = steps.into_iter().partition(|(name, _)| is_early(name));
-    let mut all = early.into_iter().chain(late);
-    all.find_map(|(name, step)| step(policy, visit).is_err().then_some(name))
+    let (early, late) = match policy.asks_credentials() {
+        false => (&moved[..], &[][..]),
+        true => (&[][..], &moved[..]),
+    };
+    let steps = [&[preflight][..], early, &[plain], late].concat();
+    let mut steps = steps.into_iter();
+    steps.find_map(|(name, step)| step(policy, visit).is_err().then_some(name))
 }
 
 /// One step.

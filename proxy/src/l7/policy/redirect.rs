@@ -1,4 +1,7 @@
 //! Where a request is sent instead: `app-root`, redirects, plain HTTP to HTTPS (`ingress 2.4`).
+//!
+//! Pure. Each is a step of its own that `policy` takes in order; a location is made of what the client
+//! asked for, escaped, and never of what a backend said.
 
 use http::{HeaderValue, StatusCode};
 use portico_config::model::{Policy, ToHttps};

@@ -1,4 +1,7 @@
-//! What a request's path becomes, and templates filled in with what the request has.
+//! What a request's path becomes, and templates filled in with what the request has (`ingress 2.3`).
+//!
+//! Pure. A path that was rewritten is brought into its normal form again, so that no backend sees
+//! another one than rules are about.
 
 use http::StatusCode;
 use portico_config::model::{Part, Policy, Template, Variable, normalize};

@@ -1,4 +1,5 @@
-//! The endpoint that costs least; of equal ones, the one whose turn it is.
+//! The endpoint that costs least; of equal ones, the one whose turn it is. Pure: what each costs is an
+//! argument.
 
 use super::{mix, place};
 
