@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(crate) use secrets::Hidden;
+pub(crate) use secrets::{Hidden, may_hold_a_secret};
 
 /// A file, or `-` for standard input, or a name for what is compiled in.
 pub(crate) type FileName = Arc<PathBuf>;

@@ -8,6 +8,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use zeroize::Zeroize as _;
+
 use crate::compile::{Dirty, Inputs, Memory, Objects, compile, sought};
 use crate::decode::{Decoded, decode};
 use crate::diagnostic::{Code, Diagnostic};
@@ -149,16 +151,30 @@ impl Pipeline {
 
     /// Takes one batch; `now_seconds` (since 1970) stamps the SOA serial of a changed snapshot.
     pub fn apply(&mut self, changes: Changes, now_seconds: u64) -> Update {
+        let mut changes = changes;
+        let look_again = self.take(&mut changes);
+        self.unreadable = changes.unreadable;
+        Update { look_again, ..self.compile(now_seconds) }
+    }
+
+    /// Takes the files of a batch, and leaves nothing of what Secrets hold in it; gives those that are to be
+    /// read once more.
+    fn take(&mut self, changes: &mut Changes) -> Vec<Arc<PathBuf>> {
         for file in &changes.removed {
             self.store.remove(file);
         }
-        let mut changes = changes;
-        let mut look_again = self
-            .hosts
-            .take(&self.settings.names.hosts_files, &mut changes);
-        look_again.extend(self.write(&changes));
-        self.unreadable = changes.unreadable;
-        Update { look_again, ..self.compile(now_seconds) }
+        let mut look_again = self.hosts.take(&self.settings.names.hosts_files, changes);
+        let (doubtful, secretive) = self.write(changes);
+        look_again.extend(doubtful);
+        for (file, content) in &mut changes.written {
+            // A source that keeps the text, too, writes over it itself.
+            if secretive.contains(file)
+                && let Some(bytes) = Arc::get_mut(content)
+            {
+                bytes.zeroize();
+            }
+        }
+        look_again
     }
 
     /// Compiles what there is once more, as after [`Pipeline::reconfigure`].
@@ -169,6 +185,7 @@ impl Pipeline {
             Memory::default()
         });
         memory.follow(&mut dirty);
+        self.objects.read_secrets(&dirty, &self.settings);
         // Names of hosts files are joined with those of the settings.
         dirty.named |= self.hosts.settle();
         dirty.outside |= std::mem::take(&mut self.found);
@@ -201,16 +218,19 @@ impl Pipeline {
     }
 
     /// Stores what the files of a batch say; gives those that seem half written, which stay as they
-    /// were until they are looked at again.
-    fn write(&mut self, changes: &Changes) -> Vec<Arc<PathBuf>> {
+    /// were until they are looked at again, and those whose text must not be kept.
+    fn write(&mut self, changes: &Changes) -> (Vec<Arc<PathBuf>>, BTreeSet<Arc<PathBuf>>) {
         let limits = &self.settings.limits;
-        let mut doubtful = Vec::new();
+        let (mut doubtful, mut secretive) = (Vec::new(), BTreeSet::new());
         for files in changes.written.chunks(FILES_AT_ONCE) {
             let read = crate::parallel::map(files, |(file, content)| {
                 let check = |decoded: &Decoded| validate(&decoded.object, &decoded.origin);
                 CheckedFile::new(decode(file, content, limits), check)
             });
             for ((file, _), read) in files.iter().zip(read) {
+                if read.holds_secrets() {
+                    secretive.insert(Arc::clone(file));
+                }
                 match changes.doubtful.is_empty() {
                     true => self.store.write(file, read),
                     false => doubtful.push((file, read)),
@@ -227,10 +247,8 @@ impl Pipeline {
         for (file, read) in write {
             self.store.write(file, read);
         }
-        look_again
-            .into_iter()
-            .map(|(file, _)| Arc::clone(file))
-            .collect()
+        let look_again = look_again.into_iter();
+        (look_again.map(|(file, _)| Arc::clone(file)).collect(), secretive)
     }
 }
 
@@ -245,6 +263,7 @@ impl Pipeline {
             };
             diagnostics.push(Diagnostic::new(Code::Unreadable, text).file(path, None));
         }
+        diagnostics.extend(self.objects.notes_on_secrets().cloned());
         diagnostics.extend(memory.diagnostics().cloned());
         diagnostics.extend(self.hosts.diagnostics().cloned());
         let Settings { probes, exec_probe, .. } = *self.settings;
@@ -332,7 +351,7 @@ mod tests {
 
     /// Whether an edit has all Services looked at.
     fn reaches_all(pipeline: &mut Pipeline, edit: &Changes) -> bool {
-        pipeline.write(edit);
+        let _ = pipeline.write(edit);
         let mut dirty = pipeline.objects.take(pipeline.store.take_changes());
         let memory = pipeline.memory.as_ref().unwrap();
         memory.follow(&mut dirty);
@@ -361,6 +380,28 @@ mod tests {
         let first = line(&pipeline.apply(with_endpoint("b", "", "10.0.0.2"), 2));
         let second = line(&pipeline.apply(with_endpoint("b", "#\n# b\n", "10.0.0.3"), 3));
         assert_eq!(second, first + 2);
+    }
+
+    #[test]
+    fn nothing_of_a_secret_is_left_in_what_a_source_gave() {
+        let (mut pipeline, _) = pipeline("127.97.0.0/16", Assignments::default());
+        let file = |name: &str, text: &str| (Arc::new(name.into()), text.as_bytes().into());
+        let service = written("a").written.remove(0);
+        let secret = "kind: Secret\napiVersion: v1\nmetadata: {name: a}\nstringData: {a: hush}\n";
+        let torn = "kind: Secret\ndata: {a: hush";
+        let mut changes = Changes {
+            written: vec![service.clone(), file("secret.yaml", secret), file("torn.yaml", torn)],
+            ..Changes::default()
+        };
+        pipeline.take(&mut changes);
+        let [(_, left), (_, good), (_, bad)] = &changes.written[..] else { panic!("three files") };
+        assert_eq!(*left, service.1, "what holds none is left alone");
+        assert!(
+            [good, bad]
+                .iter()
+                .all(|it| it.iter().all(|byte| *byte == 0)),
+            "ingress 6.3"
+        );
     }
 
     #[test]

@@ -121,22 +121,30 @@ pub(crate) struct CheckedFile<V> {
     objects: Vec<(Decoded, Checked<V>)>,
     diagnostics: Vec<Diagnostic>,
     incomplete: bool,
+    holds_secrets: bool,
 }
 
 impl<V> CheckedFile<V> {
     /// Lets `check` judge each object of a file.
     pub(crate) fn new(file: DecodedFile, check: impl Fn(&Decoded) -> Checked<V>) -> Self {
+        let holds_secrets = file.holds_secrets();
         let objects = file.objects.into_iter().map(|decoded| {
             let checked = check(&decoded);
             (decoded, checked)
         });
         let objects = objects.collect();
-        Self { objects, diagnostics: file.diagnostics, incomplete: file.incomplete }
+        let DecodedFile { diagnostics, incomplete, .. } = file;
+        Self { objects, diagnostics, incomplete, holds_secrets }
     }
 
     /// The kind and name of each object.
     pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
         self.objects.iter().map(|(decoded, _)| decoded.key())
+    }
+
+    /// Whether the text of the file holds what must not be kept.
+    pub(crate) fn holds_secrets(&self) -> bool {
+        self.holds_secrets
     }
 
     /// Whether all of it can be read and nothing is refused.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustls::crypto::aws_lc_rs;
 use rustls::server::{Acceptor, NoServerSessionStorage, ResolvesServerCert};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{RootCertStore, ServerConfig, SupportedCipherSuite};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::client_cert::AnyClient;
+use crate::tls_dial::restrict;
 
 /// How handshakes are made: TLS 1.2 and 1.3, tickets that all workers share, no early data.
 ///
@@ -22,26 +23,39 @@ pub fn server_config(
     certificates: Arc<dyn ResolvesServerCert>,
     protocols: &[&[u8]],
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
-    config(certificates, protocols, None)
+    particular_config(certificates, protocols, &Particulars::default())
 }
 
-/// The same with a client's certificate asked for, which is taken whatever it is worth: see
-/// [`client_cert`](crate::client_cert). `hints` says whose certificates are wanted. Its tickets are
-/// its own.
-pub fn asking_config(
-    certificates: Arc<dyn ResolvesServerCert>,
-    protocols: &[&[u8]],
-    hints: Option<&RootCertStore>,
-) -> Result<Arc<ServerConfig>, rustls::Error> {
-    config(certificates, protocols, Some(hints))
+/// What a host asks of its handshakes beyond what all have.
+#[derive(Debug, Default)]
+pub struct Particulars<'a> {
+    /// A client is asked for a certificate, which is taken whatever it is worth: see
+    /// [`client_cert`](crate::client_cert). Inside, whose certificates are wanted; none: anybody's.
+    pub clients: Option<Option<&'a RootCertStore>>,
+    /// The only suites of their versions, by IANA number, the preferred one first; a version without one
+    /// here has all of its own.
+    pub suites: &'a [u16],
+    /// Whether that order counts, and not the client's.
+    pub own_order: bool,
 }
 
-fn config(
+/// The same for a host that asks more. Its tickets are its own.
+pub fn particular_config(
     certificates: Arc<dyn ResolvesServerCert>,
     protocols: &[&[u8]],
-    clients: Option<Option<&RootCertStore>>,
+    particulars: &Particulars<'_>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    let Particulars { clients, suites, own_order } = *particulars;
+    let mut provider = aws_lc_rs::default_provider();
+    restrict(&mut provider, suites);
+    let place = |suite: &SupportedCipherSuite| {
+        let number = u16::from(suite.suite());
+        let found = suites.iter().position(|other| *other == number);
+        found.unwrap_or(suites.len())
+    };
+    // What is not named stays as it stands, behind what is.
+    provider.cipher_suites.sort_by_key(place);
+    let provider = Arc::new(provider);
     let algorithms = provider.signature_verification_algorithms;
     let builder =
         ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
@@ -57,6 +71,7 @@ fn config(
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 1;
     config.max_early_data_size = 0;
+    config.ignore_client_order = own_order;
     Ok(Arc::new(config))
 }
 

@@ -79,7 +79,7 @@ pub struct Manner<'a> {
 }
 
 /// Leaves of each version the suites that are named; all where none of them is.
-fn restrict(provider: &mut CryptoProvider, named: &[u16]) {
+pub(crate) fn restrict(provider: &mut CryptoProvider, named: &[u16]) {
     let is_named = |suite: &rustls::SupportedCipherSuite| named.contains(&suite.suite().into());
     let is_1_3 = |suite: &rustls::SupportedCipherSuite| suite.tls13().is_some();
     let restricts = [false, true].map(|new| {

@@ -173,6 +173,7 @@ pub fn cluster(services: usize) -> Snapshot {
             default_backend: None,
             default_policy: Arc::default(),
             clients: None,
+            suites: None,
             passed_to: None,
             default_ingress: None,
             is_nginx: false,

@@ -10,9 +10,10 @@ use std::fmt::Display;
 
 use portico_config::model::{
     AffinityMode, AuthPlace, Balancing, CanaryRule, CanaryValue, ClientAuth, ClientLimits,
-    Compression, Conditions, CookieAffinity, Cors, ErrorPages, ExternalAuth, FieldEdits, Mirror,
-    Policy, Retries, Rewrites, Swap, Template, Timeouts, Wants,
+    Compression, Conditions, CookieAffinity, Cors, ErrorPages, ExternalAuth, FieldEdits,
+    HostSuites, Mirror, Policy, Retries, Rewrites, Swap, Template, Timeouts, Wants,
 };
+use rustls::CipherSuite;
 use serde_json::{Map, Value, json};
 
 use super::snapshot::sha256;
@@ -43,6 +44,22 @@ pub(super) fn clients(auth: &ClientAuth) -> Value {
     shown.say("auth-tls-match-cn", subject.as_ref().map(|subject| subject.text()));
     shown.say("auth-tls-error-page", error_page.as_deref());
     shown.say("auth-tls-pass-certificate-to-upstream", *passes_on);
+    Value::Object(shown.0)
+}
+
+/// Which cipher suites a host speaks with its clients.
+pub(super) fn suites(asked: &HostSuites) -> Value {
+    let HostSuites { suites, own_order } = asked;
+    let mut shown = Shown::default();
+    let name = |suite: &u16| {
+        CipherSuite::from(*suite)
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let names = suites.iter().map(name).collect::<Vec<_>>().join(":");
+    shown.say("ssl-ciphers", Some(names).filter(|names| !names.is_empty()));
+    shown.say("ssl-prefer-server-ciphers", *own_order);
     Value::Object(shown.0)
 }
 

@@ -97,6 +97,7 @@ fn host(host: &Host) -> Value {
         "locations": host.locations.iter().map(location).collect::<Vec<_>>(),
         "defaultBackend": host.default_backend.as_ref().map(backend),
         "clients": host.clients.as_ref().map(|auth| policy::clients(auth)),
+        "tls": host.suites.as_ref().map(|suites| policy::suites(suites)),
         "passedTo": host.passed_to.as_ref().map(backend),
     });
     if host.default_backend.is_some() {

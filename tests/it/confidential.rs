@@ -17,6 +17,7 @@ const PASSWORD: &str = "hush-hush-42";
 const ODD_HASH: &str = "oddhash-oddhash";
 const TOKEN: &str = "t0ken-t0ken";
 const NOT_BASE64: &str = "!!n0t-base64!!";
+const COOKIE_SECRET: &str = "5ec4e75ec4e75ec4e75ec4e75ec4e700";
 const BROKEN_KEY: &str = "QlJPS0VOLUtFWS1CUk9LRU4tS0VZ";
 
 /// Manifests with secrets that are good, and with those that something is found about.
@@ -31,7 +32,9 @@ fn manifests() -> (String, Vec<String>) {
         .collect();
     assert!(!hidden.is_empty(), "the key has lines");
     let users = STANDARD.encode(format!("ann:{{PLAIN}}{PASSWORD}\nbob:$9${ODD_HASH}\n"));
-    hidden.extend([PASSWORD, ODD_HASH, TOKEN, NOT_BASE64, BROKEN_KEY].map(str::to_owned));
+    hidden.extend(
+        [PASSWORD, ODD_HASH, TOKEN, NOT_BASE64, BROKEN_KEY, COOKIE_SECRET].map(str::to_owned),
+    );
     hidden.push(users.clone());
     hidden.push(STANDARD.encode(PASSWORD));
     let of = |name: &str, data: &str| {
@@ -83,8 +86,10 @@ fn no_answer_log_or_command_shows_a_secret() {
     let (manifests, hidden) = manifests();
     fs::write(&file, &manifests).unwrap();
     let path = file.to_str().unwrap();
-    let [admin, http] = [own_address(), own_address()];
-    let (admin_text, http_text) = (admin.to_string(), http.to_string());
+    let [admin, http, dns] = [own_address(), own_address(), own_address()];
+    let (admin_text, http_text, dns_text) = (admin.to_string(), http.to_string(), dns.to_string());
+    let cookies = folder.path().join("cookies");
+    fs::write(&cookies, COOKIE_SECRET).unwrap();
     let settings = [
         "--admin",
         &admin_text,
@@ -93,7 +98,9 @@ fn no_answer_log_or_command_shows_a_secret() {
         "--https",
         "off",
         "--dns",
-        "off",
+        &dns_text,
+        "--dns-cookie-secret-file",
+        cookies.to_str().unwrap(),
         "--service-cidr",
         "127.248.0.0/16",
     ];
@@ -124,12 +131,14 @@ fn no_answer_log_or_command_shows_a_secret() {
         &["check", "--all", "--format", "json", path],
         &["check", "--format", "short", path],
         &["check", "--format", "github", path],
+        &["explain", "https://web.test/", path],
+        &["explain", "https://asks.test/", path],
         &["config", "dump"],
         &["diff", path],
         &["diff", "--format", "json", path],
     ];
     for command in commands {
-        let is_about_settings = !command.contains(&"check");
+        let is_about_settings = !["check", "explain"].contains(&command[0]);
         let more: &[&str] = if is_about_settings { &settings } else { &[] };
         let output = run(&[command, more].concat());
         let text = [output.stdout, output.stderr].concat();
@@ -152,4 +161,51 @@ fn forgets(file: &Path, manifests: &str, admin: std::net::SocketAddr) -> String 
         answer.text().contains("Secret default/users").then_some(())
     });
     edited
+}
+
+#[test]
+fn a_secret_that_is_gone_is_in_no_memory_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("users.yaml");
+    let pin = "no-word-like-this-4711";
+    let coded = STANDARD.encode(format!("ann:{{PLAIN}}{PASSWORD}\n"));
+    let secret = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: users}}\ndata: {{auth: {coded}}}\nstringData: \
+         {{pin: {pin}}}\n"
+    );
+    fs::write(&file, secret).unwrap();
+    let basic = [("auth-type", "basic"), ("auth-secret", "users")];
+    fs::write(folder.path().join("web.yaml"), annotated("web", "web.test", &basic, "")).unwrap();
+    let [admin, http] = [own_address(), own_address()];
+    let (admin_text, http_text) = (admin.to_string(), http.to_string());
+    let path = folder.path().to_str().unwrap();
+    let process = Process::portico(&[
+        "run",
+        path,
+        "--admin",
+        &admin_text,
+        "--http",
+        &http_text,
+        "--https",
+        "off",
+        "--dns",
+        "off",
+    ]);
+    eventually("it is ready", || {
+        std::net::TcpStream::connect(admin).ok()?;
+        (http::get(admin, "127.0.0.1", "/readyz").status == 200).then_some(())
+    });
+    let hash = format!("{{PLAIN}}{PASSWORD}");
+    let all = [&*coded, pin, &hash];
+    let remembered = || all.map(|text| process.remembers(text.as_bytes()));
+    let now = remembered();
+    if now.contains(&None) {
+        eprintln!("skipped: the memory of another process may not be read");
+        return;
+    }
+    assert_eq!(now, [Some(true); 3], "what is named is there, and is found");
+    fs::remove_file(&file).unwrap();
+    eventually("ingress 6.3: nothing of it is left", || {
+        (remembered() == [Some(false); 3]).then_some(())
+    });
 }

@@ -153,6 +153,33 @@ pub(crate) fn users(name: &str, lines: &str) -> String {
 }
 
 #[test]
+fn a_broken_secret_is_silent_until_it_is_named_and_closes_until_it_is_mended() {
+    let pod = Pod::http("web");
+    let asks = [("auth-type", "basic"), ("auth-secret", "users")];
+    let broken = "apiVersion: v1\nkind: Secret\nmetadata: {name: users}\ndata: {auth: \"?\"}\n";
+    let portico = Portico::with(&[
+        ("service.yaml", &service("web", "ClusterIP", 80, &[&pod])),
+        ("ingress.yaml", &annotated("web", "web.test", &[], "")),
+        ("users.yaml", broken),
+    ])
+    .start();
+    let right = "Authorization: Basic YW5uOnNlY3JldA==\r\n";
+    let statuses = || ["", right].map(|fields| ask(&portico, "GET", "web.test", fields).status);
+    assert_eq!(statuses(), [200, 200], "ingress 6.3: nobody names it");
+    assert!(portico.errors().is_empty(), "ingress 6.3: {:?}", portico.errors());
+    portico.edit("ingress.yaml", &annotated("web", "web.test", &asks, ""));
+    assert_eq!(statuses(), [503, 503], "ingress 2.1: it cannot be read, so nobody comes in");
+    let errors = portico.errors();
+    let is_told = errors
+        .iter()
+        .any(|it| it.contains("data.auth: is not base64"));
+    assert!(is_told, "ingress 6.3: it is told of to who names it: {errors:?}");
+    portico.edit("users.yaml", &users("users", "ann:{PLAIN}secret"));
+    assert_eq!(statuses(), [401, 200], "it opens by itself");
+    assert!(portico.errors().is_empty(), "{:?}", portico.errors());
+}
+
+#[test]
 fn who_has_no_password_stays_outside() {
     let pod = Pod::http("web");
     let basic = ("auth-type", "basic");

@@ -184,6 +184,93 @@ fn protocols_are_what_was_agreed_on(portico: &Portico, pem: &str) {
     assert!(!is_text, "http-proxy 7.7: HTTP/1.1 under h2 is the end: {answer:?}");
 }
 
+/// Where openssl has kept its session with `from.test`.
+fn session(portico: &Portico, folder: &Path, (from, version): (&str, &str)) -> String {
+    let file = |name: &str| Path::display(&folder.join(name)).to_string();
+    let (kept, host) = (file(&format!("{from}{version}")), format!("{from}.test"));
+    // The ticket of TLS 1.3 comes behind the handshake.
+    let head = file("head");
+    std::fs::write(&head, "GET / HTTP/1.0\r\n\r\n").unwrap();
+    let address = portico.https().to_string();
+    let arguments = ["-servername", &host, version, "-sess_out", &kept, "-ign_eof"];
+    let all = [&["s_client", "-connect", &address], &arguments[..]].concat();
+    let head = std::fs::File::open(&head).unwrap();
+    let command = std::process::Command::new("openssl")
+        .args(all)
+        .stdin(head)
+        .output();
+    assert!(command.is_ok(), "{command:?}");
+    kept
+}
+
+/// `ssl-ciphers` and `ssl-prefer-server-ciphers`, as openssl sees them; of two Ingresses of one host the first
+/// counts.
+#[test]
+fn a_host_speaks_the_suites_that_it_names_in_the_order_that_it_says() {
+    let pod = Pod::http("web");
+    let strict = "TLS13_AES_256_GCM_SHA384, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384";
+    let two = "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256";
+    let own = ("ssl-prefer-server-ciphers", "true");
+    let of = |name: &str, annotations: &[(&str, &str)]| {
+        annotated(name, &format!("{name}.test"), annotations, "")
+    };
+    let second = annotated("strict2", "strict.test", &[("ssl-ciphers", two)], "");
+    let manifests = [
+        service("web", "ClusterIP", 80, &[&pod]),
+        of("open", &[]),
+        of("strict", &[("ssl-ciphers", strict)]),
+        second.replace("path: /", "path: /second"),
+        of("own", &[("ssl-ciphers", two), own]),
+        of("theirs", &[("ssl-ciphers", two)]),
+        of("words", &[("ssl-ciphers", "HIGH:!aNULL:!MD5")]),
+    ]
+    .join("---\n");
+    let portico = Portico::with(&[("all.yaml", &manifests)]).start();
+    let (old, new) = (["-tls1_2", "-cipher"], ["-tls1_3", "-ciphersuites"]);
+    let (small, large) = ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384");
+    let (both, chacha) = (
+        "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305",
+        "ECDHE-ECDSA-CHACHA20-POLY1305",
+    );
+    for (host, version, offered, want) in [
+        ("open.test", old, small, Some(small)),
+        ("open.test", new, "TLS_AES_128_GCM_SHA256", Some("TLS_AES_128_GCM_SHA256")),
+        ("strict.test", old, small, None),
+        ("strict.test", old, large, Some(large)),
+        ("strict.test", new, "TLS_AES_128_GCM_SHA256", None),
+        ("strict.test", new, "TLS_AES_256_GCM_SHA384", Some("TLS_AES_256_GCM_SHA384")),
+        ("own.test", old, both, Some(chacha)),
+        ("own.test", old, large, None),
+        // Nothing of TLS 1.3 is named: all of it is there.
+        ("own.test", new, "TLS_AES_128_GCM_SHA256", Some("TLS_AES_128_GCM_SHA256")),
+        ("theirs.test", old, both, Some(small)),
+        ("words.test", old, small, Some(small)),
+    ] {
+        let arguments = [&["-servername", host], &version[..], &[offered]].concat();
+        let Some((_, text)) = openssl(portico.https(), &arguments) else { return };
+        let spoken = text
+            .split("Cipher is ")
+            .nth(1)
+            .and_then(|rest| rest.lines().next());
+        let spoken = spoken.filter(|suite| *suite != "(NONE)");
+        assert_eq!(spoken, want, "ingress 2.5: ssl-ciphers: {host}: {offered}: {text}");
+    }
+    let told = portico.warnings();
+    let is_told = |words: &str| told.iter().any(|it| it.contains(words));
+    assert!(is_told("`ssl-ciphers` of strict.test is that of Ingress default/strict"), "{told:?}");
+    assert!(is_told("holds more than the names of suites"), "ingress 2.5: expressions: {told:?}");
+    let folder = tempfile::tempdir().unwrap();
+    for (from, to, want) in
+        [("strict", "strict", true), ("open", "strict", false), ("strict", "open", false)]
+    {
+        let kept = session(&portico, folder.path(), (from, "-tls1_2"));
+        let host = format!("{to}.test");
+        let arguments = ["-servername", &host, "-tls1_2", "-sess_in", &kept];
+        let (_, text) = openssl(portico.https(), &arguments).unwrap();
+        assert_eq!(text.contains("Reused, TLS"), want, "http-proxy 7.4: {from} at {to}: {text}");
+    }
+}
+
 /// Each way to ask for certificates has tickets of its own, and so has asking for none; a name of
 /// another host is none of a ticket's.
 #[test]
@@ -214,22 +301,6 @@ fn a_session_is_resumed_only_where_the_same_is_asked() {
     .join("---\n");
     let portico = Portico::with(&[("all.yaml", &manifests)]).start();
     let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str| Path::display(&folder.path().join(name)).to_string();
-    let session = |from: &str, version: &str| {
-        let name = format!("{from}{version}");
-        let (kept, host) = (file(&name), format!("{from}.test"));
-        // The ticket of TLS 1.3 comes behind the handshake.
-        let head = file("head");
-        std::fs::write(&head, "GET / HTTP/1.0\r\n\r\n").unwrap();
-        let arguments = ["-servername", &host, version, "-sess_out", &kept, "-ign_eof"];
-        let address = portico.https().to_string();
-        let all = [&["s_client", "-connect", &address], &arguments[..]].concat();
-        let command = std::process::Command::new("openssl")
-            .args(all)
-            .stdin(std::fs::File::open(&head).unwrap())
-            .output();
-        command.is_ok().then_some(kept)
-    };
     if openssl(portico.https(), &[]).is_none() {
         return;
     }
@@ -245,7 +316,7 @@ fn a_session_is_resumed_only_where_the_same_is_asked() {
             ("optional", "must", false),
             ("others", "must", false),
         ] {
-            let kept = session(from, version).unwrap();
+            let kept = session(&portico, folder.path(), (from, version));
             let host = format!("{to}.test");
             let arguments = ["-servername", &host, version, "-sess_in", &kept];
             let (_, text) = openssl(portico.https(), &arguments).unwrap();

@@ -40,7 +40,7 @@ const CONFIG: &[Module] = &[
     ("store", "model location diagnostic source api decode"),
     ("validate", "model location diagnostic source api decode store"),
     ("snapshot", "model"),
-    ("compile", "model location diagnostic source api decode store validate snapshot"),
+    ("compile", "model location parallel diagnostic source api decode store validate snapshot"),
     ("publish", "model location diagnostic snapshot"),
     ("metrics", "model location diagnostic snapshot publish"),
     (

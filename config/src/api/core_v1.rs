@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{IntOrString, Quantity, meta::ObjectMeta, nullable};
+use crate::model::Sealed;
 
 /// `Service`.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -373,23 +374,35 @@ pub(crate) struct Namespace {
 }
 
 /// `Secret`; its values never reach a log, a diagnostic or `Debug` output.
-#[derive(Clone, Default, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Secret {
-    pub(crate) metadata: ObjectMeta,
+    pub(crate) metadata: SecretMeta,
     #[serde(rename = "type")]
     pub(crate) type_: Option<String>,
     #[serde(deserialize_with = "nullable")]
-    pub(crate) data: BTreeMap<String, String>,
+    pub(crate) data: BTreeMap<String, Sealed<String>>,
     #[serde(deserialize_with = "nullable")]
-    pub(crate) string_data: BTreeMap<String, String>,
+    pub(crate) string_data: BTreeMap<String, Sealed<String>>,
 }
 
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Secret")
-            .field("metadata", &self.metadata)
-            .finish_non_exhaustive()
+/// The metadata of a Secret: what `kubectl` applied last stands in an annotation, all that the Secret holds.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(transparent)]
+pub(crate) struct SecretMeta(pub(crate) ObjectMeta);
+
+impl std::ops::Deref for SecretMeta {
+    type Target = ObjectMeta;
+
+    fn deref(&self) -> &ObjectMeta {
+        &self.0
+    }
+}
+
+impl Drop for SecretMeta {
+    fn drop(&mut self) {
+        let annotations = self.0.annotations.values_mut();
+        annotations.for_each(zeroize::Zeroize::zeroize);
     }
 }
 

@@ -90,14 +90,12 @@ fn secret<'a>(
         return Err(closed("names a Secret of another namespace".to_owned()));
     }
     let key = ObjectName { namespace: Arc::clone(namespace), name: Arc::clone(name) };
-    match objects.secrets.get(&key).map(|found| &found.valid.kind) {
-        Some(Kind::Secret(secret))
-            if secret.certificate.is_some() || secret.authorities.is_some() =>
-        {
+    match objects.secret(&key) {
+        Some((_, secret)) if secret.certificate.is_some() || secret.authorities.is_some() => {
             Ok(secret)
         }
         Some(_) => Err(closed(format!("Secret `{name}` holds neither a pair nor a `ca.crt`"))),
-        None => Err(closed(format!("no Secret `{name}` in namespace {namespace}"))),
+        None => Err(closed(objects.lacks_secret(&key))),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
 use crate::model::{Certificate, HostPattern, ObjectName, Settings};
 use crate::snapshot::CertificateTable;
-use crate::validate::{InUse, Kind, Secret};
+use crate::validate::{InUse, Secret};
 
 /// What was found when certificates were last chosen, and until when that holds.
 #[derive(Debug, Default)]
@@ -214,18 +214,16 @@ fn of_setting(
     (setting, code): (&str, Code),
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Arc<Certificate>> {
-    match objects.secrets.get(name) {
-        Some(found) => match &found.valid.kind {
-            Kind::Secret(Secret { certificate: Some(certificate), .. }) => {
-                validity(found, certificate, inputs, diagnostics);
-                Some(Arc::clone(certificate))
-            }
-            _ => {
-                let message = format!("{setting}: Secret {name} holds no certificate");
-                diagnostics.push(Diagnostic::new(code, message));
-                None
-            }
-        },
+    match objects.secret(name) {
+        Some((found, Secret { certificate: Some(certificate), .. })) => {
+            validity(found, certificate, inputs, diagnostics);
+            Some(Arc::clone(certificate))
+        }
+        Some(_) => {
+            let message = format!("{setting}: Secret {name} holds no certificate");
+            diagnostics.push(Diagnostic::new(code, message));
+            None
+        }
         None => {
             let message = format!("{setting}: there is no Secret {name}");
             diagnostics.push(Diagnostic::new(code, message));
@@ -281,13 +279,13 @@ fn find(
 ) -> Option<Found> {
     let namespace = &object.valid.name.namespace;
     let name = ObjectName { namespace: Arc::clone(namespace), name: Arc::clone(secret) };
-    if let Some(found) = objects.secrets.get(&name) {
-        if let Kind::Secret(Secret { certificate: Some(certificate), .. }) = &found.valid.kind {
+    if let Some((found, secret)) = objects.secret(&name) {
+        if let Some(certificate) = &secret.certificate {
             validity(found, certificate, inputs, diagnostics);
             return Some(Found { certificate: Arc::clone(certificate), is_gone: false });
         }
         let text =
-            format!("Secret `{secret}` holds no certificate: tls.crt and tls.key are missing");
+            format!("Secret `{}` holds no certificate: tls.crt and tls.key are missing", name.name);
         diagnostics.push(finding(Code::SecretWithoutCertificate, object, field.clone(), text));
         return None;
     }
@@ -308,9 +306,8 @@ fn missing(
 ) -> Diagnostic {
     let ObjectName { namespace, name } = secret;
     let others = objects.secrets.keys();
-    let others = others.filter(|other| other.namespace == *namespace);
-    let text =
-        format!("no Secret `{name}` in namespace {namespace}: the default certificate serves");
+    let others = others.filter(|other| other.namespace == *namespace && *other != secret);
+    let text = format!("{}: the default certificate serves", objects.lacks_secret(secret));
     let mut found = finding(Code::MissingSecret, object, field.clone(), text);
     found.help = suggestion(name, others.map(|other| &*other.name));
     found

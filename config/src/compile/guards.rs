@@ -104,9 +104,8 @@ fn basic(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Result<Basic, String> {
     let name = &ask.secret.name;
-    let secret = objects.secrets.get(&ask.secret);
-    let Some(Kind::Secret(secret)) = secret.map(|secret| &secret.valid.kind) else {
-        return Err(format!("no Secret `{name}` in namespace {}", ask.secret.namespace));
+    let Some((_, secret)) = objects.secret(&ask.secret) else {
+        return Err(objects.lacks_secret(&ask.secret));
     };
     let (users, lacks) = match ask.by_key {
         true => (&secret.users.by_key, "no keys, or a type of its own"),

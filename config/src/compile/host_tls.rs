@@ -1,5 +1,5 @@
-//! What whole hosts ask of TLS with their clients: certificates, and that it is passed through
-//! (`ingress 2.4`: auth-tls-*, ssl-passthrough).
+//! What whole hosts ask of TLS with their clients: certificates, cipher suites, and that it is passed through
+//! (`ingress 2.4`: auth-tls-*, ssl-passthrough; `ingress 2.5`: ssl-ciphers).
 //!
 //! The first Ingress in object order that asks counts for a host (`ingress 1.4`). A Secret that is
 //! missing lets nobody in: the host is never served without what it asks for.
@@ -7,19 +7,24 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rustls::CipherSuite;
+
 use super::ingress::Owned;
 use super::{Objects, finding};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::FieldPath;
 use crate::model::annotation::PREFIX;
-use crate::model::{ClientAuth, HostPattern, ObjectName, PathKind, Same};
+use crate::model::{ClientAuth, HostPattern, HostSuites, ObjectName, PathKind, Same};
 use crate::snapshot::{Backend, Location};
-use crate::validate::{ClientAsk, InUse, Kind, Revoked};
+use crate::validate::{ClientAsk, InUse, Ingress, Revoked};
 
 /// What hosts ask.
 #[derive(Default)]
 pub(super) struct HostTls<'a> {
     clients: BTreeMap<&'a HostPattern, (Arc<ClientAuth>, &'a InUse)>,
+    suites: BTreeMap<&'a HostPattern, (&'a [CipherSuite], &'a InUse)>,
+    /// Whether the order of the server counts.
+    orders: BTreeMap<&'a HostPattern, (bool, &'a InUse)>,
     /// Who wants TLS to be passed through.
     passed: BTreeMap<&'a HostPattern, &'a InUse>,
 }
@@ -41,12 +46,17 @@ impl<'a> HostTls<'a> {
                     asked.passed.entry(host).or_insert(object);
                 }
             }
+            if let Some(suites) = &annotations.suites {
+                let claim = (&**suites, *object, "ssl-ciphers");
+                claimed(&mut asked.suites, hosts(ingress), claim, diagnostics);
+            }
+            if let Some(own) = annotations.own_order {
+                let claim = (own, *object, "ssl-prefer-server-ciphers");
+                claimed(&mut asked.orders, hosts(ingress), claim, diagnostics);
+            }
             let Some(ask) = &annotations.clients else { continue };
             let auth = Arc::new(auth(ask, object, objects, diagnostics));
-            let hosts = ingress.rules.iter().map(|rule| &rule.host);
-            // One without rules stands for all hosts that no rule has (`ingress 1.5`).
-            let any = ingress.rules.is_empty().then_some(&HostPattern::Any);
-            for host in hosts.chain(any) {
+            for host in hosts(ingress) {
                 let (first, owner) = asked
                     .clients
                     .entry(host)
@@ -66,6 +76,15 @@ impl<'a> HostTls<'a> {
     /// What a host asks of its clients' certificates.
     pub(super) fn clients(&self, host: &HostPattern) -> Option<Arc<ClientAuth>> {
         self.clients.get(host).map(|(auth, _)| Arc::clone(auth))
+    }
+
+    /// Which suites a host speaks, and in whose order; none: it does not say.
+    pub(super) fn suites(&self, host: &HostPattern) -> Option<Arc<HostSuites>> {
+        let suites = self.suites.get(host).map(|(suites, _)| *suites);
+        let own_order = self.orders.get(host).is_some_and(|(own, _)| *own);
+        let numbers = suites.unwrap_or_default().iter().copied().map(u16::from);
+        let is_asked = suites.is_some() || own_order;
+        is_asked.then(|| Arc::new(HostSuites { suites: numbers.collect(), own_order }))
     }
 
     /// Where TLS to a host goes as it comes; none: it ends here.
@@ -96,6 +115,29 @@ impl<'a> HostTls<'a> {
     }
 }
 
+/// The hosts that an Ingress is about: one without rules stands for all that no rule has (`ingress 1.5`).
+fn hosts(ingress: &Ingress) -> impl Iterator<Item = &HostPattern> {
+    let any = ingress.rules.is_empty().then_some(&HostPattern::Any);
+    ingress.rules.iter().map(|rule| &rule.host).chain(any)
+}
+
+/// Gives hosts what an annotation asks; who comes later and asks something else is told.
+fn claimed<'a, T: Copy + PartialEq>(
+    all: &mut BTreeMap<&'a HostPattern, (T, &'a InUse)>,
+    hosts: impl Iterator<Item = &'a HostPattern>,
+    (asked, object, annotation): (T, &'a InUse, &str),
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    for host in hosts {
+        let (first, owner) = *all.entry(host).or_insert((asked, object));
+        if first != asked {
+            let text =
+                format!("`{annotation}` of {host} is that of {}, which comes first", owner.object);
+            diagnostics.push(told(Code::HostWideTaken, object, annotation, text));
+        }
+    }
+}
+
 fn auth(
     ask: &ClientAsk,
     object: &InUse,
@@ -105,11 +147,10 @@ fn auth(
     let namespace = &object.valid.name.namespace;
     let (other, name) = &ask.secret;
     let key = ObjectName { namespace: Arc::clone(namespace), name: Arc::clone(name) };
-    let found = objects.secrets.get(&key).map(|found| &found.valid.kind);
     let abroad = other.as_ref().is_some_and(|other| other != namespace);
-    let authorities = match found {
+    let authorities = match objects.secret(&key) {
         _ if abroad => Err("names a Secret of another namespace".to_owned()),
-        Some(Kind::Secret(secret)) => match (&secret.authorities, &secret.revoked) {
+        Some((_, secret)) => match (&secret.authorities, &secret.revoked) {
             (_, Revoked::Unreadable) => {
                 Err(format!("Secret `{name}` holds a `ca.crl` that cannot be read"))
             }
@@ -119,7 +160,7 @@ fn auth(
             }
             (None, _) => Err(format!("Secret `{name}` holds no `ca.crt` that can be read")),
         },
-        _ => Err(format!("no Secret `{name}` in namespace {namespace}")),
+        None => Err(objects.lacks_secret(&key)),
     };
     if let Err(why) = &authorities {
         let text = format!("{why}: its hosts are closed, every request gets 403");

@@ -214,6 +214,7 @@ fn table(
             default_backend,
             default_policy,
             clients: tls.clients(pattern),
+            suites: tls.suites(pattern),
             passed_to,
             default_ingress,
             is_nginx: mode != Mode::Spec,

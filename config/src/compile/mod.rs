@@ -29,6 +29,7 @@ mod captures;
 mod outside;
 mod ingress;
 mod classes;
+mod secrets;
 mod fallback;
 mod canaries;
 mod claims;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::secrets::ReadSecrets;
 use super::verdicts::Verdicts;
 use crate::diagnostic::Diagnostic;
 use crate::location::FileName;
@@ -37,6 +38,8 @@ pub(crate) struct Objects {
     /// What probing Pods has found out.
     verdicts: Verdicts,
     pub(super) secrets: BTreeMap<ObjectName, Arc<InUse>>,
+    /// What those of them hold that somebody names.
+    pub(super) read: ReadSecrets,
     pub(super) config_maps: BTreeMap<ObjectName, Arc<InUse>>,
     /// In object order (`ingress 1.4`): older first, those without a date last, then by name.
     pub(super) ingresses: BTreeMap<Age, Arc<InUse>>,

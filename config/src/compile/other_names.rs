@@ -136,6 +136,7 @@ fn moved(name: &HostPattern, to: &HostPattern) -> Host {
         default_backend: Some(Backend::Missing("its requests are redirected".into())),
         default_policy: Arc::new(Policy { moved_to, ..Policy::default() }),
         clients: None,
+        suites: None,
         passed_to: None,
         default_ingress: None,
         is_nginx: false,

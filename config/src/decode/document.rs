@@ -6,7 +6,7 @@ use super::kinds::{self, Meaning};
 use super::stream::Document;
 use super::tree::{Entry, Fault, Node, Tree, Value, brief};
 use super::typed::Wrong;
-use super::{Decoded, DecodedFile, known_fields, yaml};
+use super::{Decoded, DecodedFile, covers, known_fields, yaml};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::location::{FieldPath, FileName, Mark, Origin, Step};
 use crate::model::{Limits, ObjectRef};
@@ -22,15 +22,24 @@ pub(super) struct File<'f> {
 pub(super) fn decode(file: &File<'_>, document: Document<'_>, decoded: &mut DecodedFile) {
     let tree = match yaml::parse(document, file.limits) {
         Ok(tree) => tree,
-        Err(fault) => return decoded.refuse(diagnostic(*fault, file.name)),
+        Err(fault) => {
+            if crate::location::may_hold_a_secret(document.text) {
+                covers::whole(document, &mut decoded.hidden);
+            }
+            return decoded.refuse(diagnostic(*fault, file.name));
+        }
     };
     if tree.root.is_null() {
         return;
     }
     let Tree { root, faults } = tree;
-    let mut reading = Reading { file, end: document.end(), faults, decoded };
+    let hidden = decoded.hidden.len();
+    let mut reading = Reading { file, document, faults, decoded };
     reading.value(&root, document.end(), None);
     reading.rest();
+    if decoded.hidden.len() > hidden {
+        root.wipe();
+    }
 }
 
 /// A fault as it is told.
@@ -41,8 +50,7 @@ pub(super) fn diagnostic(fault: Fault, file: &FileName) -> Diagnostic {
 
 struct Reading<'r> {
     file: &'r File<'r>,
-    /// Where the document ends.
-    end: usize,
+    document: Document<'r>,
     /// What is wrong with parts of the document and was not told yet, in its order.
     faults: Vec<Fault>,
     decoded: &'r mut DecodedFile,
@@ -65,6 +73,13 @@ impl Reading<'_> {
             Some((value, None)) if value.is_null() => Err((value.at, "required value")),
             Some((value, None)) => Err((value.at, "is not a text")),
         };
+        let said = node.get("kind").and_then(Node::text);
+        if said
+            .or_else(|| of.map(|(_, kind)| kind))
+            .is_some_and(covers::is_secretive)
+        {
+            covers::object(node, self.document, &mut self.decoded.hidden);
+        }
         let (api_version, kind) = match (field("apiVersion"), field("kind"), of) {
             (Ok(Some(api_version)), Ok(Some(kind)), _) => (api_version, kind),
             (Ok(None), Ok(None), Some(of)) => of,
@@ -126,7 +141,12 @@ impl Reading<'_> {
         let kind = &*reference.kind;
         let (object, findings) = read(node, &|keys| known_fields::is_known(kind, keys));
         for wrong in findings.wrong {
-            self.wrong(wrong, reference);
+            let found = self.found(wrong, reference);
+            self.decoded.refuse(found);
+        }
+        for bare in findings.bare {
+            let found = self.found(bare, reference);
+            self.decoded.tell(found);
         }
         for (field, at) in findings.unknown {
             let mut found = self.at(Code::UnknownField, at, field.clone(), "unknown field");
@@ -151,7 +171,7 @@ impl Reading<'_> {
             file: Arc::clone(self.file.name),
             content: Arc::clone(self.file.content),
             start: node.at,
-            end: self.end,
+            end: self.document.end(),
             index: u32::try_from(self.decoded.objects.len()).unwrap_or(u32::MAX),
         };
         self.decoded
@@ -159,11 +179,12 @@ impl Reading<'_> {
             .push(Decoded { object: Arc::new(object), origin });
     }
 
-    fn wrong(&mut self, mut wrong: Wrong, reference: &ObjectRef) {
+    fn found(&self, mut wrong: Wrong, reference: &ObjectRef) -> Diagnostic {
         if &*reference.kind == "Secret" {
             // What a Secret holds stands in no message, not even where it has the wrong type.
             wrong.message = "has the wrong type: values of a Secret are texts".to_owned();
-            wrong.help = (wrong.code == Code::NeedsQuotes).then(|| "put it in quotes".to_owned());
+            let needs_quotes = [Code::NeedsQuotes, Code::BareAnnotation].contains(&wrong.code);
+            wrong.help = needs_quotes.then(|| "put it in quotes".to_owned());
         }
         let help = wrong.help.or_else(|| match keys(&wrong.field).as_slice() {
             ["spec", "selector", "matchLabels" | "matchExpressions"]
@@ -177,8 +198,7 @@ impl Reading<'_> {
             _ => None,
         });
         let found = self.at(wrong.code, wrong.at, wrong.field, wrong.message);
-        self.decoded
-            .refuse(Diagnostic { help, ..found }.object(reference.clone()));
+        Diagnostic { help, ..found }.object(reference.clone())
     }
 
     /// Tells what is wrong between two places of the document; returns how much that is.

@@ -9,7 +9,8 @@
 //! A stream is split at its `---` lines first, so that one broken document costs only itself; an
 //! item of a `List` that cannot be read costs only itself too. Invariants: no input panics, and
 //! none costs more than [`Limits`] and the constants beside what they bound allow. Each finding
-//! has its place: an unknown or repeated field that of its key, a wrong value its own.
+//! has its place: an unknown or repeated field that of its key, a wrong value its own. The text that is
+//! kept of a file holds nothing of its Secrets (`covers`).
 
 mod text;
 mod stream;
@@ -20,6 +21,7 @@ mod yaml;
 mod typed;
 mod kinds;
 mod known_fields;
+mod covers;
 mod document;
 
 pub(crate) use known_fields::distance;
@@ -57,9 +59,16 @@ pub(crate) struct DecodedFile {
     /// Whether a document of it could not be read: objects that this file held before and that do
     /// not stand in `objects` now keep their last good version.
     pub(crate) incomplete: bool,
+    /// What of its text Secrets hold: covered in the origins of its objects.
+    hidden: covers::Places,
 }
 
 impl DecodedFile {
+    /// Whether the text of the file holds what must not be kept.
+    pub(crate) fn holds_secrets(&self) -> bool {
+        !self.hidden.is_empty()
+    }
+
     fn refuse(&mut self, diagnostic: Diagnostic) {
         self.incomplete = true;
         self.tell(diagnostic);
@@ -119,6 +128,12 @@ pub(crate) fn decode(name: &FileName, content: &Arc<[u8]>, limits: &Limits) -> D
         let found = Diagnostic::new(Code::TooManyDocuments, text)
             .help("what begins here is not read: split the file, or raise the limit");
         decoded.refuse(found.file(name, Some(beyond.position())));
+    }
+    if decoded.holds_secrets() {
+        let covered = covers::cover(text, &mut decoded.hidden);
+        for object in &mut decoded.objects {
+            object.origin.content = Arc::clone(&covered);
+        }
     }
     decoded
 }

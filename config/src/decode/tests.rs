@@ -240,7 +240,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  annotations:\n    timeout: 30\n",
-        "f.yaml:6:14: error[P0120]: Service default/a: metadata.annotations.timeout: `30` without quotes is a number, not a text (write \"30\")",
+        "f.yaml:6:14: warning[P0122]: Service default/a: metadata.annotations.timeout: `30` without quotes is a number, not a text: it is taken as it is written (write \"30\")",
     ),
     (
         "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec:\n  selector:\n    matchLabels: {app: web}\n",
@@ -259,6 +259,45 @@ const MISTAKES: &[(&str, &str)] = &[
         "Node a: spec.podCIDR: is a sequence, not a text",
     ),
 ];
+
+#[test]
+fn an_annotation_without_quotes_is_taken_as_it_is_written() {
+    for (written, code, want) in [
+        ("\"true\"", None, Some("true")),
+        ("text", None, Some("text")),
+        ("true", Some("P0122"), Some("true")),
+        ("False", Some("P0122"), Some("False")),
+        ("off", Some("P0122"), Some("off")),
+        ("yes", Some("P0122"), Some("yes")),
+        ("8", Some("P0122"), Some("8")),
+        ("010", Some("P0122"), Some("010")),
+        ("0x10", Some("P0122"), Some("0x10")),
+        ("1.0", Some("P0122"), Some("1.0")),
+        ("1_000", Some("P0122"), Some("1_000")),
+        ("99999999999999999999999", Some("P0122"), Some("99999999999999999999999")),
+        ("&it 80", Some("P0122"), Some("80")),
+        ("~", None, Some("")),
+        ("{a: b}", Some("P0108"), None),
+        ("[a]", Some("P0108"), None),
+    ] {
+        let text = format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: a, annotations: {{x: {written}}}}}\n"
+        );
+        let file = read(&text);
+        let codes: Vec<_> = file
+            .diagnostics
+            .iter()
+            .map(|it| it.code.to_string())
+            .collect();
+        assert_eq!(codes, code.iter().copied().collect::<Vec<_>>(), "ingress 2.1: {written}");
+        let object = file.objects.first().map(|it| &it.object);
+        let got = object.map(|it| it.metadata().annotations["x"].as_str());
+        assert_eq!(got, want, "ingress 2.1: {written}");
+    }
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: a, annotations: {pin: 4711}}\n";
+    let told = messages(&read(secret));
+    assert!(told.len() == 1 && !told[0].contains("4711"), "ingress 6.3: {told:?}");
+}
 
 #[test]
 fn mistakes_say_what_they_are_where_and_the_way_out() {
@@ -507,4 +546,61 @@ proptest::proptest! {
         let _ = read(&text);
         let _ = read(&format!("{SERVICE}spec:\n  {text}"));
     }
+}
+
+#[test]
+fn the_text_that_is_kept_holds_nothing_of_secrets_and_all_else_stands_where_it_stood() {
+    let service =
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]} # c\n";
+    let head = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n";
+    for (case, secret) in [
+        ("block style", format!("{head}type: Opaque\ndata:\n  a: aHVzaA==\n  b: 'hush'\n")),
+        ("flow style", format!("{head}data: {{a: aHVzaA==, b: \"hush: x, y\"}} # c\n")),
+        ("a block", format!("{head}stringData:\n  a: |\n    hush\n      hush\n\n    hush\n  b: hush\n")),
+        ("a block at the end", format!("{head}stringData:\n  b: x\n  a: |\n    hush: 1\n    - hush")),
+        ("a folded block", format!("{head}stringData:\n  a: >-\n    hush\n    hush\n  b: x\n")),
+        ("escapes", format!("{head}stringData: {{a: \"hush\\\"}}\\n, hush\", b: 'it''s hush'}}\n")),
+        ("anchors", format!("{head}stringData:\n  a: &it hush\n  c: *it\n")),
+        ("letters of any length", format!("{head}stringData: {{a: hush é ✕ 🔒 hush, b: hush}}\n")),
+        ("a number", format!("{head}stringData: {{a: 4711.0815, b: \"hush\"}}\n")),
+        ("CRLF", format!("{head}data:\n  a: aHVzaA==\n  b: hush\n").replace('\n', "\r\n")),
+        (
+            "what kubectl applied",
+            "apiVersion: v1\nkind: Secret\nmetadata:\n  name: a\n  annotations:\n    last: |\n      \
+             {\"data\":{\"a\":\"aHVzaA==\"}}\ndata: {a: aHVzaA==}\n"
+                .to_owned(),
+        ),
+        (
+            "JSON",
+            "{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"data\":{\"a\":\"aHVzaA==\",\"b\":\"hush\"},\
+             \"metadata\":{\"name\":\"a\"}}\n"
+                .to_owned(),
+        ),
+        (
+            "a list",
+            "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Secret\n  metadata: {name: a}\n  \
+             stringData:\n    a: |\n      hush\n- apiVersion: v1\n  kind: Service\n  metadata: {name: b}\n"
+                .to_owned(),
+        ),
+        ("what is no YAML", format!("{head}stringData: {{a: hush\n")),
+        ("a value of another type", format!("{head}stringData: {{a: [hush], b: hush}}\n")),
+    ] {
+        let text = format!("{service}---\n{secret}\n---\n{service}");
+        let decoded = read(&text);
+        assert!(decoded.holds_secrets() && decoded.objects.len() >= 2, "{case}: {decoded:?}");
+        for Decoded { origin, .. } in &decoded.objects {
+            let kept = std::str::from_utf8(&origin.content).unwrap();
+            assert_eq!(kept.len(), text.len(), "{case}");
+            for mark in ["hush", "aHVzaA", "4711"] {
+                assert!(!kept.contains(mark), "ingress 6.3: {case}: {kept}");
+            }
+            let raw = Origin { content: text.as_bytes().into(), ..origin.clone() };
+            for field in ["", "metadata.name", "data.a", "stringData.b", "spec.ports[0].port"] {
+                let field = crate::location::FieldPath::from(field);
+                assert_eq!(origin.position(&field), raw.position(&field), "{case}: {field}");
+            }
+        }
+    }
+    let none = read(service);
+    assert!(!none.holds_secrets() && &*none.objects[0].origin.content == service.as_bytes());
 }

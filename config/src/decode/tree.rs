@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use foldhash::fast::RandomState;
+use zeroize::Zeroize as _;
 
 use super::scalar::{self, Scalar};
 use crate::diagnostic::Code;
@@ -93,6 +94,23 @@ impl<'a> Node<'a> {
             Value::Text(text) => Some(text),
             Value::Plain(text) if scalar::resolve(text) == Scalar::Text => Some(text),
             _ => None,
+        }
+    }
+
+    /// Lets it go and writes over texts that are its own; what is borrowed is the file's.
+    pub(super) fn wipe(self) {
+        match self.value {
+            Value::Plain(Cow::Owned(mut text)) | Value::Text(Cow::Owned(mut text)) => {
+                text.zeroize();
+            }
+            Value::Plain(Cow::Borrowed(_)) | Value::Text(Cow::Borrowed(_)) => {}
+            Value::Sequence(items) => items.into_iter().for_each(Self::wipe),
+            Value::Mapping(entries) => entries.into_iter().for_each(|entry| entry.value.wipe()),
+            Value::Shared(shared) => {
+                if let Ok(node) = Rc::try_unwrap(shared) {
+                    node.wipe();
+                }
+            }
         }
     }
 

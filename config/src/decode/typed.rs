@@ -2,7 +2,8 @@
 //!
 //! Null is absent, wherever it stands. A number with a fraction of zero is a whole one. Nothing is
 //! turned into a text: `yes` and `80` without quotes are refused where a text belongs, with the
-//! way out. A wrong value is noted and reading goes on as if it were absent, so that everything
+//! way out; but for values of annotations, which are taken as they are written and told of
+//! (`ingress 2.1`). A wrong value is noted and reading goes on as if it were absent, so that everything
 //! wrong with an object is told at once. Fields that a type does not hold are noted too.
 
 use std::cell::RefCell;
@@ -22,11 +23,13 @@ use crate::location::{FieldPath, Mark};
 pub(super) struct Findings {
     /// Values that cannot be used.
     pub(super) wrong: Vec<Wrong>,
+    /// Values of annotations that are used and need quotes.
+    pub(super) bare: Vec<Wrong>,
     /// Fields that the type does not hold, where `is_known` did not know them either.
     pub(super) unknown: Vec<(FieldPath, Mark)>,
 }
 
-/// A value that cannot be used.
+/// A value that is not as it should be.
 pub(super) struct Wrong {
     pub(super) code: Code,
     pub(super) field: FieldPath,
@@ -134,6 +137,26 @@ impl Reader<'_, '_> {
         if wrong.len() < MAX_WRONG {
             wrong.push(Wrong { code, field: self.path.field(), at, message, help });
         }
+    }
+
+    /// Notes that the value of an annotation is no text and is taken for one.
+    fn bare(&self) {
+        let (_, message, help) = explain(self.node, "a text");
+        let message = format!("{message}: it is taken as it is written");
+        let (code, field, at) = (Code::BareAnnotation, self.path.field(), self.node.at);
+        let bare = &mut self.context.findings.borrow_mut().bare;
+        if bare.len() < MAX_WRONG {
+            bare.push(Wrong { code, field, at, message, help });
+        }
+    }
+
+    /// Whether this is the value of an annotation.
+    fn is_annotation(&self) -> bool {
+        let Path::Key(Path::Key(Path::Key(Path::Root, metadata), annotations), _) = self.path
+        else {
+            return false;
+        };
+        (*metadata, *annotations) == ("metadata", "annotations")
     }
 
     /// What the value is as a whole number; `None`: it is none, and that is noted.
@@ -258,6 +281,10 @@ impl<'de> Deserializer<'de> for Reader<'de, '_> {
             Value::Plain(text) => match scalar::resolve(text) {
                 Scalar::Text => return visitor.visit_str(text),
                 Scalar::Null => {}
+                _ if self.is_annotation() => {
+                    self.bare();
+                    return visitor.visit_str(text);
+                }
                 _ => self.wrong("a text"),
             },
             _ => self.wrong("a text"),

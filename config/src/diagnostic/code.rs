@@ -75,6 +75,7 @@ codes! {
     119 UnknownType Error "a kind or its API group is not written right",
     120 NeedsQuotes Error "a text without quotes is read as another type",
     121 FileFindingsCut Note "more is wrong with a file than is told",
+    122 BareAnnotation Warning "the value of an annotation needs quotes",
 
     201 InvalidName Error "a name is not well-formed",
     202 NamespaceIgnored Warning "a namespace is given to a kind that has none",

@@ -110,7 +110,7 @@ fn after_key(line: &str) -> usize {
 }
 
 /// Whether a text that cannot be parsed may be a Secret's: also one that is half written.
-fn may_hold_a_secret(document: &str) -> bool {
+pub(crate) fn may_hold_a_secret(document: &str) -> bool {
     let lower = document.to_ascii_lowercase();
     lower.replace("secretname", "").contains("secret")
         || ["\ndata", "\nstringdata", "\"data\"", "private key", "\\u", "\\x"]

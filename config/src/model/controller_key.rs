@@ -137,7 +137,7 @@ pub const KEYS: &[ControllerKey] = &[
     key("gzip-level", Becomes::Nothing("levels are fixed where more would cost much for little")),
     key("brotli-level", Becomes::Nothing("levels are fixed where more would cost much for little")),
     key("ssl-protocols", Becomes::Nothing("TLS 1.2 and 1.3 are spoken, nothing older")),
-    key("ssl-ciphers", Becomes::Nothing("the cipher suites of rustls are used, all of them with forward secrecy")),
+    key("ssl-ciphers", Becomes::Annotation("ssl-ciphers")),
     key("ssl-dh-param", Becomes::Nothing("there is no key exchange over finite fields")),
     key("ssl-session-cache", Becomes::Nothing("sessions are resumed by tickets")),
     key("ssl-session-tickets", Becomes::Nothing("sessions are resumed by tickets")),

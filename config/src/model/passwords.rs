@@ -1,11 +1,14 @@
 //! Who may log in, and by which password (`ingress 2.4`: `auth-type`, `auth-secret`).
 //!
 //! Data only: computing a hash is `proxy`'s work. Invariants: nothing here is ever printed but how
-//! many users there are; no hash takes longer than about a second to compute.
+//! many users there are; hashes are written over when they are let go; none takes longer than about a
+//! second to compute.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+
+use super::Sealed;
 
 /// What `auth-type: basic` asks.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -26,7 +29,7 @@ pub struct PasswordHash {
     /// How it was made.
     pub scheme: Scheme,
     /// The whole text.
-    pub text: Box<str>,
+    pub text: Sealed<Box<str>>,
 }
 
 /// How a stored password was made from the real one.
@@ -74,7 +77,7 @@ impl Passwords {
             match scheme(text) {
                 Some(scheme) if !user.is_empty() && place < MAX_USERS => {
                     // The first line of a user counts, as in nginx.
-                    let hash = || PasswordHash { scheme, text: text.into() };
+                    let hash = || PasswordHash { scheme, text: Sealed::new(text.into()) };
                     users.entry(user.into()).or_insert_with(hash);
                 }
                 _ => skipped.lines += 1,
@@ -187,7 +190,7 @@ mod tests {
         }
         let (users, skipped) = Passwords::from_file("a:{PLAIN}x\n\nb:odd\na:{PLAIN}y\n");
         assert_eq!(skipped.lines, 1);
-        assert_eq!(&*users.find("a").unwrap().text, "{PLAIN}x", "the first line counts");
+        assert_eq!(&**users.find("a").unwrap().text, "{PLAIN}x", "the first line counts");
         assert_eq!(users.any(7), users.find("a"));
     }
 

@@ -8,7 +8,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::model::{Balancing, CanaryRule, ClientAuth, HostPattern, ObjectName, PathKind, Policy};
+use crate::model::{
+    Balancing, CanaryRule, ClientAuth, HostPattern, HostSuites, ObjectName, PathKind, Policy,
+};
 use crate::snapshot::service::{PortId, ServicePort};
 
 /// All hosts.
@@ -102,6 +104,8 @@ pub struct Host {
     pub default_policy: Arc<Policy>,
     /// What is asked of clients' certificates; none: nobody asks for any.
     pub clients: Option<Arc<ClientAuth>>,
+    /// Which cipher suites are spoken; none: all, in the client's order.
+    pub suites: Option<Arc<HostSuites>>,
     /// Where TLS goes as it comes; none: it ends here.
     pub passed_to: Option<Backend>,
     /// That Ingress; none: settings say it, or nothing.

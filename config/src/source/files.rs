@@ -148,7 +148,9 @@ impl FileSource {
         match walk::read_stdin(self.limits.max_file_bytes) {
             Ok(content) => {
                 self.bytes += u64::try_from(content.len()).unwrap_or(u64::MAX);
-                changes.written.push((Arc::new("-".into()), content.into()));
+                changes
+                    .written
+                    .push((Arc::new("-".into()), walk::shared(content)));
             }
             Err(reason) => drop(self.unreadable.insert("-".into(), reason)),
         }

@@ -39,7 +39,7 @@ pub(crate) use ingress::{
 pub(crate) use ingress::{QUIRKS, is_field_name, is_field_value, snippet_lines};
 pub(crate) use node::Node;
 pub(crate) use pod::Pod;
-pub(crate) use secret::{ConfigMap, Revoked, Secret};
+pub(crate) use secret::{ConfigMap, Revoked, Secret, UnreadSecret};
 pub(crate) use service::{
     Distribution, Exposure, FamilyPolicy, Hosts, LoadBalancerIngress, Service, ShortPort, Target,
     TargetPort, Weight,
@@ -69,8 +69,8 @@ pub(crate) enum Kind {
     Node(Node),
     /// Namespace: its labels.
     Namespace(Labels),
-    /// Secret.
-    Secret(Secret),
+    /// Secret, as it is written.
+    Secret(UnreadSecret),
     /// ConfigMap.
     ConfigMap(ConfigMap),
     /// Ingress.
@@ -112,7 +112,7 @@ pub(crate) fn validate(object: &Object, origin: &Origin) -> (Option<Valid>, Vec<
         Object::Pod(pod) => Kind::Pod(pod::pod(pod, &mut check)),
         Object::Node(node) => Kind::Node(node::node(node, &mut check)),
         Object::Namespace(namespace) => Kind::Namespace(labels(&namespace.metadata)),
-        Object::Secret(secret) => Kind::Secret(secret::secret(secret, &mut check)),
+        Object::Secret(secret) => Kind::Secret(secret::unread(secret, &mut check)),
         Object::ConfigMap(map) => Kind::ConfigMap(secret::config_map(map, &mut check)),
         Object::Ingress(ingress) => Kind::Ingress(Box::new(ingress::ingress(ingress, &mut check))),
         Object::IngressClass(class) => Kind::Class(class::class(class, &mut check)),

@@ -14,7 +14,8 @@ mod service;
 use std::sync::Arc;
 
 use super::{Kind, Valid, validate};
-use crate::decode::decode;
+use crate::decode::{Decoded, decode};
+use crate::diagnostic::Diagnostic;
 use crate::model::Limits;
 
 /// Rule, manifest without its type, findings.
@@ -40,16 +41,28 @@ fn hold(api_version: &str, kind: &str, rows: &[Row<'_>]) {
 
 /// The checked object and its findings in the order of codes.
 fn read(api_version: &str, kind: &str, body: &str) -> (Option<Valid>, Vec<String>) {
+    let decoded = decoded(api_version, kind, body);
+    let (valid, found) = validate(&decoded.object, &decoded.origin);
+    (valid, lines(&found))
+}
+
+/// The object of a manifest that can be read.
+fn decoded(api_version: &str, kind: &str, body: &str) -> Decoded {
     let metadata = if body.contains("metadata:") { "" } else { "metadata: {name: a}\n" };
     let text = format!("apiVersion: {api_version}\nkind: {kind}\n{metadata}{body}\n");
-    let decoded = decode(&Arc::new("f.yaml".into()), &text.as_bytes().into(), &Limits::default());
+    let mut decoded =
+        decode(&Arc::new("f.yaml".into()), &text.as_bytes().into(), &Limits::default());
     let unread: Vec<_> = decoded
         .diagnostics
         .iter()
         .map(ToString::to_string)
         .collect();
     assert!(unread.is_empty() && decoded.objects.len() == 1, "{text}\n{unread:?}");
-    let (valid, found) = validate(&decoded.objects[0].object, &decoded.objects[0].origin);
+    decoded.objects.remove(0)
+}
+
+/// Findings in the order of codes.
+fn lines(found: &[Diagnostic]) -> Vec<String> {
     let mut lines: Vec<_> = found
         .iter()
         .map(|found| {
@@ -68,7 +81,7 @@ fn read(api_version: &str, kind: &str, body: &str) -> (Option<Valid>, Vec<String
         })
         .collect();
     lines.sort();
-    (valid, lines)
+    lines
 }
 
 fn is_error(line: &str) -> bool {

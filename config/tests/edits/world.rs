@@ -183,7 +183,15 @@ fn endpoints(chance: &mut Chance, namespace: &str) -> String {
 }
 
 fn ingress(chance: &mut Chance, namespace: &str) -> String {
-    let (name, age) = (chance.of(&["i0", "i1", "i2"]), age(chance));
+    let (name, mut age) = (chance.of(&["i0", "i1", "i2"]), age(chance));
+    if chance.once_in(6) {
+        let prefix = "nginx.ingress.kubernetes.io";
+        let secret = chance.of(&["s0", "s1"]);
+        let _ = write!(
+            age,
+            ", annotations: {{{prefix}/auth-type: basic, {prefix}/auth-secret: {secret}}}"
+        );
+    }
     let backend = |chance: &mut Chance| {
         let port = chance.of(&["number: 80", "name: p", "number: 99"]);
         format!("{{service: {{name: {}, port: {{{port}}}}}}}", chance.of(&["a", "b", "c", "gone"]))

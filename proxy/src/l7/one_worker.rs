@@ -213,6 +213,7 @@ fn snapshot(endpoint: SocketAddr) -> Arc<Snapshot> {
         default_backend: None,
         default_policy: Arc::default(),
         clients: None,
+        suites: None,
         passed_to: None,
         default_ingress: None,
         is_nginx: false,

@@ -126,6 +126,7 @@ mod tests {
                 default_target: None,
                 default_policy: None,
                 clients: None,
+                suites: None,
                 passed_to: None,
                 default_rule: None,
             })

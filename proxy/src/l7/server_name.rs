@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use portico_config::model::ClientAuth;
+use portico_config::model::{ClientAuth, HostSuites};
 use portico_net::limit::Place;
 use portico_net::tls_accept::{accept_by, deadline, hello};
 use rustls::pki_types::UnixTime;
@@ -38,6 +38,7 @@ pub(super) type Served = Pin<Box<dyn Future<Output = ()>>>;
 #[derive(Default)]
 struct Asked {
     clients: Option<Arc<ClientAuth>>,
+    suites: Option<Arc<HostSuites>>,
     passed_to: Option<Passed>,
 }
 
@@ -59,14 +60,14 @@ impl Worker {
             (begin, name) = (hello.bytes, hello.name);
             asked = self.asked(name.as_deref());
         }
-        if let Some(passed) = asked.passed_to {
+        let Asked { clients, suites, passed_to } = asked;
+        if let Some(passed) = passed_to {
             return Some(Box::pin(self.pass_on(stream, (begin, name), passed, from)));
         }
-        let config = match &asked.clients {
-            None => Ok(Arc::clone(&tls.plain)),
-            Some(auth) => tls.asking(auth),
+        let Ok(config) = tls.particular(clients.as_deref(), suites.as_ref()) else {
+            return self.failed();
         };
-        let Ok(config) = config else { return self.failed() };
+        drop(suites);
         let stream = match accept_by(Begun::new(begin, stream), &config, by).await {
             Ok(stream) => stream,
             Err(error) => {
@@ -83,7 +84,7 @@ impl Worker {
         if looks && named != name {
             return self.failed();
         }
-        if let Some(auth) = asked.clients {
+        if let Some(auth) = clients {
             from.shown = Some(Shown::of(auth, session.peer_certificates(), UnixTime::now()));
         }
         from.insists = tls.is_of_secret(named.as_deref());
@@ -111,6 +112,7 @@ impl Worker {
         };
         Asked {
             clients: host.clients.clone(),
+            suites: host.suites.clone(),
             passed_to: host.passed_to.as_ref().map(|target| Passed {
                 target: view.resolve(target),
                 rule: route::within(host, "/").and_then(|way| way.3.map(Arc::clone)),

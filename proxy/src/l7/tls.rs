@@ -1,17 +1,18 @@
 //! How a client's handshake is made: which certificate it gets, by SNI, from the view of the moment
-//! (`ingress 1.6`), and whether it is asked for one of its own.
+//! (`ingress 1.6`), whether it is asked for one of its own, and which cipher suites there are for it.
 //!
 //! Invariant: tickets of one host's way to ask for certificates are good for no other
-//! (`http-proxy 7.4`): each has a configuration of its own, for as long as its authorities are in use.
+//! (`http-proxy 7.4`), and neither are those of other suites: each has a configuration of its own, for as long as
+//! what it was made for is in use.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
-use portico_config::model::{Certificate, ClientAuth, Wants};
+use portico_config::model::{Certificate, ClientAuth, HostSuites, Wants};
 use portico_config::snapshot::CertificateTable;
 use portico_net::dev_ca::DevCa;
-use portico_net::tls_accept::{asking_config, server_config};
+use portico_net::tls_accept::{Particulars, particular_config, server_config};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
@@ -58,16 +59,37 @@ impl ResolvesServerCert for Certificates {
 #[derive(Debug)]
 pub(crate) struct Tls {
     certificates: Arc<Certificates>,
-    /// For hosts that ask for no certificate.
-    pub(crate) plain: Arc<ServerConfig>,
+    /// For hosts that ask for nothing.
+    plain: Arc<ServerConfig>,
     /// For the others; locked for each of their handshakes, and no other.
-    asking: Mutex<HashMap<Key, Asking>>,
+    particular: Mutex<HashMap<Key, Particular>>,
 }
 
-/// What hosts must have in common to share tickets: their authorities, and whether others will do.
-type Key = (usize, bool);
-/// Whose they are, and the configuration.
-type Asking = (Weak<RootCertStore>, Arc<ServerConfig>);
+/// What hosts must have in common to share tickets.
+#[derive(Debug, Eq, Hash, PartialEq)]
+struct Key {
+    /// Where their authorities are, and whether others will do.
+    clients: Option<(usize, bool)>,
+    suites: Option<HostSuites>,
+}
+
+/// A configuration, and what it is for.
+#[derive(Debug)]
+struct Particular {
+    authorities: Option<Weak<RootCertStore>>,
+    suites: Option<Weak<HostSuites>>,
+    config: Arc<ServerConfig>,
+}
+
+impl Particular {
+    fn is_in_use(&self) -> bool {
+        let has_authorities = self
+            .authorities
+            .as_ref()
+            .is_none_or(|it| it.strong_count() > 0);
+        has_authorities && self.suites.as_ref().is_none_or(|it| it.strong_count() > 0)
+    }
+}
 
 /// Whether what was found for a name is what all names without a certificate have.
 fn is_default(table: &CertificateTable, found: Option<&Arc<Certificate>>) -> bool {
@@ -86,7 +108,7 @@ impl Tls {
         let ca = ca.map(Arc::clone);
         let certificates = Arc::new(Certificates { view: Arc::clone(view), ca });
         let plain = server_config(Arc::clone(&certificates) as _, PROTOCOLS)?;
-        Ok(Self { certificates, plain, asking: Mutex::default() })
+        Ok(Self { certificates, plain, particular: Mutex::default() })
     }
 
     /// Whether the certificate for a name, in lower case, is one that somebody put into a Secret, and
@@ -99,24 +121,49 @@ impl Tls {
         found.is_some_and(|found| found.secret.is_some()) && !is_made
     }
 
-    /// For a host that asks so. One whose authorities are missing asks for nothing: it lets nobody in.
-    pub(crate) fn asking(&self, auth: &ClientAuth) -> Result<Arc<ServerConfig>, rustls::Error> {
-        let Some(authorities) = &auth.authorities else { return Ok(Arc::clone(&self.plain)) };
-        let is_any = auth.wants == Wants::Unverified;
-        let key = (Arc::as_ptr(&authorities.0) as usize, is_any);
-        let mut all = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
-        // An address may be another's by now.
-        if let Some((of, config)) = all.get(&key)
-            && of
-                .upgrade()
-                .is_some_and(|of| Arc::ptr_eq(&of, &authorities.0))
-        {
-            return Ok(Arc::clone(config));
+    /// For a host that asks so. One whose authorities are missing asks for no certificate: it lets nobody in.
+    pub(crate) fn particular(
+        &self,
+        auth: Option<&ClientAuth>,
+        suites: Option<&Arc<HostSuites>>,
+    ) -> Result<Arc<ServerConfig>, rustls::Error> {
+        let is_any = auth.is_some_and(|auth| auth.wants == Wants::Unverified);
+        let authorities = auth
+            .and_then(|auth| auth.authorities.as_ref())
+            .map(|it| &it.0);
+        if authorities.is_none() && suites.is_none() {
+            return Ok(Arc::clone(&self.plain));
         }
-        all.retain(|_, (of, _)| of.strong_count() > 0);
-        let hints = (!is_any).then_some(&*authorities.0);
-        let config = asking_config(Arc::clone(&self.certificates) as _, PROTOCOLS, hints)?;
-        all.insert(key, (Arc::downgrade(&authorities.0), Arc::clone(&config)));
+        let clients = authorities.map(|it| (Arc::as_ptr(it) as usize, is_any));
+        let key = Key { clients, suites: suites.map(|it| HostSuites::clone(it)) };
+        let mut all = self
+            .particular
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (held, suites_held) = (authorities.map(Arc::downgrade), suites.map(Arc::downgrade));
+        if let Some(known) = all.get_mut(&key) {
+            let before = known.authorities.as_ref().map(Weak::upgrade);
+            // An address may be another's by now.
+            let is_same = match (before, authorities) {
+                (Some(before), Some(now)) => before.is_some_and(|it| Arc::ptr_eq(&it, now)),
+                (before, now) => before.is_none() && now.is_none(),
+            };
+            if is_same {
+                // An edit may have made the same anew.
+                known.suites = suites_held;
+                return Ok(Arc::clone(&known.config));
+            }
+        }
+        all.retain(|_, particular| particular.is_in_use());
+        let particulars = Particulars {
+            clients: authorities.map(|it| (!is_any).then_some(&**it)),
+            suites: suites.map_or(&[], |it| &it.suites),
+            own_order: suites.is_some_and(|it| it.own_order),
+        };
+        let certificates = Arc::clone(&self.certificates);
+        let config = particular_config(certificates as _, PROTOCOLS, &particulars)?;
+        let (authorities, suites, made) = (held, suites_held, Arc::clone(&config));
+        all.insert(key, Particular { authorities, suites, config: made });
         Ok(config)
     }
 }

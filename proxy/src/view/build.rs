@@ -313,6 +313,7 @@ fn host(host: &snapshot::Host, (slots, ledgers): With<'_>) -> Host {
         default_target: host.default_backend.as_ref().map(|it| slots.target(it)),
         default_policy: asking(&host.default_policy),
         clients: host.clients.clone(),
+        suites: host.suites.clone(),
         passed_to: host.passed_to.as_ref().map(|it| slots.target(it)),
         default_rule: Rule::rest(host, ledgers),
     }
@@ -324,7 +325,7 @@ fn asks_of_tls(table: &RouteTable) -> bool {
         .values()
         .chain(table.wildcard.values())
         .chain(&table.any);
-    hosts.any(|host| host.clients.is_some() || host.passed_to.is_some())
+    hosts.any(|host| host.clients.is_some() || host.suites.is_some() || host.passed_to.is_some())
 }
 
 /// One limiter for each Ingress with limits: the one `before`, if it had any.

@@ -22,7 +22,9 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use portico_config::model::{ClientAuth, ObjectName, PathKind, Policy, Protocol, ServiceAddress};
+use portico_config::model::{
+    ClientAuth, HostSuites, ObjectName, PathKind, Policy, Protocol, ServiceAddress,
+};
 use portico_config::snapshot::{self, CertificateTable, Cluster, FrontKind, Place, Tcp};
 use portico_net::copy::Patience;
 
@@ -103,6 +105,8 @@ pub(crate) struct Host {
     pub(crate) default_policy: Option<Arc<Policy>>,
     /// What is asked of clients' certificates.
     pub(crate) clients: Option<Arc<ClientAuth>>,
+    /// Which cipher suites are spoken.
+    pub(crate) suites: Option<Arc<HostSuites>>,
     /// Where TLS goes as it comes.
     pub(crate) passed_to: Option<Target<Slot>>,
     /// What they are called.

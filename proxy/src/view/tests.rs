@@ -112,6 +112,7 @@ impl World {
                 default_ingress: None,
                 locations: locations.iter().enumerate().map(location).collect(),
                 clients: None,
+                suites: None,
                 passed_to: None,
                 is_nginx: false,
             };

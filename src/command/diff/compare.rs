@@ -159,10 +159,11 @@ fn endpoint(endpoint: &Map<String, Value>) -> String {
 
 fn hosts(snapshot: &Value) -> Things {
     let lines = |host: &Map<String, Value>| {
-        let known = ["host", "locations", "defaultPolicy", "clients"];
+        let known = ["host", "locations", "defaultPolicy", "clients", "tls"];
         let mut lines: Lines = rest(host, &known).collect();
         lines.extend(asked(host, "defaultPolicy").map(|line| format!("default: {line}")));
         lines.extend(asked(host, "clients").map(|line| format!("clients: {line}")));
+        lines.extend(asked(host, "tls").map(|line| format!("TLS: {line}")));
         let locations = host.get("locations").and_then(Value::as_array);
         for location in locations.into_iter().flatten().filter_map(Value::as_object) {
             let text = |key: &str| location.get(key).map(plain).unwrap_or_default();

@@ -1,6 +1,9 @@
 //! The real binary as a separate process, and the tools that a person would use with it.
 
+use std::fs::File;
 use std::net::SocketAddr;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -35,7 +38,7 @@ impl Process {
         for (name, value) in inner.get_envs() {
             command.env(name, value.unwrap_or_default());
         }
-        let log = std::fs::File::create(log).expect("a file for the log");
+        let log = File::create(log).expect("a file for the log");
         let child = command
             .args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &descriptors.to_string()])
             .arg(inner.get_program())
@@ -50,7 +53,7 @@ impl Process {
 
     /// `portico` in this environment, with its log in a file.
     pub(crate) fn told(environment: &[(&str, &str)], log: &Path, arguments: &[&str]) -> Self {
-        let log = std::fs::File::create(log).expect("a file for the log");
+        let log = File::create(log).expect("a file for the log");
         let child = portico(arguments)
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
@@ -65,7 +68,7 @@ impl Process {
     pub(crate) fn telling(told: &Path, arguments: &[&str]) -> Self {
         let child = portico(arguments)
             .stdin(Stdio::null())
-            .stdout(std::fs::File::create(told).expect("a file for what it says"))
+            .stdout(File::create(told).expect("a file for what it says"))
             .stderr(Stdio::null())
             .spawn()
             .expect("the binary starts");
@@ -95,6 +98,27 @@ impl Process {
             * 1024
     }
 
+    /// Whether a text stands anywhere in its memory; none: this user may not look.
+    pub(crate) fn remembers(&self, text: &[u8]) -> Option<bool> {
+        let file = |name: &str| File::open(format!("/proc/{}/{name}", self.child.id()));
+        let maps = std::io::read_to_string(file("maps").ok()?).ok()?;
+        let (memory, pages) = (file("mem").ok()?, file("pagemap").ok()?);
+        let page_bytes = page_bytes()?;
+        for map in maps.lines().filter(|line| line.contains(" rw-p ")) {
+            let (start, end) = map.split_once(' ')?.0.split_once('-')?;
+            let [start, end] = [start, end].map(|it| u64::from_str_radix(it, 16).ok());
+            for piece in resident(&pages, start?..end?, page_bytes)? {
+                let mut bytes = vec![0; usize::try_from(piece.end - piece.start).ok()?];
+                // What is gone by now holds nothing.
+                let is_read = memory.read_exact_at(&mut bytes, piece.start).is_ok();
+                if is_read && memchr::memmem::find(&bytes, text).is_some() {
+                    return Some(true);
+                }
+            }
+        }
+        Some(false)
+    }
+
     /// Sends a signal by name, as `kill` does.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
@@ -120,6 +144,39 @@ impl Drop for Process {
         let _ = self.child.wait();
     }
 }
+
+/// The parts of a mapping that are there, as far as they stand together.
+fn resident(pages: &File, map: Range<u64>, page_bytes: u64) -> Option<Vec<Range<u64>>> {
+    let (first, last) = (map.start / page_bytes, map.end / page_bytes);
+    let mut entries = vec![0; usize::try_from(last - first).ok()? * 8];
+    pages.read_exact_at(&mut entries, first * 8).ok()?;
+    let mut parts: Vec<Range<u64>> = Vec::new();
+    for (page, entry) in (first..).zip(entries.as_chunks().0) {
+        // Neither in memory nor swapped out.
+        if u64::from_ne_bytes(*entry) >> 62 == 0 {
+            continue;
+        }
+        let (start, end) = (page * page_bytes, (page + 1) * page_bytes);
+        match parts.last_mut() {
+            Some(last) if last.end == start => last.end = end,
+            _ => parts.push(start..end),
+        }
+    }
+    Some(parts)
+}
+
+/// As the kernel told this process.
+fn page_bytes() -> Option<u64> {
+    let told = std::fs::read("/proc/self/auxv").ok()?;
+    let pairs = told.as_chunks::<16>().0.iter().map(|pair| {
+        let (key, value) = pair.split_at(8);
+        [key, value].map(|it| it.try_into().map_or(0, u64::from_ne_bytes))
+    });
+    let mut sizes = pairs.filter(|[key, _]| *key == AT_PAGESZ);
+    sizes.next().map(|[_, bytes]| bytes)
+}
+
+const AT_PAGESZ: u64 = 6;
 
 /// Runs `portico` to its end.
 pub(crate) fn run(arguments: &[&str]) -> Output {

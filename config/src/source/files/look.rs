@@ -311,7 +311,7 @@ impl FileSource {
         }
         changes
             .written
-            .push((Arc::clone(&name), content.bytes.into()));
+            .push((Arc::clone(&name), walk::shared(content.bytes)));
         self.bytes = total;
         self.introduced |= is_new;
         let known = Known { name, stamp: content.stamp, settled, linked, bytes, hash };

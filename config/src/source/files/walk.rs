@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+
+use zeroize::Zeroize as _;
 
 /// What tells two states of a file apart without reading it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -229,6 +232,15 @@ fn read_at_most(
         .read_to_end(&mut content)?;
     let is_longer = u64::try_from(content.len()).unwrap_or(u64::MAX) > max_bytes;
     Ok(if is_longer { too_long() } else { Ok(content) })
+}
+
+/// What was read, as it is handed on; where it may hold a Secret, the copy that was read is written over.
+pub(super) fn shared(mut bytes: Vec<u8>) -> Arc<[u8]> {
+    let shared = Arc::from(&*bytes);
+    if memchr::memmem::find(&bytes, b"ecret").is_some() {
+        bytes.zeroize();
+    }
+    shared
 }
 
 #[cfg(unix)]

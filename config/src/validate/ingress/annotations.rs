@@ -26,6 +26,9 @@ mod needs;
 
 use std::collections::BTreeMap;
 
+use rustls::CipherSuite;
+
+use self::backends::suites;
 pub(crate) use self::backends::{BackendAsk, BackendProtocol};
 pub(crate) use self::basic::BasicAsk;
 use self::basic::own;
@@ -54,6 +57,10 @@ pub(crate) struct Annotations {
     pub(crate) external: Option<ExternalAsk>,
     /// `auth-tls-*`: for every location of its hosts.
     pub(crate) clients: Option<ClientAsk>,
+    /// `ssl-ciphers`: for its hosts.
+    pub(crate) suites: Option<Box<[CipherSuite]>>,
+    /// `ssl-prefer-server-ciphers`: for its hosts.
+    pub(crate) own_order: Option<bool>,
     /// `ssl-passthrough`: for its hosts.
     pub(crate) passes_through: bool,
     /// `custom-headers`: the ConfigMap that has them.
@@ -129,6 +136,8 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
     let basic = reader.basic(name);
     let external = reader.external(name);
     let clients = reader.clients();
+    let suites = reader.value("ssl-ciphers", suites);
+    let own_order = reader.switch("ssl-prefer-server-ciphers");
     let passes_through = reader.switch("ssl-passthrough").unwrap_or(false);
     let custom_fields = reader.value("custom-headers", |text| own(text, name));
     let errors = reader.errors(name);
@@ -156,6 +165,8 @@ pub(super) fn read(annotations: &BTreeMap<String, String>, name: &ObjectName) ->
         basic,
         external,
         clients,
+        suites,
+        own_order,
         passes_through,
         custom_fields,
         errors,
@@ -476,6 +487,8 @@ mod tests {
             ("proxy-buffering", "on", None),
             ("rewrite-targt", "/x", None),
             ("affinity", "", None),
+            ("ssl-ciphers", "TLS_AES_128_GCM_SHA256", Some(false)),
+            ("ssl-ciphers", "HIGH:!aNULL", None),
         ] {
             assert_eq!(differs(name, value), want, "ingress 3: {name}: {value}");
         }

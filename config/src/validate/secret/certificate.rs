@@ -14,13 +14,12 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::{Secret, Users, Value};
-use crate::api::core_v1;
 use crate::diagnostic::Code;
-use crate::model::{Certificate, HostPattern, ObjectName};
+use crate::model::{Certificate, HostPattern, ObjectName, Sealed};
 use crate::validate::check::Check;
 
 pub(super) fn certificate(
-    secret: &core_v1::Secret,
+    name: &ObjectName,
     crt: &Value,
     key: &Value,
     check: &mut Check<'_>,
@@ -50,10 +49,8 @@ pub(super) fn certificate(
     let (not_before_seconds, not_after_seconds) =
         (validity.not_before.timestamp(), validity.not_after.timestamp());
     let fingerprint = fingerprint(&chain, &key.bytes);
-    let metadata = &secret.metadata;
-    let name = ObjectName::new(metadata.namespace_or_default(), metadata.name.as_str());
     let certified = Arc::new(CertifiedKey::new(chain.clone(), signing));
-    let secret = Some(name);
+    let secret = Some(name.clone());
     let certificate =
         Certificate { secret, key: certified, names, not_before_seconds, not_after_seconds };
     Some(Secret {
@@ -101,11 +98,12 @@ fn signing_key(key: &Value, check: &mut Check<'_>) -> Option<Arc<dyn SigningKey>
         return None;
     }
     let mut keys = PrivateKeyDer::pem_slice_iter(&key.bytes);
-    let Some(Ok(private)) = keys.next() else {
+    let mut next = || keys.next().map(|key| key.map(Sealed::new));
+    let Some(Ok(private)) = next() else {
         check.report(Code::NoKey, &key.field, "holds no private key in PEM form");
         return None;
     };
-    if keys.next().is_some() {
+    if next().is_some() {
         check.report(Code::SeveralKeys, &key.field, "holds more than one private key");
         return None;
     }

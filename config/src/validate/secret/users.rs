@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Value;
-use crate::api::core_v1;
 use crate::model::{Passwords, Skipped};
 
 /// Users by both forms; equal where all names and hashes are.
@@ -18,20 +17,14 @@ pub(crate) struct Users {
     pub(crate) by_key: Option<(Arc<Passwords>, Skipped)>,
 }
 
-/// Reads both forms; a Secret of a type of its own is no list of users.
-pub(super) fn users(secret: &core_v1::Secret, values: &BTreeMap<&str, Value>) -> Users {
-    if !matches!(secret.type_.as_deref(), None | Some("" | "Opaque")) {
-        return Users::default();
-    }
-    let text = |value: &'_ Value| String::from_utf8(value.bytes.clone()).ok();
+/// Reads both forms.
+pub(super) fn users(values: &BTreeMap<&str, Value>) -> Users {
     let shared = |(users, skipped)| (Arc::new(users), skipped);
-    let lines = values.get("auth").and_then(text);
-    let by_line = lines.map(|lines| shared(Passwords::from_file(&lines)));
-    let pairs: Vec<_> = values
+    let lines = values.get("auth").and_then(Value::text);
+    let by_line = lines.map(|lines| shared(Passwords::from_file(lines)));
+    let pairs = values
         .iter()
-        .map(|(user, value)| (*user, text(value).unwrap_or_default()))
-        .collect();
-    let pairs = pairs.iter().map(|(user, hash)| (*user, hash.as_str()));
+        .map(|(user, value)| (*user, value.text().unwrap_or_default()));
     let by_key = (!values.is_empty()).then(|| shared(Passwords::of(pairs)));
     Users { by_line, by_key }
 }

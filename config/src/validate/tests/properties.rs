@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use crate::api::meta::ObjectMeta;
 use crate::api::{IntOrString, Object, core_v1, discovery_v1, networking_v1};
 use crate::location::{Mark, Origin};
-use crate::validate::validate;
+use crate::model::Sealed;
+use crate::validate::{InUse, Kind, validate};
 
 /// Hands out texts and numbers, and begins anew at the end.
 struct Source {
@@ -219,12 +220,20 @@ impl Source {
     }
 
     fn secret(&mut self) -> core_v1::Secret {
-        let mut secret = core_v1::Secret { metadata: self.metadata(), ..Default::default() };
+        let metadata = core_v1::SecretMeta(self.metadata());
+        let mut secret = core_v1::Secret { metadata, ..Default::default() };
         secret.type_ = self.maybe(Self::text);
-        secret.data = self.map();
-        secret.string_data = self.map();
+        let sealed = |map: BTreeMap<String, String>| {
+            map.into_iter()
+                .map(|(key, text)| (key, Sealed::new(text)))
+                .collect()
+        };
+        secret.data = sealed(self.map());
+        secret.string_data = sealed(self.map());
         for key in ["tls.crt", "tls.key"] {
-            secret.string_data.insert(key.to_owned(), self.text());
+            secret
+                .string_data
+                .insert(key.to_owned(), Sealed::new(self.text()));
         }
         secret
     }
@@ -323,6 +332,12 @@ proptest! {
             // The same object is judged alike, and a refusal has a reason.
             prop_assert_eq!(validate(&object, &origin), (valid.clone(), found.clone()));
             prop_assert!(valid.is_some() || !found.is_empty());
+            let Some(valid) = valid.map(Arc::new) else { continue };
+            if let Kind::Secret(secret) = &valid.kind {
+                let (object, valid) = (object.reference(), Arc::clone(&valid));
+                let (read, found) = secret.read(&InUse { object, origin: origin.clone(), valid });
+                prop_assert!(read.is_some() || !found.is_empty());
+            }
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Secret and ConfigMap (`ingress 1.6`, `reliability 2.6.5`).
 
+use std::sync::Arc;
+
 use base64::Engine;
 use rcgen::{CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-use super::{Kind, good, hold, read};
-use crate::validate::Secret;
+use super::{Kind, decoded, hold, lines, read, validate};
+use crate::validate::{InUse, Secret};
 
 /// A leaf for `a.test`, its key, and the certificate that signed it, as PEM.
 struct Pair {
@@ -40,14 +42,24 @@ fn body(type_: &str, certificate: &str, key: &str) -> String {
 }
 
 fn found(certificate: &str, key: &str) -> Vec<String> {
-    read("v1", "Secret", &body("kubernetes.io/tls", certificate, key)).1
+    opened(&body("kubernetes.io/tls", certificate, key)).1
+}
+
+/// What a Secret holds for who names it, and what is found in it.
+fn opened(body: &str) -> (Option<Secret>, Vec<String>) {
+    let decoded = decoded("v1", "Secret", body);
+    let (valid, found) = validate(&decoded.object, &decoded.origin);
+    assert!(found.is_empty(), "ingress 6.3: nobody looks at what it holds: {found:?}");
+    let (object, valid) = (decoded.object.reference(), Arc::new(valid.unwrap()));
+    let object = InUse { object, origin: decoded.origin, valid };
+    let Kind::Secret(secret) = &object.valid.kind else { panic!("no Secret") };
+    let (secret, found) = secret.read(&object);
+    (secret, lines(&found))
 }
 
 fn secret(body: &str) -> Secret {
-    match good("v1", "Secret", body) {
-        Kind::Secret(secret) => secret,
-        other => panic!("{other:?}"),
-    }
+    let (secret, found) = opened(body);
+    secret.unwrap_or_else(|| panic!("{body}: {found:?}"))
 }
 
 #[test]
@@ -63,7 +75,7 @@ fn keys_of_secrets_follow_their_type() {
                 &["P0613 stringData[a/b]: invalid value: \"a/b\": a valid config key must consist"],
             ),
             ("services 3: no dots alone", "stringData: {..a: x}", &["P0613 stringData[..a]"]),
-            ("services 3: base64", "data: {a: \"?\"}", &["P0605 data.a: is not base64"]),
+            ("ingress 6.3: values are not looked at", "data: {a: \"?\"}", &[]),
             ("services 3: text is no base64", "stringData: {a: \"?\"}", &[]),
             (
                 "services 3: tls",
@@ -109,6 +121,22 @@ fn keys_of_secrets_follow_their_type() {
             valid.is_none()
                 && found == ["P0212 data: too long: may not be more than 1048576 bytes"]
         );
+    }
+    let (_, found) = opened("data: {a: \"?\"}");
+    assert_eq!(found, ["P0605 data.a: is not base64 (stringData takes plain text)"], "services 3");
+}
+
+#[test]
+fn what_base64_stands_for_is_known_before_it_is_decoded() {
+    for (bytes, fits) in [(1 << 20, true), ((1 << 20) + 1, false), ((1 << 20) + 2, false)] {
+        let text = base64::engine::general_purpose::STANDARD.encode("x".repeat(bytes));
+        let lines: Vec<&str> = text
+            .as_bytes()
+            .chunks(76)
+            .map(|line| std::str::from_utf8(line).unwrap())
+            .collect();
+        let (valid, _) = read("v1", "Secret", &format!("data: {{a: \"{}\"}}", lines.join(" ")));
+        assert_eq!(valid.is_some(), fits, "services 3: {bytes} bytes");
     }
 }
 
@@ -184,11 +212,10 @@ fn certificates_that_clients_may_not_like_are_used_with_a_warning() {
     let named = KeyPair::generate().unwrap();
     let nameless = self::leaf(Vec::new()).self_signed(&named).unwrap().pem();
     let text = body("kubernetes.io/tls", &nameless, &named.serialize_pem());
-    let (valid, found) = read("v1", "Secret", &text);
+    let (secret, found) = opened(&text);
     assert!(found[0].starts_with("P0611 data[tls.crt]: has no subjectAltName"), "{found:?}");
     // The common name stands in, as it did for older clients.
-    let Kind::Secret(secret) = valid.unwrap().kind else { panic!("no Secret") };
-    assert_eq!(secret.certificate.unwrap().names[0].to_string(), "a.test");
+    assert_eq!(secret.unwrap().certificate.unwrap().names[0].to_string(), "a.test");
 }
 
 #[test]
@@ -199,8 +226,8 @@ fn no_value_of_a_secret_stands_in_a_finding() {
          ENCRYPTED\"}}",
         marks[0], marks[1], marks[2]
     );
-    let (valid, found) = read("v1", "Secret", &body);
-    assert!(valid.is_none() && found.len() > 1, "{found:?}");
+    let (secret, found) = opened(&body);
+    assert!(secret.is_none() && found.len() > 1, "{found:?}");
     for mark in marks {
         assert!(found.iter().all(|line| !line.contains(mark)), "{found:?}");
     }

@@ -150,7 +150,7 @@ fn versions(text: &str) -> Result<TlsVersions, &'static str> {
 }
 
 /// Names of suites that are spoken here, as TLS or as OpenSSL writes them.
-fn suites(text: &str) -> Result<Box<[CipherSuite]>, &'static str> {
+pub(super) fn suites(text: &str) -> Result<Box<[CipherSuite]>, &'static str> {
     let words = text.split([':', ',', ' ']).filter(|word| !word.is_empty());
     let suite = |word: &str| {
         let mut all = ALL_CIPHER_SUITES.iter().map(|suite| suite.suite());
