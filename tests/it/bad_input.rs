@@ -46,7 +46,9 @@ fn a_certificate_that_does_not_fit_its_key_is_refused() {
     let (two, _) = secret("web", &["web.test"]);
     let key = two.find("  tls.key").unwrap();
     let mixed = format!("{}{}", &one[..one.find("  tls.key").unwrap()], &two[key..]);
-    let portico = Portico::with(&[("tls.yaml", &mixed)]).start();
+    let tls = "  tls:\n  - {hosts: [web.test], secretName: web}\n";
+    let web = ingress("web", &[("web.test", "Prefix", "/", "web")], tls);
+    let portico = Portico::with(&[("tls.yaml", &mixed), ("web.yaml", &web)]).start();
     let errors = portico.errors();
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert!(errors[0].contains("Secret default/web"), "{errors:?}");
@@ -136,10 +138,12 @@ fn a_folder_that_may_not_be_read_keeps_what_was_read_of_it() {
             (body.text().contains(want) == is_said).then_some(())
         });
     };
-    eventually("it serves", || {
-        std::net::TcpStream::connect(http).ok()?;
-        is_served().then_some(())
+    // A port that is tried before it is opened for good takes a connection and resets it: ask once all is ready.
+    eventually("it is ready", || {
+        std::net::TcpStream::connect(admin).ok()?;
+        (get(admin, &admin_text, "/readyz").status == 200).then_some(())
     });
+    assert!(is_served());
     fs::set_permissions(&manifests, Permissions::from_mode(0o000)).unwrap();
     // Who runs the tests as root is kept from nothing; CI runs them as another user once more.
     if fs::read_dir(&manifests).is_err() {
