@@ -157,6 +157,8 @@ struct Shared {
     sources: SourceLimit,
     /// TLS handshakes of clients of Ingress that go on.
     handshakes: ConnectionLimit,
+    /// Those of each client: half of them, so that who never ends one does not keep all others out.
+    handshake_sources: SourceLimit,
     stream: StreamOptions,
     /// Whether Ingress listeners require a PROXY header.
     proxy_protocol: bool,
@@ -202,6 +204,7 @@ impl Proxy {
             connections: ConnectionLimit::new(most),
             sources: SourceLimit::new(options.front_door.max_connections_per_client),
             handshakes: ConnectionLimit::new(options.front_door.max_tls_handshakes),
+            handshake_sources: SourceLimit::new(options.front_door.max_tls_handshakes.div_ceil(2)),
             stream: options.stream,
             proxy_protocol: options.proxy_protocol,
             front_door: options.front_door.clone(),

@@ -92,6 +92,7 @@ impl Collector {
             ("connections", shared.connections.hits()),
             ("client_connections", shared.sources.hits()),
             ("tls_handshakes", shared.handshakes.hits()),
+            ("client_tls_handshakes", shared.handshake_sources.hits()),
             ("descriptors", portico_net::accept::pauses()),
             ("sessions", shared.sessions_evicted.load(Relaxed)),
             ("affinity", shared.affinity.evictions()),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use portico_net::accept::accept_loop;
 use portico_net::copy::reset;
-use portico_net::limit::Place;
+use portico_net::limit::{Place, SourceLimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -316,8 +316,9 @@ fn welcome(
     });
 }
 
-/// Serves a client that has not more connections than one may have (`http-proxy 8.2`). Proxies that are
-/// trusted stand for many clients, and so does this host itself.
+/// Serves a client that has not more connections than one may have (`http-proxy 8.2`), nor more than its
+/// share of the handshakes (`http-proxy 7.11`). Proxies that are trusted stand for many clients, and so
+/// does this host itself.
 fn admit(
     (stream, client): (TcpStream, SocketAddr),
     (shared, plane): (&Arc<Shared>, &Rc<Plane>),
@@ -325,14 +326,22 @@ fn admit(
     (place, handshake): (Place, Option<Place>),
 ) {
     let stands_for_many = || plane.tcp.trusts(client.ip()) || is_here(&stream, client);
-    let seat = match shared.sources.enter(client.ip()) {
-        Some(seat) => Some(seat),
-        None if stands_for_many() => None,
+    let enter = |sources: &SourceLimit| match sources.enter(client.ip()) {
+        Some(seat) => Some(Some(seat)),
+        None if stands_for_many() => Some(None),
         None => {
-            shared.sources.hit();
+            sources.hit();
             shared.l7.refuse(door.tls, l7::Refusal::Limit);
-            return reset(&stream);
+            None
         }
+    };
+    let Some(seat) = enter(&shared.sources) else { return reset(&stream) };
+    let handshake = match handshake {
+        None => None,
+        Some(place) => match enter(&shared.handshake_sources) {
+            Some(seat) => Some(l7::Shaking::new(place, seat)),
+            None => return reset(&stream),
+        },
     };
     plane
         .http

@@ -51,6 +51,50 @@ fn beyond_so_many_handshakes_clients_of_tls_wait_unaccepted_and_others_do_not() 
 }
 
 #[test]
+fn one_client_leaves_half_of_the_handshakes_to_others() {
+    let pod = Pod::http("web");
+    let (portico, pem) = site(&pod);
+    let portico = portico
+        .adjust(|settings| {
+            settings.proxy_protocol = true;
+            settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+            settings.front_door.max_tls_handshakes = 4;
+        })
+        .start();
+    let come = |client: &str| {
+        let mut stream = TcpStream::connect(portico.https()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let header = format!("PROXY {client} 5555 443\r\n");
+        stream.write_all(header.as_bytes()).unwrap();
+        stream
+    };
+    let series = "portico_proxy_limit_exceeded_total{reason=\"client_tls_handshakes\"}";
+    let config = client(&pem, &[b"http/1.1"]);
+    let silent = [(); 2].map(|()| come("TCP4 192.0.2.7 198.51.100.1"));
+    let accepted = "portico_l7_connections_total{listener=\"https\"}";
+    eventually("both are let in", || (portico.metric(accepted) == 2).then_some(()));
+    let mut third = come("TCP4 192.0.2.7 198.51.100.1");
+    let ended = third.read(&mut [0; 1]);
+    assert!(!matches!(ended, Ok(1)), "http-proxy 7.11: {ended:?}");
+    assert_eq!(portico.metric(series), 1);
+    for other in ["TCP4 192.0.2.8 198.51.100.1", "TCP4 192.0.2.9 198.51.100.1"] {
+        let name = ServerName::try_from("one.test").unwrap();
+        let session = ClientConnection::new(Arc::clone(&config), name).unwrap();
+        let mut stream = StreamOwned::new(session, come(other));
+        let request = b"GET / HTTP/1.1\r\nHost: one.test\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "http-proxy 7.11: {answer}");
+    }
+    drop(silent);
+    let active = || portico.metric("portico_l7_tls_handshakes_active");
+    eventually("no place is lost", || (active() == 0).then_some(()));
+    drop(come("TCP4 192.0.2.7 198.51.100.1"));
+    assert_eq!(portico.metric(series), 1, "its places came back");
+}
+
+#[test]
 fn an_end_over_tls_is_told_as_one() {
     let pod = Pod::http("web");
     let (portico, pem) = site(&pod);

@@ -46,7 +46,8 @@ pub struct FrontDoor {
     /// `maxConnectionsPerClient`: connections that one client may have to Ingress at once, over all
     /// workers; default 1,000.
     pub max_connections_per_client: usize,
-    /// `maxTlsHandshakes`: TLS handshakes of clients that may go on at once, over all workers; default 256.
+    /// `maxTlsHandshakes`: TLS handshakes of clients that may go on at once, over all workers, half of them
+    /// of one client; default 256.
     pub max_tls_handshakes: usize,
     /// `maxEndpointRequests`: requests that one endpoint may have at once, each of which has a
     /// connection of its own by HTTP/1.1; default 1,024.

@@ -33,16 +33,29 @@ pub(crate) struct HttpListener {
     pub(crate) tls: bool,
 }
 
+/// The places of a handshake: among all that go on, and among those of its client.
+pub(crate) struct Shaking {
+    _place: Place,
+    _seat: Option<Seat>,
+}
+
+impl Shaking {
+    /// With both.
+    pub(crate) fn new(place: Place, seat: Option<Seat>) -> Self {
+        Self { _place: place, _seat: seat }
+    }
+}
+
 impl Worker {
     /// Serves a connection on a task of its own, which does all its work; `place` is its own
-    /// among all connections, `handshake` one among those that are made, where it speaks TLS, and `seat`
+    /// among all connections, `handshake` those among handshakes, where it speaks TLS, and `seat`
     /// one among those of its client.
     pub(crate) fn serve(
         self: &Rc<Self>,
         stream: TcpStream,
         peer: SocketAddr,
         listener: &HttpListener,
-        (place, handshake, seat): (Place, Option<Place>, Option<Seat>),
+        (place, handshake, seat): (Place, Option<Shaking>, Option<Seat>),
     ) {
         let from = self.seen(&stream, peer, listener).seated(seat);
         let held = Held::new(self, place);

@@ -79,7 +79,7 @@ pub(crate) use self::h2::one_meaning;
 pub(crate) use self::route::route as way_of;
 
 pub(crate) use self::access::Access;
-pub(crate) use self::connection::HttpListener;
+pub(crate) use self::connection::{HttpListener, Shaking};
 pub(crate) use self::metrics::{Metrics, Refusal};
 pub(crate) use self::outside::Forbidden;
 pub use self::queries::{Answered, Answering, Resolver};

@@ -13,7 +13,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use portico_config::model::{ClientAuth, HostSuites};
-use portico_net::limit::Place;
 use portico_net::tls_accept::{accept_by, deadline, hello};
 use rustls::pki_types::UnixTime;
 use tokio::net::TcpStream;
@@ -22,6 +21,7 @@ use tracing::debug;
 use super::Worker;
 use super::agreed::Agreed;
 use super::clients::Shown;
+use super::connection::Shaking;
 use super::forward::Peer;
 use super::h1::server::Connection;
 use super::h2;
@@ -43,14 +43,14 @@ struct Asked {
 }
 
 impl Worker {
-    /// Makes the handshake of a connection over TLS, `handshake` being its place among those that are
-    /// made; what serves it from there on, where anything does.
+    /// Makes the handshake of a connection over TLS, `handshake` being its places among those that go
+    /// on; what serves it from there on, where anything does.
     pub(super) async fn secured(
         self: Rc<Self>,
         mut stream: TcpStream,
         tls: Arc<Tls>,
         mut from: Peer,
-        handshake: Option<Place>,
+        handshake: Option<Shaking>,
     ) -> Option<Served> {
         let (by, mut begin, mut name) = (deadline(), Vec::new(), None);
         let mut asked = Asked::default();
