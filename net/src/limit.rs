@@ -9,7 +9,7 @@ use std::io;
 
 pub use self::connections::{ConnectionLimit, Place};
 pub use self::memory::{Memory, MemoryLimit};
-pub use self::sources::{Seat, SourceLimit};
+pub use self::sources::{Seat, Source, SourceLimit};
 
 /// Raises the soft limit of open descriptors to the hard one; returns the limit that is in force.
 #[expect(unsafe_code, reason = "no safe call in the dependencies reads or sets a resource limit")]

@@ -1,5 +1,6 @@
 //! Who asked how much of an Ingress: a leaky bucket for each rate and a count of what is in progress,
-//! by client address (`ingress 2.4`: `limit-rps`, `limit-connections`).
+//! by client (`ingress 2.4`: `limit-rps`, `limit-connections`). One of IPv6 is a network of 64 bits: one host
+//! has all of that, and would have as many buckets.
 //!
 //! ```text
 //! client ─▶ shard ─▶ Entry ─▶ Permit ─▶ (end of the exchange) one less in progress
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use portico_config::model::{ClientLimits, Rate};
+use portico_net::limit::Source;
 
 /// What all clients of one Ingress asked of late.
 #[derive(Debug)]
@@ -27,7 +29,7 @@ pub(crate) struct Limiter {
     most_in_shard: usize,
 }
 
-type Shard = HashMap<IpAddr, Entry>;
+type Shard = HashMap<Source, Entry>;
 
 /// What one client asked.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +50,7 @@ struct Bucket(Option<(u64, Instant)>);
 #[derive(Debug)]
 pub(crate) struct Permit {
     limiter: Arc<Limiter>,
-    client: IpAddr,
+    client: Source,
 }
 
 impl Default for Limiter {
@@ -74,7 +76,7 @@ impl Limiter {
         client: IpAddr,
         now: Instant,
     ) -> Option<Permit> {
-        let client = client.to_canonical();
+        let client = Source::of(client);
         let mut shard = self.shard(client);
         if !shard.contains_key(&client) && shard.len() >= self.most_in_shard {
             sweep(&mut shard, limits, now);
@@ -90,7 +92,7 @@ impl Limiter {
         Some(Permit { limiter: Arc::clone(self), client })
     }
 
-    fn shard(&self, client: IpAddr) -> MutexGuard<'_, Shard> {
+    fn shard(&self, client: Source) -> MutexGuard<'_, Shard> {
         let hash = self.hasher.hash_one(client);
         let place = usize::try_from(hash % SHARDS as u64).unwrap_or(0);
         // Entries are changed whole, so one is right whatever happened to who held the lock.
@@ -158,7 +160,7 @@ impl Bucket {
 /// Makes room: half of the idle leave, those that were idle longest.
 fn sweep(shard: &mut Shard, limits: &ClientLimits, now: Instant) {
     let idle = shard.iter().filter(|(_, entry)| entry.is_idle(limits, now));
-    let mut idle: Vec<(Instant, IpAddr)> =
+    let mut idle: Vec<(Instant, Source)> =
         idle.map(|(client, entry)| (entry.last, *client)).collect();
     if idle.is_empty() {
         return;
@@ -219,6 +221,24 @@ mod tests {
             assert_eq!(passes(100, step * 100), 26, "ingress 2.4: {case}: it leaks out");
             let other = limiter.admit(&limits, client(2), begin);
             assert!(other.is_some(), "ingress 2.4: {case}: each client by itself");
+        }
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_client() {
+        let (limiter, limits, now) =
+            (Arc::new(Limiter::default()), limits(0, 0, 0, 1), Instant::now());
+        let mut held = Vec::new();
+        for (client, want) in [
+            ("2001:db8::1", true),
+            ("2001:db8::ffff:2", false),
+            ("2001:db8:0:1::1", true),
+            ("192.0.2.1", true),
+            ("::ffff:192.0.2.1", false),
+        ] {
+            let permit = limiter.admit(&limits, client.parse().unwrap(), now);
+            assert_eq!(permit.is_some(), want, "ingress 2.4: {client}");
+            held.push(permit);
         }
     }
 

@@ -28,11 +28,25 @@ type Counts = HashMap<Source, usize>;
 #[derive(Debug)]
 pub struct Seat(Option<(Arc<Shared>, Source)>);
 
-/// A client, as far as it is told from others.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-enum Source {
+/// A client, as far as limits tell it from others: an address of IPv4, or the network of 64 bits that an
+/// address of IPv6 is in.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Source(Network);
+
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+enum Network {
     V4(u32),
     V6(u64),
+}
+
+impl Source {
+    /// Who has this address.
+    pub fn of(client: IpAddr) -> Self {
+        Self(match client.to_canonical() {
+            IpAddr::V4(v4) => Network::V4(v4.to_bits()),
+            IpAddr::V6(v6) => Network::V6(u64::try_from(v6.to_bits() >> 64).unwrap_or(0)),
+        })
+    }
 }
 
 impl SourceLimit {
@@ -48,7 +62,11 @@ impl SourceLimit {
 
     /// One more place for a client; none where it has all that it may have.
     pub fn enter(&self, client: IpAddr) -> Option<Seat> {
-        let Some(source) = source(client) else { return Some(Seat(None)) };
+        // A program of this host may act for many clients.
+        if client.to_canonical().is_loopback() {
+            return Some(Seat(None));
+        }
+        let source = Source::of(client);
         let mut counts = self.0.counts(source);
         let count = counts.entry(source).or_default();
         if *count >= self.0.most {
@@ -94,15 +112,6 @@ impl Drop for Seat {
                 counts.remove(&source);
             }
         }
-    }
-}
-
-/// Who a client is to limits; none: a program of this host.
-fn source(client: IpAddr) -> Option<Source> {
-    match client.to_canonical() {
-        client if client.is_loopback() => None,
-        IpAddr::V4(v4) => Some(Source::V4(v4.to_bits())),
-        IpAddr::V6(v6) => Some(Source::V6(u64::try_from(v6.to_bits() >> 64).unwrap_or(0))),
     }
 }
 

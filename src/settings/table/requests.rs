@@ -40,7 +40,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         "ingress.maxTlsHandshakes",
         Group::Ingress,
         "N",
-        "TLS handshakes that go on at once, half of them of one client, who is reset beyond; others wait unaccepted",
+        "TLS handshakes that go on at once, half of them of one client; who comes then waits unaccepted",
         Kind::Count(1..=1_000_000, |to| &mut to.settings.front_door.max_tls_handshakes),
     ),
     Setting::new(
