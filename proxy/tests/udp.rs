@@ -5,6 +5,7 @@
 mod plane;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -78,6 +79,7 @@ fn socket(network: u16) -> UdpSocket {
 
 #[test]
 fn a_flood_from_many_networks_is_bounded_and_whoever_was_answered_stays() {
+    let _alone = alone();
     let endpoint = socket(0);
     let plane = Plane::start(8 * SESSIONS, &endpoint);
     let known = socket(1);
@@ -108,6 +110,7 @@ fn a_flood_from_many_networks_is_bounded_and_whoever_was_answered_stays() {
 
 #[test]
 fn a_session_is_small() {
+    let _alone = alone();
     let endpoint = socket(0);
     let plane = Plane::start(100_000, &endpoint);
     let (mut buffer, mut clients) = ([0; 16], Vec::new());
@@ -129,6 +132,12 @@ fn a_session_is_small() {
     let each = resident_bytes().saturating_sub(before) / usize::try_from(MANY).unwrap();
     eprintln!("{each} bytes per session");
     assert!(each < 1024, "{each} bytes per session");
+}
+
+/// One test at a time: the memory that one counts is the process's.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const PATIENCE: Duration = Duration::from_secs(30);
